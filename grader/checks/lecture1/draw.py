@@ -1,7 +1,7 @@
 """Hypothesis strategies that the topics share: pmfs, batches of vectors, parameters of families.
 
-Random tensors come from a drawn integer seed and a local generator, so an example is a few small numbers to hypothesis and
-shrinks well. Values are rounded to two decimals, so a counterexample fits on a line and can be typed in.
+Random tensors come from a drawn integer seed and a local generator, so an example is a few small numbers to hypothesis
+and shrinks well. Values are rounded to two decimals, so a counterexample fits on a line and can be typed in.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Public families of callables: what a check hands to a student's function as ``f``, ``p``, ``log_p``.
 
-A family travels into the worker as its name and its parameters and is built there, so a student's function meets a plain
-torch callable. Everything is batched: ``(n, m)`` in, ``(n, d)`` or ``(n,)`` out, row by row, differentiable in ``x`` and in
-the parameters. Gaussians are diagonal and take ``mu`` and ``sigma`` of shape ``(m,)``.
+A family travels into the worker as its name and its parameters and is built there, so a student's function meets a
+plain torch callable. Everything is batched: ``(n, m)`` in, ``(n, d)`` or ``(n,)`` out, row by row, differentiable in
+``x`` and in the parameters. Gaussians are diagonal and take ``mu`` and ``sigma`` of shape ``(m,)``.
 """
 
 from __future__ import annotations
@@ -153,7 +153,7 @@ def exponential_log_p() -> Callable[[Tensor, Tensor], Tensor]:
 
 @family
 def categorical_log_p() -> Callable[[Tensor, Tensor], Tensor]:
-    """(x, theta) -> sum_j log Cat(x_j; softmax(theta_j)), x: (n, m) holds 0..K-1 as floats, theta: (m, K) the logits."""
+    """(x, theta) -> sum_j log Cat(x_j; softmax(theta_j)), logits theta: (m, K); x: (n, m) holds 0..K-1 as floats."""
 
     def log_p(x: Tensor, theta: Tensor) -> Tensor:
         log_pi = theta.log_softmax(dim=-1).expand(x.shape[0], -1, -1)  # (n, m, K)
