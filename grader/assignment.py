@@ -1,0 +1,128 @@
+"""What a lecture's assignment consists of: exercises in order, with points, slides and hints."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import msgspec
+
+HOUSE = Path(__file__).resolve().parent.parent  # the folder that holds grader/, assignments/ and, for instructors, solutions/
+
+
+class AssignmentError(Exception):
+    """assignment.toml says something that makes no sense; the message names the file and the key."""
+
+
+class Exercise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One function (or method) that a student writes, or one more look at several of them."""
+
+    name: str
+    points: float
+    slide: int | str
+    hints: tuple[str, ...]
+    bonus: bool = False
+    of: tuple[str, ...] = ()  # names of the exercises that this one examines again
+
+    def __post_init__(self) -> None:
+        parts = self.name.split(".")
+        if len(parts) not in (2, 3) or not all(part.isidentifier() for part in parts):
+            raise ValueError(f'name {self.name!r} is not of the form "topic.function" or "topic.Class.method"')
+        if not self.points > 0:
+            raise ValueError(f"points of {self.name} are {self.points:g}: an exercise is worth more than 0")
+        if not self.hints or not all(hint.strip() for hint in self.hints):
+            raise ValueError(f"hints of {self.name} are empty: a student who is stuck needs at least one")
+
+    @property
+    def topic(self) -> str:
+        """The module in which the exercise stands."""
+        return self.name.split(".")[0]
+
+    @property
+    def function(self) -> str:
+        """The name within the module: ``kl_divergence``, ``Block.forward``."""
+        return self.name.split(".", 1)[1]
+
+
+class Assignment(msgspec.Struct, frozen=True):
+    """All exercises of one lecture, in order."""
+
+    name: str
+    title: str
+    exercises: tuple[Exercise, ...]
+
+    @property
+    def topics(self) -> tuple[str, ...]:
+        """The modules, in the order of their first exercise."""
+        return tuple(dict.fromkeys(exercise.topic for exercise in self.exercises))
+
+    @property
+    def points(self) -> float:
+        """What all exercises together are worth, bonus apart."""
+        return sum(exercise.points for exercise in self.exercises if not exercise.bonus)
+
+    def of_topic(self, topic: str) -> tuple[Exercise, ...]:
+        """The exercises of one module, in order."""
+        return tuple(exercise for exercise in self.exercises if exercise.topic == topic)
+
+    def functions(self, topic: str) -> tuple[str, ...]:
+        """What a student writes in one module: ``("kl_divergence", ..., "MarkovMLP.forward")``."""
+        return tuple(exercise.function for exercise in self.of_topic(topic) if not exercise.of)
+
+    def __getitem__(self, name: str) -> Exercise:
+        for exercise in self.exercises:
+            if exercise.name == name:
+                return exercise
+        raise KeyError(f"{self.name} has no exercise {name!r}")
+
+
+class _File(msgspec.Struct, forbid_unknown_fields=True):
+    """The keys of assignment.toml."""
+
+    title: str
+    exercise: tuple[Exercise, ...]
+
+
+def load(name: str, house: Path = HOUSE) -> Assignment:
+    """Read ``assignments/<name>/assignment.toml``.
+
+    Raises: ``AssignmentError`` that names the file and the key at fault.
+    """
+    path = house / "assignments" / name / "assignment.toml"
+    try:
+        content = tomllib.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        raise AssignmentError(f"{path}: there is no such file; lectures are {', '.join(lectures(house)) or 'none'}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise AssignmentError(f"{path}: not readable as TOML: {error}") from None
+    try:
+        file = msgspec.convert(content, _File)
+    except msgspec.ValidationError as error:
+        raise AssignmentError(f"{path}: {_in_toml_words(str(error))}") from None
+    _refuse_disorder(file.exercise, path)
+    return Assignment(name=name, title=file.title, exercises=file.exercise)
+
+
+def lectures(house: Path = HOUSE) -> tuple[str, ...]:
+    """The names that ``load`` knows: folders of assignments/ with an assignment.toml."""
+    return tuple(sorted(path.parent.name for path in (house / "assignments").glob("*/assignment.toml")))
+
+
+def _in_toml_words(message: str) -> str:
+    """msgspec's ``$.exercise[3].points`` as a reader of the file would say it: ``exercise[3].points``."""
+    return message.replace("`$.", "`").replace(" - at `$`", "")
+
+
+def _refuse_disorder(exercises: tuple[Exercise, ...], path: Path) -> None:
+    names = [exercise.name for exercise in exercises]
+    for name in names:
+        if names.count(name) > 1:
+            raise AssignmentError(f"{path}: exercise {name} stands here {names.count(name)} times")
+    for exercise in exercises:
+        for other in exercise.of:
+            if other not in names:
+                raise AssignmentError(f"{path}: exercise {exercise.name}: of: there is no exercise {other!r}")
+    topics = [exercise.topic for exercise in exercises]
+    for before, topic in zip(topics, topics[1:], strict=False):
+        if topic != before and topics.index(topic) < topics.index(before):
+            raise AssignmentError(f"{path}: exercises of {topic} are scattered; keep the exercises of a topic together")
