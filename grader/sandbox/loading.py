@@ -1,0 +1,161 @@
+"""Turns a student's sources into modules, one top-level statement at a time.
+
+A statement that raises is noted and skipped, so an exploration cell, a plot or a stray `input()` costs nobody their
+functions; a statement that runs long is interrupted where the platform can. Runs inside the worker.
+"""
+
+from __future__ import annotations
+
+import __future__
+
+import ast
+import contextlib
+import importlib.abc
+import importlib.machinery
+import linecache
+import signal
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from types import ModuleType
+from typing import Any
+
+DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+CONSTANTS = (ast.Assign, ast.AnnAssign)
+
+
+@dataclass
+class Topic:
+    """One topic of a submission: its module, and what went wrong while it was loaded."""
+
+    module: ModuleType
+    problems: list[str] = field(default_factory=list)
+
+
+class TooSlow(BaseException):
+    """A top-level statement ran longer than it may. No `Exception`, so that a bare `except Exception` lets it pass."""
+
+
+def load_topic(name: str, cells: list[str], seconds: float, definitions_only: bool) -> Topic:
+    """Execute the cells of one topic in a fresh module called `name`.
+
+    With `definitions_only`, statements other than imports, definitions and plain constants are left out: the second
+    attempt for a submission whose first one never came back.
+    """
+    topic = Topic(ModuleType(name))
+    sys.modules[name] = topic.module
+    _fill(topic, cells, seconds, definitions_only)
+    return topic
+
+
+def _fill(topic: Topic, cells: list[str], seconds: float, definitions_only: bool) -> None:
+    name = topic.module.__name__
+    flags = 0
+    for number, source in enumerate(cells, start=1):
+        place = f"{name}.py" if len(cells) == 1 else f"{name}, cell {number}"
+        linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
+        try:
+            statements = ast.parse(source, place).body
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
+            topic.problems.append(f"{place}{line}: {type(error).__name__}: {getattr(error, 'msg', None) or error}")
+            continue
+        for statement in statements:
+            flags |= _future_flags(statement)
+            if definitions_only and not isinstance(statement, DEFINITIONS) and not _is_constant(statement):
+                continue
+            problem = _execute(statement, topic.module, place, flags, seconds)
+            if problem:
+                topic.problems.append(f"{place}, line {statement.lineno}: {problem} (this statement was skipped)")
+
+
+def _execute(statement: ast.stmt, module: ModuleType, place: str, flags: int, seconds: float) -> str | None:
+    """Run one top-level statement; what went wrong, in words, or None."""
+    try:
+        code = compile(ast.Module([statement], []), place, "exec", flags=flags, dont_inherit=True)
+        with _interrupted_after(seconds):
+            exec(code, module.__dict__)
+    except TooSlow:
+        return f"still running after {seconds:g} s"
+    except BaseException as error:  # SystemExit, KeyboardInterrupt and friends are the student's, too
+        return describe(error)
+    return None
+
+
+def describe(error: BaseException) -> str:
+    """`TypeError: …`, whatever the exception's own `__str__` may do."""
+    try:
+        text = str(error)[:500]
+    except BaseException:
+        text = "(its message cannot be read)"
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _is_constant(statement: ast.stmt) -> bool:
+    return isinstance(statement, CONSTANTS) and not any(isinstance(node, ast.Call) for node in ast.walk(statement))
+
+
+def _future_flags(statement: ast.stmt) -> int:
+    if not isinstance(statement, ast.ImportFrom) or statement.module != "__future__":
+        return 0
+    features: list[Any] = [getattr(__future__, alias.name, None) for alias in statement.names]
+    return sum(feature.compiler_flag for feature in features if feature is not None)
+
+
+@contextlib.contextmanager
+def _interrupted_after(seconds: float) -> Iterator[None]:
+    """Raise `TooSlow` in the block after `seconds`, where the platform has interval timers and this is the main thread."""
+    try:
+        previous = signal.signal(signal.SIGALRM, _too_slow)
+        signal.setitimer(signal.ITIMER_REAL, seconds)
+    except (AttributeError, ValueError):
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _too_slow(number: int, frame: Any) -> None:
+    raise TooSlow
+
+
+class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
+    """Lets the topics of one submission import each other in any order, by their short or their full name."""
+
+    def __init__(self, package: str, sources: dict[str, list[str]], seconds: float, definitions_only: bool) -> None:
+        self.package, self.sources, self.seconds, self.definitions_only = package, sources, seconds, definitions_only
+        self.topics: dict[str, Topic] = {}
+
+    def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
+        parents = self.package.split(".")
+        if fullname in {".".join(parents[: depth + 1]) for depth in range(len(parents))}:
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
+        if fullname.removeprefix(self.package + ".") in self.sources:
+            return importlib.machinery.ModuleSpec(fullname, self)
+        return None
+
+    def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
+        name = spec.name.removeprefix(self.package + ".")
+        if name in self.topics:
+            return self.topics[name].module
+        return None
+
+    def exec_module(self, module: ModuleType) -> None:
+        name = module.__name__.removeprefix(self.package + ".")
+        if name not in self.sources or name in self.topics:
+            return
+        module.__name__, module.__package__ = name, self.package
+        self.topics[name] = Topic(module)
+        sys.modules[name] = module
+        _fill(self.topics[name], self.sources[name], self.seconds, self.definitions_only)
+
+    def load_all(self) -> dict[str, Topic]:
+        """Every topic of the submission, loaded."""
+        sys.meta_path.insert(0, self)
+        for name in self.sources:
+            if name not in self.topics:
+                importlib.import_module(name)
+        return self.topics

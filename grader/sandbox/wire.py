@@ -1,0 +1,267 @@
+"""The one language between grader and worker: bounded plain data in frames, decoded without ever executing anything.
+
+    frame  = magic(4) | header length u32 | blob length u64 | header | blob        little endian
+    header = JSON of a tree;   tensors lie in the blob, raw and 16-byte aligned
+    tree   = null | bool | finite number-string-free float | string
+           | ["i", "-12"]  int        | ["f", "nan"]  non-finite float
+           | ["l", [tree…]] list      | ["u", [tree…]] tuple     | ["d", [[key, tree]…]] dict
+           | ["t", dtype, [dims…], offset] tensor
+           | ["s", kind, tree] an object that the two sides know by kind (a family, a remote object, …)
+
+The decoder is the trust boundary. It imports, evaluates and coerces nothing, and allocates at most what `Limits` allows;
+whatever does not fit raises `WireError`.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import socket
+import struct
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+MAGIC = b"DGM1"
+HEAD = struct.Struct("<4sIQ")
+ALIGNMENT = 16  # bytes; every dtype may be viewed at such an offset
+
+DTYPES = {
+    name: getattr(torch, name)
+    for name in "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()
+}
+NAMES = {dtype: name for name, dtype in DTYPES.items()}
+ITEM_SIZES = {name: torch.empty(0, dtype=dtype).element_size() for name, dtype in DTYPES.items()}
+
+
+class WireError(Exception):
+    """The peer broke the protocol, or a value has no place in it."""
+
+
+class WireTimeout(Exception):
+    """The total time for one message ran out."""
+
+
+class WireClosed(Exception):
+    """The peer is gone."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Upper bounds on one message; nothing larger is read, decoded or allocated."""
+
+    header: int = 1 << 20  # bytes
+    blob: int = 64 << 20  # bytes
+    nodes: int = 20_000
+    depth: int = 16
+    dimensions: int = 8
+    tensors: int = 2_048
+    string: int = 1 << 16  # characters
+    digits: int = 400  # of an int: 2**784 - 1 has 237
+
+
+LIMITS = Limits()
+
+Special = Callable[[Any], "tuple[str, Any] | None"]  # object -> (kind, payload), or None when it has no place on the wire
+Revive = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireError for an unknown kind
+
+
+def encode(value: Any, special: Special, limits: Limits = LIMITS) -> bytes:
+    """The frame that carries `value`."""
+    encoder = _Encoder(special, limits)
+    header = json.dumps(encoder.tree(value, 0), separators=(",", ":")).encode()
+    if len(header) > limits.header:
+        raise WireError("the value has too many parts")
+    return b"".join([HEAD.pack(MAGIC, len(header), encoder.size), header, *encoder.parts])
+
+
+def decode(header: bytes | bytearray, blob: bytearray, revive: Revive, limits: Limits = LIMITS) -> Any:
+    """The value in a frame's header and blob."""
+    try:
+        tree = json.loads(str(header, "utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise WireError(f"the header is not JSON ({type(error).__name__})") from None
+    return _Decoder(blob, revive, limits).tree(tree, 0)
+
+
+class _Encoder:
+    def __init__(self, special: Special, limits: Limits) -> None:
+        self.special, self.limits = special, limits
+        self.parts: list[bytes] = []
+        self.size = self.nodes = self.tensors = 0
+
+    def tree(self, value: Any, depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > self.limits.nodes or depth > self.limits.depth:
+            raise WireError("the value is too deep or has too many parts")
+        kind = type(value)
+        if value is None or kind is bool:
+            return value
+        if kind is float:
+            return value if math.isfinite(value) else ["f", repr(value)]
+        if kind is int:
+            if value.bit_length() > 3.3 * self.limits.digits:
+                raise WireError("the integer has too many digits")
+            return ["i", str(value)]
+        if kind is str:
+            if len(value) > self.limits.string:
+                raise WireError("the string is too long")
+            return value
+        if kind is Tensor or kind is torch.nn.Parameter:
+            node = self.tensor(value)
+            if node is not None:
+                return node
+        if kind is list:
+            return ["l", [self.tree(item, depth + 1) for item in value]]
+        if kind is dict and all(type(key) is str for key in value):
+            return ["d", [[key, self.tree(item, depth + 1)] for key, item in value.items()]]
+        if isinstance(value, tuple):  # also named tuples, torch.Size and what torch.max returns
+            return ["u", [self.tree(item, depth + 1) for item in value]]
+        known = self.special(value)
+        if known is None:
+            raise WireError(f"a {kind.__name__} cannot be sent")
+        return ["s", known[0], self.tree(known[1], depth + 1)]
+
+    def tensor(self, value: Tensor) -> list[Any] | None:
+        name = NAMES.get(value.dtype)
+        if name is None or value.layout is not torch.strided or value.device.type != "cpu" or value.dim() > self.limits.dimensions:
+            return None
+        size = value.numel() * value.element_size()  # before anything is materialised: an expanded tensor may claim terabytes
+        if size > self.limits.blob - self.size - ALIGNMENT or (self.tensors := self.tensors + 1) > self.limits.tensors:
+            raise WireError("the tensors are too large")
+        plain = value.detach().resolve_neg().contiguous()
+        offset, self.size = self.size, self.size + size + -size % ALIGNMENT
+        if size:
+            self.parts += [bytes(plain.reshape(-1).view(torch.uint8).numpy()), bytes(-size % ALIGNMENT)]
+        return ["t", name, list(value.shape), offset]
+
+
+class _Decoder:
+    def __init__(self, blob: bytearray, revive: Revive, limits: Limits) -> None:
+        self.blob, self.revive, self.limits = blob, revive, limits
+        self.nodes = self.tensors = self.used = 0
+
+    def tree(self, node: Any, depth: int) -> Any:
+        self.nodes += 1
+        if self.nodes > self.limits.nodes or depth > self.limits.depth:
+            raise WireError("the value is too deep or has too many parts")
+        if node is None or type(node) is bool:
+            return node
+        if type(node) is float:
+            if not math.isfinite(node):
+                raise WireError("a bare non-finite number")
+            return node
+        if type(node) is str:
+            return self.string(node)
+        if type(node) is not list or not node or type(node[0]) is not str:
+            raise WireError("not a node")
+        try:
+            return self.tagged(node[0], node[1:], depth)
+        except (ValueError, TypeError, RuntimeError) as error:
+            raise WireError(f"a broken {node[0][:8]!r} node ({type(error).__name__})") from None
+
+    def tagged(self, tag: str, rest: list[Any], depth: int) -> Any:
+        if tag == "t":
+            name, shape, offset = rest
+            return self.tensor(name, shape, offset)
+        if tag == "s":
+            kind, payload = rest
+            return self.revive(self.string(kind), self.tree(payload, depth + 1))
+        (body,) = rest
+        if tag == "i":
+            digits = self.string(body)
+            if len(digits) > self.limits.digits + 1 or not digits.removeprefix("-").isascii() or not digits.removeprefix("-").isdigit():
+                raise WireError("not an integer")
+            return int(digits)
+        if tag == "f":
+            if body not in ("nan", "inf", "-inf"):
+                raise WireError("not a non-finite number")
+            return float(body)
+        if tag in ("l", "u", "d") and type(body) is not list:
+            raise WireError("not a list")
+        if tag == "l":
+            return [self.tree(item, depth + 1) for item in body]
+        if tag == "u":
+            return tuple(self.tree(item, depth + 1) for item in body)
+        if tag == "d":
+            result: dict[str, Any] = {}
+            for item in body:
+                key, value = item
+                if self.string(key) in result:
+                    raise WireError("a key twice")
+                result[key] = self.tree(value, depth + 1)
+            return result
+        raise WireError("an unknown tag")
+
+    def tensor(self, name: Any, shape: Any, offset: Any) -> Tensor:
+        self.tensors += 1
+        if self.tensors > self.limits.tensors or type(name) is not str or name not in DTYPES:
+            raise WireError("an unknown dtype, or too many tensors")
+        if type(shape) is not list or len(shape) > self.limits.dimensions or not all(type(d) is int and 0 <= d <= 1 << 40 for d in shape):
+            raise WireError("not a shape")
+        size = ITEM_SIZES[name] * math.prod(shape)  # Python integers: no overflow
+        self.used += size  # all tensors together fit the blob, so none aliases another's bytes
+        if type(offset) is not int or offset < 0 or offset % ALIGNMENT or offset + size > len(self.blob) or self.used > len(self.blob):
+            raise WireError("a tensor that does not fit its bytes")
+        if size == 0:
+            return torch.empty(shape, dtype=DTYPES[name])
+        raw = torch.frombuffer(self.blob, dtype=torch.uint8, count=size, offset=offset)
+        if name == "bool":
+            return (raw != 0).reshape(shape)  # a bool byte other than 0 and 1 is undefined behaviour in torch
+        return raw.view(DTYPES[name]).reshape(shape).clone()
+
+    def string(self, value: Any) -> str:
+        if type(value) is not str or len(value) > self.limits.string:
+            raise WireError("not a string, or too long")
+        return value
+
+
+class Channel:
+    """Frames over a connected stream socket. Every deadline is for the whole message, so a slow drip gains nothing."""
+
+    def __init__(self, connection: socket.socket, special: Special, revive: Revive, send: Limits = LIMITS, receive: Limits = LIMITS) -> None:
+        self.connection, self.special, self.revive = connection, special, revive
+        self.send_limits, self.receive_limits = send, receive
+
+    def send(self, value: Any, deadline: float | None = None) -> None:
+        """Send one value; `deadline` on the clock of `time.monotonic`."""
+        data = memoryview(encode(value, self.special, self.send_limits))
+        while data:
+            data = data[self._within(deadline, self.connection.send, data) :]
+
+    def receive(self, deadline: float | None = None) -> Any:
+        """Receive one value; nothing is allocated before its announced size is known to be within the limits."""
+        magic, header_size, blob_size = HEAD.unpack(self._exactly(HEAD.size, deadline))
+        if magic != MAGIC or header_size > self.receive_limits.header or blob_size > self.receive_limits.blob:
+            raise WireError("not a frame, or a frame beyond the limits")
+        header = self._exactly(header_size, deadline)
+        return decode(header, self._exactly(blob_size, deadline), self.revive, self.receive_limits)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _exactly(self, size: int, deadline: float | None) -> bytearray:
+        data = bytearray(size)
+        view = memoryview(data)
+        while view:
+            received = self._within(deadline, self.connection.recv_into, view)
+            if received == 0:
+                raise WireClosed("the peer closed the connection")
+            view = view[received:]
+        return data
+
+    def _within(self, deadline: float | None, operation: Callable[[memoryview], int], data: memoryview) -> int:
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            raise WireTimeout
+        try:
+            self.connection.settimeout(remaining)
+            return operation(data)
+        except TimeoutError:
+            raise WireTimeout from None
+        except OSError as error:
+            raise WireClosed(str(error)) from None

@@ -1,0 +1,87 @@
+"""The trusted side of a worker: start it, ask it, end it."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from grader.sandbox.objects import revive_answer, special
+from grader.sandbox.wire import Channel, Limits, WireClosed, WireError, WireTimeout
+
+TO_WORKER = Limits(blob=1 << 30)
+
+
+class WorkerGone(Exception):
+    """The worker will not answer any more; a new one has to be started."""
+
+
+class WorkerTimeout(WorkerGone):
+    """No answer within the time; the worker was killed."""
+
+
+class WorkerCrashed(WorkerGone):
+    """The worker's process ended."""
+
+
+class ProtocolError(WorkerGone):
+    """The worker sent something that is not an answer; it was killed."""
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What stands between a worker and the machine; part of every record."""
+
+    mode: str
+    layers: tuple[str, ...]
+
+
+class Workers(Protocol):
+    """A source of fresh workers."""
+
+    isolation: Isolation
+
+    def start(self) -> Worker: ...
+
+    def close(self) -> None: ...
+
+
+class Worker:
+    """One worker process, seen from the grader: plain data out, plain data in, within a total time."""
+
+    def __init__(self, connection: socket.socket, end: Callable[[], str], read_output: Callable[[], str]) -> None:
+        self._channel = Channel(connection, special, revive_answer, send=TO_WORKER)
+        self._end, self._read_output = end, read_output
+        self._gone: WorkerGone | None = None
+
+    def request(self, message: object, seconds: float) -> Any:
+        """The worker's answer to `message`. After any failure the worker is dead and stays so."""
+        if self._gone:
+            raise self._gone
+        deadline = time.monotonic() + seconds
+        try:
+            self._channel.send(message, deadline)
+            return self._channel.receive(deadline)
+        except WireTimeout:
+            raise self._fail(WorkerTimeout(f"no answer within {seconds:g} s")) from None
+        except WireClosed:
+            raise self._fail(WorkerCrashed("the process ended without an answer")) from None
+        except WireError as error:
+            raise self._fail(ProtocolError(f"what came back is not an answer: {error}")) from None
+
+    def output(self) -> str:
+        """What the student's code has printed, at most 64 KiB."""
+        return self._read_output()
+
+    def close(self) -> None:
+        """Kill the process and everything it started."""
+        self._fail(WorkerGone("the worker was closed"))
+
+    def _fail(self, reason: WorkerGone) -> WorkerGone:
+        if self._gone is None:
+            how = self._end()
+            self._gone = type(reason)(f"{reason}{f' ({how})' if how else ''}")
+            self._channel.close()
+        return self._gone
