@@ -76,8 +76,6 @@ class Host:
         known = special(value)
         if known is not None:
             return known
-        if isinstance(value, OrderedDict):  # a state dict
-            return special(Unsendable("an OrderedDict")) if not value else ("unsendable", ["an OrderedDict"])
         if isinstance(value, Tensor):
             return special(Unsendable(_describe_tensor(value)))
         identity = id(value)

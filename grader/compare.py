@@ -1,0 +1,190 @@
+"""The one place where a student's answer meets the right one: a ladder of questions, each with its own sentence.
+
+nothing → type → rank → shape → dtype → device → finite → value. Nothing broadcasts before it is compared.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grader.sandbox.objects import RemoteObject, Unsendable
+from grader.student import Observation, StudentError
+from grader.tolerance import tolerance
+
+RUNGS = ("nothing", "type", "rank", "shape", "dtype", "device", "finite", "value", "law", "refusal", "trace", "gradient")
+
+
+class Mismatch(AssertionError):
+    """A student's answer is not the right one: the rung of the ladder, and a sentence for the student."""
+
+    def __init__(self, rung: str, sentence: str, got: Any = None, want: Any = None) -> None:
+        super().__init__(sentence)
+        assert rung in RUNGS
+        self.rung, self.sentence, self.got, self.want = rung, sentence, got, want
+
+
+def assert_agrees(
+    got: Any,
+    want: Any,
+    *,
+    like: Tensor | torch.dtype | None = None,
+    scale: float | Tensor = 0.0,
+    condition: float | Tensor = 0.0,
+    error: float | Tensor = 0.0,
+    what: str = "the result",
+) -> None:
+    """Raise `Mismatch` unless `got` is `want` within the tolerance that its dtype explains.
+
+    `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A floating result must
+    have the dtype of `like`, or of `want` where there is no `like`. `scale`, `condition` and `error` are explained in
+    `grader.tolerance`.
+    """
+    if isinstance(want, tuple):
+        _assert_tuple(got, want, what)
+        for position, (one, other) in enumerate(zip(got, want, strict=True), start=1):
+            assert_agrees(one, other, like=like, scale=scale, condition=condition, error=error, what=f"part {position} of {what}")
+    elif isinstance(want, Tensor):
+        _assert_tensor(got, want, _expected_dtype(want, like), scale, condition, error, what)
+    else:
+        _assert_number(got, want, scale, condition, error, what)
+
+
+def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
+    """Raise `Mismatch` if the call changed an argument, moved a random state or the autograd mode, or printed.
+
+    `graph_free`: the result must not carry an autograd graph either (samples and fitted parameters).
+    """
+    if observed.changed:
+        raise Mismatch("trace", f"the call changed what it was given: {', '.join(observed.changed)}. Work on copies.")
+    if observed.random_state_moved:
+        raise Mismatch("trace", "the call moved a global random state. Draw from the generator you are given, or not at all.")
+    if observed.autograd_mode_moved:
+        raise Mismatch("trace", "the call left gradient tracking (or the default dtype) switched. Use a `with` block, which restores it.")
+    if observed.printed:
+        raise Mismatch("trace", f"the function prints: {observed.printed[:60]!r}. It should only return.")
+    if graph_free and observed.carries_graph:
+        raise Mismatch("trace", "the result carries an autograd graph. Samples and fitted parameters are plain numbers: detach them.")
+
+
+@contextlib.contextmanager
+def refuses(*names: str) -> Iterator[None]:
+    """The call in the block must raise a `ValueError` whose message names one of `names`."""
+    wanted = " or ".join(f"`{name}`" for name in names)
+    try:
+        yield
+    except StudentError as error:
+        if error.unimplemented:
+            raise
+        if "ValueError" not in error.bases:
+            raise Mismatch("refusal", f"these arguments make no sense: raise a ValueError, not a {error.type} ({error.message[:120]})") from None
+        if not any(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", error.message) for name in names):
+            raise Mismatch("refusal", f"the ValueError does not say which argument is at fault ({wanted}): {error.message[:120]!r}") from None
+    else:
+        raise Mismatch("refusal", f"these arguments make no sense ({wanted}): raise a ValueError that names the argument")
+
+
+def _expected_dtype(want: Tensor, like: Tensor | torch.dtype | None) -> torch.dtype:
+    if not want.is_floating_point() or like is None:
+        return want.dtype
+    return like if isinstance(like, torch.dtype) else like.dtype
+
+
+def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
+    if got is None:
+        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+    if not isinstance(got, tuple | list):
+        raise Mismatch("type", f"{what} is {_name(got)}, expected a tuple of {len(want)}", got, want)
+    if len(got) != len(want):
+        raise Mismatch("shape", f"{what} has {len(got)} parts, expected {len(want)}", got, want)
+
+
+def _assert_number(got: Any, want: Any, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str) -> None:
+    if got is None:
+        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+    if type(got) is not type(want):
+        raise Mismatch("type", f"{what} is {_name(got)}, expected {_name(want)}", got, want)
+    if isinstance(want, float):
+        right = torch.tensor(want, dtype=torch.float64)
+        _assert_values(torch.tensor(got, dtype=torch.float64), right, torch.float32, scale, condition, error, what)
+    elif got != want:
+        raise Mismatch("value", f"{what} is {_short(got)}, expected {_short(want)}", got, want)
+
+
+def _assert_tensor(
+    got: Any, want: Tensor, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
+) -> None:
+    if got is None:
+        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+    if isinstance(got, Unsendable) and "device" in got.description:
+        raise Mismatch("device", f"{what} is {got.description}, expected one on the device of the inputs", got, want)
+    if isinstance(got, Unsendable) and "dtype" in got.description:
+        raise Mismatch("dtype", f"{what} is {got.description}, expected dtype {_dtype(dtype)}", got, want)
+    if not isinstance(got, Tensor):
+        raise Mismatch("type", f"{what} is {_name(got)}, expected a torch.Tensor", got, want)
+    if got.dim() != want.dim():
+        raise Mismatch("rank", f"{what} has {got.dim()} axes (shape {tuple(got.shape)}), expected {want.dim()}: shape {tuple(want.shape)}", got, want)
+    if got.shape != want.shape:
+        raise Mismatch("shape", f"{what} has shape {tuple(got.shape)}, expected {tuple(want.shape)}", got, want)
+    if got.dtype != dtype:
+        raise Mismatch("dtype", f"{what} has dtype {_dtype(got.dtype)}, expected {_dtype(dtype)}", got, want)
+    if not want.is_floating_point():
+        if not torch.equal(got, want):
+            place = _first_place(got != want)
+            raise Mismatch("value", f"{what}{_at(place)} is {got[place].item()}, expected {want[place].item()}", got, want)
+        return
+    _assert_values(got.double(), want.double(), dtype, scale, condition, error, what)
+
+
+def _assert_values(
+    got: Tensor, want: Tensor, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
+) -> None:
+    """Finite where it should be, then the value: both float64 and of one shape."""
+    strange = ~want.isfinite() | ~got.isfinite()
+    wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
+    if wrong.any():
+        place = _first_place(wrong)
+        raise Mismatch("finite", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want)
+    excess = torch.where(strange, 0.0, (got - want).abs() - tolerance(want, dtype, scale, condition, error))
+    if (excess > 0).any():
+        place = _first_place(excess == excess.max())
+        raise Mismatch("value", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want)
+
+
+def _first_place(mask: Tensor) -> tuple[int, ...]:
+    return tuple(int(index) for index in mask.nonzero()[0])
+
+
+def _at(place: tuple[int, ...]) -> str:
+    return f" at [{', '.join(map(str, place))}]" if place else ""
+
+
+def _number(value: Tensor) -> str:
+    number = value.item()
+    return f"{number:.4g}" if math.isfinite(number) and abs(number) < 1e4 else f"{number:.7g}"
+
+
+def _short(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]} ({len(text)} characters)"
+
+
+def _dtype(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _name(value: Any) -> str:
+    """What a value is, in words: `a float`, `a sparse tensor`, `a numpy ndarray`."""
+    if isinstance(value, Unsendable):
+        return value.description
+    if isinstance(value, RemoteObject):
+        return f"an object of type {value.label}"
+    if isinstance(value, Tensor):
+        return f"a tensor of shape {tuple(value.shape)}"
+    return f"a Python {type(value).__name__}"
