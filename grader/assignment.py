@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-HOUSE = Path(__file__).resolve().parent.parent  # the folder that holds grader/, assignments/ and, for instructors, solutions/
+HOUSE = Path(__file__).resolve().parent.parent  # holds grader/, assignments/ and, at an instructor's, solutions/
 
 
 class AssignmentError(Exception):
@@ -80,7 +80,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The keys of assignment.toml."""
 
     title: str
-    exercise: tuple[Exercise, ...]
+    exercise: tuple[Exercise, ...] = ()
 
 
 def load(name: str, house: Path = HOUSE) -> Assignment:
@@ -92,7 +92,8 @@ def load(name: str, house: Path = HOUSE) -> Assignment:
     try:
         content = tomllib.loads(path.read_text("utf-8"))
     except FileNotFoundError:
-        raise AssignmentError(f"{path}: there is no such file; lectures are {', '.join(lectures(house)) or 'none'}") from None
+        known = ", ".join(lectures(house)) or "none"
+        raise AssignmentError(f"{path}: there is no such file; lectures are: {known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AssignmentError(f"{path}: not readable as TOML: {error}") from None
     try:
