@@ -117,20 +117,23 @@ def _functions(tree: ast.Module) -> Iterator[tuple[str, ast.FunctionDef]]:
 
 def _refuse_partial_body(region: Region, functions: dict[str, ast.FunctionDef], path: Path) -> None:
     here = f"{path}:{region.first}"
+    statements = _after_docstring(functions[region.name]) if region.name in functions else []
+    if region.name in functions and not statements:
+        raise SourceError(f"{here}: region {region.name} is empty")
     inside = [name for name, node in functions.items() if node.lineno < region.first <= (node.end_lineno or 0)]
     if inside != [region.name]:
         place = f"function {inside[0]}" if inside else "no function at all"
         raise SourceError(f"{here}: region {region.name} stands in {place}; a region bears its function's name")
-    body = functions[region.name].body
-    statements = body[1:] if ast.get_docstring(functions[region.name], clean=False) is not None else body
-    if not statements:
-        raise SourceError(f"{here}: region {region.name} is empty")
     for statement in statements:
         if not (region.first < statement.lineno and (statement.end_lineno or 0) < region.last):
             raise SourceError(
                 f"{path}:{statement.lineno}: this line of {region.name} stands outside its region; "
                 "a region covers the whole body after the docstring"
             )
+
+
+def _after_docstring(function: ast.FunctionDef) -> list[ast.stmt]:
+    return function.body if ast.get_docstring(function) is None else function.body[1:]
 
 
 def _refuse_part_of_a_function(region: Region, functions: dict[str, ast.FunctionDef], path: Path) -> None:

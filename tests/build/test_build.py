@@ -1,0 +1,256 @@
+"""What is made from a source: stubs, notebooks, and the same bytes each time."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from grader import build
+from grader.assignment import HOUSE, lectures, load
+from grader.build import SourceError
+
+SOURCE = '''\
+"""A topic."""
+
+# %% [markdown]
+# # Flows
+#
+# $$z = f(x)$$
+
+# %%
+import torch
+
+
+# %% helpers
+# BEGIN SOLUTION helpers
+def _secret(x):
+    return x + 41
+# END SOLUTION helpers
+
+
+# %% planar
+def planar(x):
+    r"""One more.
+
+    >>> planar(1)
+    42
+    """
+    # BEGIN SOLUTION planar
+    return _secret(x)
+    # END SOLUTION planar
+
+
+# %% tags=["active-ipynb"]
+# import matplotlib.pyplot as plt
+# plt.plot([planar(0)])
+
+# %% Coupling
+class Coupling(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(2, 2)
+
+    def forward(self, x):
+        # BEGIN SOLUTION Coupling.forward
+        return self.net(_secret(x))
+        # END SOLUTION Coupling.forward
+'''
+
+STUB = '''\
+"""A topic."""
+
+# %% [markdown]
+# # Flows
+#
+# $$z = f(x)$$
+
+# %%
+import torch
+
+
+# %% planar
+def planar(x):
+    r"""One more.
+
+    >>> planar(1)
+    42
+    """
+    raise NotImplementedError("planar")
+
+
+# %% Coupling
+class Coupling(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Linear(2, 2)
+
+    def forward(self, x):
+        raise NotImplementedError("Coupling.forward")
+'''
+
+ASSIGNMENT = """
+title = "Flows"
+[[exercise]]
+name = "flows.planar"
+points = 1
+slide = 3
+hints = ["Add."]
+[[exercise]]
+name = "flows.Coupling.forward"
+points = 2.5
+slide = 4
+hints = ["Use the net."]
+[[exercise]]
+name = "flows.gpu"
+points = 2
+slide = 4
+hints = ["Stay on the device."]
+of = ["flows.planar", "flows.Coupling.forward"]
+"""
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Path:
+    for folder in ("solutions", "assignments"):
+        (tmp_path / folder / "lecture9").mkdir(parents=True)
+    (tmp_path / "solutions/lecture9/flows.py").write_text(SOURCE, "utf-8")
+    (tmp_path / "assignments/lecture9/assignment.toml").write_text(ASSIGNMENT, "utf-8")
+    return tmp_path
+
+
+def cells(house: Path, form=build.student_notebook) -> list[dict]:
+    source = build.read(house / "solutions/lecture9/flows.py")
+    return json.loads(form(source, load("lecture9", house)))["cells"]
+
+
+def test_a_stub_is_the_source_without_its_solutions(house):
+    build.build("lecture9", house)
+    assert (house / "assignments/lecture9/flows.py").read_text("utf-8") == STUB
+
+
+def test_a_second_build_changes_nothing(house):
+    made = build.build("lecture9", house)
+    assert [path.name for path in made] == ["flows.py", "flows.ipynb"]
+    assert build.outdated("lecture9", house) == []
+    assert build.build("lecture9", house) == []
+
+
+def test_an_edited_product_is_outdated_and_built_anew(house):
+    stub, _ = build.build("lecture9", house)
+    stub.write_text(STUB + "# edited\n", "utf-8")
+    assert build.outdated("lecture9", house) == [stub]
+    assert build.build("lecture9", house) == [stub]
+    assert stub.read_text("utf-8") == STUB
+
+
+def test_a_notebook_checks_each_function_after_the_cell_that_defines_it(house):
+    code = ["".join(cell["source"]) for cell in cells(house) if cell["cell_type"] == "code"]
+    assert [source.splitlines()[-1].strip() for source in code] == [
+        'check = checker("lecture9", "flows")',
+        "import torch",
+        'raise NotImplementedError("planar")',
+        'check("planar")  # 1 point',
+        "plt.plot([planar(0)])",
+        'raise NotImplementedError("Coupling.forward")',
+        'check("Coupling.forward")  # 2.5 points',
+        'check("gpu")  # 2 points',
+    ]
+
+
+def test_a_notebook_tells_nbgrader_what_is_solved_and_what_is_graded(house):
+    marks = [cell["metadata"]["nbgrader"] for cell in cells(house) if "nbgrader" in cell["metadata"]]
+    assert [(m["grade_id"], m["solution"], m["grade"], m["locked"], m.get("points")) for m in marks] == [
+        ("setup", False, False, True, None),
+        ("planar", True, False, False, None),
+        ("check-planar", False, True, True, 1),
+        ("Coupling", True, False, False, None),
+        ("check-Coupling-forward", False, True, True, 2.5),
+        ("check-gpu", False, True, True, 2),
+    ]
+
+
+def test_cell_ids_follow_from_grade_ids_and_contents(house):
+    ids = [cell["id"] for cell in cells(house)]
+    assert ids[3] == "planar"
+    assert len(set(ids)) == len(ids)
+    source = house / "solutions/lecture9/flows.py"
+    source.write_text(SOURCE.replace("# # Flows\n", "# # Normalizing flows\n"), "utf-8")
+    assert [cell["id"] for cell in cells(house)][1:] == ids[1:]  # a change of prose leaves the other cells alone
+
+
+def test_the_instructors_notebook_marks_solutions_as_nbgrader_does(house):
+    student, instructor = cells(house), cells(house, build.instructor_notebook)
+    planar = next("".join(cell["source"]) for cell in instructor if cell["id"] == "planar")
+    assert planar.endswith("    ### BEGIN SOLUTION\n    return _secret(x)\n    ### END SOLUTION")
+    assert _graded(student) == _graded(instructor)
+    assert len(_graded(student)) == 3
+
+
+def _graded(cells: list[dict]) -> list[dict]:
+    return [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("grade")]
+
+
+EXTRA = '[[exercise]]\nname = "{}"\npoints = 1\nslide = 1\nhints = ["."]\n'
+
+
+@pytest.mark.parametrize(
+    ("assignment", "complaint"),
+    [
+        (ASSIGNMENT.replace("flows.planar", "flows.radial"), "flows.py:26: assignment.toml has no exercise for planar"),
+        (ASSIGNMENT.replace("flows.", "vaes."), "flows.py:1: assignment.toml has no exercise of topic flows"),
+        (ASSIGNMENT + EXTRA.format("flows.x"), "flows.py:1: exercise x of assignment.toml has no solution region"),
+        (ASSIGNMENT + EXTRA.format("vaes.x"), "vaes.py:1: this file is missing"),
+    ],
+)
+def test_sources_and_assignment_must_speak_of_the_same_functions(house, assignment, complaint):
+    (house / "assignments/lecture9/assignment.toml").write_text(assignment, "utf-8")
+    with pytest.raises(SourceError, match=complaint):
+        build.build("lecture9", house)
+    assert not (house / "assignments/lecture9/flows.py").exists()
+
+
+def test_the_order_of_the_source_is_the_order_of_the_assignment(house):
+    head, planar, coupling, gpu = ASSIGNMENT.split("[[exercise]]")
+    swapped = "[[exercise]]".join([head, coupling, planar, gpu])
+    (house / "assignments/lecture9/assignment.toml").write_text(swapped, "utf-8")
+    with pytest.raises(SourceError, match=r"exercise Coupling.forward stands in another order"):
+        build.build("lecture9", house)
+
+
+# --- what is committed
+
+
+@pytest.mark.parametrize("lecture", lectures())
+def test_committed_stubs_and_notebooks_are_what_the_sources_give(lecture):
+    assert build.outdated(lecture) == [], "run `dgm build` and commit what it writes"
+
+
+@pytest.mark.parametrize("lecture", lectures())
+def test_nothing_but_products_lies_beside_the_assignment(lecture):
+    folder = HOUSE / "assignments" / lecture
+    made = {path for path, _ in build.products(lecture)}
+    assert {*folder.glob("*.py"), *folder.glob("*.ipynb")} - made == {folder / "__init__.py"}
+
+
+@pytest.mark.parametrize("lecture", lectures())
+def test_each_stub_holds_one_not_implemented_error_for_each_function(lecture):
+    assignment = load(lecture)
+    for topic in assignment.topics:
+        stub = (HOUSE / "assignments" / lecture / f"{topic}.py").read_text("utf-8")
+        ast.parse(stub)
+        assert tuple(re.findall(r'raise NotImplementedError\("(.+)"\)', stub)) == assignment.functions(topic)
+        assert "SOLUTION" not in stub
+
+
+@pytest.mark.parametrize("lecture", lectures())
+def test_committed_notebooks_are_valid_and_worth_the_assignments_points(lecture):
+    assignment = load(lecture)
+    for topic in assignment.topics:
+        notebook = nbformat.read(HOUSE / "assignments" / lecture / f"{topic}.ipynb", as_version=4)
+        nbformat.validate(notebook)
+        marks = [cell.metadata["nbgrader"] for cell in notebook.cells if "nbgrader" in cell.metadata]
+        assert sum(mark.get("points", 0) for mark in marks) == sum(e.points for e in assignment.of_topic(topic))
+        assert len({mark["grade_id"] for mark in marks}) == len(marks)
