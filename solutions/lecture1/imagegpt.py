@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
 # %% [markdown]
@@ -86,7 +86,7 @@ def inverse_raster_scan(x: Shaped[Tensor, "n m"], C: int, H: int, W: int) -> Sha
 
 
 # %% quantize
-def quantize(images: Float[Tensor, "n C H W"], palette: Float[Tensor, "K C"]) -> Int64[Tensor, "n H W"]:
+def quantize(images: Float[Tensor, "n C H W"], palette: Float[Tensor, "K C"]) -> Int[Tensor, "n H W"]:
     r"""The index of the palette's nearest colour for each pixel, the lowest index where two are equally near.
 
     $$k_{h,w} = \arg\min_k \lVert \mathrm{image}_{:,h,w} - \mathrm{palette}_k \rVert_2$$
@@ -112,7 +112,7 @@ def quantize(images: Float[Tensor, "n C H W"], palette: Float[Tensor, "K C"]) ->
 
 
 # %% dequantize
-def dequantize(tokens: Int64[Tensor, "n H W"], palette: Float[Tensor, "K C"]) -> Float[Tensor, "n C H W"]:
+def dequantize(tokens: Int[Tensor, "n H W"], palette: Float[Tensor, "K C"]) -> Float[Tensor, "n C H W"]:
     r"""The images whose pixels are the palette's colours: the inverse of ``quantize`` on such images.
 
     $$\mathrm{image}_{:,h,w} = \mathrm{palette}_{k_{h,w}}$$
@@ -300,7 +300,7 @@ class ImageGPT(nn.Module):
         nn.init.normal_(self.wpe.weight, std=0.01)
         nn.init.zeros_(self.head.weight)
 
-    def forward(self, x: Int64[Tensor, "n m"]) -> Float[Tensor, "n m K"]:
+    def forward(self, x: Int[Tensor, "n m"]) -> Float[Tensor, "n m K"]:
         r"""Logits of $p_{\theta}(x_j | \mathbf{x}_{1:j-1})$ for every position at once.
 
         $$h_j = \mathrm{wte}_{x_{j-1}} + \mathrm{wpe}_j, \qquad h_1 = \mathrm{sos} + \mathrm{wpe}_1$$
@@ -342,7 +342,7 @@ class ImageGPT(nn.Module):
 
 
 # %% bits_per_dim
-def bits_per_dim(log_prob: Float[Tensor, "n"], num_dims: int) -> Float[Tensor, "n"]:
+def bits_per_dim(log_prob: Float[Tensor, " n"], num_dims: int) -> Float[Tensor, " n"]:
     r"""Negative log-likelihood in bits per dimension.
 
     $$-\frac{\log p_{\theta}(\mathbf{x})}{\mathrm{num\_dims} \cdot \log 2}$$
@@ -364,7 +364,7 @@ def bits_per_dim(log_prob: Float[Tensor, "n"], num_dims: int) -> Float[Tensor, "
 
 
 # %% train_step
-def train_step(model: ImageGPT, optimizer: torch.optim.Optimizer, x: Int64[Tensor, "n m"]) -> float:
+def train_step(model: ImageGPT, optimizer: torch.optim.Optimizer, x: Int[Tensor, "n m"]) -> float:
     r"""One step of maximum likelihood on a batch; returns the loss before the step, in nats per dimension.
 
     $$L(\theta) = -\frac{1}{nm} \sum_{i=1}^n \sum_{j=1}^m \log p_{\theta}(x_{ij} | \mathbf{x}_{i,1:j-1})$$
@@ -404,14 +404,14 @@ def sample(
     generator: torch.Generator,
     temperature: float = 1.0,
     top_k: int | None = None,
-    prefix: Int64[Tensor, "n t"] | None = None,
+    prefix: Int[Tensor, "n t"] | None = None,
     use_cache: bool = True,
-) -> Int64[Tensor, "n m"]:
+) -> Int[Tensor, "n m"]:
     r"""Ancestral sampling with a key/value cache.
 
     $$\hat{x}_j \sim \mathrm{softmax}\left(\mathrm{logits}_j(\hat{\mathbf{x}}_{1:j-1}) / T\right)$$
 
-    among the ``top_k`` likeliest values: exactly ``top_k`` of them, and all where ``top_k >= K``. The model runs in eval
+    among the ``top_k`` likeliest values: exactly ``top_k`` of them, all where ``top_k >= K``. The model runs in eval
     mode; every submodule gets its own mode back, also after an exception. The law is the same with and without a cache.
 
     Shapes: ``prefix``: ``(n, t)`` with ``t <= m <= config.m``, kept as given; result ``(n, m)``, int64, on the
@@ -465,7 +465,7 @@ def _check_palette(palette: Tensor) -> None:
         raise ValueError(f"palette must have shape (K, C) and not be empty, not {tuple(palette.shape)}")
 
 
-def _embed(model: ImageGPT, x: Int64[Tensor, "n m"], start: int, stop: int) -> Float[Tensor, "n t dim"]:
+def _embed(model: ImageGPT, x: Int[Tensor, "n m"], start: int, stop: int) -> Float[Tensor, "n t dim"]:
     """Positions start..stop-1 as the blocks meet them: the value before each, and where it stands."""
     before = model.wte(x[:, max(start - 1, 0) : stop - 1])
     if start == 0:
@@ -475,7 +475,7 @@ def _embed(model: ImageGPT, x: Int64[Tensor, "n m"], start: int, stop: int) -> F
 
 def _draw(
     logits: Float[Tensor, "n K"], generator: torch.Generator, temperature: float, top_k: int | None
-) -> Int64[Tensor, "n"]:
+) -> Int[Tensor, " n"]:
     """One value a row from softmax(logits / temperature) over the top_k likeliest."""
     if top_k is not None and top_k < logits.shape[1]:
         values, indices = logits.topk(top_k, dim=1)  # exactly k of them, also when some are tied
