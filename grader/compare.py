@@ -8,26 +8,29 @@ from __future__ import annotations
 import contextlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from grader.sandbox.objects import RemoteObject, Unsendable
-from grader.student import Observation, StudentError
+from grader.sandbox.objects import Unsendable
+from grader.student import Observation, Remote, StudentError
 from grader.tolerance import tolerance
 
 RUNGS = ("nothing", "type", "rank", "shape", "dtype", "device", "finite", "value", "law", "refusal", "trace", "gradient")
 
 
 class Mismatch(AssertionError):
-    """A student's answer is not the right one: the rung of the ladder, and a sentence for the student."""
+    """A student's answer is not the right one: the rung of the ladder, and a sentence for the student.
 
-    def __init__(self, rung: str, sentence: str, got: Any = None, want: Any = None) -> None:
+    `mistake`: the registered mistake that explains it, where the comparison itself can tell (a sampler's law).
+    """
+
+    def __init__(self, rung: str, sentence: str, got: Any = None, want: Any = None, mistake: str | None = None) -> None:
         super().__init__(sentence)
         assert rung in RUNGS
-        self.rung, self.sentence, self.got, self.want = rung, sentence, got, want
+        self.rung, self.sentence, self.got, self.want, self.mistake = rung, sentence, got, want, mistake
 
 
 def assert_agrees(
@@ -43,7 +46,7 @@ def assert_agrees(
     """Raise `Mismatch` unless `got` is `want` within the tolerance that its dtype explains.
 
     `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A floating result must
-    have the dtype of `like`, or of `want` where there is no `like`. `scale`, `condition` and `error` are explained in
+    have the dtype of `like`, or of `want` where there is no `like`; a Python float, the accuracy of `like`. `scale`, `condition` and `error` are explained in
     `grader.tolerance`.
     """
     if isinstance(want, tuple):
@@ -53,7 +56,27 @@ def assert_agrees(
     elif isinstance(want, Tensor):
         _assert_tensor(got, want, _expected_dtype(want, like), scale, condition, error, what)
     else:
-        _assert_number(got, want, scale, condition, error, what)
+        dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
+        _assert_number(got, want, dtype, scale, condition, error, what)
+
+
+def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any = None, what: str = "the result") -> None:
+    """The ladder up to the values: raise `Mismatch` unless `got` is a tensor of this shape and dtype."""
+    shape = tuple(shape)
+    if got is None:
+        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+    if isinstance(got, Unsendable) and "device" in got.description:
+        raise Mismatch("device", f"{what} is {got.description}, expected one on the device of the inputs", got, want)
+    if isinstance(got, Unsendable) and "dtype" in got.description:
+        raise Mismatch("dtype", f"{what} is {got.description}, expected dtype {_dtype(dtype)}", got, want)
+    if not isinstance(got, Tensor):
+        raise Mismatch("type", f"{what} is {_name(got)}, expected a torch.Tensor", got, want)
+    if got.dim() != len(shape):
+        raise Mismatch("rank", f"{what} has {got.dim()} axes (shape {tuple(got.shape)}), expected {len(shape)}: shape {shape}", got, want)
+    if tuple(got.shape) != shape:
+        raise Mismatch("shape", f"{what} has shape {tuple(got.shape)}, expected {shape}", got, want)
+    if got.dtype != dtype:
+        raise Mismatch("dtype", f"{what} has dtype {_dtype(got.dtype)}, expected {_dtype(dtype)}", got, want)
 
 
 def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
@@ -105,14 +128,16 @@ def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
         raise Mismatch("shape", f"{what} has {len(got)} parts, expected {len(want)}", got, want)
 
 
-def _assert_number(got: Any, want: Any, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str) -> None:
+def _assert_number(
+    got: Any, want: Any, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
+) -> None:
     if got is None:
         raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
     if type(got) is not type(want):
         raise Mismatch("type", f"{what} is {_name(got)}, expected {_name(want)}", got, want)
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
-        _assert_values(torch.tensor(got, dtype=torch.float64), right, torch.float32, scale, condition, error, what)
+        _assert_values(torch.tensor(got, dtype=torch.float64), right, dtype, scale, condition, error, what)
     elif got != want:
         raise Mismatch("value", f"{what} is {_short(got)}, expected {_short(want)}", got, want)
 
@@ -120,26 +145,12 @@ def _assert_number(got: Any, want: Any, scale: float | Tensor, condition: float 
 def _assert_tensor(
     got: Any, want: Tensor, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
 ) -> None:
-    if got is None:
-        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
-    if isinstance(got, Unsendable) and "device" in got.description:
-        raise Mismatch("device", f"{what} is {got.description}, expected one on the device of the inputs", got, want)
-    if isinstance(got, Unsendable) and "dtype" in got.description:
-        raise Mismatch("dtype", f"{what} is {got.description}, expected dtype {_dtype(dtype)}", got, want)
-    if not isinstance(got, Tensor):
-        raise Mismatch("type", f"{what} is {_name(got)}, expected a torch.Tensor", got, want)
-    if got.dim() != want.dim():
-        raise Mismatch("rank", f"{what} has {got.dim()} axes (shape {tuple(got.shape)}), expected {want.dim()}: shape {tuple(want.shape)}", got, want)
-    if got.shape != want.shape:
-        raise Mismatch("shape", f"{what} has shape {tuple(got.shape)}, expected {tuple(want.shape)}", got, want)
-    if got.dtype != dtype:
-        raise Mismatch("dtype", f"{what} has dtype {_dtype(got.dtype)}, expected {_dtype(dtype)}", got, want)
-    if not want.is_floating_point():
-        if not torch.equal(got, want):
-            place = _first_place(got != want)
-            raise Mismatch("value", f"{what}{_at(place)} is {got[place].item()}, expected {want[place].item()}", got, want)
-        return
-    _assert_values(got.double(), want.double(), dtype, scale, condition, error, what)
+    assert_form(got, want.shape, dtype, want=want, what=what)
+    if want.is_floating_point():
+        _assert_values(got.double(), want.double(), dtype, scale, condition, error, what)
+    elif not torch.equal(got, want):
+        place = _first_place(got != want)
+        raise Mismatch("value", f"{what}{_at(place)} is {got[place].item()}, expected {want[place].item()}", got, want)
 
 
 def _assert_values(
@@ -183,8 +194,8 @@ def _name(value: Any) -> str:
     """What a value is, in words: `a float`, `a sparse tensor`, `a numpy ndarray`."""
     if isinstance(value, Unsendable):
         return value.description
-    if isinstance(value, RemoteObject):
-        return f"an object of type {value.label}"
+    if isinstance(value, Remote):
+        return f"an object ({value!r})"
     if isinstance(value, Tensor):
         return f"a tensor of shape {tuple(value.shape)}"
     return f"a Python {type(value).__name__}"

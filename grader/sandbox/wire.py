@@ -131,7 +131,8 @@ class _Encoder:
         if name is None or value.layout is not torch.strided or value.device.type != "cpu" or value.dim() > self.limits.dimensions:
             return None
         size = value.numel() * value.element_size()  # before anything is materialised: an expanded tensor may claim terabytes
-        if size > self.limits.blob - self.size - ALIGNMENT or (self.tensors := self.tensors + 1) > self.limits.tensors:
+        self.tensors += 1
+        if size > self.limits.blob - self.size - ALIGNMENT or self.tensors > self.limits.tensors:
             raise WireError("the tensors are too large")
         plain = value.detach().resolve_neg().contiguous()
         offset, self.size = self.size, self.size + size + -size % ALIGNMENT

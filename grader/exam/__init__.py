@@ -1,0 +1,1 @@
+"""The exam: collects the checks once, draws their inputs once, and puts them to one submission after the other."""

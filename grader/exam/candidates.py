@@ -1,0 +1,56 @@
+"""Known answers as submissions: the solutions, the stubs, and the solutions with one function replaced.
+
+Instructor only: needs `solutions/` and `dgm_ref/`. They run in this process; they are our own code.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from grader.assignment import HOUSE
+from grader.exam.transport import LocalTransport
+from grader.sandbox.host import Host
+from grader.sandbox.loading import Topic
+
+
+def solution(lecture: str, topic: str) -> LocalTransport:
+    """The solution of one topic."""
+    return _transport(topic, _module(HOUSE / "solutions" / lecture / f"{topic}.py"))
+
+
+def stub(lecture: str, topic: str) -> LocalTransport:
+    """What a student starts from."""
+    return _transport(topic, _module(HOUSE / "assignments" / lecture / f"{topic}.py"))
+
+
+def with_function(lecture: str, exercise: str, function: Callable[..., Any]) -> LocalTransport:
+    """The solution of a topic with the function of `exercise` replaced."""
+    topic, *path = exercise.split(".")
+    module = _module(HOUSE / "solutions" / lecture / f"{topic}.py")
+    owner = functools.reduce(getattr, path[:-1], module)
+    setattr(owner, path[-1], function)
+    return _transport(topic, module)
+
+
+def _transport(topic: str, module: ModuleType) -> LocalTransport:
+    host = Host()
+    host.topics = {topic: Topic(module)}
+    return LocalTransport(host)
+
+
+def _module(path: Path) -> ModuleType:
+    """A fresh module, so that a replaced function is seen by the others and by nobody else."""
+    module = ModuleType(path.stem)
+    sys.modules[path.stem] = module  # dataclasses look their own module up
+    exec(_code(path, path.stat().st_mtime_ns), module.__dict__)
+    return module
+
+
+@functools.cache
+def _code(path: Path, changed: int) -> Any:
+    return compile(path.read_text(encoding="utf-8"), str(path), "exec")

@@ -1,0 +1,79 @@
+"""Writes the calls of a failed check in a form that a student can paste and run."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grader.sandbox.families import Family
+from grader.sandbox.objects import RemoteObject, SeededGenerator, Unsendable
+from grader.student import Call, Remote
+
+LITERAL = 24  # elements of a tensor that are still written out
+CALLS = 4  # the last calls of a check that are shown; the failure is at their end
+LENGTH = 2000  # characters
+
+
+def of_calls(calls: Sequence[Call]) -> str:
+    """The last calls, one a line."""
+    return "\n".join(_call(call) for call in calls[-CALLS:] if call.message["target"][0] != "helper")[:LENGTH]
+
+
+def short(value: Any) -> str:
+    """A value in at most a line."""
+    text = literal(value)
+    return text if len(text) <= 200 else text[:180] + " …"
+
+
+def literal(value: Any) -> str:
+    """Python source for `value`, where it is small enough to be read."""
+    if isinstance(value, Tensor):
+        return _tensor(value)
+    if isinstance(value, Family):
+        return f"{value.name}({', '.join(f'{name}={literal(item)}' for name, item in value.parameters.items())})"
+    if isinstance(value, SeededGenerator):
+        return f"torch.Generator().manual_seed({value.seed})"
+    if isinstance(value, RemoteObject):
+        return f"<your {value.label}>"
+    if isinstance(value, Unsendable):
+        return f"<{value.description}>"
+    if isinstance(value, Remote):
+        return repr(value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"float('{value}')"
+    if isinstance(value, tuple):
+        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
+    if isinstance(value, list):
+        return f"[{', '.join(map(literal, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{key!r}: {literal(item)}' for key, item in value.items())}}}"
+    return repr(value)
+
+
+def _call(call: Call) -> str:
+    arguments = [literal(item) for item in call.message["args"]]
+    arguments += [f"{name}={literal(item)}" for name, item in call.message["kwargs"].items()]
+    note = {"gradient": "   # and its gradient", "no_grad": "   # under torch.no_grad()"}.get(call.message["mode"], "")
+    return f"{call.name}({', '.join(arguments)}){note}"
+
+
+def _tensor(value: Tensor) -> str:
+    dtype = "" if value.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={value.dtype}"
+    if value.numel() == 0:
+        return f"torch.empty({tuple(value.shape)}{dtype})"
+    if value.numel() <= LITERAL:
+        return f"torch.tensor({_nested(value.tolist())}{dtype})"
+    low, high = value.min().item(), value.max().item()
+    return f"<{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}, values from {low:.4g} to {high:.4g}>"
+
+
+def _nested(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_nested, value))}]"
+    if isinstance(value, float):
+        return f"{value:.9g}" if math.isfinite(value) else f"float('{value}')"
+    return repr(value)

@@ -1,0 +1,145 @@
+"""How the student proxy reaches the student's code: a worker process, replaced when it dies, or this very process."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy
+import torch
+
+from grader.sandbox.host import Host
+from grader.sandbox.objects import revive, revive_answer, special
+from grader.sandbox.wire import HEAD, decode, encode
+from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long the grader waits, in seconds of wall clock."""
+
+    call: float = 10.0
+    call_again: float = 2.0  # after an exercise has run into the limit once
+    load: float = 40.0
+    statement: float = 5.0  # one top-level statement of a submission
+    submission: float = 300.0
+
+
+class WorkerTransport:
+    """A submission in workers of its own. A dead worker is replaced and the submission loaded anew."""
+
+    def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience) -> None:
+        self._workers, self._package, self._topics, self._patience = workers, package, topics, patience
+        self._worker: Worker | None = None
+        self._definitions_only = False
+        self._unloadable: WorkerGone | None = None
+        self.problems: dict[str, list[str]] = {}
+        self.call_seconds = patience.call
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        worker = self._ready()
+        try:
+            answer = worker.request(message, self.call_seconds)
+            return _checked(answer, message["mode"])
+        except WorkerGone:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        if self._worker is not None:
+            self._worker.close()
+            self._worker = None
+
+    def output(self) -> str:
+        """What the student's code printed in the present worker."""
+        return self._worker.output() if self._worker is not None else ""
+
+    def _ready(self) -> Worker:
+        if self._unloadable is not None:
+            raise self._unloadable
+        while self._worker is None:
+            worker = self._workers.start()
+            try:
+                self.problems = self._load(worker)
+                self._worker = worker
+            except WorkerGone as gone:
+                worker.close()
+                if self._definitions_only:
+                    self._unloadable = type(gone)(f"while the submission was loaded: {gone}")
+                    raise self._unloadable from None
+                self._definitions_only = True  # the second attempt leaves out whatever is not a definition
+        return self._worker
+
+    def _load(self, worker: Worker) -> dict[str, list[str]]:
+        message = {
+            "do": "load", "package": self._package, "topics": self._topics,
+            "seconds": self._patience.statement, "definitions_only": self._definitions_only,
+        }  # fmt: skip
+        match worker.request(message, self._patience.load):
+            case {"problems": dict(problems)}:
+                return problems
+            case answer:
+                raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
+
+
+class LocalTransport:
+    """A host in this very process, through the same codec: for code that is trusted, and for a student's own notebook.
+
+    Whatever a call does to the process's random states and modes is undone after it.
+    """
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        with _unchanged_process():
+            answer: dict[str, Any] = _copied(self._host.answer(_copied(message, special, revive)), self._host.keep, revive_answer)
+        return answer
+
+    def close(self) -> None:
+        pass
+
+
+@contextlib.contextmanager
+def _unchanged_process() -> Iterator[None]:
+    gradients, dtype, state, python_state, numpy_state = (
+        torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_rng_state(), random.getstate(), numpy.random.get_state(),
+    )  # fmt: skip
+    try:
+        yield
+    finally:
+        torch.set_grad_enabled(gradients)
+        torch.set_default_dtype(dtype)
+        torch.set_rng_state(state)
+        random.setstate(python_state)
+        numpy.random.set_state(numpy_state)
+
+
+def _copied(value: Any, special: Any, revive: Any) -> Any:
+    frame = encode(value, special)
+    _, header, _ = HEAD.unpack_from(frame)
+    start = HEAD.size + header
+    return decode(frame[HEAD.size : start], bytearray(frame[start:]), revive)
+
+
+def _checked(answer: Any, mode: str) -> dict[str, Any]:
+    """`answer` if it has the form that `grader.sandbox.host` promises; the worker may be hostile."""
+    match answer, mode:
+        case {"missing": str()}, _:
+            return {"missing": answer["missing"]}
+        case {"error": {"type": str(), "bases": list(bases), "message": str(), "where": str(), "unimplemented": bool(), **rest}}, _:
+            if not rest and all(type(base) is str for base in bases):
+                return {"error": answer["error"]}
+        case {"value": _, **rest}, "plain" | "no_grad" if not rest:
+            return answer
+        case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
+            return answer
+        case {
+            "value": _, "changed": list(changed), "random_state_moved": bool(), "autograd_mode_moved": bool(),
+            "printed": str(), "carries_graph": bool(), **rest,
+        }, "observed" if not rest and all(type(name) is str for name in changed):  # fmt: skip
+            return answer
+    raise ProtocolError("the worker's answer has an unknown form")
