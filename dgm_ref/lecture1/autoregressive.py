@@ -34,6 +34,14 @@ def negative_log_likelihood(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_prob(conditional, x).sum() / (n * m)
 
 
+def log_prob_score(conditional: Conditional, x: Tensor) -> Tensor:
+    r"""Derivative of $\log p_\theta(\mathbf x_i)$ in the logits, in closed form: $[x_{ij}=k]-\pi_{ijk}$."""
+    score = -_pmf(conditional(x))
+    for i, j in itertools.product(*map(range, x.shape)):
+        score[i, j, x[i, j]] += 1
+    return score
+
+
 def joint_pmf(conditional: Conditional, m: int, K: int) -> Tensor:
     r"""$p_\theta(\mathbf x)$ of all $K^m$ sequences, as a table with one axis a variable."""
     sequences = all_sequences(m, K)
@@ -96,6 +104,13 @@ def markov_mlp(parameters: dict[str, Tensor], x: Tensor, d: int) -> Tensor:
     )
 
 
+def markov_mlp_gradients(parameters: dict[str, Tensor], x: Tensor, d: int, weights: Tensor) -> dict[str, Tensor]:
+    """Derivative of the weighted sum of the logits in every parameter."""
+    leaves = {name: parameter.clone().requires_grad_() for name, parameter in parameters.items()}
+    total = (markov_mlp(leaves, x, d) * weights).sum()
+    return dict(zip(leaves, torch.autograd.grad(total, list(leaves.values())), strict=True))
+
+
 def gaussian_log_prob(conditional: GaussianConditional, x: Tensor) -> Tensor:
     r"""$\sum_j\log\mathcal N(x_j;\mu_j,\sigma_j^2)$ of every row: one conditional after another."""
     total = torch.zeros(len(x), dtype=torch.float64)
@@ -104,6 +119,13 @@ def gaussian_log_prob(conditional: GaussianConditional, x: Tensor) -> Tensor:
         log_2_pi_variance = math.log(2 * math.pi) + 2 * log_sigma
         total = total - ((x[:, j] - mu) ** 2 / torch.exp(2 * log_sigma) + log_2_pi_variance) / 2
     return total
+
+
+def gaussian_score(conditional: GaussianConditional, x: Tensor) -> tuple[Tensor, Tensor]:
+    r"""Derivative of the log-density in the means, $(x-\mu)/\sigma^2$, and in $\log\sigma$, $(x-\mu)^2/\sigma^2-1$."""
+    mu, log_sigma = conditional(x)
+    precision = 1 / torch.exp(2 * log_sigma)
+    return (x - mu) * precision, (x - mu) ** 2 * precision - 1
 
 
 def rosenblatt(conditional: GaussianConditional, x: Tensor) -> Tensor:

@@ -70,6 +70,13 @@ def test_log_prob_agrees_with_scipys_log_softmax(scale):
     np.testing.assert_allclose(ref.log_prob(conditional, x).numpy(), want, rtol=1e-12, atol=1e-12 * scale)
 
 
+def test_the_score_in_the_logits_is_torchs():
+    conditional, x = random_table(3, 3, 2.0, seed=5), ref.all_sequences(3, 3)
+    logits = conditional(x).requires_grad_()
+    torch.distributions.Categorical(logits=logits).log_prob(x).sum().backward()
+    torch.testing.assert_close(ref.log_prob_score(conditional, x), logits.grad, rtol=1e-12, atol=1e-13)
+
+
 def test_negative_log_likelihood_is_the_mean_over_samples_and_dimensions():
     conditional, x = random_table(3, 3, 2.0, seed=1), ref.all_sequences(3, 3)[::4]
     want = torch.distributions.Categorical(logits=conditional(x)).log_prob(x).mean()
@@ -118,8 +125,12 @@ def test_the_markov_mlp_agrees_with_a_one_hot_matrix_product():
     e = np.concatenate([np.eye(K + 1)[padded[:, i : i + 4]] @ weights["embedding.weight"] for i in range(d)], axis=-1)
     a = np.maximum(e @ weights["mlp.0.weight"].T + weights["mlp.0.bias"], 0)
     want = a @ weights["mlp.2.weight"].T + weights["mlp.2.bias"]
-    got = ref.markov_mlp({name: torch.from_numpy(w) for name, w in weights.items()}, torch.from_numpy(x), d)
+    parameters = {name: torch.from_numpy(w) for name, w in weights.items()}
+    got = ref.markov_mlp(parameters, torch.from_numpy(x), d)
     np.testing.assert_allclose(got.numpy(), want, rtol=1e-12, atol=1e-12)
+    gradients = ref.markov_mlp_gradients(parameters, torch.from_numpy(x), d, torch.ones(want.shape))
+    np.testing.assert_allclose(gradients["mlp.2.weight"].numpy(), np.tile(a.sum((0, 1)), (K, 1)), rtol=1e-12)
+    np.testing.assert_allclose(gradients["mlp.2.bias"].numpy(), np.full(K, x.size))
 
 
 def test_gaussian_log_prob_agrees_with_scipys_normal():
@@ -127,6 +138,14 @@ def test_gaussian_log_prob_agrees_with_scipys_normal():
     mu, log_sigma = (parameter.numpy() for parameter in gaussian(x))
     want = scipy.stats.norm.logpdf(x.numpy(), mu, np.exp(log_sigma)).sum(-1)
     np.testing.assert_allclose(ref.gaussian_log_prob(gaussian, x).numpy(), want, rtol=1e-12)
+
+
+def test_the_gaussian_score_is_torchs():
+    x = torch.randn(5, 4, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    mu, log_sigma = (parameter.requires_grad_() for parameter in gaussian(x))
+    torch.distributions.Normal(mu, log_sigma.exp()).log_prob(x).sum().backward()
+    for got, want in zip(ref.gaussian_score(gaussian, x), (mu.grad, log_sigma.grad), strict=True):
+        torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
 def test_rosenblatt_agrees_with_scipys_distribution_function():
