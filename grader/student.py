@@ -21,6 +21,9 @@ from grader.sandbox.families import tensors_in
 from grader.sandbox.objects import RemoteObject, SeededGenerator
 
 
+GENERATORS = itertools.count(1)  # one worker meets many checks: their generators must not be taken for one another
+
+
 class StudentError(Exception):
     """The student's code raised."""
 
@@ -71,7 +74,7 @@ class Student:
     topic: str
     transport: Transport
     calls: list[Call] = field(default_factory=list)
-    _identities: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    run_number: int = field(default_factory=itertools.count(1).__next__)  # one check on one input: objects live no longer
 
     def __getattr__(self, name: str) -> Function:
         if name.startswith("_"):
@@ -80,7 +83,7 @@ class Student:
 
     def generator(self, seed: int) -> SeededGenerator:
         """A generator in the place where the student's code runs; passed twice, it goes on where it stopped."""
-        return SeededGenerator(next(self._identities), seed)
+        return SeededGenerator(next(GENERATORS), seed)
 
     def run(self, helper: Callable[..., Any], *args: Any) -> Any:
         """Run a public helper on the student's objects, where they live."""
@@ -141,7 +144,8 @@ class Function:
 
     def _ask(self, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any], **more: Any) -> dict[str, Any]:
         message = {
-            "do": "call", "target": [self.where, self.name], "mode": mode, "args": _messages(list(args)), "kwargs": _messages(kwargs), **more,
+            "do": "call", "run": self.student.run_number, "target": [self.where, self.name], "mode": mode,
+            "args": _messages(list(args)), "kwargs": _messages(kwargs), **more,
         }  # fmt: skip
         answer = self.student.transport.ask(message)
         self.student.calls.append(Call(self.name, message, answer))

@@ -4,7 +4,7 @@ Nothing here is a security boundary: once a submission is loaded, this process b
 believes are the numbers that come back, on inputs that nobody can foresee.
 
     {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …} -> {"problems": {name: [sentence, …]}}
-    {"do": "call", "target": [where, name], "mode": "plain" | "no_grad" | "observed" | "gradient", "args": …, "kwargs": …, …}
+    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "observed" | "gradient", "args": …, "kwargs": …, …}
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
 """
 
@@ -61,6 +61,7 @@ class Host:
         self.topics: dict[str, Topic] = {}
         self.objects: dict[int, Any] = {}
         self.generators: dict[int, torch.Generator] = {}
+        self.run: int | None = None  # of a check on one input; objects and generators live no longer
 
     def answer(self, message: dict[str, Any]) -> dict[str, Any]:
         """The answer to one message; whatever the student's code raises is part of it."""
@@ -88,6 +89,10 @@ class Host:
         return {"problems": {name: topic.problems for name, topic in self.topics.items()}}
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["run"] != self.run:
+            self.run = message["run"]
+            self.objects.clear()
+            self.generators.clear()
         function = self._target(*message["target"])
         given = [message["args"], message["kwargs"]]
         run: Callable[..., dict[str, Any]] = getattr(self, "_" + message["mode"])

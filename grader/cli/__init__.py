@@ -1,0 +1,5 @@
+"""The command line `dgm`: thin; every command calls one function of the house and renders what comes back."""
+
+from grader.cli.app import app
+
+__all__ = ["app"]

@@ -1,0 +1,53 @@
+"""`dgm grade`: the terminal's side of it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from grader.grading.kit import SeedError, grading_seed
+from grader.renderings.terminal import class_table
+
+LECTURE = "lecture1"
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(grade)
+
+
+def grade(
+    submissions: Annotated[Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the records go.")] = Path("results"),
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Graders side by side.")] = os.cpu_count() or 1,
+    isolation: Annotated[str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")] = "default",
+    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed, made on first use).")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out checks that train a model.")] = False,
+    hide_expected: Annotated[bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")] = False,
+) -> None:
+    """Grade a folder of submissions."""
+    from grader.grading.grade import CannotGrade, Order
+    from grader.grading.grade import grade as run
+    from grader.grading.store import StoreBusy
+    from grader.sandbox.policy import Refused
+
+    console = Console()
+    try:
+        order = Order(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
+        graded = run(submissions, output, order, jobs)
+        records = []
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        with Progress(*columns, console=console, transient=True) as progress:
+            task = progress.add_task("grading", total=None)
+            for done in graded:
+                records.append(done.record)
+                progress.update(task, completed=len(records))
+    except (CannotGrade, SeedError, StoreBusy, Refused) as error:
+        console.print(f"[red]cannot grade:[/red] {error}")
+        raise typer.Exit(2) from None
+    console.print(class_table(records))
+    console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv")

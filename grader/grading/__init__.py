@@ -1,0 +1,1 @@
+"""Grading: many submissions in, one record each out, in parallel, safe against crashes, resumable."""

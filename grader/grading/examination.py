@@ -1,0 +1,63 @@
+"""One submission through the whole exam."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from grader.assignment import Assignment
+from grader.exam.examiner import Examiner
+from grader.exam.transport import Patience, WorkerTransport
+from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record
+from grader.sandbox.workers import Workers
+from grader.submission import Submission
+
+
+def examine(
+    submission: Submission, assignment: Assignment, examiner: Examiner, workers: Workers, kit: KitRecord, patience: Patience | None = None
+) -> Record:
+    """The record of one submission; whatever the submission does, a record comes out."""
+    started = time.perf_counter()
+    patience = patience or Patience()
+    transport = WorkerTransport(workers, f"assignments.{assignment.name}", submission.topics, patience)
+    try:
+        exercises = list(_exercises(assignment, examiner, transport, patience, started))
+        problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
+    finally:
+        transport.close()
+    return Record(
+        submission=submission.name,
+        assignment=assignment.name,
+        score=round(sum(exercise.score for exercise in exercises), 6),
+        max_score=round(sum(exercise.max_score for exercise in exercises if not assignment[exercise.exercise].bonus), 6),
+        not_graded=round(sum(exercise.not_graded for exercise in exercises), 6),
+        exercises=exercises,
+        kit=kit,
+        seconds=round(time.perf_counter() - started, 3),
+        content=submission.content,
+        problems=problems[:50],
+    )
+
+
+def _exercises(
+    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience, started: float
+) -> Iterator[ExerciseRecord]:
+    for exercise in assignment.exercises:
+        transport.call_seconds = patience.call
+        records: list[CheckRecord] = []
+        for check in examiner.checks:
+            if check.exercise != exercise.name:
+                continue
+            if time.perf_counter() - started > patience.submission:
+                records.append(_out_of_time(check.name, check.points, patience.submission))
+                continue
+            records.append(examiner.examine(check, transport))
+            if records[-1].outcome == "timeout":
+                transport.call_seconds = patience.call_again
+        if records:
+            yield exercise_record(exercise.name, str(exercise.slide), records)
+
+
+def _out_of_time(check: str, points: float, seconds: float) -> CheckRecord:
+    message = f"the submission as a whole took longer than {seconds:g} s; this check was not run any more"
+    return CheckRecord(check=check, outcome="timeout", points=0.0, max_points=points, message=message)

@@ -1,0 +1,113 @@
+"""`dgm grade`: a folder of submissions in, a folder of records out."""
+
+from __future__ import annotations
+
+import atexit
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from grader import assignment as assignments
+from grader.exam.collect import collect, families
+from grader.exam.examiner import Examiner
+from grader.exam.naming import NameFromCatalogue
+from grader.exam.reference import available
+from grader.exam.transport import Patience
+from grader.grading.examination import examine
+from grader.grading.kit import kit_record
+from grader.grading.pool import GraderPool
+from grader.grading.store import Store
+from grader.record import Record
+from grader.sandbox.policy import open_workers
+from grader.sandbox.workers import Workers
+from grader.submission import list_submissions, read
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to grade, and how."""
+
+    lecture: str
+    seed: str
+    isolation: str = "default"
+    quick: bool = False  # leaves out checks that train a model
+    show_expected: bool = True
+    patience: Patience = Patience()
+
+
+@dataclass(frozen=True)
+class Done:
+    """One submission is finished: graded now, or found from an earlier run."""
+
+    record: Record
+    found: bool
+
+
+class CannotGrade(Exception):
+    """Nothing was graded; the message says why and what to do."""
+
+
+def grade(submissions: Path, results: Path, order: Order, jobs: int = 1) -> Iterator[Done]:
+    """Grade every submission in a folder; yields them as they are done and leaves the records in `results`.
+
+    Raises: `CannotGrade` before any submission is touched; `StoreBusy`; `Refused` from the isolation policy.
+    """
+    if not available(order.lecture):
+        raise CannotGrade(f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout")
+    paths = list_submissions(submissions)
+    if not paths:
+        raise CannotGrade(f"{submissions}: there are no submissions here (folders, .py, .ipynb or .zip)")
+    global _desk
+    _desk = Desk(order, results)  # inputs are drawn here, once, and inherited by every forked grader
+    pool: GraderPool[Path, Done] = GraderPool(min(jobs, len(paths)), _open_desk, (order, results), _grade_one)
+    with Store(results) as store:
+        records: list[Record] = []
+        for _, done in pool.run(paths):
+            if not done.found:
+                store.write(done.record)
+            records.append(done.record)
+            yield done
+        store.finish(records)
+
+
+class Desk:
+    """One grader's own: the examiner, the workers, and a look at what is already graded."""
+
+    def __init__(self, order: Order, results: Path) -> None:
+        self.order, self.results = order, results
+        self.assignment = assignments.load(order.lecture)
+        self.examiner = Examiner(
+            order.lecture, collect(order.lecture), order.seed, reference=True, quick=order.quick,
+            namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
+        )  # fmt: skip
+        self.examiner.draw_all()
+        self.workers: Workers | None = None
+
+    def open(self) -> None:
+        self.workers = open_workers(self.order.isolation, families(self.order.lecture))
+        atexit.register(self.workers.close)
+        self.kit = kit_record(self.order.seed, self.workers.isolation)
+        self.store = Store(self.results)
+
+    def grade(self, path: Path) -> Done:
+        assert self.workers is not None
+        submission = read(path, self.assignment)
+        earlier = self.store.find(submission.name, submission.content, self.kit)
+        if earlier is not None:
+            return Done(earlier, found=True)
+        return Done(examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience), found=False)
+
+
+_desk: Desk | None = None
+
+
+def _open_desk(order: Order, results: Path) -> None:
+    global _desk
+    if _desk is None:  # a spawned grader, where processes cannot be forked
+        _desk = Desk(order, results)
+    _desk.open()
+
+
+def _grade_one(path: Path) -> Done:
+    assert _desk is not None
+    return _desk.grade(path)

@@ -1,0 +1,70 @@
+"""What graded: the kit's version, its libraries, and a fingerprint of the grading seed."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import importlib.metadata
+import os
+import secrets
+from pathlib import Path
+
+from grader.assignment import HOUSE
+from grader.record import KitRecord
+from grader.sandbox.workers import Isolation
+
+SEED_VARIABLE = "DGM_SEED"
+SEED_FILE = ".dgm-seed"
+
+
+class SeedError(Exception):
+    """There is no usable grading seed; the message says what to do."""
+
+
+def grading_seed(seed_file: Path | None = None) -> str:
+    """The instructor's secret: from `seed_file`, else from `$DGM_SEED`, else from `.dgm-seed` here, made on first use."""
+    if seed_file is None and os.environ.get(SEED_VARIABLE):
+        return os.environ[SEED_VARIABLE]
+    path = seed_file or Path(SEED_FILE)
+    try:
+        seed = path.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        if seed_file is not None:
+            raise SeedError(f"{seed_file}: there is no such file. Make one with: python -c 'import secrets; print(secrets.token_hex())' > {seed_file}") from None
+        seed = secrets.token_hex()
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(seed + "\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise SeedError(f"{path}: the grading seed cannot be read: {error}") from None
+    if len(seed) < 16:
+        raise SeedError(f"{path}: the grading seed has {len(seed)} characters; take at least 16, or it can be guessed")
+    return seed
+
+
+def fingerprint(seed: str) -> str:
+    """Tells two seeds apart and gives neither away (PBKDF2, so that guessing is slow)."""
+    return "sha256:" + hashlib.pbkdf2_hmac("sha256", seed.encode(), b"dgm-kit grading seed", 100_000).hex()[:32]
+
+
+@functools.cache
+def version() -> str:
+    """The kit's version with a digest of everything that a grade depends on: engine, checks, assignment, reference."""
+    digest = hashlib.sha256()
+    for folder in ("grader", "assignments", "dgm_ref"):
+        for path in sorted((HOUSE / folder).rglob("*")):
+            if path.suffix in (".py", ".toml"):
+                digest.update(path.relative_to(HOUSE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return f"{importlib.metadata.version('dgm-kit')}+{digest.hexdigest()[:12]}"
+
+
+def kit_record(seed: str, isolation: Isolation) -> KitRecord:
+    """The `kit` part of every record of one run."""
+    return KitRecord(
+        version=version(),
+        torch=importlib.metadata.version("torch"),
+        hypothesis=importlib.metadata.version("hypothesis"),
+        seed=fingerprint(seed),
+        isolation=isolation.mode,
+        layers=list(isolation.layers),
+    )

@@ -1,0 +1,45 @@
+"""Graders side by side: processes forked from one that has collected the checks and drawn their inputs."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any, Generic, TypeVar
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+
+RESTARTS = 3  # of the whole pool, should a grader process be killed from outside
+
+
+class GraderPool(Generic[Job, Result]):
+    """Runs `work(job)` in `size` processes, each prepared once by `prepare(*arguments)`. Results come as they are done."""
+
+    def __init__(self, size: int, prepare: Callable[..., None], arguments: tuple[Any, ...], work: Callable[[Job], Result]) -> None:
+        self._size, self._prepare, self._arguments, self._work = size, prepare, arguments, work
+
+    def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
+        """Every job with its result, in the order of completion. A killed grader costs the jobs in flight a second run."""
+        open_jobs = list(jobs)
+        for attempt in range(RESTARTS + 1):
+            try:
+                for job, result in self._round(list(open_jobs)):
+                    open_jobs.remove(job)
+                    yield job, result
+            except BrokenProcessPool:
+                if attempt == RESTARTS:
+                    raise
+            if not open_jobs:
+                return
+
+    def _round(self, jobs: list[Job]) -> Iterator[tuple[Job, Result]]:
+        context = multiprocessing.get_context("fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn")
+        with ProcessPoolExecutor(self._size, mp_context=context, initializer=self._prepare, initargs=self._arguments) as executor:
+            waiting = {executor.submit(self._work, job): job for job in jobs}
+            while waiting:
+                done: set[Future[Result]] = wait(waiting, return_when=FIRST_COMPLETED).done
+                for future in done:
+                    yield waiting.pop(future), future.result()
+

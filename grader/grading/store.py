@@ -1,0 +1,113 @@
+"""The folder of results: every record is written whole or not at all, and found again by the next run.
+
+    RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.csv
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import os
+import re
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import filelock
+import msgspec
+
+from grader import record as records
+from grader.record import KitRecord, Record
+
+
+class StoreBusy(Exception):
+    """Another `dgm grade` writes into this folder."""
+
+
+class Store:
+    """One folder of results, held by one grader at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(folder / ".lock")
+
+    def __enter__(self) -> Store:
+        try:
+            self._lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise StoreBusy(f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o.") from None
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._lock.release()
+
+    def find(self, submission: str, content: str, kit: KitRecord) -> Record | None:
+        """The record of exactly this work, graded by exactly this kit and seed, or None."""
+        try:
+            record = records.decode(self._path(submission).read_bytes())
+        except (OSError, msgspec.DecodeError):
+            return None
+        same = record.submission == submission and record.content == content and record.kit == kit
+        return record if same else None
+
+    def write(self, record: Record) -> None:
+        """Keep one record. After a crash at any moment the file is the old one or the new one."""
+        path = self._path(record.submission)
+        path.parent.mkdir(exist_ok=True)
+        _replace(path, records.encode(record))
+
+    def finish(self, graded: Iterable[Record]) -> None:
+        """The two tables over the records of this run, in the order of the submissions' names."""
+        ordered = sorted(graded, key=lambda record: record.submission)
+        _replace(self.folder / "records.jsonl", b"".join(msgspec.json.encode(record) + b"\n" for record in ordered))
+        _replace(self.folder / "grades.csv", _grades(ordered).encode())
+
+    def _path(self, submission: str) -> Path:
+        return self.folder / folder_name(submission) / "record.json"
+
+
+def folder_name(submission: str) -> str:
+    """A folder's name that every file system takes, for a submission of any name."""
+    safe = re.sub(r"[^\w .()+,=@-]", "_", submission).strip(" .")[:120]
+    if safe == submission:
+        return safe
+    return f"{safe or 'submission'}-{hashlib.sha256(submission.encode()).hexdigest()[:8]}"
+
+
+def read(folder: Path) -> list[Record]:
+    """Every record in a folder of results, by the submission's name."""
+    found = [records.decode(path.read_bytes()) for path in folder.glob("*/record.json")]
+    return sorted(found, key=lambda record: record.submission)
+
+
+def _grades(ordered: list[Record]) -> str:
+    names = list(dict.fromkeys(exercise.exercise for record in ordered for exercise in record.exercises))
+    table = io.StringIO(newline="")
+    writer = csv.writer(table)
+    writer.writerow(["submission", "score", "max_score", "not_graded", *names])
+    for record in ordered:
+        scores = {exercise.exercise: exercise.score for exercise in record.exercises}
+        writer.writerow([_harmless(record.submission), record.score, record.max_score, record.not_graded, *(scores.get(name, "") for name in names)])
+    return table.getvalue()
+
+
+def _harmless(text: str) -> str:
+    """A name that a spreadsheet would run as a formula, made plain text."""
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+
+
+def _replace(path: Path, data: bytes) -> None:
+    """Write next to the place, flush to disk, move over it."""
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o644)
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,64 @@
+"""The record in a terminal of 80 columns, with or without colour."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from grader.record import CheckRecord, ExerciseRecord, Record
+
+SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "⧖", "crashed": "☠", "missing": "○", "not_graded": "–"}
+STYLES = {"passed": "green", "failed": "red", "error": "red", "timeout": "yellow", "crashed": "red", "missing": "dim", "not_graded": "dim"}
+
+
+def class_table(records: Sequence[Record]) -> Table:
+    """One line a submission: score, and how the checks came out."""
+    table = Table("submission", "score", "of", "not graded", "outcomes", "seconds")
+    for record in sorted(records, key=lambda record: record.submission):
+        outcomes = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
+        summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
+        table.add_row(
+            Text(record.submission), f"{record.score:g}", f"{record.max_score:g}", f"{record.not_graded:g}", summary, f"{record.seconds:.1f}"
+        )
+    table.caption = "  ".join(f"{sign} {outcome.replace('_', ' ')}" for outcome, sign in SIGNS.items())
+    return table
+
+
+def print_practice(console: Console, exercises: Iterable[ExerciseRecord]) -> bool:
+    """Each exercise as it is done; true when nothing failed."""
+    good = True
+    for exercise in exercises:
+        console.print(exercise_view(exercise))
+        good = good and all(check.outcome in ("passed", "not_graded") for check in exercise.checks)
+    return good
+
+
+def exercise_view(exercise: ExerciseRecord) -> Group:
+    """One exercise: a line when it is fine, the first failure in full when it is not."""
+    name = exercise.exercise.split(".", 1)[1]
+    graded = [check for check in exercise.checks if check.outcome != "not_graded"]
+    failures = [check for check in graded if check.outcome != "passed"]
+    later = len(exercise.checks) - len(graded)
+    note = f"   {later} more graded after submission" if later else ""
+    if not failures:
+        return Group(Text.assemble((f"{name}  ✓", "green"), f"  {len(graded)} checks{note}"))
+    first = failures[0]
+    head = Text.assemble((f"{name}  {SIGNS[first.outcome]}", STYLES[first.outcome]), f"  {first.sentence or first.check}")
+    head.append(f"   slide {exercise.slide}", "dim")
+    lines = [head, *_details(first)]
+    if len(failures) > 1:
+        lines.append(Text(f"  and {len(failures) - 1} more of {len(graded)} checks fail", "dim"))
+    lines.append(Text(f"  again: dgm check {name}      hint: dgm hint {name}", "dim"))
+    return Group(*lines)
+
+
+def _details(check: CheckRecord) -> list[Text]:
+    lines = [Text(f"  {line}") for line in check.counterexample.splitlines()]
+    lines.append(Text(f"  {check.message}", "bold"))
+    if check.mistake_says:
+        lines.append(Text(f"  {check.mistake_says}", "cyan"))
+    return lines
