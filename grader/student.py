@@ -21,9 +21,6 @@ from grader.sandbox.families import tensors_in
 from grader.sandbox.objects import RemoteObject, SeededGenerator
 
 
-GENERATORS = itertools.count(1)  # one worker meets many checks: their generators must not be taken for one another
-
-
 class StudentError(Exception):
     """The student's code raised."""
 
@@ -75,6 +72,7 @@ class Student:
     transport: Transport
     calls: list[Call] = field(default_factory=list)
     run_number: int = field(default_factory=itertools.count(1).__next__)  # one check on one input: objects live no longer
+    _identities: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def __getattr__(self, name: str) -> Function:
         if name.startswith("_"):
@@ -83,7 +81,7 @@ class Student:
 
     def generator(self, seed: int) -> SeededGenerator:
         """A generator in the place where the student's code runs; passed twice, it goes on where it stopped."""
-        return SeededGenerator(next(GENERATORS), seed)
+        return SeededGenerator(next(self._identities), seed)
 
     def run(self, helper: Callable[..., Any], *args: Any) -> Any:
         """Run a public helper on the student's objects, where they live."""
