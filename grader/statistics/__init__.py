@@ -16,15 +16,15 @@ r'''Checks of random functions with both error rates declared before a sample is
         )
 
 What you declare
-    *alpha* ($10^{-12}$): a right answer fails with at most this probability. *beta* ($10^{-6}$): an answer that is wrong
-    by ``effect`` or more, or is one of the ``named`` wrong laws, passes with at most this probability. Both are
+    *alpha* ($10^{-12}$): a right answer fails with at most this probability. *beta* ($10^{-6}$): an answer wrong by
+    ``effect`` or more, or is one of the ``named`` wrong laws, passes with at most this probability. Both are
     finite-sample theorems (Ville, Hoeffding, McDiarmid, Massart, Chernoff) and hold although the test looks after
     every call. Nothing is retried.
 
 Which function
     ``assert_follows_pmf``  finite outcomes: samplers of pmfs, and of sequences by their enumerated joint
                             ($K^m \le 256$). ``effect`` is a total variation.
-    ``assert_uniform``      continuous samplers: hand in the PIT values $F(x_t \mid \mathbf x_{1:t-1})$ by the reference;
+    ``assert_uniform``      continuous samplers: hand in PIT values $F(x_t \mid \mathbf x_{1:t-1})$ by the reference;
                             categorical ones too large to enumerate go through ``randomized_pit``. ``effect`` is a
                             distance of distribution functions.
     ``assert_mean``         an estimator, a coverage: replicates in ``[low, high]`` with a known mean. ``effect`` is in
@@ -36,8 +36,8 @@ How to choose an instance (it matters more than the test)
       256 outcomes with logits of scale 2.
     * Few outcomes certify fast. A right sampler with ``effect=0.1`` passes after about 2200 draws (8 ms) for K = 16 and
       7000 (14 ms) for K = 81; with 0.2 after a quarter. Prefer instances that are done in 5000 draws and 60 ms.
-    * Name the mistakes whose law you can enumerate: such a law is caught with 10 times fewer draws than by its
-      distance, though it be closer than ``effect``, and the student reads the mistake's name.
+    * Name the mistakes whose law you can enumerate: a named law is caught though it be closer than ``effect``, with
+      several times fewer draws than by its distance, and the student reads the mistake's name.
     * Draws come in calls of 64, 64, 64, 96, 144, ... Let ``draw(n)`` ask the student for n rows in one call, with one
       generator that goes on: only then does noise show that a batch shares, or that every call restarts.
     * Order is bet on: copies of the row or the call before, agreement within a call, draws too even for chance.

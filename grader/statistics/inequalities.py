@@ -28,7 +28,7 @@ def radius(rate: float) -> float:
 
 
 def spread(p: Tensor) -> float:
-    r"""At least $\sqrt n\, \mathbb E\, TV(\hat p, r)$ for every right $r$, by Jensen $\frac12\sum_k \sqrt{r_k (1 - r_k)}$."""
+    r"""Over $\sqrt n\, \mathbb E\, TV(\hat p, r)$ for all right $r$; by Jensen $\frac12\sum_k \sqrt{r_k (1 - r_k)}$."""
     r = plus(p)
     return 0.5 * torch.where(r < 0.5, r * (1 - r), 0.25).sqrt().sum().item()
 

@@ -34,11 +34,11 @@ def as_draws(x: object, shape: tuple[int, ...], floating: bool) -> Tensor:
     if x.shape != shape:
         sentence = f"asked for {shape[0]} draws: expected shape {shape}, got {tuple(x.shape)}"
         raise Mismatch("shape", sentence, got=x, want=shape)
-    if floating != x.is_floating_point() or x.dtype == torch.bool:
+    if not x.is_floating_point() if floating else x.dtype != torch.int64:
         raise Mismatch("dtype", f"expected {'floating-point' if floating else 'int64'} draws, got {x.dtype}")
     if not x.isfinite().all():
         raise Mismatch("finite", "some draws are not finite", got=x)
-    return x.detach().cpu().double() if floating else x.detach().cpu().long()
+    return x.detach().cpu().double() if floating else x.detach().cpu()
 
 
 def odds(log_evidence: float) -> str:

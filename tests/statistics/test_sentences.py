@@ -1,0 +1,96 @@
+"""What a student reads when a random function fails."""
+
+import pytest
+import torch
+
+from grader.compare import Mismatch
+from grader.statistics import assert_follows_pmf, assert_mean, assert_uniform, outcome_index, seeds
+
+P = torch.tensor([[0.125, 0.375], [0.25, 0.25]])  # a joint of two bits
+
+
+def failure(check, *args, **kwargs) -> Mismatch:
+    with pytest.raises(Mismatch) as caught:
+        check(*args, **kwargs)
+    return caught.value
+
+
+def test_a_wrong_law_is_told_by_the_outcome_that_is_furthest_off():
+    g = torch.Generator().manual_seed(0)
+    flat = lambda n: torch.randint(0, 4, (n,), generator=g)  # noqa: E731
+    told = failure(assert_follows_pmf, flat, P)
+    assert told.rung == "law"
+    assert told.sentence.startswith("outcome [0, 0]: expected 12.5 % of draws, saw 2")
+    assert told.sentence.endswith("a right sampler gives this less often than 1 in 10^21")
+    assert told.want == 0.125
+    assert 0.2 < told.got < 0.3
+
+
+def test_a_flat_pmf_names_outcomes_by_their_number():
+    told = failure(assert_follows_pmf, lambda n: torch.zeros(n, dtype=torch.int64), torch.tensor([0.5, 0.25, 0.25]))
+    assert told.sentence.startswith("outcome 0: expected 50 % of draws, saw 100 % of 64")
+
+
+def test_draws_that_repeat_each_other_are_told_as_dependent():
+    g = torch.Generator().manual_seed(0)
+    twice = lambda n: torch.multinomial(P.flatten(), (n + 1) // 2, True, generator=g).repeat_interleave(2)[:n]  # noqa: E731
+    assert "a draw repeats the draw before it too often" in failure(assert_follows_pmf, twice, P).sentence
+
+
+def test_a_sampler_that_restarts_its_noise_is_told_so():
+    same = lambda n: torch.multinomial(P.flatten(), n, True, generator=torch.Generator().manual_seed(0))  # noqa: E731
+    assert "as if its noise restarted" in failure(assert_follows_pmf, same, P).sentence
+
+
+@pytest.mark.parametrize(
+    ("draws", "rung"),
+    [
+        ([0] * 64, "type"),
+        (torch.zeros(63, dtype=torch.int64), "shape"),
+        (torch.zeros(64), "dtype"),
+        (torch.full((64,), 4), "law"),
+        (torch.full((64,), -1), "law"),
+    ],
+)
+def test_what_cannot_be_draws_is_told_on_its_rung(draws, rung):
+    assert failure(assert_follows_pmf, lambda n: draws, P).rung == rung
+
+
+def test_nan_samples_are_not_finite():
+    assert failure(assert_uniform, lambda n: torch.full((n, 1), torch.nan)).rung == "finite"
+
+
+def test_samples_outside_the_support_fail_at_once():
+    assert "outside the support" in failure(assert_uniform, lambda n: torch.full((n, 1), 1.5)).sentence
+
+
+def test_a_mean_is_told_with_both_numbers():
+    g = torch.Generator().manual_seed(0)
+    told = failure(assert_mean, lambda n: 2 * torch.rand(n, generator=g), 0, 4, 2, effect=0.5)
+    assert told.sentence.startswith("expected the mean 2, saw ")
+    assert told.got == pytest.approx(1, abs=0.2)
+
+
+def test_an_impossible_value_fails_the_mean():
+    told = failure(assert_mean, lambda n: torch.full((n,), 5.0), 0, 4, 2, effect=0.5)
+    assert told.sentence == "the value 5 is impossible: all lie in 0..4"
+
+
+def test_sequences_are_numbered_as_the_joint_is_flattened():
+    x = torch.cartesian_prod(torch.arange(3), torch.arange(3))
+    assert outcome_index(x, 3).tolist() == list(range(9))
+
+
+def test_a_value_outside_its_range_is_told_before_it_is_numbered():
+    told = failure(outcome_index, torch.tensor([[0, 3]]), 3)
+    assert told.sentence == "sampled the value 3, outside 0..2"
+
+
+def test_samples_of_another_rank_are_told():
+    assert failure(outcome_index, torch.tensor([0, 1]), 3).rung == "rank"
+
+
+def test_seeds_differ_and_fit_a_generator():
+    drawn = seeds(2**63, 8) + seeds(2**63 + 1, 8)
+    assert len(set(drawn)) == 16
+    assert all(0 <= s < 2**32 for s in drawn)
