@@ -79,6 +79,22 @@ def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any
         raise Mismatch("dtype", f"{what} has dtype {_dtype(got.dtype)}, expected {_dtype(dtype)}", got, want)
 
 
+def assert_gradient_agrees(
+    got: Tensor | None,
+    want: Tensor,
+    *,
+    of: str,
+    like: Tensor | torch.dtype | None = None,
+    scale: float | Tensor = 0.0,
+    condition: float | Tensor = 0.0,
+    error: float | Tensor = 0.0,
+) -> None:
+    """`assert_agrees` for the gradient with respect to `of`, which is None where none arrived."""
+    if got is None:
+        raise Mismatch("gradient", f"no gradient reaches {of}: the graph is cut between {of} and the result", got, want)
+    assert_agrees(got, want, like=like, scale=scale, condition=condition, error=error, what=f"the gradient with respect to {of}")
+
+
 def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
     """Raise `Mismatch` if the call changed an argument, moved a random state or the autograd mode, or printed.
 

@@ -65,6 +65,12 @@ def constant(c: Tensor) -> Map:
 
 
 @family
+def softmax() -> Map:
+    """x -> exp x_j / sum_k exp x_k, which couples the coordinates of a row."""
+    return lambda x: x.softmax(dim=1)  # (n, m)
+
+
+@family
 def compose(g: Map, f: Map) -> Map:
     """x -> g(f(x))."""
     return lambda x: g(f(x))
