@@ -134,7 +134,8 @@ class _Encoder:
         self.tensors += 1
         if size > self.limits.blob - self.size - ALIGNMENT or self.tensors > self.limits.tensors:
             raise WireError("the tensors are too large")
-        plain = value.detach().resolve_neg().contiguous()
+        # `contiguous` leaves a single expanded value as it is, with stride 0, and no bytes can be viewed then
+        plain = value.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
         offset, self.size = self.size, self.size + size + -size % ALIGNMENT
         if size:
             self.parts += [bytes(plain.reshape(-1).view(torch.uint8).numpy()), bytes(-size % ALIGNMENT)]
