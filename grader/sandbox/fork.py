@@ -1,0 +1,229 @@
+"""Workers forked from a zygote that has torch loaded, each locked down before it sees a submission. Linux only.
+
+The zygote itself runs behind bubblewrap's wall where that is wanted. Which layers to ask for is `policy`'s decision.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import fcntl
+import importlib.util
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+
+from grader.sandbox.lockdown import Limits, Plan
+from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.zygote import READY
+
+OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
+START_SECONDS = 120.0  # the zygote imports torch and torch._dynamo once: 4 s here, much longer on a busy machine
+LOCK_SECONDS = 30.0
+SEALS = 1 | 2 | 4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
+
+SYSTEM = (
+    "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache",
+    "/dev/null", "/dev/zero", "/dev/urandom",
+)  # fmt: skip
+
+# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "USER": "student", "MPLBACKEND": "Agg",
+    "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
+    "TORCHINDUCTOR_CACHE_DIR": "/box", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "MALLOC_ARENA_MAX": "2",
+}  # fmt: skip
+
+BOOT = """import json, sys
+config = json.loads(sys.argv[1])
+sys.path[:] = config["path"]
+from grader.sandbox.zygote import boot
+boot(config)"""
+
+
+class Fork:
+    """One zygote and the workers forked from it. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        families: Sequence[str],
+        mode: str,
+        layers: Sequence[str],
+        wall: str | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """`layers`: those of the worker; `wall`: the bubblewrap to use, or None.
+
+        Raises: ``RuntimeError`` with the zygote's own words if it does not come up.
+        """
+        python, packages = import_path(), _packages(families)
+        readable = (*python, *(path for path in SYSTEM if os.path.exists(path)))
+        plan = Plan(tuple(layers), limits or Limits(), readable, tuple(families), packages, walled=wall is not None)
+        self._lock = threading.Lock()
+        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        config = {"path": [*python, *packages], "control": theirs.fileno(), "plan": dataclasses.asdict(plan)}
+        interpreter = os.path.realpath(sys.executable)
+        command = [interpreter, "-I", "-S", "-B", "-u", "-W", "ignore", "-c", BOOT, json.dumps(config)]
+        if wall is not None:
+            command = [*_wall(wall, plan), *command]
+        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
+        self._zygote = subprocess.Popen(
+            command, env=ENVIRONMENT, cwd="/", pass_fds=[theirs.fileno()],
+            stdin=subprocess.DEVNULL, stdout=self._complaints, stderr=self._complaints,
+        )  # fmt: skip
+        theirs.close()
+        self._control.settimeout(START_SECONDS)
+        try:
+            hello = self._control.recv(1 << 16)
+        except TimeoutError:
+            hello = b""
+        if not hello:
+            self.close()
+            raise RuntimeError(f"the zygote did not start: {self._said}")
+        said = json.loads(hello)
+        self.why_no_namespaces: str | None = said["why_no_namespaces"]
+        self.isolation = Isolation(mode, (*said["layers"], *(["wall"] if wall else [])))
+
+    def start(self) -> Worker:
+        """A fresh worker, every layer on. Raises: ``RuntimeError`` if it could not be locked down."""
+        connection, theirs = socket.socketpair()
+        output = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        os.ftruncate(output, OUTPUT_LIMIT)
+        fcntl.fcntl(output, fcntl.F_ADD_SEALS, SEALS)  # it can never hold more
+        with theirs, self._lock:
+            try:
+                socket.send_fds(self._control, [b"."], [theirs.fileno(), output])
+                _, descriptors, _, _ = socket.recv_fds(self._control, 1, 2, socket.MSG_CMSG_CLOEXEC)
+            except OSError:
+                descriptors = []
+        if len(descriptors) != 2:
+            connection.close()
+            os.close(output)
+            raise RuntimeError("no worker could be forked")
+        process = _Process(descriptors[0], descriptors[1], output)
+        obstacle = process.obstacle()
+        if obstacle is not None:
+            connection.close()
+            raise RuntimeError(f"the worker could not be locked down: {obstacle}")
+        return Worker(connection, process.end, process.output)
+
+    def close(self) -> None:
+        """End the zygote, and with it every worker."""
+        self._control.close()
+        try:
+            self._zygote.wait(5)
+        except subprocess.TimeoutExpired:
+            self._zygote.kill()
+            self._zygote.wait()
+        self._complaints.seek(0)
+        self._said = self._complaints.read().decode(errors="replace")[-2000:].strip()
+        self._complaints.close()
+
+
+def import_path() -> tuple[str, ...]:
+    """The interpreter's library and the installed packages: all that is on a worker's import path."""
+    paths = sysconfig.get_paths()
+    found = [paths["stdlib"], sysconfig.get_config_var("DESTSHARED"), paths["purelib"], paths["platlib"]]
+    found.append(str(Path(torch.__file__).parents[1]))  # a virtual environment may share the packages of another
+    return tuple(dict.fromkeys(found))
+
+
+def _packages(families: Sequence[str]) -> tuple[str, ...]:
+    """Folders that hold the kit and the modules of families: for the zygote, not for its workers."""
+    tops = dict.fromkeys(name.split(".")[0] for name in ("grader", *families))
+    origins = [importlib.util.find_spec(top) for top in tops]
+    folders = [str(Path(spec.origin).parents[1]) for spec in origins if spec and spec.origin]
+    return tuple(folder for folder in dict.fromkeys(folders) if folder not in import_path())
+
+
+class _Process:
+    """A worker's process, by the descriptors that the zygote gave us."""
+
+    def __init__(self, pidfd: int, status: int, output: int) -> None:
+        self._pidfd, self._status, self._output = pidfd, status, output
+        self._printed: str | None = None
+
+    def obstacle(self) -> str | None:
+        """None once every layer is on; otherwise what stood in the way, and the process is gone."""
+        said = os.read(self._status, len(READY)) if _readable(self._status, LOCK_SECONDS) else b"no word from it"
+        if said == READY:
+            return None
+        if _readable(self._status, 0.0):
+            said += os.read(self._status, 1000)
+        self.end()
+        return f"{said.decode(errors='replace')} {self.output()}"
+
+    def end(self) -> str:
+        """Kill and reap; how it had ended, if it had by itself."""
+        by_itself = _readable(self._pidfd, 0.0)
+        if not by_itself:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        report = b""
+        while _readable(self._status, LOCK_SECONDS) and (part := os.read(self._status, 1000)):
+            report += part
+        self._printed = self.output()
+        for descriptor in (self._pidfd, self._status, self._output):
+            os.close(descriptor)
+        return _how(report) if by_itself else ""
+
+    def output(self) -> str:
+        if self._printed is not None:
+            return self._printed
+        return os.pread(self._output, OUTPUT_LIMIT, 0).rstrip(b"\0").decode(errors="replace")
+
+
+def _readable(descriptor: int, seconds: float) -> bool:
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    return bool(poll.poll(seconds * 1000))
+
+
+def _how(report: bytes) -> str:
+    """The end of a process in words; an empty report means that the zygote ended with it."""
+    if b"{" not in report:
+        return "and the zygote with it"
+    end = json.loads(report[report.index(b"{") :])
+    code, cpu = int(end["code"]), float(end["cpu"])
+    if code < 0:
+        return f"{signal.Signals(-code).name} after {cpu:.1f} s of processor time"
+    return f"exit code {code}"
+
+
+def _wall(bubblewrap: str, plan: Plan) -> list[str]:
+    """The command in front of the zygote's: a root folder with nothing but what it reads, and no network."""
+    command = [bubblewrap, "--die-with-parent", "--new-session", "--cap-drop", "ALL"]
+    command += ["--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts", "--unshare-cgroup-try"]
+    if os.geteuid() == 0:
+        # to give up root per worker, to make pid namespaces, to read a library in a home folder
+        for capability in ("CAP_SETUID", "CAP_SETGID", "CAP_SYS_ADMIN", "CAP_DAC_READ_SEARCH"):
+            command += ["--cap-add", capability]
+    else:
+        command += ["--unshare-user"]
+    library = os.path.join(*map(str, sysconfig.get_config_vars("LIBDIR", "INSTSONAME")))
+    program = [os.path.realpath(sys.executable), library]
+    public = [os.path.join(folder, name) for folder in plan.packages for name in _public(plan)]
+    wanted = dict.fromkeys([*plan.readable, *program, *public])
+    shown = [path for path in wanted if os.path.lexists(path) and not path.startswith("/dev/")]
+    # bubblewrap makes missing parents 0700, which a worker with another user could not enter
+    parents = sorted({str(parent) for path in shown for parent in Path(path).parents} - {"/"})
+    for parent in [*parents, "/dev"]:
+        command += ["--dir", parent]
+    for path in shown:
+        command += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
+    for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
+        command += ["--dev-bind", device, device]
+    return [*command, "--proc", "/proc", "--dir", "/box", "--chdir", "/", "--remount-ro", "/", "--"]
+
+
+def _public(plan: Plan) -> list[str]:
+    return list(dict.fromkeys(name.split(".")[0] for name in ("grader", *plan.modules)))
