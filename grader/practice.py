@@ -13,7 +13,7 @@ from grader.exam.examiner import Examiner
 from grader.exam.transport import Patience, WorkerTransport
 from grader.record import ExerciseRecord, exercise_record
 from grader.sandbox.process import Spawn
-from grader.submission import read
+from grader.submission import find, read
 
 
 class UnknownName(Exception):
@@ -25,7 +25,8 @@ def practise(lecture: str, folder: Path, names: Sequence[str], seed: str) -> Ite
     assignment = assignments.load(lecture)
     wanted = select(assignment, names)
     examiner = Examiner(lecture, collect(lecture), seed, reference=False)
-    submission = read(folder, assignment)
+    (handed_in,) = find(folder, assignment)
+    submission = read(handed_in, assignment)
     workers = Spawn(families(lecture))
     transport = WorkerTransport(workers, f"assignments.{lecture}", submission.topics, Patience())
     try:

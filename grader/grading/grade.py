@@ -13,14 +13,14 @@ from grader.exam.examiner import Examiner
 from grader.exam.naming import NameFromCatalogue
 from grader.exam.reference import available
 from grader.exam.transport import Patience
-from grader.grading.examination import examine
-from grader.grading.kit import kit_record
+from grader.grading.examination import content, examine
+from grader.grading.kit import hidden, kit_record
 from grader.grading.pool import GraderPool
 from grader.grading.store import Store
 from grader.record import Record
 from grader.sandbox.policy import open_workers
 from grader.sandbox.workers import Workers
-from grader.submission import list_submissions, read
+from grader.submission import find, read
 
 
 @dataclass(frozen=True)
@@ -54,15 +54,15 @@ def grade(submissions: Path, results: Path, order: Order, jobs: int = 1) -> Iter
     """
     if not available(order.lecture):
         raise CannotGrade(f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout")
-    paths = list_submissions(submissions)
-    if not paths:
-        raise CannotGrade(f"{submissions}: there are no submissions here (folders, .py, .ipynb or .zip)")
     global _desk
-    _desk = Desk(order, results)  # inputs are drawn here, once, and inherited by every forked grader
-    pool: GraderPool[Path, Done] = GraderPool(min(jobs, len(paths)), _open_desk, (order, results), _grade_one)
+    _desk = Desk(order, submissions, results)  # inputs are drawn here, once, and inherited by every forked grader
+    names = list(_desk.handed_in)
+    if not names:
+        raise CannotGrade(f"{submissions}: there are no submissions here (folders, .py, .ipynb or .zip)")
+    pool: GraderPool[str, Done] = GraderPool(min(jobs, len(names)), _open_desk, (order, submissions, results), _grade_one)
     with Store(results) as store:
         records: list[Record] = []
-        for _, done in pool.run(paths):
+        for _, done in pool.run(names):
             if not done.found:
                 store.write(done.record)
             records.append(done.record)
@@ -73,9 +73,13 @@ def grade(submissions: Path, results: Path, order: Order, jobs: int = 1) -> Iter
 class Desk:
     """One grader's own: the examiner, the workers, and a look at what is already graded."""
 
-    def __init__(self, order: Order, results: Path) -> None:
-        self.order, self.results = order, results
+    def __init__(self, order: Order, submissions: Path, results: Path) -> None:
+        self.order, self.store = order, Store(results)
         self.assignment = assignments.load(order.lecture)
+        try:
+            self.handed_in = {one.name: one for one in find(submissions, self.assignment)}
+        except FileNotFoundError as error:
+            raise CannotGrade(str(error)) from None
         self.examiner = Examiner(
             order.lecture, collect(order.lecture), order.seed, reference=True, quick=order.quick,
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
@@ -84,15 +88,14 @@ class Desk:
         self.workers: Workers | None = None
 
     def open(self) -> None:
-        self.workers = open_workers(self.order.isolation, families(self.order.lecture))
+        self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
         atexit.register(self.workers.close)
         self.kit = kit_record(self.order.seed, self.workers.isolation)
-        self.store = Store(self.results)
 
-    def grade(self, path: Path) -> Done:
+    def grade(self, name: str) -> Done:
         assert self.workers is not None
-        submission = read(path, self.assignment)
-        earlier = self.store.find(submission.name, submission.content, self.kit)
+        submission = read(self.handed_in[name], self.assignment)
+        earlier = self.store.find(submission.name, content(submission), self.kit)
         if earlier is not None:
             return Done(earlier, found=True)
         return Done(examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience), found=False)
@@ -101,13 +104,13 @@ class Desk:
 _desk: Desk | None = None
 
 
-def _open_desk(order: Order, results: Path) -> None:
+def _open_desk(order: Order, submissions: Path, results: Path) -> None:
     global _desk
     if _desk is None:  # a spawned grader, where processes cannot be forked
-        _desk = Desk(order, results)
+        _desk = Desk(order, submissions, results)
     _desk.open()
 
 
-def _grade_one(path: Path) -> Done:
+def _grade_one(name: str) -> Done:
     assert _desk is not None
-    return _desk.grade(path)
+    return _desk.grade(name)

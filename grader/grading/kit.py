@@ -68,3 +68,9 @@ def kit_record(seed: str, isolation: Isolation) -> KitRecord:
         isolation=isolation.mode,
         layers=list(isolation.layers),
     )
+
+
+def hidden() -> tuple[Path, ...]:
+    """What no worker may ever read, as far as it lies on this machine."""
+    places = [HOUSE / name for name in ("dgm_ref", "solutions", "tests", ".git")] + [Path(SEED_FILE).resolve()]
+    return tuple(place for place in places if place.exists())

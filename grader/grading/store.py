@@ -6,10 +6,8 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 import os
-import re
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -65,15 +63,7 @@ class Store:
         _replace(self.folder / "grades.csv", _grades(ordered).encode())
 
     def _path(self, submission: str) -> Path:
-        return self.folder / folder_name(submission) / "record.json"
-
-
-def folder_name(submission: str) -> str:
-    """A folder's name that every file system takes, for a submission of any name."""
-    safe = re.sub(r"[^\w .()+,=@-]", "_", submission).strip(" .")[:120]
-    if safe == submission:
-        return safe
-    return f"{safe or 'submission'}-{hashlib.sha256(submission.encode()).hexdigest()[:8]}"
+        return self.folder / submission / "record.json"
 
 
 def read(folder: Path) -> list[Record]:

@@ -1,0 +1,121 @@
+"""The ladder: each rung speaks for itself, in order, and nothing broadcasts before it is compared."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from grader.compare import Mismatch, assert_agrees, assert_no_trace, refuses
+from grader.sandbox.objects import Unsendable
+from grader.student import Observation, StudentError
+
+WANT = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
+
+
+@pytest.mark.parametrize(
+    ("got", "rung", "words"),
+    [
+        (None, "nothing", "None"),
+        (0.5, "type", "a Python float"),
+        ([0.25, 0.5, 0.25], "type", "a Python list"),
+        (Unsendable("a sparse tensor"), "type", "a sparse tensor"),
+        (torch.tensor(0.5), "rank", "0 axes"),
+        (torch.tensor([0.5]), "shape", "(1,)"),
+        (torch.empty(0), "shape", "(0,)"),
+        (WANT, "dtype", "float64"),
+        (Unsendable("a tensor of dtype complex64"), "dtype", "complex64"),
+        (Unsendable("a tensor on the device cuda:0"), "device", "cuda:0"),
+        (torch.tensor([0.25, math.nan, 0.25]), "finite", "[1] is nan"),
+        (torch.tensor([0.25, 0.5, math.inf]), "finite", "[2] is inf"),
+        (torch.tensor([0.25, 0.5, 0.26]), "value", "[2] is 0.26, expected 0.25"),
+    ],
+)
+def test_each_rung_stops_with_its_own_sentence(got, rung, words):
+    with pytest.raises(Mismatch) as stop:
+        assert_agrees(got, WANT, like=torch.float32)
+    assert stop.value.rung == rung
+    assert words in stop.value.sentence
+
+
+def test_the_right_answer_passes_in_either_precision():
+    assert_agrees(WANT.float(), WANT, like=torch.float32)
+    assert_agrees(WANT, WANT)
+
+
+def test_infinities_and_nans_must_stand_where_they_are_wanted():
+    want = torch.tensor([math.inf, math.nan, -math.inf], dtype=torch.float64)
+    assert_agrees(want.clone(), want)
+    with pytest.raises(Mismatch, match="is inf, expected -inf"):
+        assert_agrees(torch.tensor([math.inf, math.nan, math.inf], dtype=torch.float64), want)
+
+
+def test_integers_are_compared_exactly_and_a_bool_is_no_integer():
+    assert_agrees(2**784 - 1, 2**784 - 1)
+    with pytest.raises(Mismatch):
+        assert_agrees(2**784, 2**784 - 1)
+    with pytest.raises(Mismatch, match="a Python bool"):
+        assert_agrees(True, 1)
+    with pytest.raises(Mismatch, match="a Python float"):
+        assert_agrees(1.0, 1)
+
+
+def test_parts_of_a_tuple_are_named():
+    with pytest.raises(Mismatch, match="part 2 of the result"):
+        assert_agrees((WANT, WANT[:2]), (WANT, WANT))
+    with pytest.raises(Mismatch, match="expected a tuple of 2"):
+        assert_agrees(WANT, (WANT, WANT))
+
+
+@given(st.floats(-1e6, 1e6), st.floats(0, 1e6))
+def test_the_tolerance_grows_with_the_scale_and_not_beyond(want, scale):
+    """An answer is accepted up to 32 (u |want| + u scale) and rejected at four times that."""
+    unit = 2.0**-53
+    limit = 32 * unit * (abs(want) + scale)
+    right = torch.tensor([want], dtype=torch.float64)
+    assert_agrees(right + 0.9 * limit, right, scale=scale)
+    if limit > 1e-300:
+        with pytest.raises(Mismatch):
+            assert_agrees(right + 4 * limit, right, scale=scale)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"changed": ["p"]}, "changed what it was given: p"),
+        ({"random_state_moved": True}, "global random state"),
+        ({"autograd_mode_moved": True}, "gradient tracking"),
+        ({"printed": "hello"}, "prints"),
+        ({"carries_graph": True}, "autograd graph"),
+    ],
+)
+def test_every_trace_has_its_sentence(change, words):
+    clean = {"value": 1, "changed": [], "random_state_moved": False, "autograd_mode_moved": False, "printed": "", "carries_graph": False}
+    assert_no_trace(Observation(**clean), graph_free=True)
+    with pytest.raises(Mismatch, match=words):
+        assert_no_trace(Observation(**(clean | change)), graph_free=True)
+
+
+def _raise(type, message, *bases):
+    raise StudentError(type, [type, *bases, "Exception"], message, "", unimplemented=type == "NotImplementedError")
+
+
+def test_a_refusal_is_a_value_error_that_names_the_argument():
+    with refuses("num_bins"):
+        _raise("ValueError", "num_bins must be at least 1")
+    with refuses("num_bins"):
+        _raise("MyError", "bad num_bins", "ValueError")
+    with pytest.raises(Mismatch, match="raise a ValueError, not a TypeError"), refuses("num_bins"):
+        _raise("TypeError", "num_bins")
+    with pytest.raises(Mismatch, match="does not say which argument"), refuses("n"):
+        _raise("ValueError", "not a number")
+    with pytest.raises(Mismatch, match="make no sense"), refuses("n"):
+        pass
+
+
+def test_a_stub_is_missing_and_not_a_wrong_refusal():
+    with pytest.raises(StudentError), refuses("n"):
+        _raise("NotImplementedError", "kl_divergence")
