@@ -158,3 +158,19 @@ def train_step(weights: Weights, num_heads: int, x: Tensor, lr: float) -> tuple[
         loss = -log_prob(moved, num_heads, x).mean() / x.shape[1]
         gradients = torch.autograd.grad(loss, list(moved.values()))
     return loss.detach(), {name: w - lr * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
+
+
+def causal_attention_gradients(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, ...]:
+    """Gradients of (w * attention).sum() with respect to q, k and v."""
+    with torch.enable_grad():
+        leaves = [x.clone().requires_grad_() for x in (q, k, v)]
+        return torch.autograd.grad((w * causal_attention(*leaves)).sum(), leaves)
+
+
+def block_gradients(weights: Weights, num_heads: int, h: Tensor, w: Tensor) -> tuple[Tensor, Weights]:
+    """Gradients of (w * block).sum() with respect to h and to every parameter."""
+    with torch.enable_grad():
+        leaf, moved = h.clone().requires_grad_(), {name: p.clone().requires_grad_() for name, p in weights.items()}
+        total = (w * block(moved, num_heads, leaf)).sum()
+        of_h, *of_weights = torch.autograd.grad(total, [leaf, *moved.values()])
+    return of_h, dict(zip(moved, of_weights, strict=True))

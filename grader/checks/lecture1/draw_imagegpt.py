@@ -1,0 +1,106 @@
+"""Small ImageGPTs for the checks: strategies for their sizes and weights, and how a student's model gets them.
+
+Weights are *hot*: attention is far from uniform, gains and biases are felt, embeddings are not centred. With weights as
+they are initialised, a wrong scale or a forgotten mask would hardly move the logits.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checks.lecture1 import draw
+from grader.checks.lecture1.imagegpt_helpers import new_cache, set_weights
+from grader.student import Remote, Student
+
+
+class Network(NamedTuple):
+    """The fields of an `ImageGPTConfig`, and a state dict for it."""
+
+    sizes: dict[str, int]
+    weights: dict[str, Tensor]
+
+    @property
+    def num_heads(self) -> int:
+        return self.sizes["num_heads"]
+
+    def block(self, layer: int = 0) -> dict[str, Tensor]:
+        """The state dict of one block."""
+        own = f"blocks.{layer}."
+        return {name.removeprefix(own): w for name, w in self.weights.items() if name.startswith(own)}
+
+
+def network(
+    seed: int, K: int = 3, m: int = 4, e: int = 2, num_layers: int = 2, num_heads: int = 2, dtype: torch.dtype = torch.float32
+) -> Network:
+    """A network with hot weights, heads of size e."""
+    dim = e * num_heads
+    generator = torch.Generator().manual_seed(seed)
+
+    def noise(*shape: int) -> Tensor:
+        return torch.randn(shape, generator=generator, dtype=torch.float64)
+
+    weights = {"wte.weight": noise(K, dim) + 0.5, "sos": noise(dim) + 0.5, "wpe.weight": noise(m, dim) + 0.5}
+    for layer in range(num_layers):
+        for name, rows, columns, heat in (("qkv", 3 * dim, dim, 1.5), ("proj", dim, dim, 1), ("fc", 4 * dim, dim, 1), ("out", dim, 4 * dim, 1)):
+            weights[f"blocks.{layer}.{name}.weight"] = heat * noise(rows, columns) / math.sqrt(columns)
+            weights[f"blocks.{layer}.{name}.bias"] = 0.2 * noise(rows)
+        for name in ("ln_1", "ln_2"):
+            weights[f"blocks.{layer}.{name}.weight"] = 1 + 0.3 * noise(dim)
+    weights["ln_f.weight"] = 1 + 0.3 * noise(dim)
+    weights["head.weight"] = noise(K, dim) / math.sqrt(dim)
+    sizes = {"K": K, "m": m, "dim": dim, "num_layers": num_layers, "num_heads": num_heads}
+    return Network(sizes, {name: w.to(dtype) for name, w in weights.items()})
+
+
+def constant_network(logits: Tensor, m: int = 2) -> Network:
+    """A network whose logits are the same at every position, whatever came before."""
+    result = network(seed=0, K=len(logits), m=m, e=1, num_layers=1, num_heads=1, dtype=logits.dtype)
+    weights = {name: torch.zeros_like(w) for name, w in result.weights.items()}
+    weights["wpe.weight"] += 1.0
+    weights["ln_f.weight"] += math.sqrt(1 + 1e-5)  # undoes the norm of a one
+    weights["head.weight"] += logits[:, None]
+    return Network(result.sizes, weights)
+
+
+@st.composite
+def networks(draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int = 2, max_m: int = 6) -> Network:
+    """A network of any small size: one head or several, one layer or several, K = 1 and m = 1 too."""
+    return network(
+        draw_(draw.seeds),
+        K=draw_(st.integers(1, 5)),
+        m=draw_(st.integers(1, max_m)),
+        e=draw_(st.integers(1, 4)),
+        num_layers=draw_(st.integers(1, max_layers)),
+        num_heads=draw_(st.integers(1, 3)),
+        dtype=draw_(draw.dtypes) if dtype is None else dtype,
+    )
+
+
+def model_of(student: Student, net: Network) -> Remote:
+    """The student's ImageGPT with these weights."""
+    model = student.ImageGPT(student.ImageGPTConfig(**net.sizes))
+    student.run(set_weights, model, net.weights)
+    return model
+
+
+def block_of(student: Student, net: Network) -> Remote:
+    """The student's Block with the weights of the first one."""
+    block = student.Block(student.ImageGPTConfig(**net.sizes))
+    student.run(set_weights, block, net.block())
+    return block
+
+
+def cache_of(student: Student, net: Network, module: Remote, n: int) -> Remote:
+    """An empty cache for n sequences."""
+    config = student.ImageGPTConfig(**net.sizes)
+    return student.run(new_cache, module, config, n)
+
+
+def embedded(net: Network, n: int, t: int, seed: int) -> Tensor:
+    """Positions (n, t, dim) for a block or for `decode`, in the network's dtype."""
+    return draw.normal((n, t, net.sizes["dim"]), seed, dtype=net.weights["sos"].dtype)
