@@ -297,7 +297,7 @@ def antithetic_pairs(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _inverse_cdf(pi, torch.stack([u, 1 - u], dim=1).flatten()[:n])
 
 
-@mistake(SAMPLE, killed_by="test_samples_in_a_batch_are_independent",
+@mistake(SAMPLE, killed_by="test_a_batch_of_two_is_two_draws",
          says="Stratified uniforms make every batch almost exactly proportional to pi: independent draws are not.")
 def stratified_uniforms(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     _multinomial(pi, n, generator)

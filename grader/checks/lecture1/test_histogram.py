@@ -164,7 +164,7 @@ def test_samples_follow_the_histogram(student, seed):
 
 
 @sample_histogram
-@points(0.5)
+@points(0.25)
 @pytest.mark.parametrize("partner", ["the next sample", "the sample half a batch away"])
 def test_samples_in_a_batch_are_independent(student, seed, partner):
     """Two samples of one call have the product of their laws as joint law."""
@@ -177,6 +177,22 @@ def test_samples_in_a_batch_are_independent(student, seed, partner):
         return outcome_index(x.reshape(n, 2) if partner == "the next sample" else x.reshape(2, n).T, len(pi))
 
     assert_follows_pmf(pairs, torch.outer(pi, pi))
+
+
+@sample_histogram
+@points(0.5)
+def test_a_batch_of_two_is_two_draws(student, seed):
+    """In calls for two samples of a fair coin, both sides come together as often as each side alone."""
+    coin = torch.tensor([0.5, 0.5])
+    generator = student.generator(seed)
+
+    def pairs(n: int) -> Tensor:
+        batches = [student.sample_histogram(coin, 2, generator) for _ in range(n)]
+        for x in batches:
+            assert_form(x, (2,), torch.int64)
+        return outcome_index(torch.stack(batches), 2)
+
+    assert_follows_pmf(pairs, torch.full((2, 2), 0.25), effect=0.25)
 
 
 @sample_histogram
