@@ -17,7 +17,7 @@ from grader.submission.files import File
 
 CANVAS = re.compile(r"(?P<name>[^/]+?)(?:_LATE)?_(?P<id>\d{2,})_\d{2,}_(?P<file>[^/]+)")
 MOODLE = re.compile(r"(?P<name>[^/]+)_(?P<id>\d+)_assignsubmission_[a-z]+(?:_/?|/)(?P<file>.+)")
-GRADESCOPE = re.compile(r"submission_(?P<id>\d+)/(?P<file>.+)")
+GRADESCOPE = re.compile(r"(?P<name>submission)_(?P<id>\d+)/(?P<file>.+)")
 METADATA = "submission_metadata.yml"
 MOST_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
 
@@ -45,8 +45,10 @@ def sort_out(files: list[File]) -> dict[str, tuple[Student | None, list[File]]] 
     for file in files:
         match = pattern.fullmatch(file.name)
         if match is None:
+            folder, slash, inside = file.name.partition("/")
+            own = File(inside, file.read, file.refusal) if slash else file
             if file.name != METADATA:
-                sorted_out.setdefault(file.name.split("/")[0], (None, []))[1].append(file)
+                sorted_out.setdefault(folder if slash else file.stem, (None, []))[1].append(own)
             continue
         student = people.get(match["id"]) or Student(match["name"], match["id"], platform=platform)
         own = File(match["file"], file.read, file.refusal)
@@ -82,8 +84,11 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Student]]:
     text = metadata.read(MOST_METADATA).decode("utf-8", "replace")
     for entry in re.split(r"^(?=submission_\d+:)", text, flags=re.MULTILINE)[1:]:
         number = entry[len("submission_") : entry.index(":")]
-        block = re.search(r"^  :submitters:\n((?:  +- .*\n(?:    .*\n)*)+)", entry + "\n", re.MULTILINE)
-        for submitter in (yaml.safe_load(block[1]) if block else [])[:1]:
-            field = {key.strip(":"): str(value or "") for key, value in submitter.items()}
-            name, student_id = field.get("name", ""), field.get("sid", "")
-            yield number, Student(name, student_id or number, field.get("email", ""), "gradescope")
+        block = re.search(r"^  :submitters:\n  - (.*\n(?:    .*\n)*)", entry + "\n", re.MULTILINE)
+        try:
+            submitter = yaml.safe_load("    " + block[1]) if block else None
+        except yaml.YAMLError:
+            continue
+        if isinstance(submitter, dict) and submitter.get(":name"):
+            name, student_id, email = (str(submitter.get(key) or "") for key in (":name", ":sid", ":email"))
+            yield number, Student(name, student_id or number, email, "gradescope")

@@ -1,0 +1,126 @@
+"""Bulk downloads of Canvas, Moodle and Gradescope, packed and unpacked."""
+
+import pytest
+
+from grader.submission import Student
+
+FLOWS = "def planar(x):\n    return x\n"
+VAES = "def elbo(x):\n    return x\n"
+WHOLE = {"flows": [FLOWS], "vaes": [VAES]}
+
+METADATA = """---
+submission_98765:
+  :submitters:
+  - :name: Anna Müller
+    :sid: '0042'
+    :email: anna@example.org
+  - :name: Bert Brecht
+    :sid: '43'
+    :email: bert@example.org
+  :created_at: 2026-03-01 10:00:00.123456000 Z
+  :score: 3.0
+  :results: !ruby/object:Hash
+    output: "submission_1:\\n"
+submission_98766:
+  :submitters:
+  - :name: Conni
+    :sid:
+    :email: conni@example.org
+  :history: []
+"""
+
+MUELLER = Student("Anna Müller", "0042", "anna@example.org", "gradescope")
+
+
+def canvas(desk):
+    return {
+        "muelleranna_340934_208490284_flows.py": FLOWS,
+        "muelleranna_340934_208490285_vaes-1.py": VAES,
+        "brechtbert_LATE_340935_208490286_work.zip": desk.zipped({"hw/flows.py": FLOWS, "hw/vaes.py": VAES}),
+        "doeconni_340936_208490287_essay.docx": "PK",
+        "doedirk_340937_208490288_work.rar": "Rar!",
+    }
+
+
+def moodle(desk, between="_/"):
+    name = "_assignsubmission_file" + between
+    return {
+        f"Anna Müller_340934{name}flows.py": FLOWS,
+        f"Anna Müller_340934{name}vaes.py": VAES,
+        f"Bert Brecht-Weigel_340935{name}work.zip": desk.zipped({"hw/flows.py": FLOWS, "hw/vaes.py": VAES}),
+        f"Conni_340936{name}essay.docx": "PK",
+        f"Dirk_340937{name}work.rar": "Rar!",
+        "Dirk_340937_assignsubmission_onlinetext_/onlinetext.html": "<p>",
+    }
+
+
+def laid(desk, files, packed, wrapper=""):
+    if packed:
+        desk.lay("class/download.zip", desk.zipped({wrapper + name: content for name, content in files.items()}))
+    else:
+        for name, content in files.items():
+            desk.lay(f"class/{wrapper}{name}", content)
+    return desk.submissions("class")
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_canvas(desk, packed):
+    found = laid(desk, canvas(desk), packed)
+    assert set(found) == {"muelleranna_340934", "brechtbert_340935", "doeconni_340936", "doedirk_340937"}
+    assert found["muelleranna_340934"].topics == WHOLE
+    assert found["muelleranna_340934"].student == Student("muelleranna", "340934", "", "canvas")
+    assert found["brechtbert_340935"].topics == WHOLE
+    assert "nothing to grade" in found["doeconni_340936"].problems[0]
+    assert "work.rar was not read" in found["doedirk_340937"].problems[0]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("between", ["_/", "/", "_"])
+def test_moodle(desk, packed, between):
+    found = laid(desk, moodle(desk, between), packed)
+    assert set(found) == {"Anna Müller_340934", "Bert Brecht-Weigel_340935", "Conni_340936", "Dirk_340937"}
+    assert found["Anna Müller_340934"].topics == WHOLE
+    assert found["Anna Müller_340934"].student == Student("Anna Müller", "340934", "", "moodle")
+    assert found["Bert Brecht-Weigel_340935"].topics == WHOLE
+    assert "nothing to grade" in found["Conni_340936"].problems[0]
+    assert "work.rar was not read" in found["Dirk_340937"].problems[0]
+
+
+@pytest.mark.parametrize("packed", [True, False])
+@pytest.mark.parametrize("wrapper", ["", "assignment_123_export/"])
+def test_gradescope(desk, packed, wrapper):
+    files = {
+        "submission_metadata.yml": METADATA,
+        "submission_98765/flows.py": FLOWS,
+        "submission_98765/deep/vaes.py": VAES,
+        "submission_98766/flows.py": FLOWS,
+        "submission_98767/flows.py": FLOWS,
+    }
+    found = laid(desk, files, packed, wrapper)
+    assert set(found) == {"Anna Müller_0042", "Conni_98766", "submission_98767"}
+    assert (found["Anna Müller_0042"].topics, found["Anna Müller_0042"].student) == (WHOLE, MUELLER)
+    assert found["Conni_98766"].student == Student("Conni", "98766", "conni@example.org", "gradescope")
+
+
+def test_who_is_in_no_list_is_not_lost(desk):
+    found = laid(desk, canvas(desk) | {"extra/flows.py": FLOWS, "late.py": VAES}, packed=False)
+    assert found["extra"].topics == {"flows": [FLOWS]}
+    assert found["late"].topics == {"vaes": [VAES]}
+
+
+def test_a_students_zip_does_not_speak_for_others(desk):
+    forged = desk.zipped({"Anna Müller_340934_assignsubmission_file_/flows.py": FLOWS})
+    desk.lay("class/mallory.zip", forged)
+    desk.lay("class/bert.py", FLOWS)
+    found = desk.submissions("class")
+    assert set(found) == {"mallory", "bert"}
+    assert found["mallory"].student is None
+
+
+BROKEN = [":submitters:\n  - :name: [\n", ":submitters: 3\n", ":submitters:\n  - 3\n", ":submitters:\n  - :name: \n"]
+
+
+@pytest.mark.parametrize("metadata", ["", "x: [", *("submission_1:\n  " + submitters for submitters in BROKEN)])
+def test_metadata_that_cannot_be_read_costs_only_the_names(desk, metadata):
+    found = laid(desk, {"submission_metadata.yml": metadata, "submission_1/flows.py": FLOWS}, packed=False)
+    assert found["submission_1"].topics == {"flows": [FLOWS]}
