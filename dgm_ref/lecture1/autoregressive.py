@@ -121,6 +121,12 @@ def gaussian_log_prob(conditional: GaussianConditional, x: Tensor) -> Tensor:
     return total
 
 
+def gaussian_rounding(conditional: GaussianConditional, x: Tensor) -> Tensor:
+    """The size of what a sum of Gaussian log-densities has to round, one number for each row."""
+    mu, log_sigma = conditional(x)
+    return ((x - mu) ** 2 / torch.exp(2 * log_sigma) + log_sigma.abs() + 1).sum(dim=1)
+
+
 def gaussian_score(conditional: GaussianConditional, x: Tensor) -> tuple[Tensor, Tensor]:
     r"""Derivative of the log-density in the means, $(x-\mu)/\sigma^2$, and in $\log\sigma$, $(x-\mu)^2/\sigma^2-1$."""
     mu, log_sigma = conditional(x)

@@ -46,6 +46,13 @@ def rounding(conditional: Family, x: Tensor) -> Tensor:
     return (largest + math.log(logits.shape[-1])).sum(dim=-1)  # (n,)
 
 
+def pull_back(conditional: Family, x: Tensor, score: Tensor) -> Tensor:
+    """The gradient in the table of a model, from the one in its logits for x: ``score``: (n, m, K)."""
+    table = conditional.parameters["table"].double().requires_grad_()
+    logits = Family(conditional.name, {"table": table})(x)
+    return torch.autograd.grad(logits, table, score)[0]
+
+
 @st.composite
 def models(draw: st.DrawFn, sizes: tuple[tuple[int, int], ...] = SIZES, scale: float = 2.0) -> tuple[Family, int, int]:
     """(conditional, m, K)."""

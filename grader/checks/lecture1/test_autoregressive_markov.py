@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checks.lecture1 import draw
+from grader.checks.lecture1.imagegpt_helpers import get_modes, get_weights, set_modes
 from grader.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 from grader.student import Remote, Student
 
@@ -275,8 +276,12 @@ def test_the_mlp_refuses_what_holds_no_samples_and_leaves_no_trace(student):
     for x in (torch.zeros(0, 3, dtype=torch.int64), torch.zeros(2, 0, dtype=torch.int64)):
         with refuses("x", "n", "m"):
             model(x)
-    x = torch.tensor([[1, 0, 2]])
+    x, modes = torch.tensor([[1, 0, 2]]), student.run(set_modes, model)
     observed = model.forward.observed(x)
     assert_no_trace(observed)
+    if student.run(get_modes, model) != modes:
+        raise Mismatch("trace", "the call switched the training mode of the model, or of a part of it")
+    for name, weight in student.run(get_weights, model).items():
+        assert_agrees(weight, reading_weights(3, 2)[name], what=f"{name} after the call")
     assert_form(observed.value, (1, 3, 3), torch.float32)
     assert_agrees(model.forward.under_no_grad(x), observed.value, what="the result under torch.no_grad()")
