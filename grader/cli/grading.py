@@ -30,7 +30,7 @@ def grade(
     hide_expected: Annotated[bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")] = False,
 ) -> None:
     """Grade a folder of submissions."""
-    from grader.grading.grade import CannotGrade, Order
+    from grader.grading.grade import CannotGrade, Order, submissions_in
     from grader.grading.grade import grade as run
     from grader.grading.store import StoreBusy
     from grader.sandbox.policy import Refused
@@ -38,7 +38,7 @@ def grade(
     console = Console()
     try:
         order = Order(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
-        graded = run(submissions, output, order, jobs)
+        graded = run(submissions_in(submissions, LECTURE), output, order, jobs)
         records = []
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         with Progress(*columns, console=console, transient=True) as progress:

@@ -41,10 +41,20 @@ class Examiner:
     """The checks of one lecture with their inputs and reference answers, ready for any number of submissions."""
 
     def __init__(
-        self, lecture: str, checks: Sequence[Check], seed: str, reference: bool, gpu: bool = False, namer: Namer | None = None, show_expected: bool = True
+        self,
+        lecture: str,
+        checks: Sequence[Check],
+        seed: str,
+        *,
+        reference: bool,
+        gpu: bool = False,
+        quick: bool = False,
+        namer: Namer | None = None,
+        show_expected: bool = True,
     ) -> None:
         self.lecture, self.checks, self.seed = lecture, tuple(checks), seed
-        self._reference, self._gpu, self._namer, self._show_expected = reference, gpu, namer, show_expected
+        self._reference, self._gpu, self._quick = reference, gpu, quick
+        self._namer, self._show_expected = namer, show_expected
         self._references: dict[str, Reference] = {}
         self._examples: dict[str, list[Example]] = {}
 
@@ -89,6 +99,11 @@ class Examiner:
             self._examples[check.name] = draw_examples(check, self.seed)
         return self._examples[check.name]
 
+    def draw_all(self) -> None:
+        """Draw the inputs of every check now, so that grader processes forked later share them."""
+        for check in self.checks:
+            self.examples(check)
+
     def run(self, check: Check, example: Example, transport: Transport) -> Failure | None:
         """Run the body of a check on one input."""
         student = Student(check.topic, transport)
@@ -121,6 +136,8 @@ class Examiner:
     def _unable(self, check: Check) -> str:
         if check.gpu and not self._gpu:
             return "needs a GPU, and this machine has none"
+        if check.training and self._quick:
+            return "left out by --quick: it trains a model"
         if check.needs_reference and not self._reference:
             return "graded after submission: it compares with the hidden reference"
         return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import atexit
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from grader.grading.store import Store
 from grader.record import Record
 from grader.sandbox.policy import open_workers
 from grader.sandbox.workers import Workers
-from grader.submission import find, read
+from grader.submission import HandedIn, find, read
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,28 @@ class CannotGrade(Exception):
     """Nothing was graded; the message says why and what to do."""
 
 
-def grade(submissions: Path, results: Path, order: Order, jobs: int = 1) -> Iterator[Done]:
-    """Grade every submission in a folder; yields them as they are done and leaves the records in `results`.
+def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
+    """Every submission in a folder, a bulk download or a single file. Raises: `CannotGrade` when there is none."""
+    try:
+        found = find(folder, assignments.load(lecture))
+    except FileNotFoundError as error:
+        raise CannotGrade(str(error)) from None
+    if not found:
+        raise CannotGrade(f"{folder}: there are no submissions here (folders, .py, .ipynb or .zip)")
+    return found
+
+
+def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int = 1) -> Iterator[Done]:
+    """Grade submissions; yields them as they are done and leaves the records in `results`.
 
     Raises: `CannotGrade` before any submission is touched; `StoreBusy`; `Refused` from the isolation policy.
     """
     if not available(order.lecture):
         raise CannotGrade(f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout")
     global _desk
-    _desk = Desk(order, submissions, results)  # inputs are drawn here, once, and inherited by every forked grader
-    names = list(_desk.handed_in)
-    if not names:
-        raise CannotGrade(f"{submissions}: there are no submissions here (folders, .py, .ipynb or .zip)")
-    pool: GraderPool[str, Done] = GraderPool(min(jobs, len(names)), _open_desk, (order, submissions, results), _grade_one)
+    _desk = Desk(order, handed_in, results)  # inputs are drawn here, once, and inherited by every grader process
+    names = [one.name for one in handed_in]
+    pool: GraderPool[str, Done] = GraderPool(min(jobs, len(names)), _open_desk, _grade_one)
     with Store(results) as store:
         records: list[Record] = []
         for _, done in pool.run(names):
@@ -73,13 +82,10 @@ def grade(submissions: Path, results: Path, order: Order, jobs: int = 1) -> Iter
 class Desk:
     """One grader's own: the examiner, the workers, and a look at what is already graded."""
 
-    def __init__(self, order: Order, submissions: Path, results: Path) -> None:
+    def __init__(self, order: Order, handed_in: Sequence[HandedIn], results: Path) -> None:
         self.order, self.store = order, Store(results)
         self.assignment = assignments.load(order.lecture)
-        try:
-            self.handed_in = {one.name: one for one in find(submissions, self.assignment)}
-        except FileNotFoundError as error:
-            raise CannotGrade(str(error)) from None
+        self.handed_in = {one.name: one for one in handed_in}
         self.examiner = Examiner(
             order.lecture, collect(order.lecture), order.seed, reference=True, quick=order.quick,
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
@@ -104,10 +110,8 @@ class Desk:
 _desk: Desk | None = None
 
 
-def _open_desk(order: Order, submissions: Path, results: Path) -> None:
-    global _desk
-    if _desk is None:  # a spawned grader, where processes cannot be forked
-        _desk = Desk(order, submissions, results)
+def _open_desk() -> None:
+    assert _desk is not None
     _desk.open()
 
 

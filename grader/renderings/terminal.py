@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
@@ -35,6 +36,13 @@ def print_practice(console: Console, exercises: Iterable[ExerciseRecord]) -> boo
         console.print(exercise_view(exercise))
         good = good and all(check.outcome in ("passed", "not_graded") for check in exercise.checks)
     return good
+
+
+def as_text(exercises: Iterable[ExerciseRecord]) -> str:
+    """The same without colour, for a plain display."""
+    console = Console(width=80, color_system=None, force_terminal=False, file=io.StringIO())
+    print_practice(console, exercises)
+    return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
 
 def exercise_view(exercise: ExerciseRecord) -> Group:

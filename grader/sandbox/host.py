@@ -20,6 +20,7 @@ import sys
 import traceback
 from collections import OrderedDict
 from collections.abc import Callable
+from types import ModuleType
 from typing import Any
 
 import numpy
@@ -264,6 +265,9 @@ def connect(connection: Any) -> Channel:
 
 
 def quiet_start() -> None:
-    """What a worker does before anything of the student's: one thread, no bytecode files, no window for plots."""
+    """What a worker does before anything of the student's: one thread, no bytecode files, and inert check cells."""
     sys.dont_write_bytecode = True
     torch.set_num_threads(1)
+    inert = ModuleType("grader.notebook")  # what a notebook's own check cells import; here they must not start another exam
+    inert.checker = lambda *names: lambda *exercises: None  # type: ignore[attr-defined]
+    sys.modules["grader.notebook"] = inert

@@ -1,7 +1,7 @@
 """Public families of diffeomorphisms: what a check hands to a student's function as ``f`` and ``f_inverse``.
 
 All are batched, ``(n, m)`` to ``(n, m)``, row by row. A row alone, a vector without batch axis, is not what they take.
-Elementwise ones (``sinh``, ``log``, ...) and compositions are in `families`.
+Elementwise ones (``sinh``, ``log``, ...) and compositions are in `families`. Two log-densities stand at the end.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def autoregressive(S: Tensor, T: Tensor) -> Map:
 def reverse() -> Map:
     """x -> (x_m, ..., x_1)."""
     return lambda x: x.flip(dims=(1,))
+
+
+@family
+def logistic_log_density() -> Map:
+    """x -> log-density of m independent standard logistic variables, whose distribution function is the sigmoid."""
+    return lambda x: -(torch.nn.functional.softplus(x) + torch.nn.functional.softplus(-x)).sum(dim=1)  # (n,)
 
 
 @family

@@ -19,12 +19,16 @@ Map = Callable[[Tensor], Tensor]
 
 ELEMENTWISE: dict[str, Map] = {
     "abs": torch.abs,
+    "asinh": torch.asinh,
     "cos": torch.cos,
     "exp": torch.exp,
     "identity": lambda x: x,
     "log": torch.log,
+    "logit": torch.logit,
     "negative": torch.neg,
+    "sigmoid": torch.sigmoid,
     "sin": torch.sin,
+    "sinh": torch.sinh,
     "square": torch.square,
     "tanh": torch.tanh,
 }

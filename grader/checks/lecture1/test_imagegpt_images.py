@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checks.lecture1 import draw
-from grader.compare import Mismatch, assert_agrees, assert_no_trace, refuses
+from grader.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
 
 points, examples = pytest.mark.points, pytest.mark.examples
 scan = pytest.mark.exercise("imagegpt.raster_scan")
@@ -76,7 +76,8 @@ def test_raster_scan_is_differentiable_and_leaves_no_trace(student, images, key)
     """Every pixel gets the gradient of its place; the images stay as they are; an empty batch is refused."""
     w = draw.normal((len(images), images[0].numel()), key, dtype=images.dtype)
     scanned, [gradient] = student.raster_scan.gradient(images, wrt=[images], weights=w)
-    assert_agrees((gradient * images).sum(), (w * scanned).sum().double(), like=images, scale=(w * scanned).abs().sum().double())
+    assert_form(scanned, w.shape, images.dtype)
+    _assert_linear(images, gradient, scanned, w)
     assert_no_trace(student.raster_scan.observed(images))
     with refuses("images", "n"):
         student.raster_scan(images[:0])
@@ -116,7 +117,8 @@ def test_inverse_raster_scan_refuses_what_does_not_fit(student, case, key):
     sequence = draw.normal(tuple(x.shape), key)
     w = draw.normal((len(x), C, H, W), key)
     image, [gradient] = student.inverse_raster_scan.gradient(sequence, C, H, W, wrt=[sequence], weights=w)
-    assert_agrees((gradient * sequence).sum(), (w * image).sum().double(), like=sequence, scale=(w * image).abs().sum().double())
+    assert_form(image, w.shape, torch.float32)
+    _assert_linear(sequence, gradient, image, w)
 
 
 # -- quantize --
@@ -192,12 +194,11 @@ def test_dequantize_is_differentiable_in_the_palette(student, case, key):
     images, palette = case
     tokens = draw.integers((len(images), *images.shape[2:]), key, high=len(palette))
     w = draw.normal(tuple(images.shape), key, dtype=palette.dtype)
-    _, [gradient] = student.dequantize.gradient(tokens, palette, wrt=[palette], weights=w)
-    if gradient is None:
-        raise Mismatch("gradient", "no gradient reaches the palette")
+    painted, [gradient] = student.dequantize.gradient(tokens, palette, wrt=[palette], weights=w)
+    assert_form(painted, images.shape, palette.dtype)
     by_pixel = w.double().permute(0, 2, 3, 1).reshape(-1, images.shape[1])
     want = torch.zeros(palette.shape, dtype=torch.float64).index_add(0, tokens.flatten(), by_pixel)
-    assert_agrees(gradient, want, like=palette, scale=by_pixel.abs().sum().item(), what="the palette's gradient")
+    assert_gradient_agrees(gradient, want, of="palette", like=palette, scale=by_pixel.abs().sum().item())
 
 
 @dequantize
@@ -209,6 +210,7 @@ def test_dequantize_loses_nothing_of_the_tokens(student, case, key):
     images, palette = case
     tokens = draw.integers((len(images), *images.shape[2:]), key, high=len(palette))
     painted = student.dequantize(tokens, palette)
+    assert_form(painted, images.shape, palette.dtype)
     found = (painted.permute(0, 2, 3, 1)[..., None, :] == palette).all(dim=-1).int().argmax(dim=-1)
     assert_agrees(found, tokens, what="the colour of a pixel")
     assert_no_trace(student.dequantize.observed(tokens, palette))
@@ -249,12 +251,20 @@ def test_bits_per_dim_is_differentiable_and_refuses_no_dimensions(student, log_p
     """It can be trained on; no dimensions and no images are refused; nothing given is changed."""
     nats = log_prob[:, 0]
     _, [gradient] = student.bits_per_dim.gradient(nats, num_dims, wrt=[nats])
-    assert_agrees(gradient, torch.full(nats.shape, -1 / (num_dims * math.log(2)), dtype=torch.float64), like=nats)
+    want = torch.full(nats.shape, -1 / (num_dims * math.log(2)), dtype=torch.float64)
+    assert_gradient_agrees(gradient, want, of="log_prob", like=nats)
     assert_no_trace(student.bits_per_dim.observed(nats, num_dims))
     with refuses("num_dims", "D", "m"):
         student.bits_per_dim(nats, 0)
     with refuses("log_prob", "n"):
         student.bits_per_dim(nats[:0], num_dims)
+
+
+def _assert_linear(x, gradient, y, w):
+    """What only moves numbers about is linear: the gradient of w . y, times x, is w . y itself."""
+    assert_form(gradient, x.shape, x.dtype, what="the gradient")
+    terms = (w * y).double()
+    assert_agrees((gradient * x).sum(), terms.sum(), like=x, scale=terms.abs().sum(), what="the gradient, applied to the images,")
 
 
 def _float(images):

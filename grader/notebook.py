@@ -1,0 +1,73 @@
+"""Checks inside a notebook: `check("kl_divergence")` examines the function as it is defined in this kernel.
+
+Works wherever IPython shows rich results (JupyterLab, VS Code, Colab); nothing to install but the kit.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from types import ModuleType
+from typing import Any
+
+from grader import assignment as assignments
+from grader.exam.collect import collect
+from grader.exam.examiner import Examiner
+from grader.exam.transport import LocalTransport
+from grader.practice import PUBLIC_SEED, select
+from grader.record import ExerciseRecord, exercise_record
+from grader.renderings import html, terminal
+from grader.sandbox.host import Host
+from grader.sandbox.loading import Topic
+
+_examiners: dict[str, Examiner] = {}
+
+
+def checker(lecture: str, topic: str) -> Callable[..., Report]:
+    """The `check` of one notebook: of the exercises named, or of the whole topic without a name."""
+    assignment = assignments.load(lecture)
+
+    def check(*names: str) -> Report:
+        """Run the public checks of these exercises on what this notebook defines."""
+        if lecture not in _examiners:
+            _examiners[lecture] = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+        examiner = _examiners[lecture]
+        transport = _KernelTransport(topic)
+        wanted = select(assignment, [f"{topic}.{name}" if "." not in name or name[0].isupper() else name for name in names] or [topic])
+        records = []
+        for name in wanted:
+            checks = [one for one in examiner.checks if one.exercise == name]
+            records.append(exercise_record(name, str(assignment[name].slide), [examiner.examine(one, transport) for one in checks]))
+        return Report(records)
+
+    return check
+
+
+class Report:
+    """What came out, as HTML where that is shown and as text elsewhere."""
+
+    def __init__(self, exercises: Sequence[ExerciseRecord]) -> None:
+        self.exercises = exercises
+
+    def __repr__(self) -> str:
+        return terminal.as_text(self.exercises)
+
+    def _repr_html_(self) -> str:
+        return html.exercises(self.exercises)
+
+
+class _KernelTransport(LocalTransport):
+    """The kernel's own definitions; an interrupt from the keyboard is the user's, not the function's."""
+
+    def __init__(self, topic: str) -> None:
+        module = ModuleType(topic)
+        module.__dict__.update(sys.modules["__main__"].__dict__)
+        host = Host()
+        host.topics = {topic: Topic(module)}
+        super().__init__(host)
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        answer = super().ask(message)
+        if answer.get("error", {}).get("type") == "KeyboardInterrupt":
+            raise KeyboardInterrupt
+        return answer

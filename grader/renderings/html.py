@@ -1,0 +1,27 @@
+"""Exercises as a piece of HTML: for a notebook's output, for nbgrader's feedback page and for a student's report."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+
+import jinja2
+
+from grader.record import ExerciseRecord
+from grader.renderings.terminal import SIGNS
+
+
+def exercises(records: Sequence[ExerciseRecord]) -> str:
+    """One block an exercise; every word from a submission is escaped."""
+    return environment().get_template("exercises.html").render(exercises=records)
+
+
+@functools.cache
+def environment() -> jinja2.Environment:
+    """The templates of this package, with escaping on."""
+    loader = jinja2.PackageLoader("grader.renderings")
+    result = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    result.globals["signs"] = SIGNS
+    result.filters["points"] = "{:g}".format
+    result.filters["words"] = lambda name: name.removeprefix("test_").replace("_", " ")
+    return result
