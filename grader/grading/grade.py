@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,6 @@ from grader.grading.pool import GraderPool
 from grader.grading.store import Store
 from grader.record import Record
 from grader.sandbox.policy import open_workers
-from grader.sandbox.workers import Workers
 from grader.submission import HandedIn, find, read
 
 
@@ -65,13 +63,10 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
     """
     if not available(order.lecture):
         raise CannotGrade(f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout")
-    global _desk
-    _desk = Desk(order, handed_in, results)  # inputs are drawn here, once, and inherited by every grader process
-    names = [one.name for one in handed_in]
-    pool: GraderPool[str, Done] = GraderPool(min(jobs, len(names)), _open_desk, _grade_one)
-    with Store(results) as store:
+    with Store(results) as store, Desk(order, handed_in, store) as desk:  # one desk: forked graders inherit all of it
+        pool: GraderPool[str, Done] = GraderPool(min(jobs, len(handed_in)), desk.grade)
         records: list[Record] = []
-        for _, done in pool.run(names):
+        for _, done in pool.run([one.name for one in handed_in]):
             if not done.found:
                 store.write(done.record)
             records.append(done.record)
@@ -80,41 +75,29 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
 
 
 class Desk:
-    """One grader's own: the examiner, the workers, and a look at what is already graded."""
+    """Everything that grading one submission takes: the examiner with its inputs, and workers to put students in."""
 
-    def __init__(self, order: Order, handed_in: Sequence[HandedIn], results: Path) -> None:
-        self.order, self.store = order, Store(results)
-        self.assignment = assignments.load(order.lecture)
+    def __init__(self, order: Order, handed_in: Sequence[HandedIn], store: Store) -> None:
+        self.order, self.store = order, store
         self.handed_in = {one.name: one for one in handed_in}
+        self.assignment = assignments.load(order.lecture)
         self.examiner = Examiner(
             order.lecture, collect(order.lecture), order.seed, reference=True, quick=order.quick,
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
         )  # fmt: skip
-        self.examiner.draw_all()
-        self.workers: Workers | None = None
 
-    def open(self) -> None:
+    def __enter__(self) -> Desk:
         self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
-        atexit.register(self.workers.close)
         self.kit = kit_record(self.order.seed, self.workers.isolation)
+        self.examiner.draw_all()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.workers.close()
 
     def grade(self, name: str) -> Done:
-        assert self.workers is not None
         submission = read(self.handed_in[name], self.assignment)
         earlier = self.store.find(submission.name, content(submission), self.kit)
         if earlier is not None:
             return Done(earlier, found=True)
         return Done(examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience), found=False)
-
-
-_desk: Desk | None = None
-
-
-def _open_desk() -> None:
-    assert _desk is not None
-    _desk.open()
-
-
-def _grade_one(name: str) -> Done:
-    assert _desk is not None
-    return _desk.grade(name)

@@ -1,4 +1,4 @@
-"""Graders side by side: processes forked from one that has collected the checks and drawn their inputs."""
+"""Graders side by side: processes forked from one that has collected the checks, drawn their inputs and started a zygote."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import multiprocessing
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
@@ -15,10 +15,10 @@ RESTARTS = 3  # of the whole pool, should a grader process be killed from outsid
 
 
 class GraderPool(Generic[Job, Result]):
-    """Runs `work(job)` in `size` processes, each prepared once by `prepare()`. Results come as they are done."""
+    """Runs `work(job)` in `size` processes that inherit everything this one has. Results come as they are done."""
 
-    def __init__(self, size: int, prepare: Callable[[], None], work: Callable[[Job], Result]) -> None:
-        self._size, self._prepare, self._work = size, prepare, work
+    def __init__(self, size: int, work: Callable[[Job], Result]) -> None:
+        self._size, self._work = size, work
 
     def run(self, jobs: Iterable[Job]) -> Iterator[tuple[Job, Result]]:
         """Every job with its result, in the order of completion. A killed grader costs the jobs in flight a second run."""
@@ -36,14 +36,26 @@ class GraderPool(Generic[Job, Result]):
 
     def _round(self, jobs: list[Job]) -> Iterator[tuple[Job, Result]]:
         if "fork" not in multiprocessing.get_all_start_methods():  # Windows: one after the other, in this process
-            self._prepare()
             yield from ((job, self._work(job)) for job in jobs)
             return
         context = multiprocessing.get_context("fork")
-        with ProcessPoolExecutor(self._size, mp_context=context, initializer=self._prepare) as executor:
-            waiting = {executor.submit(self._work, job): job for job in jobs}
+        with ProcessPoolExecutor(self._size, mp_context=context, initializer=_inherit, initargs=(self._work,)) as executor:
+            waiting = {executor.submit(_work, job): job for job in jobs}
             while waiting:
                 done: set[Future[Result]] = wait(waiting, return_when=FIRST_COMPLETED).done
                 for future in done:
                     yield waiting.pop(future), future.result()
 
+
+_inherited: Callable[[Any], Any] | None = None
+
+
+def _inherit(work: Callable[[Any], Any]) -> None:
+    """In a new grader process: by the fork, `work` is there without having been pickled."""
+    global _inherited
+    _inherited = work
+
+
+def _work(job: Any) -> Any:
+    assert _inherited is not None
+    return _inherited(job)

@@ -9,6 +9,7 @@ import dataclasses
 import fcntl
 import importlib.util
 import json
+import multiprocessing
 import os
 import select
 import signal
@@ -17,7 +18,6 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,7 +52,7 @@ boot(config)"""
 
 
 class Fork:
-    """One zygote and the workers forked from it. Safe to use from several threads."""
+    """One zygote and the workers forked from it. Safe to use from several threads, and from processes forked later."""
 
     def __init__(
         self,
@@ -69,7 +69,7 @@ class Fork:
         python, packages = import_path(), _packages(families)
         readable = (*python, *(path for path in SYSTEM if os.path.exists(path)))
         plan = Plan(tuple(layers), limits or Limits(), readable, tuple(families), packages, walled=wall is not None)
-        self._lock = threading.Lock()
+        self._lock = multiprocessing.Lock()  # graders forked from this process share the zygote
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         config = {"path": [*python, *packages], "control": theirs.fileno(), "plan": dataclasses.asdict(plan)}
         interpreter = os.path.realpath(sys.executable)
