@@ -1,4 +1,4 @@
-"""Divergences one term at a time, in exact sums; the Gaussian fits in exact fractions, closed form and quadrature."""
+"""Divergences one term at a time, in exact sums; the Gaussian fits in exact fractions and in closed form."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ import math
 from collections.abc import Callable, Iterable
 from fractions import Fraction
 
-import numpy as np
-import scipy.optimize
 import torch
 from torch import Tensor
 
@@ -88,20 +86,6 @@ def closest_gaussian(A: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
     Its mean is the mean; its variances are one over the diagonal of the *precision* A^T A, the conditional variances.
     """
     return -torch.linalg.solve(A, b), (A * A).sum(0).rsqrt()
-
-
-def gaussian_on_a_mode(log_p: LogDensity, mu: Tensor, sigma: Tensor) -> tuple[Tensor, Tensor]:
-    """The local minimum of the reverse KL divergence next to the Gaussian mu, sigma of one dimension, by quadrature."""
-    nodes, weights = np.polynomial.hermite_e.hermegauss(200)
-    epsilon, weight = torch.tensor(nodes), torch.tensor(weights / math.sqrt(2 * math.pi))
-
-    def reverse_kl(theta: np.ndarray) -> float:
-        x = theta[0] + math.exp(theta[1]) * epsilon
-        return float(-theta[1] - (weight * log_p(x[:, None])).sum())  # up to the entropy of N(0, 1)
-
-    found = scipy.optimize.minimize(reverse_kl, [mu.item(), math.log(sigma.item())], method="Nelder-Mead",
-                                    options={"xatol": 1e-8, "fatol": 1e-12})
-    return _tensor([found.x[0]]), _tensor([math.exp(found.x[1])])
 
 
 def _kl_term(p: float, q: float) -> float:

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checks.lecture1 import draw, families, samplers
+from grader.compare import assert_gradient_agrees
 from grader.sandbox.families import Family
 from grader.student import Student
 
@@ -72,6 +73,17 @@ def sampler_calls(student: Student, function: Any, laws: Laws, n: int, key: int)
     witnesses = [samplers.witnessed(name, getattr(laws, name)) for name in ("sample_data", "sample_theta")]
     function(laws.log_p_data, laws.log_p_theta, *witnesses, n, generator)
     return student.run(samplers.calls_seen, generator)
+
+
+def assert_gradients(got: list, want: tuple, names: list[str], dtype: torch.dtype, size: float) -> None:
+    """Each gradient arrives and agrees, with `size` that of the largest intermediate."""
+    for one, right, name in zip(got, want, names, strict=True):
+        assert_gradient_agrees(one, right, of=name, like=dtype, scale=size)
+
+
+def reach(x: Tensor, mu: Tensor, sigma: Tensor) -> float:
+    """The size of what is rounded in the gradient of a Gaussian log-density."""
+    return ((1 + ((x - mu) / sigma).abs()).square().max() / sigma.min()).item()
 
 
 numbers_of_draws = st.integers(1, 8)
