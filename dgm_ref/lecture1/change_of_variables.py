@@ -1,4 +1,4 @@
-"""Change of variables by another road: forward differentiation, one column and one sample at a time, singular values."""
+"""Change of variables by another road: forward differentiation, column by column, sample by sample; singular values."""
 
 from __future__ import annotations
 
@@ -40,6 +40,13 @@ def rounding_of_log_abs_det(f: Map, x: Tensor) -> Tensor:
     return x.shape[1] * torch.linalg.cond(jacobian(f, x))
 
 
+def rounding_of_log_prob(f: Map, log_p: Map, x: Tensor) -> Tensor:
+    """For each row, the roundoffs of log|det J|, of the latent (through the slope of log_p) and of log_p itself."""
+    z = f(x)
+    slope = torch.func.grad(lambda z: log_p(z).sum())(z)  # (n, m)
+    return rounding_of_log_abs_det(f, x) + (slope * z).abs().sum(dim=1) + log_p(z).abs()
+
+
 def planar_log_abs_det_gradients(u: Tensor, w: Tensor, b: Tensor, x: Tensor) -> list[Tensor]:
     """Gradients with respect to u, w, b and x of the sum over x of log|det J| of x + u tanh(w.x + b), in closed form.
 
@@ -57,7 +64,7 @@ def planar_log_abs_det_gradients(u: Tensor, w: Tensor, b: Tensor, x: Tensor) -> 
 def planar_gaussian_gradients(
     u: Tensor, w: Tensor, b: Tensor, mu: Tensor, sigma: Tensor, x: Tensor
 ) -> list[Tensor]:
-    """Gradients with respect to u, w, b, mu, sigma and x of the sum of log N(f(x); mu, sigma^2) + log|det J|, f planar."""
+    """Gradients by u, w, b, mu, sigma, x of the sum over x of log N(f(x); mu, sigma^2) + log|det J|, with f planar."""
     h = torch.tanh(x @ w + b)
     slope = 1 - h**2
     error = (x + h[:, None] * u - mu) / sigma  # (n, m)

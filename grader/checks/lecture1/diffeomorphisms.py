@@ -1,7 +1,7 @@
 """Public families of diffeomorphisms: what a check hands to a student's function as ``f`` and ``f_inverse``.
 
 All are batched, ``(n, m)`` to ``(n, m)``, row by row. A row alone, a vector without batch axis, is not what they take.
-Elementwise ones (``sinh``, ``log``, ...) and compositions are in `families`. Two log-densities stand at the end.
+Elementwise ones (``sinh``, ``log``, ...) and compositions are in `families`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def residual(A: Tensor, B: Tensor) -> Map:
 
 @family
 def coupling(S: Tensor, T: Tensor) -> Map:
-    """(a, b) -> (a, b exp(tanh(S a)) + T a), with S, T: (m - k, k) for the first k coordinates a: an affine coupling."""
+    """(a, b) -> (a, b exp(tanh(S a)) + T a), with S, T: (m - k, k), a the first k coordinates: an affine coupling."""
     k = S.shape[1]
 
     def f(x: Tensor) -> Tensor:
@@ -63,19 +63,10 @@ def reverse() -> Map:
     return lambda x: x.flip(dims=(1,))
 
 
+# -- the law whose distribution function is the sigmoid --
+
+
 @family
 def logistic_log_density() -> Map:
     """x -> log-density of m independent standard logistic variables, whose distribution function is the sigmoid."""
     return lambda x: -(torch.nn.functional.softplus(x) + torch.nn.functional.softplus(-x)).sum(dim=1)  # (n,)
-
-
-@family
-def uniform_log_density(low: float, high: float) -> Map:
-    """x -> log-density of the uniform law on the box [low, high]^m: -inf outside."""
-
-    def log_p(x: Tensor) -> Tensor:
-        inside = ((low <= x) & (x <= high)).all(dim=1)
-        log_volume = x.shape[1] * torch.log(torch.as_tensor(high - low, dtype=x.dtype))
-        return torch.where(inside, -log_volume, -torch.inf)  # (n,)
-
-    return log_p
