@@ -271,8 +271,8 @@ def test_dirac_expectation_can_be_differentiated(student, k, m, d, key, dtype):
 def test_dirac_expectation_refuses_what_does_not_fit_and_leaves_no_trace(student):
     """There is at least one point, and one weight for each; nothing but the result is left."""
     three_quarters = torch.tensor([0.75, 0.25])
-    observed = student.dirac_expectation.observed(square, two_samples, three_quarters)
-    assert_agrees(observed.value, torch.tensor([3.0]))
+    observed = student.dirac_expectation.observed(elementwise("identity"), two_samples, three_quarters)
+    assert_agrees(observed.value, torch.tensor([1.5]))
     assert_no_trace(observed)
     for weights in (torch.ones(1), torch.ones(3) / 3):
         with refuses("weights", "points", "k"):
