@@ -37,6 +37,14 @@ def with_function(lecture: str, exercise: str, function: Callable[..., Any]) -> 
     return _transport(topic, module)
 
 
+def from_source(topic: str, text: str) -> LocalTransport:
+    """A topic written in a string. Raises what the module raises while it loads."""
+    module = ModuleType(topic)
+    sys.modules[topic] = module
+    exec(compile(text, f"{topic}.py", "exec"), module.__dict__)
+    return _transport(topic, module)
+
+
 def _transport(topic: str, module: ModuleType) -> LocalTransport:
     host = Host()
     host.topics = {topic: Topic(module)}
