@@ -1,0 +1,23 @@
+"""How the corpus writes its attacks: a deed hides behind the honest answer, a fraud comes without one."""
+
+from __future__ import annotations
+
+from tests.attacks.arena import DEED, HONEST, Attack
+
+
+class Group(list[Attack]):
+    """The attacks of one kind."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self.name = name
+
+    def deed(self, name: str, body: str, *stopped_by: str, reckless: bool = False) -> None:
+        """`body` defines `attack()`, which prints what it stole and returns something true when it got through."""
+        self.append(Attack(name, self.name, HONEST + body + DEED, stopped_by, True, ("passed",), reckless=reckless))
+
+    def fraud(
+        self, name: str, source: str, *stopped_by: str, outcomes: tuple[str, ...] = ("failed",), words: str = "", reckless: bool = False
+    ) -> None:
+        """`source` is the whole submission; its own `histogram_log_prob` is wrong, or never returns."""
+        self.append(Attack(name, self.name, source, stopped_by, False, outcomes, words, reckless=reckless))
