@@ -61,6 +61,7 @@ def mistaken_joint_pmfs(conditional: Conditional, m: int, K: int) -> dict[str, T
 
     return {
         "warmer": joint_pmf(lambda x: conditional(x) / 1.1, m, K),
+        "uniform_values": torch.full((K,) * m, K**-m, dtype=torch.float64),
         "softmax_twice": joint_pmf(lambda x: _pmf(conditional(x)), m, K),
         "all_at_once": joint_pmf(lambda x: conditional(torch.zeros_like(x)), m, K),
         "forgets_the_newest_value": each(lambda x, j: conditional(_prefix(x, max(j - 1, 0)))[:, j]),
