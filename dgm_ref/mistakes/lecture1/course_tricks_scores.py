@@ -35,7 +35,7 @@ def times_p(p, x):
 
 
 @mistake(LOG_DERIVATIVE, killed_by="test_score_is_the_gradient_of_p_over_p",
-         says="You sum the densities before the logarithm, so all samples share one denominator. Take logarithms first.")
+         says="You sum the densities before the logarithm, so all samples share one denominator. Take logs first.")
 def log_of_the_sum(p, x):
     require_samples(x)
     return grad(lambda x: p(x).sum().log())(x)
@@ -189,7 +189,7 @@ def product_of_averages(f, log_p, theta, x):
 
 
 @mistake(SCORE_FUNCTION, killed_by="test_estimate_has_no_baseline",
-         says="You subtract the average of f as a baseline. It lowers the variance, but asked for is the plain average.")
+         says="You subtract the average of f as a baseline. It lowers the variance, but the plain average is wanted.")
 def with_a_baseline(f, log_p, theta, x):
     require_samples(x)
     return grad(lambda theta: ((f(x) - f(x).mean()) * log_p(x, theta)).mean())(theta)
