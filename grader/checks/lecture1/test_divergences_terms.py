@@ -62,7 +62,7 @@ def test_the_low_variance_estimate_averages_its_terms(student, ref, K, n, key, d
 def test_the_low_variance_estimate_is_unbiased(student, ref, K, key, dtype):
     """On samples that come exactly as often as p says, the estimate is the divergence itself."""
     counts = draw.integers((K,), key, 4) + 1
-    p, q = (counts / counts.sum()).to(dtype), draw.pmf((K,), key + 1, False, dtype)
+    p, q = counts.to(dtype) / counts.sum(), draw.pmf((K,), key + 1, False, dtype)
     x = torch.arange(K).repeat_interleave(counts)[:, None].to(dtype)
     got = student.kl_low_variance(categorical_log_density(p.log()), categorical_log_density(q.log()), x)
     assert_agrees(got, ref.kl_divergence(p, q), like=dtype, scale=(1 + q.max() / p.min()).item() * 8)
