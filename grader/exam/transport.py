@@ -79,7 +79,7 @@ class WorkerTransport:
             "seconds": self._patience.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
         match worker.request(message, self._patience.load):
-            case {"problems": dict(problems)}:
+            case {"problems": dict(problems)} if all(map(_sentences, problems.values())):
                 return problems
             case answer:
                 raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
@@ -123,6 +123,10 @@ def _copied(value: Any, special: Any, revive: Any) -> Any:
     _, header, _ = HEAD.unpack_from(frame)
     start = HEAD.size + header
     return decode(frame[HEAD.size : start], bytearray(frame[start:]), revive)
+
+
+def _sentences(value: Any) -> bool:
+    return type(value) is list and all(type(sentence) is str for sentence in value)
 
 
 def _checked(answer: Any, mode: str) -> dict[str, Any]:

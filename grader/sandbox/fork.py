@@ -174,7 +174,7 @@ class _Process:
         self._printed = self.output()
         for descriptor in (self._pidfd, self._status, self._output):
             os.close(descriptor)
-        return _how(report) if by_itself else ""
+        return _how(report, by_itself)
 
     def output(self) -> str:
         if self._printed is not None:
@@ -188,12 +188,14 @@ def _readable(descriptor: int, seconds: float) -> bool:
     return bool(poll.poll(seconds * 1000))
 
 
-def _how(report: bytes) -> str:
-    """The end of a process in words; an empty report means that the zygote ended with it."""
+def _how(report: bytes, by_itself: bool) -> str:
+    """How a process ended, if we did not kill it; an empty report means that the zygote ended with it."""
     if b"{" not in report:
         return "and the zygote with it"
     end = json.loads(report[report.index(b"{") :])
     code, cpu = int(end["code"]), float(end["cpu"])
+    if code == -signal.SIGKILL and not by_itself:
+        return ""
     if code < 0:
         return f"{signal.Signals(-code).name} after {cpu:.1f} s of processor time"
     return f"exit code {code}"

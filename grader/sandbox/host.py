@@ -30,7 +30,7 @@ from torch import Tensor
 from grader.sandbox.families import HELPERS, Family, tensors_in
 from grader.sandbox.loading import SubmissionFinder, Topic, describe
 from grader.sandbox.objects import RemoteObject, SeededGenerator, Unsendable, revive, special
-from grader.sandbox.wire import Channel, Limits, WireClosed, WireError
+from grader.sandbox.wire import NAMES, Channel, Limits, WireClosed, WireError
 
 FROM_GRADER = Limits(blob=1 << 30)
 
@@ -47,8 +47,8 @@ def serve(channel: Channel) -> None:
         answer = host.answer(message)
         try:
             channel.send(answer)
-        except WireError as error:
-            channel.send({"value": Unsendable(f"something that cannot be sent ({error})")})
+        except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
+            channel.send(_instead(answer, str(error)))
 
 
 class Missing(Exception):
@@ -241,7 +241,17 @@ def _describe_tensor(value: Tensor) -> str:
         return "a sparse tensor"
     if value.device.type != "cpu":
         return f"a tensor on the device {value.device}"
+    if value.is_nested:
+        return "a nested tensor"
+    if value.dtype in NAMES:
+        return f"a tensor of {value.dim()} dimensions"
     return f"a tensor of dtype {str(value.dtype).removeprefix('torch.')}"
+
+
+def _instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
+    """An answer of the same form as `answer`, which cannot be sent."""
+    gradients = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
+    return {**answer, "value": Unsendable(f"something that cannot be sent ({why})"), **gradients}
 
 
 def _report(error: BaseException) -> dict[str, Any]:
@@ -249,13 +259,13 @@ def _report(error: BaseException) -> dict[str, Any]:
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)]
     where = f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
-    unimplemented = isinstance(error, NotImplementedError) and (not own or "NotImplementedError" in (own[-1].line or ""))
+    said_by_student = bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
     return {
         "type": type(error).__name__[:80],
         "bases": [base.__name__[:80] for base in type(error).__mro__],
         "message": describe(error).removeprefix(type(error).__name__).removeprefix(": "),
         "where": where[:300],
-        "unimplemented": unimplemented,
+        "unimplemented": isinstance(error, NotImplementedError) and said_by_student,
     }
 
 

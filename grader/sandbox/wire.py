@@ -128,7 +128,9 @@ class _Encoder:
 
     def tensor(self, value: Tensor) -> list[Any] | None:
         name = NAMES.get(value.dtype)
-        if name is None or value.layout is not torch.strided or value.device.type != "cpu" or value.dim() > self.limits.dimensions:
+        if name is None or value.layout is not torch.strided or value.device.type != "cpu" or value.is_nested:
+            return None
+        if value.dim() > self.limits.dimensions:
             return None
         size = value.numel() * value.element_size()  # before anything is materialised: an expanded tensor may claim terabytes
         self.tensors += 1

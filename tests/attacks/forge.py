@@ -156,14 +156,14 @@ def histogram_log_prob(pi, x):
         pass
 """, "deadline", outcomes=("timeout",))
 
-fraud("be right every other time", """
+fraud("be right the first time", """
 import torch
 count = 0
 
 def histogram_log_prob(pi, x):
     global count
     count += 1
-    return torch.log(pi[x]) + count % 2
+    return torch.log(pi[x]) * (1 + (count > 1)) + (count > 1)
 """, "process")
 
 fraud("set every random state", WRONG + """
@@ -186,7 +186,7 @@ def attack():
 deed("plant a plugin and a start-up file", """
 def attack():
     done = []
-    for folder in (*sys.path, HOUSE, os.path.expanduser("~"), DROP):
+    for folder in (*sys.path, HOUSE, "/root", "/home", DROP):
         for name in ("conftest.py", "sitecustomize.py", "dgm-attack.pth", "pytest.ini"):
             try:
                 with open(os.path.join(folder, name), "x"):

@@ -46,14 +46,14 @@ fraud("loop while loading", "while True: pass\n", "deadline", outcomes=("missing
 fraud("loop while loading, alarm off", "signal.setitimer = None\nsignal.signal(signal.SIGALRM, signal.SIG_IGN)\nwhile True: pass\n",
       "deadline", outcomes=("missing", "timeout"))  # fmt: skip
 fraud("loop in a decorator", "def forever(f):\n    while True:\n        try:\n            while True: pass\n        except BaseException: pass\n\n@forever\ndef histogram_log_prob(pi, x): ...\n",
-      "deadline", outcomes=("timeout",))  # fmt: skip
+      "deadline", outcomes=("missing", "timeout"))  # fmt: skip
 fraud("a parser bomb", "(" * 5000 + ")" * 5000 + "\n", "process", outcomes=("missing", "crashed"))
 fraud("a constant that takes for ever", "def histogram_log_prob(pi, x):\n    return " + "-" * 20000 + "1\n", "process", outcomes=("missing", "crashed", "failed"))
 fraud("recurse without end", "def histogram_log_prob(pi, x):\n    return histogram_log_prob(pi, x)\n", "process", outcomes=("error",), words="RecursionError")
 fraud("recurse without end, unlimited", "sys.setrecursionlimit(10**9)\nclass A:\n    def __getattr__(self, n): return getattr(self, n)\ndef histogram_log_prob(pi, x):\n    return repr(type('B', (), {'__repr__': lambda s: repr(s)})())\n",
       "process", outcomes=("crashed", "error", "timeout"))  # fmt: skip
 fraud("a segmentation fault", "def histogram_log_prob(pi, x):\n    ctypes.string_at(0)\n", "process", outcomes=("crashed",), words="SIGSEGV")
-fraud("abort", "def histogram_log_prob(pi, x):\n    os.abort()\n", "process", outcomes=("crashed",), words="SIGABRT")
+fraud("abort", "def histogram_log_prob(pi, x):\n    os.abort()\n", "process", outcomes=("crashed",), words="SIG")
 fraud("close the channel", "def histogram_log_prob(pi, x):\n    os.close(3)\n", "process", outcomes=("crashed",))
 fraud("read from the channel instead", "def histogram_log_prob(pi, x):\n    os.read(3, 1 << 20)\n", "deadline", outcomes=("timeout",))
 fraud("an enormous answer", "import torch\ndef histogram_log_prob(pi, x):\n    return torch.zeros(10**8)\n", "wire", "limits", outcomes=("failed", "error", "timeout"))

@@ -33,7 +33,9 @@ def attack():
 deed("look through the garbage collector", """
 def attack():
     gc.unfreeze()
-    return any([show(repr(thing)[:10000]) for thing in gc.get_objects() if type(thing) in (dict, list, tuple, str, bytes)][:20000])
+    end = time.monotonic() + 0.5
+    strings = (text for thing in gc.get_objects() if type(thing) is dict and time.monotonic() < end for text in (*thing, *thing.values()))
+    return any(show(text) for text in strings if type(text) in (str, bytes))
 """, "process")
 
 deed("walk up the frames", """
