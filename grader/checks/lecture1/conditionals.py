@@ -73,11 +73,20 @@ def gaussian_linear(A: Tensor, b: Tensor, S: Tensor, c: Tensor) -> GaussianCondi
     m = len(b)
 
     def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.ndim != 2 or x.shape[1] != m or not x.is_floating_point():
-            raise ValueError(f"conditional takes all m = {m} columns: expected floating-point x of shape (n, {m}), "
-                             f"got shape {tuple(x.shape)} and dtype {x.dtype}")
+        _refuse_unless_vectors(x, m)
         x = x.to(A.dtype)
         return x @ A.tril(-1).T + b, x @ S.tril(-1).T + c  # (n, m), (n, m)
+
+    return mu_and_log_sigma
+
+
+@family
+def gaussian_independent(mu: Tensor, log_sigma: Tensor) -> GaussianConditional:
+    """The same mean and log-standard-deviation for every row: mu, log_sigma: (m,)."""
+
+    def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
+        _refuse_unless_vectors(x, len(mu))
+        return mu.expand(x.shape), log_sigma.expand(x.shape)  # (n, m), (n, m)
 
     return mu_and_log_sigma
 
@@ -110,3 +119,10 @@ def _refuse_unless_sequences(x: Tensor, m: int, K: int) -> None:
     if x.min() < 0 or x.max() >= K:
         raise ValueError(f"conditional takes values in 0..{K - 1}, also in columns that are not drawn yet, "
                          f"got {x.min().item()}..{x.max().item()}")
+
+
+def _refuse_unless_vectors(x: Tensor, m: int) -> None:
+    if x.ndim != 2 or x.shape[1] != m:
+        raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"conditional takes floating-point x, got {x.dtype}")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checks.lecture1 import draw
-from grader.checks.lecture1.conditionals import default_dtype_only, gaussian_linear
+from grader.checks.lecture1.conditionals import default_dtype_only, gaussian_independent, gaussian_linear
 from grader.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 from grader.sandbox.families import Family
 from grader.statistics import assert_uniform
@@ -39,10 +39,9 @@ def gaussian_model(m: int, key: int, dtype: torch.dtype = torch.float32) -> Fami
     return gaussian_linear(A, quarters((m,), key + 1, 2, dtype), S, quarters((m,), key + 3, 1, dtype))
 
 
-def fixed_model(m: int, log_sigma: float, dtype: torch.dtype = torch.float32) -> Family:
+def centred_model(m: int, log_sigma: float, dtype: torch.dtype = torch.float32) -> Family:
     """m independent variables of mean 0."""
-    zero, none = torch.zeros(m, dtype=dtype), torch.zeros(m, m, dtype=dtype)
-    return gaussian_linear(none, zero, none, zero + log_sigma)
+    return gaussian_independent(torch.zeros(m, dtype=dtype), torch.full((m,), log_sigma, dtype=dtype))
 
 
 # -- gaussian_log_prob --
@@ -66,7 +65,7 @@ def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m
 def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
     """At the mean the log-density is -1/2 log 2 pi - log sigma for each variable: positive when sigma is small."""
     log_sigma = -halvings * math.log(2)
-    got = student.gaussian_log_prob(fixed_model(m, log_sigma, dtype), torch.zeros(2, m, dtype=dtype))
+    got = student.gaussian_log_prob(centred_model(m, log_sigma, dtype), torch.zeros(2, m, dtype=dtype))
     want = torch.full((2,), m * (halvings * math.log(2) - 0.5 * math.log(2 * math.pi)), dtype=torch.float64)
     assert_agrees(got, want, like=dtype, scale=m * (halvings + 1.0))
 
@@ -78,7 +77,7 @@ def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
 @example(m=784, log_sigma=-20.0, key=0, dtype=torch.float32)
 def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student, ref, m, log_sigma, key, dtype):
     """Densities of 10^8 or 10^-8 a variable, and 784 of them, neither overflow nor underflow."""
-    conditional = fixed_model(m, log_sigma, dtype)
+    conditional = centred_model(m, log_sigma, dtype)
     x = draw.normal((2, m), key, math.exp(log_sigma), dtype)
     want, scale = ref.gaussian_log_prob(conditional, x), ref.gaussian_rounding(conditional, x)
     assert_agrees(student.gaussian_log_prob(conditional, x), want, like=dtype, scale=scale)
@@ -125,7 +124,7 @@ def pull_back(inputs: list[Tensor], in_mu: Tensor, in_log_sigma: Tensor) -> list
 @points(0.25)
 def test_gaussian_log_prob_refuses_what_holds_no_samples_and_leaves_no_trace(student):
     """No vectors, or vectors of no variables, are ValueErrors that name x; nothing else changes."""
-    conditional, x = fixed_model(3, 0.0), torch.tensor([[0.5, 0.25, -1.0]])
+    conditional, x = centred_model(3, 0.0), torch.tensor([[0.5, 0.25, -1.0]])
     for empty in (x[:0], x[:, :0]):
         with refuses("x", "n", "m"):
             student.gaussian_log_prob(conditional, empty)
@@ -198,9 +197,9 @@ def test_gaussian_samples_have_the_dtype_of_mu(student, n, m, key, dtype):
 def test_gaussian_sampling_refuses_sizes_below_one(student):
     """n = 0 and m = 0 are refused with a ValueError that names the argument."""
     with refuses("n"):
-        student.gaussian_sample(fixed_model(3, 0.0), 0, 3, student.generator(0))
+        student.gaussian_sample(centred_model(3, 0.0), 0, 3, student.generator(0))
     with refuses("m"):
-        student.gaussian_sample(fixed_model(3, 0.0), 3, 0, student.generator(0))
+        student.gaussian_sample(centred_model(3, 0.0), 3, 0, student.generator(0))
 
 
 @gaussian_sample
