@@ -18,18 +18,22 @@ from grader.build.stub import is_bare, without_solutions
 
 def student_notebook(source: Source, assignment: Assignment) -> str:
     """The notebook that students fill in: each function's cell, followed by the cell that checks it."""
-    return _write(_cells(source, assignment, without_solutions))
+    return _write(_cells(source, assignment, without_solutions, lambda lines: []))
 
 
 def instructor_notebook(source: Source, assignment: Assignment) -> str:
-    """The same notebook with the solutions between nbgrader's own markers, for the source folder of a course."""
-    return _write(_cells(source, assignment, _with_nbgrader_markers))
+    """The same notebook with the solutions between nbgrader's own markers, for the source folder of a course.
+
+    The solutions' private helpers stand in cells of their own, tagged ``solution-only``: a release leaves these out.
+    """
+    return _write(_cells(source, assignment, _with_nbgrader_markers, _helpers))
 
 
+SOLUTION_ONLY = "solution-only"
 Rewriter = Callable[[list[str]], list[str]]  # what becomes of the lines of a cell with solutions
 
 
-def _cells(source: Source, assignment: Assignment, rewrite: Rewriter) -> Iterator[NotebookNode]:
+def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: Rewriter) -> Iterator[NotebookNode]:
     topic = source.path.stem
     pending = list(assignment.of_topic(topic))
     defined: set[str] = set()
@@ -40,6 +44,9 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter) -> Iterato
             yield _setup_cell(assignment.name, topic)
         lines = cell.source.splitlines()
         functions = [m["name"] for m in map(MARKER.fullmatch, lines) if m and m["side"] == "BEGIN" and m["indent"]]
+        helpers = "\n".join(private(lines)).strip("\n")
+        if helpers:
+            yield new_code_cell(helpers, metadata={"tags": [SOLUTION_ONLY]})
         cell.source = "\n".join(rewrite(lines)).strip("\n")
         if is_bare([cell.source]):
             continue
@@ -94,7 +101,29 @@ def _is_docstring(cell: NotebookNode) -> bool:
 
 
 def _with_nbgrader_markers(lines: list[str]) -> list[str]:
-    return [f"{m['indent']}### {m['side']} SOLUTION" if (m := MARKER.fullmatch(line)) else line for line in lines]
+    """The lines without the helpers' regions, the others marked as nbgrader does."""
+    kept: list[str] = []
+    among_helpers = False
+    for line in lines:
+        marker = MARKER.fullmatch(line)
+        if marker and not marker["indent"]:
+            among_helpers = marker["side"] == "BEGIN"
+        elif not among_helpers:
+            kept.append(f"{marker['indent']}### {marker['side']} SOLUTION" if marker else line)
+    return kept
+
+
+def _helpers(lines: list[str]) -> list[str]:
+    """The lines of the regions at module level."""
+    kept: list[str] = []
+    inside = False
+    for line in lines:
+        marker = MARKER.fullmatch(line)
+        if marker and not marker["indent"]:
+            inside = marker["side"] == "BEGIN"
+        elif inside:
+            kept.append(line)
+    return kept
 
 
 def _write(cells: Iterator[NotebookNode]) -> str:

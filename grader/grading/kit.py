@@ -21,11 +21,11 @@ class SeedError(Exception):
     """There is no usable grading seed; the message says what to do."""
 
 
-def grading_seed(seed_file: Path | None = None) -> str:
-    """The instructor's secret: from `seed_file`, else from `$DGM_SEED`, else from `.dgm-seed` here, made on first use."""
+def grading_seed(seed_file: Path | None = None, folder: Path = Path()) -> str:
+    """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else `.dgm-seed` in `folder`, made on first use."""
     if seed_file is None and os.environ.get(SEED_VARIABLE):
         return os.environ[SEED_VARIABLE]
-    path = seed_file or Path(SEED_FILE)
+    path = seed_file or folder / SEED_FILE
     try:
         seed = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:

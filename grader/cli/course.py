@@ -1,0 +1,39 @@
+"""`dgm course`: the kit in an nbgrader course."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from grader.cli.student import LECTURE
+
+course = typer.Typer(help="An nbgrader course with the kit's exam.", no_args_is_help=True)
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(course, name="course")
+
+
+@course.callback()
+def group() -> None:
+    """An nbgrader course with the kit's exam."""
+
+
+@course.command()
+def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:
+    """Lay out an nbgrader course: configuration and source notebooks."""
+    from grader.course.layout import CourseExists
+    from grader.course.layout import init as lay_out
+
+    console = Console()
+    try:
+        written = lay_out(folder, LECTURE)
+    except CourseExists as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(2) from None
+    for path in written:
+        console.print(f"wrote {path}")
+    console.print(f"next: cd {folder} && nbgrader generate_assignment {LECTURE}")

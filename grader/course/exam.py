@@ -1,0 +1,126 @@
+"""nbgrader's autograde with the isolated exam in the place of the kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+from nbgrader import utils
+from nbgrader.api import Gradebook
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from traitlets import Bool, Int, Unicode
+
+from grader import assignment as assignments
+from grader.course.submitted import REMARKS
+from grader.grading.grade import Order, grade
+from grader.grading.kit import grading_seed
+from grader.record import ExerciseRecord, Record
+from grader.renderings import html
+from grader.submission import HandedIn, find
+
+_graded: dict[tuple[str, str], dict[str, Record]] = {}  # (course folder, lecture) -> records by student, of this run
+
+
+class IsolatedExam(NbGraderPreprocessor):
+    """Gives every check cell the score and the feedback of the isolated exam; all students of a run are graded at once.
+
+    Notebooks of other assignments are executed as nbgrader does.
+    """
+
+    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(config=True)
+    isolation = Unicode("default", help="As in dgm grade --isolation.").tag(config=True)
+    jobs = Int(os.cpu_count() or 1, help="Graders side by side.").tag(config=True)
+    quick = Bool(False, help="Leave out checks that train a model.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        where = resources["nbgrader"]
+        if where["assignment"] not in assignments.lectures():
+            return Execute(parent=self.parent).preprocess(nb, resources)
+        record = self._record(where["assignment"], where["student"])
+        exercises = exercises_of(record, where["notebook"])
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+            name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+            if utils.is_grade(cell) and name in exercises:
+                cell.outputs, cell.execution_count = [_result(exercises[name])], 1
+        remarks = [*nb.metadata.pop(REMARKS, []), *_of_notebook(record.problems, where["notebook"])]
+        if remarks:
+            nb.cells.insert(0, new_markdown_cell(_remarks(remarks), id="dgm-remarks"))
+        return nb, resources
+
+    def _record(self, lecture: str, student: str) -> Record:
+        converter = self.parent.parent
+        course = Path(converter.coursedir.root)
+        key = str(course), lecture
+        if student not in _graded.get(key, {}):
+            pattern = converter.coursedir.format_path(converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True)
+            students = {match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))}
+            seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
+            order = Order(lecture, seed, self.isolation, self.quick)
+            handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
+            results = course / "dgm-results" / lecture
+            _graded.setdefault(key, {}).update({done.record.submission: done.record for done in grade(handed_in, results, order, self.jobs)})
+        return _graded[key][student]
+
+
+class SaveExam(NbGraderPreprocessor):
+    """Puts the exam's scores into the gradebook, whatever has become of the cells; what was not graded waits for a person."""
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        where = resources["nbgrader"]
+        records = [of_lecture[where["student"]] for (_, lecture), of_lecture in _graded.items() if lecture == where["assignment"] and where["student"] in of_lecture]
+        if not records:
+            return nb, resources
+        exercises = exercises_of(records[-1], where["notebook"])
+        with Gradebook(where["db_url"]) as gradebook:
+            for grade_of_cell in gradebook.find_submission_notebook(where["notebook"], where["assignment"], where["student"]).grades:
+                exercise = exercises.get(grade_of_cell.name)
+                if exercise is not None:
+                    ungraded = exercise.max_score == 0
+                    grade_of_cell.auto_score = None if ungraded else exercise.score
+                    grade_of_cell.needs_manual_grade = ungraded or grade_of_cell.manual_score is not None
+            gradebook.db.commit()
+        return nb, resources
+
+
+def exercises_of(record: Record, notebook: str) -> dict[str, ExerciseRecord]:
+    """The exercises of one notebook by the `grade_id` of their check cells."""
+    own = [exercise for exercise in record.exercises if exercise.exercise.split(".")[0] == notebook]
+    return {check_cell_id(exercise.exercise.split(".", 1)[1]): exercise for exercise in own}
+
+
+def check_cell_id(function: str) -> str:
+    """The `grade_id` of the cell that checks a function."""
+    return "check-" + re.sub(r"[^A-Za-z0-9_]+", "-", function).strip("-")
+
+
+def _handed_in(student: str, path: Path, lecture: str) -> HandedIn:
+    files = [file for one in find(path, assignments.load(lecture)) for file in one.files]
+    return HandedIn(student, tuple(files))
+
+
+def _result(exercise: ExerciseRecord) -> NotebookNode:
+    """The score as plain text, which is what nbgrader reads, and the feedback as HTML, which is what people read."""
+    data = {"text/plain": f"{exercise.score:g}", "text/html": html.exercises([exercise])}
+    return new_output("execute_result", data, execution_count=1)
+
+
+def _of_notebook(problems: list[str], notebook: str) -> list[str]:
+    """The remarks on one notebook and on the submission as a whole."""
+    topics = {exercise.split(".")[0] for lecture in assignments.lectures() for exercise in (e.name for e in assignments.load(lecture).exercises)}
+    return [problem for problem in problems if problem.startswith(notebook) or not problem.startswith(tuple(topics))]
+
+
+def _remarks(remarks: list[str]) -> str:
+    lines = "\n".join(f"- {_plain(remark)}" for remark in remarks)
+    return f"**What the grader noticed** (grades come from the functions that the notebook defines, not from its cells)\n\n{lines}"
+
+
+def _plain(remark: str) -> str:
+    """A remark may quote a student: no markup of theirs is rendered."""
+    return "`" + remark.replace("`", "'").replace("\n", " ") + "`"
