@@ -40,6 +40,8 @@ class NoGradient(Exception):
 class Transport(Protocol):
     """Something that answers the messages of `grader.sandbox.host`."""
 
+    waited: float  # seconds spent on answers so far
+
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 
 

@@ -64,15 +64,16 @@ class Examiner:
         if unable:
             return CheckRecord(check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=unable, sentence=check.sentence)
         started = time.perf_counter()
+        limit = transport.waited + check.seconds  # of the student's own time
         try:
-            failure = self._first_failure(check, transport, started)
+            failure = self._first_failure(check, transport, limit)
             if failure is None:
                 return CheckRecord(
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
                     sentence=check.sentence, seconds=_since(started),
                 )  # fmt: skip
             if failure.outcome in ("failed", "error") and check.drawn:
-                failure = self._smallest(check, transport, failure, started)
+                failure = self._smallest(check, transport, failure, limit)
             named = self._name(check, failure, transport)
         except Exception as error:  # a fault of ours must cost nobody anything
             message = f"this check is broken ({type(error).__name__}: {error}). It does not count; please tell the course staff."
@@ -98,11 +99,6 @@ class Examiner:
         if check.name not in self._examples:
             self._examples[check.name] = draw_examples(check, self.seed)
         return self._examples[check.name]
-
-    def draw_all(self) -> None:
-        """Draw the inputs of every check now, so that grader processes forked later share them."""
-        for check in self.checks:
-            self.examples(check)
 
     def run(self, check: Check, example: Example, transport: Transport) -> Failure | None:
         """Run the body of a check on one input."""
@@ -142,22 +138,22 @@ class Examiner:
             return "graded after submission: it compares with the hidden reference"
         return ""
 
-    def _first_failure(self, check: Check, transport: Transport, started: float) -> Failure | None:
+    def _first_failure(self, check: Check, transport: Transport, limit: float) -> Failure | None:
         for example in self.examples(check):
             failure = self.run(check, example, transport)
             if failure is not None:
                 return failure
-            if time.perf_counter() - started > check.seconds:
+            if transport.waited > limit:
                 return Failure("timeout", f"the check took longer than {check.seconds:g} s: far too slow", example, ())
         return None
 
-    def _smallest(self, check: Check, transport: Transport, first: Failure, started: float) -> Failure:
+    def _smallest(self, check: Check, transport: Transport, first: Failure, limit: float) -> Failure:
         """The same failure on the smallest input that can be found."""
         smallest = first
 
         def fails(example: Example) -> bool:
             nonlocal smallest
-            if time.perf_counter() - started > check.seconds:
+            if transport.waited > limit:
                 return False
             failure = self.run(check, example, transport)
             if failure is None or (failure.outcome, failure.rung) != (first.outcome, first.rung):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +13,7 @@ import numpy
 import torch
 
 from grader.sandbox.host import Host
-from grader.sandbox.objects import revive, revive_answer, special
+from grader.sandbox.objects import printable, revive, revive_answer, special
 from grader.sandbox.wire import HEAD, decode, encode
 from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers
 
@@ -38,15 +39,18 @@ class WorkerTransport:
         self._unloadable: WorkerGone | None = None
         self.problems: dict[str, list[str]] = {}
         self.call_seconds = patience.call
+        self.waited = 0.0  # seconds that the student's code has taken; what the grader itself takes is nobody's fault
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        worker = self._ready()
+        started = time.perf_counter()
         try:
-            answer = worker.request(message, self.call_seconds)
+            answer = self._ready().request(message, self.call_seconds)
             return _checked(answer, message["mode"])
         except WorkerGone:
             self.close()
             raise
+        finally:
+            self.waited += time.perf_counter() - started
 
     def close(self) -> None:
         if self._worker is not None:
@@ -80,7 +84,7 @@ class WorkerTransport:
         }  # fmt: skip
         match worker.request(message, self._patience.load):
             case {"problems": dict(problems)} if all(map(_sentences, problems.values())):
-                return problems
+                return {printable(topic): list(map(printable, said)) for topic, said in problems.items()}
             case answer:
                 raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
 
@@ -93,10 +97,13 @@ class LocalTransport:
 
     def __init__(self, host: Host) -> None:
         self._host = host
+        self.waited = 0.0
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        started = time.perf_counter()
         with _unchanged_process():
             answer: dict[str, Any] = _copied(self._host.answer(_copied(message, special, revive)), self._host.keep, revive_answer)
+        self.waited += time.perf_counter() - started
         return answer
 
     def close(self) -> None:
@@ -133,10 +140,11 @@ def _checked(answer: Any, mode: str) -> dict[str, Any]:
     """`answer` if it has the form that `grader.sandbox.host` promises; the worker may be hostile."""
     match answer, mode:
         case {"missing": str()}, _:
-            return {"missing": answer["missing"]}
+            return {"missing": printable(answer["missing"])}
         case {"error": {"type": str(), "bases": list(bases), "message": str(), "where": str(), "unimplemented": bool(), **rest}}, _:
             if not rest and all(type(base) is str for base in bases):
-                return {"error": answer["error"]}
+                words = {key: printable(answer["error"][key]) for key in ("type", "message", "where")}
+                return {"error": {**answer["error"], **words}}
         case {"value": _, **rest}, "plain" | "no_grad" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
@@ -145,5 +153,5 @@ def _checked(answer: Any, mode: str) -> dict[str, Any]:
             "value": _, "changed": list(changed), "random_state_moved": bool(), "autograd_mode_moved": bool(),
             "printed": str(), "carries_graph": bool(), **rest,
         }, "observed" if not rest and all(type(name) is str for name in changed):  # fmt: skip
-            return answer
+            return {**answer, "changed": list(map(printable, changed)), "printed": printable(answer["printed"])}
     raise ProtocolError("the worker's answer has an unknown form")

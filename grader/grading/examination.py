@@ -23,7 +23,7 @@ def examine(
     patience = patience or Patience()
     transport = WorkerTransport(workers, f"assignments.{assignment.name}", submission.topics, patience)
     try:
-        exercises = list(_exercises(assignment, examiner, transport, patience, started))
+        exercises = list(_exercises(assignment, examiner, transport, patience))
         problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
     finally:
         transport.close()
@@ -46,16 +46,14 @@ def content(submission: Submission) -> str:
     return "sha256:" + hashlib.sha256(json.dumps([submission.topics, submission.problems]).encode()).hexdigest()
 
 
-def _exercises(
-    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience, started: float
-) -> Iterator[ExerciseRecord]:
+def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience) -> Iterator[ExerciseRecord]:
     for exercise in assignment.exercises:
         transport.call_seconds = patience.call
         records: list[CheckRecord] = []
         for check in examiner.checks:
             if check.exercise != exercise.name:
                 continue
-            if time.perf_counter() - started > patience.submission:
+            if transport.waited > patience.submission:
                 records.append(_out_of_time(check.name, check.points, patience.submission))
                 continue
             records.append(examiner.examine(check, transport))
