@@ -119,7 +119,7 @@ def pushforward_pmf(p: Float[Tensor, "S"], f: Int[Tensor, "S"], K: int) -> Float
 
     Shapes: ``p``: ``(S,)``; ``f``: ``(S,)`` int64, the table of a map into ``0..K-1``, many-to-one allowed; result
     ``(K,)``, zero where nothing lands.
-    Raises: ``ValueError`` if ``K < 1``, or ``p`` and ``f`` differ in shape, or a value of ``f`` is not in ``0..K-1``.
+    Raises: ``ValueError`` if ``K < 1``, or ``p`` and ``f`` differ in shape.
     Slide: 26.
 
     >>> pushforward_pmf(torch.tensor([0.25, 0.25, 0.5]), torch.tensor([2, 0, 2]), K=3)

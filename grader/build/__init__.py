@@ -15,7 +15,9 @@ from grader.build.notebook import instructor_notebook, student_notebook
 from grader.build.source import Source, SourceError, read
 from grader.build.stub import stub
 
-__all__ = ["SourceError", "build", "instructor_notebook", "outdated", "products", "read", "student_notebook", "stub"]
+__all__ = [
+    "Source", "SourceError", "build", "instructor_notebook", "outdated", "products", "read", "student_notebook", "stub",
+]  # fmt: skip
 
 
 def build(lecture: str, house: Path = HOUSE) -> list[Path]:

@@ -39,7 +39,7 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: R
     defined: set[str] = set()
     taught = [cell for cell in jupytext.reads(source.text, fmt="py:percent").cells if not _is_docstring(cell)]
     first_code = next(cell for cell in taught if cell.cell_type == "code")
-    for cell in taught:
+    for cell in _helpers_early(taught, first_code):
         if cell is first_code:
             yield _setup_cell(assignment.name, topic)
         lines = cell.source.splitlines()
@@ -60,6 +60,17 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: R
         for exercise in [e for e in pending if defined.issuperset(_functions(e))]:
             pending.remove(exercise)
             yield _check_cell(exercise)
+
+
+def _helpers_early(cells: list[NotebookNode], first_code: NotebookNode) -> list[NotebookNode]:
+    """A module may hold its helpers below what they help; a notebook runs from top to bottom: there they come first."""
+
+    def rank(cell: NotebookNode) -> int:
+        if cells.index(cell) <= cells.index(first_code):
+            return 0
+        return 1 if is_bare(without_solutions(cell.source.splitlines())) else 2
+
+    return sorted(cells, key=rank)
 
 
 def _functions(exercise: Exercise) -> set[str]:

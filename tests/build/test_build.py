@@ -24,13 +24,6 @@ SOURCE = '''\
 import torch
 
 
-# %% helpers
-# BEGIN SOLUTION helpers
-def _secret(x):
-    return x + 41
-# END SOLUTION helpers
-
-
 # %% planar
 def planar(x):
     r"""One more.
@@ -57,6 +50,13 @@ class Coupling(torch.nn.Module):
         # BEGIN SOLUTION Coupling.forward
         return self.net(_secret(x))
         # END SOLUTION Coupling.forward
+
+
+# %% helpers
+# BEGIN SOLUTION helpers
+def _secret(x):
+    return x + 41
+# END SOLUTION helpers
 '''
 
 STUB = '''\
@@ -185,6 +185,7 @@ def test_the_instructors_notebook_marks_solutions_as_nbgrader_does(house):
     student, instructor = cells(house), cells(house, build.instructor_notebook)
     planar = next("".join(cell["source"]) for cell in instructor if cell["id"] == "planar")
     assert planar.endswith("    ### BEGIN SOLUTION\n    return _secret(x)\n    ### END SOLUTION")
+    assert "_secret" in "".join(instructor[3]["source"])  # helpers, wherever the module has them, come before their use
     assert _graded(student) == _graded(instructor)
     assert len(_graded(student)) == 3
 
@@ -199,7 +200,7 @@ EXTRA = '[[exercise]]\nname = "{}"\npoints = 1\nslide = 1\nhints = ["."]\n'
 @pytest.mark.parametrize(
     ("assignment", "complaint"),
     [
-        (ASSIGNMENT.replace("flows.planar", "flows.radial"), "flows.py:26: assignment.toml has no exercise for planar"),
+        (ASSIGNMENT.replace("flows.planar", "flows.radial"), "flows.py:19: assignment.toml has no exercise for planar"),
         (ASSIGNMENT.replace("flows.", "vaes."), "flows.py:1: assignment.toml has no exercise of topic flows"),
         (ASSIGNMENT + EXTRA.format("flows.x"), "flows.py:1: exercise x of assignment.toml has no solution region"),
         (ASSIGNMENT + EXTRA.format("vaes.x"), "vaes.py:1: this file is missing"),

@@ -1,0 +1,371 @@
+# %% [markdown]
+# # Autoregressive models
+#
+# By the chain rule every distribution is a product of conditionals (slide 38),
+#
+# $$p_\theta(\mathbf x)=\prod_{j=1}^m p_\theta(x_j\mid\mathbf x_{1:j-1}),\qquad
+#   \log p_\theta(\mathbf x)=\sum_{j=1}^m\log p_\theta(x_j\mid\mathbf x_{1:j-1}).$$
+#
+# An autoregressive model is therefore a function from a prefix to the parameters of the next variable. In this module
+# that function is an argument, called `conditional`: it takes a batch `x: (n, m)` of sequences over $K$ values and
+# returns logits `(n, m, K)`, where `logits[:, j]` depends on `x[:, :j]` alone.
+#
+# **Mind the index.** The lecture counts from one, Python from zero: `x[:, j]` is $x_{j+1}$, and the slice `x[:, :j]`
+# holds everything before it, $\mathbf x_{1:j}$.
+#
+# `conditional` is always called with all $m$ columns. Columns that are not drawn yet may hold any values in $0..K-1$:
+# the logits up to and including the first of them do not look at them.
+
+# %%
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+Conditional = Callable[[Tensor], Tensor]  # x: (n, m) -> logits: (n, m, K)
+GaussianConditional = Callable[[Tensor], tuple[Tensor, Tensor]]  # x: (n, m) -> mu, log_sigma: (n, m)
+ClassConditional = Callable[[Tensor, Tensor], Tensor]  # x: (n, m), y: (n,) -> logits: (n, m, K)
+
+
+def _require_samples(x: Tensor) -> None:
+    if x.ndim != 2 or x.numel() == 0:
+        raise ValueError(f"x must have shape (n, m) with n >= 1 and m >= 1, got {tuple(x.shape)}")
+
+
+def _require_at_least(minimum: int, **sizes: int) -> None:
+    for name, size in sizes.items():
+        if size < minimum:
+            raise ValueError(f"{name} must be at least {minimum}, got {size}")
+
+
+# %% [markdown]
+# ## Density evaluation
+#
+# All $m$ conditionals of a known $\mathbf x$ can be evaluated at once, in one call of `conditional` (slide 39). Logits
+# are unnormalised log-probabilities: $\boldsymbol\pi_j=\mathrm{softmax}(\mathbf h_j)$. A product of 784 probabilities
+# is zero in floating point, their sum of logarithms is not; nor is a softmax followed by a logarithm the same as a
+# log-softmax once the logits are a few hundred apart.
+
+# %% log_prob
+def log_prob(conditional: Conditional, x: Int[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    r"""Log-likelihood of each sequence under an autoregressive model.
+
+    $$\log p_\theta(\mathbf x)=\sum_{j=1}^m\log p_\theta(x_j\mid\mathbf x_{1:j-1})$$
+
+    Logits may be of any size, ``-inf`` included; an impossible sequence has log-likelihood ``-inf``.
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n,)``, in nats.
+    Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+    Slide: 38.
+
+    >>> fair_coins = lambda x: torch.zeros(*x.shape, 2)
+    >>> log_prob(fair_coins, torch.tensor([[0, 1, 1]])) / math.log(2)
+    tensor([-3.])
+    """
+    _require_samples(x)
+    log_pi = torch.log_softmax(conditional(x), dim=-1)  # (n, m, K)
+    return log_pi.gather(-1, x[..., None])[..., 0].sum(dim=-1)  # (n,)
+
+
+# %% [markdown]
+# Training maximises the likelihood of the data. Losses are quoted per dimension, so that images of different sizes
+# compare: a model that knows nothing has $\log K$ nats per dimension.
+
+# %% negative_log_likelihood
+def negative_log_likelihood(conditional: Conditional, x: Int[Tensor, "n m"]) -> Float[Tensor, ""]:
+    r"""Maximum-likelihood loss of a batch, per dimension.
+
+    $$\mathcal L(\theta)=-\frac1{nm}\sum_{i=1}^n\log p_\theta(\mathbf x_i)$$
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; ``x``: ``(n, m)``; result ``()``, in nats per dimension.
+    Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+    Slide: 38.
+
+    >>> fair_coins = lambda x: torch.zeros(*x.shape, 2)
+    >>> negative_log_likelihood(fair_coins, torch.tensor([[0, 1, 1], [1, 0, 0]])) / math.log(2)
+    tensor(1.)
+    """
+    return -log_prob(conditional, x).mean() / x.shape[1]
+
+
+# %% [markdown]
+# ## Sampling (ancestral)
+#
+# Sampling is sequential (slide 39): sample $\hat x_1\sim p_\theta(x_1)$, then $\hat x_2\sim p_\theta(x_2\mid\hat x_1)$,
+# and so on up to $\hat x_m\sim p_\theta(x_m\mid\hat{\mathbf x}_{1:m-1})$. That takes $m$ calls of `conditional`, one
+# after another. Each row of the batch is a sample of its own, with its own prefix and its own noise. All randomness
+# comes from `generator`.
+
+# %% sample
+def sample(conditional: Conditional, n: int, m: int, generator: torch.Generator) -> Int[Tensor, "n m"]:
+    r"""Draw independent sequences from an autoregressive model, one variable after another.
+
+    $$\hat x_j\sim p_\theta(x_j\mid\hat{\mathbf x}_{1:j-1}),\qquad j=1,\dots,m$$
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; result ``(n, m)`` int64, values in ``0..K-1``, on the
+    generator's device.
+    Raises: ``ValueError`` if ``n < 1`` or ``m < 1``.
+    Slide: 39.
+
+    >>> always_one = lambda x: torch.tensor([-torch.inf, 0.0]).expand(*x.shape, 2)
+    >>> sample(always_one, n=2, m=3, generator=torch.Generator())
+    tensor([[1, 1, 1],
+            [1, 1, 1]])
+    """
+    _require_at_least(1, n=n, m=m)
+    x = torch.zeros(n, m, dtype=torch.int64, device=generator.device)
+    with torch.no_grad():
+        for j in range(m):
+            pi = torch.softmax(conditional(x)[:, j], dim=-1)  # (n, K)
+            x[:, j] = torch.multinomial(pi, num_samples=1, generator=generator)[:, 0]
+    return x
+
+
+# %% tags=["active-ipynb"]
+# # Sixteen images of 8 x 8 from a model that tends to repeat the pixel above.
+# import matplotlib.pyplot as plt
+#
+# def repeat_above(x):
+#     above = nn.functional.pad(x, (8, 0))[:, : x.shape[1]]
+#     return 2.5 * nn.functional.one_hot(above, 2).float()
+#
+# images = sample(repeat_above, 16, 64, torch.Generator().manual_seed(0)).view(16, 8, 8)
+# figure, axes = plt.subplots(2, 8, figsize=(10, 2.6))
+# for axis, image in zip(axes.flat, images):
+#     axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
+#     axis.set_axis_off()
+
+# %% [markdown]
+# ## The Markov assumption
+#
+# The prefix grows with $j$. The Markov assumption (slide 41) keeps its last $d$ values,
+#
+# $$p_\theta(x_j\mid\mathbf x_{1:j-1})=p_\theta(x_j\mid\mathbf x_{j-d:j-1}),$$
+#
+# so every conditional has an input of the same size. The first $d$ variables have fewer than $d$ values before them. We
+# fill the gap with a *start token*, which is none of the $K$ values: a padding of zeros would claim that there were
+# zeros.
+
+# %% context_windows
+def context_windows(x: Int[Tensor, "n m"], d: int, start: int) -> Int[Tensor, "n m d"]:
+    r"""The $d$ values before each variable, oldest first.
+
+    $$\mathrm{windows}_{j}=(x_{j-d},\dots,x_{j-1}),\qquad x_i=\mathrm{start}\ \text{for}\ i<1$$
+
+    Shapes: ``x``: ``(n, m)``; result ``(n, m, d)``; ``d`` may be larger than ``m``.
+    Raises: ``ValueError`` if ``d < 1``, or if ``x`` has no samples or no dimensions.
+    Slide: 41.
+
+    >>> context_windows(torch.tensor([[5, 6, 7]]), d=2, start=9)
+    tensor([[[9, 9],
+             [9, 5],
+             [5, 6]]])
+    """
+    _require_samples(x)
+    _require_at_least(1, d=d)
+    m = x.shape[1]
+    padded = nn.functional.pad(x, (d, 0), value=start)  # (n, d + m): x_j now stands d places further right
+    return padded[:, torch.arange(m)[:, None] + torch.arange(d)]  # (n, m, d)
+
+
+# %% [markdown]
+# A transformer sees the whole sequence and *masks* what a variable must not see. The same context window (slide 42) is
+# then an $m\times m$ table of booleans.
+
+# %% context_mask
+def context_mask(m: int, d: int) -> Bool[Tensor, "m m"]:
+    r"""Which variables lie in the context of which: at most the $d$ before it, never itself.
+
+    $$\mathrm{mask}_{ji}=[\,j-d\le i\le j-1\,]$$
+
+    Shapes: result ``(m, m)`` bool; row ``j`` is the context of variable ``j``; all ``False`` for ``d = 0``.
+    Raises: ``ValueError`` if ``m < 1`` or ``d < 0``.
+    Slide: 42.
+
+    >>> context_mask(3, 1)
+    tensor([[False, False, False],
+            [ True, False, False],
+            [False,  True, False]])
+    """
+    _require_at_least(1, m=m)
+    _require_at_least(0, d=d)
+    j, i = torch.arange(m)[:, None], torch.arange(m)
+    return (j - d <= i) & (i < j)
+
+
+# %% [markdown]
+# Modelling every conditional on its own is not feasible, so they share their parameters (slide 41): one MLP maps the
+# window of any variable to its logits,
+#
+# $$\mathbf h_j=\mathrm{MLP}_\theta(x_{j-d},\dots,x_{j-1}),\qquad x_j\sim\mathrm{Cat}(\mathrm{softmax}(\mathbf h_j)).$$
+#
+# The layers are given. Values are names, not quantities, so each of the $K$ values and the start token has its own
+# learned embedding; the MLP reads the $d$ embeddings of the window next to each other.
+
+# %% MarkovMLP
+class MarkovMLP(nn.Module):
+    r"""Autoregressive model of order $d$: one MLP, shared by all variables, from a window to logits."""
+
+    def __init__(self, K: int, d: int = 2, embedding_dim: int = 16, hidden_dim: int = 64) -> None:
+        super().__init__()
+        self.K, self.d = K, d
+        self.embedding = nn.Embedding(K + 1, embedding_dim)  # token K is the start token
+        self.mlp = nn.Sequential(
+            nn.Linear(d * embedding_dim, hidden_dim),
+            nn.ReLU(),
+            nn.Linear(hidden_dim, K),
+        )
+
+    def forward(self, x: Int[Tensor, "n m"]) -> Float[Tensor, "n m K"]:
+        r"""Logits of every variable given the $d$ values before it.
+
+        $$\mathbf h_j=\mathrm{MLP}_\theta(x_{j-d},\dots,x_{j-1})$$
+
+        The embeddings of the window are concatenated oldest first; the result is the raw output of the MLP.
+
+        Shapes: ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n, m, K)``.
+        Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+        Slide: 41.
+
+        >>> MarkovMLP(K=4)(torch.tensor([[0, 3, 1, 2, 2]])).shape
+        torch.Size([1, 5, 4])
+        """
+        windows = context_windows(x, self.d, start=self.K)  # (n, m, d)
+        return self.mlp(self.embedding(windows).flatten(start_dim=2))  # (n, m, K)
+
+
+# %% tags=["active-ipynb"]
+# # Fit it to sequences that count 0, 1, 2, 3, 0, ... from a random start, with one value in ten replaced by noise.
+# generator = torch.Generator().manual_seed(0)
+# data = (torch.randint(4, (256, 1), generator=generator) + torch.arange(16)) % 4
+# noise = torch.rand(data.shape, generator=generator) < 0.1
+# data = torch.where(noise, torch.randint(4, data.shape, generator=generator), data)
+# model = MarkovMLP(K=4, d=2)
+# optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
+# losses = []
+# for _ in range(200):
+#     optimizer.zero_grad()
+#     loss = negative_log_likelihood(model, data)
+#     loss.backward()
+#     optimizer.step()
+#     losses.append(loss.item())
+# plt.plot(losses, label="MarkovMLP")
+# plt.axhline(math.log(4), color="gray", linestyle="--", label="knows nothing: log K")
+# plt.xlabel("step"); plt.ylabel("nats per dimension"); plt.legend()
+# print(sample(model, 4, 16, generator))
+
+# %% [markdown]
+# ## Continuous data
+#
+# "Can we also model continuous-valued data?" (slide 41). Yes: let the conditional be a density. Here it is a Gaussian
+# whose mean and log-standard-deviation are functions of the prefix, $p_\theta(x_j\mid\mathbf x_{1:j-1})=\mathcal
+# N(x_j;\mu_j,\sigma_j^2)$, and `conditional(x)` returns the pair `(mu, log_sigma)`, both `(n, m)`.
+
+# %% gaussian_log_prob
+def gaussian_log_prob(conditional: GaussianConditional, x: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    r"""Log-density of each vector under a Gaussian autoregressive model.
+
+    $$\log p_\theta(\mathbf x)=\sum_{j=1}^m\log\mathcal N(x_j;\mu_j,\sigma_j^2),\qquad
+      (\mu_j,\log\sigma_j)\ \text{functions of}\ \mathbf x_{1:j-1}$$
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m), (n, m)``, the means and the logarithms of the standard deviations;
+    ``x``: ``(n, m)``; result ``(n,)``, in nats.
+    Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+    Slide: 41.
+
+    >>> standard_normal = lambda x: (torch.zeros_like(x), torch.zeros_like(x))
+    >>> gaussian_log_prob(standard_normal, torch.zeros(1, 2)) / math.log(2 * math.pi)
+    tensor([-1.])
+    """
+    _require_samples(x)
+    mu, log_sigma = conditional(x)
+    z = (x - mu) * torch.exp(-log_sigma)  # (n, m)
+    return (-0.5 * z.square() - log_sigma - 0.5 * math.log(2 * math.pi)).sum(dim=-1)  # (n,)
+
+
+# %% gaussian_sample
+def gaussian_sample(
+    conditional: GaussianConditional, n: int, m: int, generator: torch.Generator
+) -> Float[Tensor, "n m"]:
+    r"""Draw independent vectors from a Gaussian autoregressive model, one variable after another.
+
+    $$\hat x_j\sim p_\theta(x_j\mid\hat{\mathbf x}_{1:j-1})=\mathcal N(x_j;\mu_j,\sigma_j^2),\qquad j=1,\dots,m$$
+
+    The vectors handed to ``conditional`` have the default dtype; the result has the dtype of ``mu``.
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m), (n, m)``; result ``(n, m)``, on the generator's device.
+    Raises: ``ValueError`` if ``n < 1`` or ``m < 1``.
+    Slide: 41.
+
+    >>> nearly_seven = lambda x: (torch.full_like(x, 7.0), torch.full_like(x, -30.0))
+    >>> gaussian_sample(nearly_seven, n=1, m=2, generator=torch.Generator())
+    tensor([[7., 7.]])
+    """
+    _require_at_least(1, n=n, m=m)
+    x = torch.zeros(n, m, device=generator.device)
+    columns = []  # kept beside x: mu may be more precise than the default dtype
+    with torch.no_grad():
+        for j in range(m):
+            mu, log_sigma = conditional(x)
+            noise = torch.randn(n, generator=generator, dtype=mu.dtype, device=generator.device)
+            columns.append(mu[:, j] + torch.exp(log_sigma[:, j]) * noise)  # (n,)
+            x[:, j] = columns[j]
+    return torch.stack(columns, dim=-1)
+
+
+# %% tags=["active-ipynb"]
+# # A banana: x_2 is a noisy parabola of x_1.
+# def banana(x):
+#     mu = torch.stack([torch.zeros_like(x[:, 0]), x[:, 0] ** 2], dim=1)
+#     return mu, torch.tensor([0.0, -1.0]).expand_as(x)
+#
+# draws = gaussian_sample(banana, 1000, 2, torch.Generator().manual_seed(0))
+# grid = torch.cartesian_prod(torch.linspace(-3, 3, 100), torch.linspace(-2, 8, 100))
+# density = gaussian_log_prob(banana, grid).exp().view(100, 100)
+# plt.contour(*grid.T.reshape(2, 100, 100), density, levels=8)
+# plt.scatter(*draws.T, s=3, alpha=0.4)
+# plt.xlabel("$x_1$"); plt.ylabel("$x_2$")
+
+# %% [markdown]
+# ## A class-conditional model is a classifier
+#
+# A conditional generative model (slide 31) has one autoregressive model of $\mathbf x$ for every class $y$, so
+# `conditional(x, y)` also takes the labels `y: (n,)`. Bayes' rule turns it into a classifier. The likelihood of an
+# image with 784 pixels underflows under every class; their ratios do not.
+
+# %% class_posterior
+def class_posterior(
+    conditional: ClassConditional, x: Int[Tensor, "n m"], log_prior: Float[Tensor, " C"]
+) -> Float[Tensor, "n C"]:
+    r"""Probability of each class given the sequence, by Bayes' rule.
+
+    $$p(y\mid\mathbf x)=\frac{p(y)\,p_\theta(\mathbf x\mid y)}{\sum_{c}p(c)\,p_\theta(\mathbf x\mid c)}$$
+
+    Shapes: ``conditional``: ``(n, m), (n,) -> (n, m, K)``; ``x``: ``(n, m)``; ``log_prior``: ``(C,)``; result
+    ``(n, C)``, rows sum to one.
+    Raises: ``ValueError`` if ``x`` has no samples or no dimensions, or ``log_prior`` no classes.
+    Slide: 31.
+
+    >>> coins = lambda x, y: torch.tensor([[0.0, 0.0], [0.0, -torch.inf]])[y][:, None].expand(-1, x.shape[1], -1)
+    >>> class_posterior(coins, torch.tensor([[0, 0], [0, 1]]), torch.tensor([0.5, 0.5]).log())
+    tensor([[0.2000, 0.8000],
+            [1.0000, 0.0000]])
+    """
+    _require_samples(x)
+    if log_prior.ndim != 1 or log_prior.numel() == 0:
+        raise ValueError(f"log_prior must have shape (C,) with C >= 1, got {tuple(log_prior.shape)}")
+
+    def log_likelihood(c: int) -> Tensor:  # (n,)
+        y = torch.full((x.shape[0],), c, dtype=torch.int64, device=x.device)
+        return log_prob(lambda x: conditional(x, y), x)
+
+    log_likelihoods = torch.stack([log_likelihood(c) for c in range(log_prior.shape[0])], dim=-1)  # (n, C)
+    return torch.softmax(log_prior + log_likelihoods, dim=-1)
+
+
+# %% [markdown]
+# The next module, `imagegpt`, replaces the MLP by a transformer. Everything you wrote here works for it unchanged.

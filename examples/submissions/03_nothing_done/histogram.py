@@ -1,0 +1,146 @@
+# %% [markdown]
+# # The histogram as a generative model
+#
+# Slides 30 and 31. The simplest generative model assumes $x \sim \mathrm{Cat}(\boldsymbol\pi)$ and counts:
+#
+# $$\hat\pi_k = \frac{\sum_{i=1}^n [x_i = k]}{n} .$$
+#
+# It can do all that a generative model is asked for: it is *fitted* to data, it gives the *density* of an object, and
+# one can *sample* from it. It even is the maximum-likelihood estimate. Its trouble is size: one bin for each object
+# that could exist.
+
+# %%
+from __future__ import annotations
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+# %% [markdown]
+# ## Fit
+#
+# Bins are numbered from 0 to $K - 1$. A bin that no sample fell into has probability exactly zero: we do not smooth.
+
+
+# %% fit_histogram
+def fit_histogram(x: Int[Tensor, " n"], num_bins: int) -> Float[Tensor, " K"]:
+    r"""Maximum-likelihood estimate of a categorical distribution: the share of samples in each bin.
+
+    $$\hat\pi_k = \frac{1}{n} \sum_{i=1}^n [x_i = k]$$
+
+    Shapes: ``x``: ``(n,)`` int64 in ``0..K-1`` with ``K = num_bins``; result ``(K,)`` in the default float dtype.
+    Raises: ``ValueError`` if ``x`` is empty or holds a value outside ``0..K-1``, or if ``num_bins < 1``.
+    Slide: 30.
+
+    >>> fit_histogram(torch.tensor([2, 0, 2, 2]), 4)
+    tensor([0.2500, 0.0000, 0.7500, 0.0000])
+    """
+    raise NotImplementedError("fit_histogram")
+
+
+# %% [markdown]
+# ## Density
+#
+# What the data never showed is impossible under the model, and its log-probability is $-\infty$. A small constant
+# inside the logarithm would hide exactly that.
+
+
+# %% histogram_log_prob
+def histogram_log_prob(pi: Float[Tensor, " K"], x: Int[Tensor, " n"]) -> Float[Tensor, " n"]:
+    r"""Log-probability of each sample under a histogram.
+
+    $$\log \hat\pi_{x_i}$$
+
+    Shapes: ``pi``: ``(K,)``; ``x``: ``(n,)`` int64 in ``0..K-1``; result ``(n,)``, in nats, ``-inf`` in an empty bin.
+    Raises: ``ValueError`` if ``pi`` or ``x`` is empty.
+    Slide: 30.
+
+    >>> histogram_log_prob(torch.tensor([1.0, 0.0]), torch.tensor([0, 1]))
+    tensor([0., -inf])
+    """
+    raise NotImplementedError("histogram_log_prob")
+
+
+# %% [markdown]
+# ## Generation
+#
+# All randomness comes from the `generator` that is handed in: the same state gives the same samples, and each call
+# moves it on.
+
+
+# %% sample_histogram
+def sample_histogram(pi: Float[Tensor, " K"], n: int, generator: torch.Generator) -> Int[Tensor, " n"]:
+    r"""Independent draws from a histogram.
+
+    $$x_i \sim \mathrm{Cat}(\boldsymbol\pi), \qquad i = 1, \dots, n$$
+
+    Shapes: ``pi``: ``(K,)``; result ``(n,)`` int64 in ``0..K-1``.
+    Raises: ``ValueError`` if ``n < 1`` or ``pi`` is empty.
+    Slide: 30.
+
+    >>> sample_histogram(torch.tensor([0.0, 1.0, 0.0]), 4, torch.Generator().manual_seed(0))
+    tensor([1, 1, 1, 1])
+    """
+    raise NotImplementedError("sample_histogram")
+
+
+# %% [markdown]
+# ## Conditional models
+#
+# Slide 31. With a class label $y$ for each $x$, a class-conditional histogram is one histogram a class. About a class
+# without a single sample nothing is known: its row is `nan`, not zero and not uniform.
+
+
+# %% fit_conditional_histogram
+def fit_conditional_histogram(
+    x: Int[Tensor, " n"], y: Int[Tensor, " n"], num_bins: int, num_classes: int
+) -> Float[Tensor, "C K"]:
+    r"""Maximum-likelihood estimate of $p(x \mid y)$: a histogram for each class.
+
+    $$\hat p(x = k \mid y = c) = \frac{\sum_i [x_i = k][y_i = c]}{\sum_i [y_i = c]}$$
+
+    Shapes: ``x``: ``(n,)`` int64 in ``0..K-1``; ``y``: ``(n,)`` int64 in ``0..C-1``; result ``(C, K)`` in the default
+    float dtype, one row a class, ``nan`` in the rows of classes without samples.
+    Raises: ``ValueError`` if ``x`` is empty, ``x`` and ``y`` differ in length, a value is outside its range, or
+    ``num_bins < 1`` or ``num_classes < 1``.
+    Slide: 31.
+
+    >>> fit_conditional_histogram(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1]), 2, 2)
+    tensor([[0.5000, 0.5000],
+            [0.0000, 1.0000]])
+    """
+    raise NotImplementedError("fit_conditional_histogram")
+
+
+# %% [markdown]
+# ## The curse of dimensionality
+#
+# An image of $m$ pixels with $K$ values each has $K^m$ possible states. Slide 30 asks how many parameters a full
+# table needs, and how many remain if each pixel depends on a few before it only. Mind that the first pixels have
+# fewer than `order` before them. Python's integers are exact at any size; floats are not.
+
+
+# %% num_parameters
+def num_parameters(m: int, K: int, order: int | None) -> int:
+    r"""Free parameters of a categorical model whose variables each depend on the $d$ before them, $d$ the order.
+
+    $$p(\mathbf x) = \prod_{j=1}^m p(x_j \mid x_{j-d}, \dots, x_{j-1})$$
+
+    Every context of every variable has its own categorical distribution over $K$ values, with $K - 1$ free parameters.
+
+    Shapes: ``order`` is ``0`` for independent variables, ``1`` for a first-order Markov chain, ...; ``None`` or
+    ``order >= m - 1`` for the full joint distribution. The result is an exact Python ``int``.
+    Raises: ``ValueError`` if ``m < 1``, ``K < 1`` or ``order < 0``.
+    Slide: 30.
+
+    >>> num_parameters(784, 2, 1)
+    1567
+    """
+    raise NotImplementedError("num_parameters")
+
+
+# %% [markdown]
+# ## See it
+#
+# A histogram of 40 bins, fitted to more and more samples of the same stream. The axis stays fixed: what changes is
+# how well the bars know the truth.

@@ -1,0 +1,77 @@
+"""The example submissions: made from today's solutions, and graded as their names say."""
+
+from __future__ import annotations
+
+import importlib.util
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from grader.assignment import HOUSE, load
+from grader.grading.grade import Order, grade, submissions_in
+from grader.record import ExerciseRecord, Record
+
+EXAMPLES = HOUSE / "examples"
+EXPECTED = tomllib.loads((EXAMPLES / "submissions.toml").read_text("utf-8"))
+SCRIPT = EXAMPLES / "make_submissions.py"
+
+
+@pytest.fixture(scope="module")
+def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
+    results = tmp_path_factory.mktemp("results")
+    order = Order("lecture1", seed="the examples", isolation="default")
+    graded = grade(submissions_in(EXAMPLES / "submissions", "lecture1"), results, order, jobs=2)
+    return {done.record.submission: done.record for done in graded}
+
+
+def test_they_are_what_todays_solutions_give(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec = importlib.util.spec_from_file_location("make_submissions", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(script)
+    committed = script.SUBMISSIONS
+    monkeypatch.setattr(script, "SUBMISSIONS", tmp_path)
+    script.main()
+    made, kept = _contents(tmp_path), _contents(committed)
+    different = sorted(name for name in made.keys() | kept.keys() if made.get(name) != kept.get(name))
+    assert different == [], "run `python examples/make_submissions.py` and commit what it writes"
+
+
+def test_every_submission_has_its_expectation(records: dict[str, Record]) -> None:
+    assert set(records) == set(EXPECTED)
+
+
+@pytest.mark.parametrize("name", EXPECTED)
+def test_a_submission_gets_what_its_name_says(records: dict[str, Record], name: str) -> None:
+    expected, record = EXPECTED[name], records[name]
+    wrong = expected.get("wrong", {})
+    for exercise in record.exercises:
+        outcomes = {check.outcome for check in exercise.checks} - {"not_graded"}
+        if exercise.exercise in wrong:
+            assert exercise.score < exercise.max_score, exercise.exercise
+            assert wrong[exercise.exercise] in outcomes, exercise.exercise
+        elif exercise.exercise.split(".")[0] in expected.get("right", []):
+            assert exercise.score == exercise.max_score, _lost(exercise)
+        else:
+            assert (exercise.score, outcomes - {"missing"}) == (0, set()), exercise.exercise
+    assert set(wrong) <= {exercise.exercise for exercise in record.exercises}
+    named = {check.mistake for exercise in record.exercises for check in exercise.checks}
+    assert set(expected.get("mistake", [])) <= named
+    assert expected.get("problem", "") in "\n".join(record.problems)
+
+
+def test_right_ones_get_all_points_that_are_graded_here(records: dict[str, Record]) -> None:
+    record = records["01_all_right"]
+    assert record.score == record.max_score
+    assert record.score + record.not_graded == load("lecture1").points
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def _lost(exercise: ExerciseRecord) -> list[str]:
+    failed = [check for check in exercise.checks if check.outcome != "passed"]
+    return [f"{check.check}: {check.outcome}: {check.message}" for check in failed]
