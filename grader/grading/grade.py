@@ -90,7 +90,11 @@ class Desk:
     def __enter__(self) -> Desk:
         self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
         self.kit = kit_record(self.order.seed, self.workers.isolation)
-        self._rehearse()
+        try:
+            self._rehearse()
+        except BaseException:
+            self.workers.close()
+            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
