@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 
 import torch
@@ -187,11 +188,11 @@ def seeds_the_global_state(conditional: Conditional, x: Tensor) -> Tensor:
 @variant(LOG_PROB)
 def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor:
     require_samples(x)
-    total = 0
+    terms = []
     for j in range(x.shape[1]):
         logits = conditional(x)[:, j]  # (n, K)
-        total = total + logits.gather(1, x[:, j : j + 1])[:, 0] - logits.logsumexp(dim=1)
-    return total
+        terms.append(logits.gather(1, x[:, j : j + 1])[:, 0] - logits.logsumexp(dim=1))
+    return functools.reduce(torch.add, terms)
 
 
 @variant(LOG_PROB)

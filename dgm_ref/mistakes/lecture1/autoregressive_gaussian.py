@@ -134,7 +134,7 @@ def by_torch_normal(conditional: Conditional, x: Tensor) -> Tensor:
 @variant(LOG_PROB)
 def one_density_after_another(conditional: Conditional, x: Tensor) -> Tensor:
     require_samples(x)
-    total = 0
+    total = torch.zeros(len(x), dtype=x.dtype)
     for j in range(x.shape[1]):
         mu, log_sigma = (parameter[:, j] for parameter in conditional(x))
         total = total - (x[:, j] - mu) ** 2 / (2 * torch.exp(log_sigma) ** 2) - log_sigma - HALF_LOG_2_PI

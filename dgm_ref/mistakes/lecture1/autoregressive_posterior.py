@@ -29,9 +29,11 @@ def _require(x: Tensor, log_prior: Tensor) -> None:
 
 def _log_likelihoods(conditional: ClassConditional, x: Tensor, C: int) -> Tensor:
     """(n, C)."""
-    return torch.stack(
-        [log_likelihood(lambda x, c=c: conditional(x, torch.full((len(x),), c)), x) for c in range(C)], dim=1
-    )
+
+    def of_class(c: int) -> Tensor:
+        return log_likelihood(lambda x: conditional(x, torch.full((len(x),), c)), x)
+
+    return torch.stack([of_class(c) for c in range(C)], dim=1)
 
 
 def _log_joint(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
@@ -130,8 +132,11 @@ def most_likely_class(conditional: ClassConditional, x: Tensor, log_prior: Tenso
          says="`conditional` takes one label for each row, as a tensor of shape (n,).")
 def one_label_for_the_whole_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     _require(x, log_prior)
-    columns = [log_likelihood(lambda x, c=c: conditional(x, torch.tensor(c)), x) for c in range(len(log_prior))]
-    return (log_prior + torch.stack(columns, dim=1)).softmax(dim=1)
+
+    def of_class(c: int) -> Tensor:
+        return log_likelihood(lambda x: conditional(x, torch.tensor(c)), x)
+
+    return (log_prior + torch.stack([of_class(c) for c in range(len(log_prior))], dim=1)).softmax(dim=1)
 
 
 @mistake(POSTERIOR, killed_by=IMPOSSIBLE,

@@ -42,8 +42,8 @@ def joint_pmf(m: int, K: int, seed: int) -> Tensor:
 def rounding(conditional: Family, x: Tensor) -> Tensor:
     """The size of what any log-softmax and sum have to round, one number for each sequence.
 
-    It is the sum of the largest logits, and more for long sequences: a loop that adds m equal terms is off by up to half
-    a rounding each time, always in the same direction.
+    It is the sum of the largest logits, and more for long sequences: a loop that adds m equal terms is off by up to
+    half a rounding each time, always in the same direction.
     """
     logits = conditional(x).double()
     largest = logits.abs().masked_fill(logits.isinf(), 0.0).amax(dim=-1)  # (n, m)

@@ -59,8 +59,9 @@ def test_log_prob_is_the_sum_of_the_log_conditionals(student, ref, case):
 @given(size=st.sampled_from(((1, 3), (2, 2), (2, 3), (3, 2), (4, 2), (3, 3))), key=draw.seeds, dtype=draw.dtypes)
 def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
     """The conditionals of a joint distribution give its logarithm back, and -inf for what is impossible."""
-    joint = joint_pmf(*size, key)
-    conditional, x = model_of_joint(joint, dtype), all_sequences(*size)
+    m, K = size
+    joint = joint_pmf(m, K, key)
+    conditional, x = model_of_joint(joint, dtype), all_sequences(m, K)
     got = student.log_prob(conditional, x)
     assert_agrees(got, joint.flatten().log(), like=dtype, scale=rounding(conditional, x))
 

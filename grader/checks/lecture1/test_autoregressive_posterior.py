@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -64,19 +64,22 @@ def test_two_coins_and_two_heads(student):
 
 @class_posterior
 @points(0.5)
-@examples(4)
-@given(C=st.integers(2, 3), K=st.integers(2, 3), key=draw.seeds, dtype=draw.dtypes)
+@examples(2)
+@given(C=st.integers(2, 3), K=st.integers(3, 4), key=draw.seeds, dtype=draw.dtypes)
+@example(C=2, K=3, key=0, dtype=torch.float32)
+@example(C=2, K=3, key=0, dtype=torch.float64)
 def test_the_posterior_of_784_dimensions_where_every_likelihood_underflows(student, ref, C, K, key, dtype):
     """For an image of 28 x 28 every likelihood underflows; the posterior is right, and its rows sum to one."""
-    common = draw.normal((784, K + 1, K), key, 2.0, torch.float64)
+    common = draw.normal((784, K + 1, K), key, 1.0, torch.float64)
     models = [markov_table((common + draw.normal(common.shape, key + c, 0.05)).to(dtype)) for c in range(C)]
     x, log_prior = draw.integers((2, 784), key, K), draw.pmf((C,), key, dtype=dtype).log()
-    conditional = class_conditional(models)
+    conditional, scale = class_conditional(models), precision(models, x, log_prior)
     got = student.class_posterior(conditional, x, log_prior)
     assert_form(got, (2, C), dtype)
-    assert_agrees(got.sum(dim=1), torch.ones(2, dtype=torch.float64), like=dtype, scale=C, what="the sum of each row")
+    one = torch.ones(2, dtype=torch.float64)
+    assert_agrees(got.sum(dim=1), one, like=dtype, scale=scale[:, 0], what="the sum of each row")
     want = ref.class_posterior(conditional, x, log_prior)
-    assert_agrees(got, want, like=dtype, scale=want * precision(models, x, log_prior))
+    assert_agrees(got, want, like=dtype, scale=want * scale)
 
 
 @class_posterior
