@@ -32,6 +32,11 @@ class Unsendable:
     description: str
 
 
+def printable(text: str) -> str:
+    """`text` without what would move a cursor, colour a terminal or turn the reading direction."""
+    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
+
+
 def special(value: Any) -> tuple[str, Any] | None:
     """Object to (kind, payload)."""
     if isinstance(value, Family):
@@ -51,11 +56,11 @@ def revive(kind: str, payload: Any) -> Any:
         case "family", [str(name), dict(parameters)] if name in FAMILIES:
             return Family(name, parameters)
         case "remote", [int(identity), str(label)] if len(label) <= 80:
-            return RemoteObject(identity, label)
+            return RemoteObject(identity, printable(label))
         case "generator", [int(identity), int(seed)]:
             return SeededGenerator(identity, seed)
         case "unsendable", [str(description)] if len(description) <= 200:
-            return Unsendable(description)
+            return Unsendable(printable(description))
     raise WireError(f"an unknown or broken object of kind {kind[:20]!r}")
 
 

@@ -110,7 +110,7 @@ class _Encoder:
         if kind is str:
             if len(value) > self.limits.string:
                 raise WireError("the string is too long")
-            return value
+            return value.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
         if kind is Tensor or kind is torch.nn.Parameter:
             node = self.tensor(value)
             if node is not None:
@@ -221,6 +221,10 @@ class _Decoder:
     def string(self, value: Any) -> str:
         if type(value) is not str or len(value) > self.limits.string:
             raise WireError("not a string, or too long")
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise WireError("half a character") from None
         return value
 
 

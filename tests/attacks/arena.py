@@ -94,7 +94,6 @@ class Arena:
         self.token = f"CANARY-{secrets.token_hex(16)}"
         checks = [check for check in collect(LECTURE) if check.exercise == EXERCISE]
         self.examiner = Examiner(LECTURE, checks, self.token, reference=True)
-        self.examiner.draw_all()
         self.assignment = assignments.load(LECTURE)
         os.environ["DGM_CANARY"] = self.token
         self.folder = Path(tempfile.mkdtemp(prefix="dgm-arena-"))
@@ -171,6 +170,8 @@ class Arena:
             damage.append("the attack says that it got through")
         if _state_of(self.canary) != self.canary_state:
             damage.append("the canary was changed")
+            self.canary.write_text(self.token)
+            self.canary_state = _state_of(self.canary)
         for leftover in (self.folder / "drop").iterdir():
             damage.append(f"left behind: {leftover.name}")
             leftover.rmdir() if leftover.is_dir() and not leftover.is_symlink() else leftover.unlink()
@@ -180,7 +181,9 @@ class Arena:
         if self._neighbour("read") != {"value": self.token}:
             damage.append("the neighbour was harmed")
         _wait_until(lambda: self._state() == self.before)
-        damage += [f"{name}: {was} became {now}" for (name, was), now in zip(self.before.items(), self._state().values()) if was != now]
+        now = self._state()
+        damage += [f"{name}: {was} became {now[name]}" for name, was in self.before.items() if was != now[name]]
+        self.before = now  # what one attack did is not held against the next
         return damage
 
     def _state(self) -> dict[str, object]:

@@ -85,8 +85,8 @@ def attack():
 deed("write through a link of its own", """
 def attack():
     os.symlink(CANARY, "link") if os.access(".", os.W_OK) else os.symlink(CANARY, f"{DROP}/link")
-    return open("link").read() or True
-""", "seccomp")
+    return True
+""", "landlock", "seccomp", "namespaces")
 
 deed("link a secret to where it may read", """
 def attack():
@@ -110,7 +110,7 @@ deed("empty a file by opening it for reading", """
 def attack():
     os.close(os.open("/dev/null", os.O_RDONLY | os.O_TRUNC))
     return True
-""", "landlock", "seccomp")
+""", "seccomp")
 
 deed("change the mode of its folder", """
 def attack():

@@ -127,6 +127,7 @@ for name, sent in {
     "a truth value of 255": 'frame(["d", [["value", ["t", "bool", [16], 0]]]], bytes([255] * 16))',
     "a family in place of a value": 'frame(["d", [["value", ["s", "family", ["l", ["affine", ["d", []]]]]]]])',
     "an object of unknown kind": 'frame(["s", "pickle", "cos\\nsystem"])',
+    "half a character": 'frame(b\'["d",[["missing","\\\\ud800"]]]\')',
     "a key twice": 'frame(["d", [["value", None], ["value", None]]])',
     "an answer of another form": 'frame(["d", [["value", None], ["points", 100.0], ["outcome", "passed"]]])',
     "an error of another form": 'frame(["d", [["error", ["d", [["type", 5.0]]]]]])',

@@ -6,7 +6,7 @@ ATTACKS = Group("serialise")
 fraud, deed = ATTACKS.fraud, ATTACKS.deed
 
 VALUES = {  # returned in place of a tensor of log-probabilities
-    "nothing": ("None", "nothing"),
+    "nothing": ("None", "None"),
     "a module": ("torch.nn.Linear(1, 1)", ""),
     "a generator": ("(value for value in [1.0])", ""),
     "a function": ("(lambda: 0)", ""),
@@ -36,7 +36,7 @@ VALUES = {  # returned in place of a tensor of log-probabilities
 for name, (value, words) in VALUES.items():
     fraud(
         f"return {name}", f"import torch\n\ndef histogram_log_prob(pi, x):\n    return {value}\n",
-        "wire", "comparison", outcomes=("failed", "error"), words=words,
+        "wire", "comparison", outcomes=("failed", "error", "timeout"), words=words,
     )  # fmt: skip
 
 fraud("an object that runs code when unpickled", """

@@ -214,7 +214,7 @@ def attack():
 deed("take the priority", """
 def attack():
     return libc.setpriority(0, 0, -20) == 0 or libc.syscall(144, 0, 1, struct.pack("i", 1)) == 0
-""", "seccomp", "user", "process")
+""", "process")
 
 deed("move the grader to one processor", """
 def attack():

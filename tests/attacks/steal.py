@@ -9,7 +9,7 @@ deed("import the reference", """
 def attack():
     import dgm_ref.lecture1.histogram
     return True
-""", "landlock", "namespaces")
+""", "process")
 
 deed("import the reference from the kit's folder", """
 def attack():
@@ -98,7 +98,7 @@ def attack():
 
 deed("read the grader's environment", """
 def attack():
-    return show(open(f"/proc/{GRADER}/environ", "rb").read())
+    return bool(open(f"/proc/{GRADER}/environ", "rb").read())
 """, "landlock", "namespaces")
 
 deed("read its own environment", """
@@ -136,7 +136,7 @@ def attack():
 deed("take the grader's descriptors", """
 def attack():
     return os.pidfd_open(GRADER) and libc.syscall(438, os.pidfd_open(GRADER), 3, 0) >= 0
-""", "seccomp", "namespaces")
+""", "landlock", "seccomp", "namespaces")
 
 deed("read a secret file", """
 def attack():
@@ -192,8 +192,8 @@ def attack():
     for folder in sys.path:
         for path in glob.glob(f"{folder}/*.pth"):
             for line in open(path):
-                if os.path.isdir(line.strip()):
-                    return os.listdir(line.strip())
+                if os.path.isdir(line.strip()) and "dgm_ref" in os.listdir(line.strip()):
+                    return True
 """, "landlock", "namespaces")
 
 deed("find the reference in site-packages", """
