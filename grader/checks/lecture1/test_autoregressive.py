@@ -228,7 +228,7 @@ def test_samples_follow_the_joint_law(student, ref, seed):
 
 
 @sample
-@points(1)
+@points(0.5)
 @pytest.mark.parametrize(("m", "K"), [(1, 4), (5, 2)])
 def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed, m, K):
     """A joint distribution with impossible sequences, handed over as its conditionals, is what the samples follow."""

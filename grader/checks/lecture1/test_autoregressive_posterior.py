@@ -38,7 +38,7 @@ def precision(models: list[Family], x: Tensor, log_prior: Tensor) -> Tensor:
 
 
 @class_posterior
-@points(0.5)
+@points(0.25)
 @given(size=sizes, C=classes, n=batches, key=draw.seeds, dtype=draw.dtypes)
 def test_the_posterior_is_bayes_rule(student, ref, size, C, n, key, dtype):
     """Each class gets its share of prior times likelihood."""
