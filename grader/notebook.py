@@ -14,7 +14,7 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice import PUBLIC_SEED, select
+from grader.practice.run import PUBLIC_SEED, select
 from grader.record import ExerciseRecord, exercise_record
 from grader.renderings import html, terminal
 from grader.sandbox.host import Host

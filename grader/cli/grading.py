@@ -10,10 +10,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from grader.cli.student import LECTURE
 from grader.grading.kit import SeedError, grading_seed
 from grader.renderings.terminal import class_table
-
-LECTURE = "lecture1"
 
 
 def add_to(app: typer.Typer) -> None:

@@ -3,30 +3,151 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
 
+from grader import assignment as assignments
+from grader.practice import progress
+from grader.practice.progress import Progress
+from grader.renderings import terminal
+
+if TYPE_CHECKING:
+    from grader.practice.run import Practice  # imports torch, which `dgm hint` can do without
+
 LECTURE = "lecture1"
+Folder = Annotated[Path, typer.Option(help="Where your modules or notebooks are.")]
+HERE = Path("assignments") / LECTURE
+
+console = Console()
 
 
 def add_to(app: typer.Typer) -> None:
-    app.command()(check)
+    for command in (check, watch, list_exercises, hint, reset, pack):
+        app.command("list" if command is list_exercises else None)(command)
 
 
 def check(
     names: Annotated[list[str] | None, typer.Argument(help="Exercises or topics; everything without.", show_default=False)] = None,
-    folder: Annotated[Path, typer.Option(help="Where your modules or notebooks are.")] = Path("assignments") / LECTURE,
+    folder: Folder = HERE,
 ) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
-    from grader.practice import UnknownName, practise
-    from grader.renderings.terminal import print_practice
+    from grader.practice.run import NothingHere, Practice, UnknownName
 
-    console = Console()
+    state = progress.load(folder)
+    good = True
     try:
-        passed = print_practice(console, practise(LECTURE, folder, names or []))
+        with Practice(LECTURE, folder) as practice:
+            for record in practice.check(names or []):
+                console.print(terminal.exercise_view(record))
+                state.note(record)
+                good = good and state.states[record.exercise] == "passed"
+            progress.save(state, folder)
+    except (UnknownName, NothingHere) as error:
+        _stop(error)
+    raise typer.Exit(0 if good else 1)
+
+
+def watch(
+    folder: Folder = HERE,
+    poll: Annotated[bool, typer.Option("--poll", help="For network drives and WSL, where changes are not announced.")] = False,
+) -> None:
+    """Check again on every save. Keys: h hint, l list, q quit."""
+    from grader.practice.run import NothingHere, Practice
+    from grader.practice.watch import Pressed, Watcher
+
+    state = progress.load(folder)
+    try:
+        with Practice(LECTURE, folder, warm=True) as practice:
+            watcher = Watcher(folder, practice.assignment, typer.getchar, poll)
+            _show(practice, state, [state.current(practice.assignment).name])
+            for event in watcher.events():
+                if not isinstance(event, Pressed):
+                    _show(practice, state, event.exercises)
+                elif event.key in "qQ\x03\x04":
+                    watcher.stop()
+                elif event.key in "lL":
+                    console.print(terminal.exercise_list(practice.assignment, state))
+                elif event.key in "hH":
+                    _hint(state, practice.assignment, state.current(practice.assignment))
+                progress.save(state, folder)
+    except NothingHere as error:
+        _stop(error)
+
+
+def list_exercises(folder: Folder = HERE) -> None:
+    """The exercises, their points, and how far you are."""
+    console.print(terminal.exercise_list(assignments.load(LECTURE), progress.load(folder)))
+
+
+def hint(name: Annotated[str, typer.Argument(show_default=False)], folder: Folder = HERE) -> None:
+    """A hint for an exercise; one more each time."""
+    assignment = assignments.load(LECTURE)
+    state = progress.load(folder)
+    _hint(state, assignment, assignment[_one(assignment, name)])
+    progress.save(state, folder)
+
+
+def reset(name: Annotated[str, typer.Argument(show_default=False)], folder: Folder = HERE) -> None:
+    """Put one function back to the way it was handed out. Asks first, and keeps a backup."""
+    from grader.practice.reset import CannotReset
+    from grader.practice.reset import reset as put_back
+
+    assignment = assignments.load(LECTURE)
+    exercise = assignment[_one(assignment, name)]
+    typer.confirm(f"Put {exercise.function} in {folder / exercise.topic}.py back to its original?", abort=True)
+    try:
+        backup = put_back(exercise, folder, LECTURE)
+    except CannotReset as error:
+        _stop(error)
+    console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
+
+
+def pack(folder: Folder = HERE, output: Annotated[Path, typer.Option("--output", "-o")] = Path(f"{LECTURE}.zip")) -> None:
+    """Write the zip to hand in."""
+    from grader.practice.pack import NothingToPack
+    from grader.practice.pack import pack as write
+
+    try:
+        packed = write(folder, assignments.load(LECTURE), output)
+    except NothingToPack as error:
+        _stop(error)
+    for remark in packed.remarks:
+        console.print(f"[yellow]note:[/yellow] {remark}")
+    console.print(f"{packed.path}: {', '.join(packed.files)}\nsha256 {packed.digest}")
+
+
+def _show(practice: Practice, state: Progress, names: list[str]) -> None:
+    """A fresh screen with the results of these exercises and the way still to go."""
+    console.clear()
+    for record in practice.check(names):
+        console.print(terminal.exercise_view(record))
+        state.note(record)
+    console.print(terminal.progress_line(practice.assignment, state))
+
+
+def _hint(state: Progress, assignment: assignments.Assignment, exercise: assignments.Exercise) -> None:
+    hints = state.next_hint(exercise)
+    for number, text in enumerate(hints, start=1):
+        console.print(f"  hint {number} of {len(exercise.hints)}: {text}", markup=False, highlight=False)
+    if len(hints) == len(exercise.hints):
+        console.print(f"  that was the last one; slide {exercise.slide} has the rest", style="dim")
+
+
+def _one(assignment: assignments.Assignment, name: str) -> str:
+    from grader.practice.run import UnknownName, select
+
+    try:
+        found = select(assignment, [name])
     except UnknownName as error:
-        console.print(f"[red]{error}[/red]")
-        raise typer.Exit(2) from None
-    raise typer.Exit(0 if passed else 1)
+        _stop(error)
+    if len(found) > 1:
+        _stop(f"{name!r} may be {' or '.join(found)}: say which")
+    return found[0]
+
+
+def _stop(reason: object) -> NoReturn:
+    console.print(f"[red]{reason}[/red]")
+    raise typer.Exit(2)
+

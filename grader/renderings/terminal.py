@@ -10,6 +10,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from grader.assignment import Assignment
+from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, Record
 
 SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "⧖", "crashed": "☠", "missing": "○", "not_graded": "–"}
@@ -70,3 +72,21 @@ def _details(check: CheckRecord) -> list[Text]:
     if check.mistake_says:
         lines.append(Text(f"  {check.mistake_says}", "cyan"))
     return lines
+
+
+def exercise_list(assignment: Assignment, progress: Progress) -> Table:
+    """Every exercise with its points and its state."""
+    table = Table("", "exercise", "points", "slide", box=None, pad_edge=False)
+    for exercise in assignment.exercises:
+        state = progress.states.get(exercise.name, "missing")
+        table.add_row(Text(SIGNS[state], STYLES[state]), exercise.name, f"{exercise.points:g}", str(exercise.slide))
+    table.caption = progress_line(assignment, progress).plain
+    return table
+
+
+def progress_line(assignment: Assignment, progress: Progress) -> Text:
+    """How far the student is, as far as the public checks can tell."""
+    passed, total = progress.passed(assignment), len(assignment.exercises)
+    done = round(30 * passed / total)
+    current = progress.current(assignment).function
+    return Text(f"{'█' * done}{'░' * (30 - done)} {passed}/{total} exercises   next: {current}   h hint · l list · q quit")

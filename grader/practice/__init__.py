@@ -1,0 +1,1 @@
+"""What a student runs on their own machine: checks, hints, progress, watching, packing. Nothing here needs POSIX."""

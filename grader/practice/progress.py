@@ -1,0 +1,53 @@
+"""What a student has reached so far, kept beside their work: how each exercise came out last, how many hints were read."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+
+from grader.assignment import Assignment, Exercise
+from grader.record import ExerciseRecord
+
+FILE = ".dgm-progress.json"
+
+
+class Progress(msgspec.Struct):
+    """The state file. A damaged one starts anew: it holds nothing that cannot be had again."""
+
+    states: dict[str, str] = {}  # exercise -> passed, failed, missing
+    hints: dict[str, int] = {}  # exercise -> hints read
+
+    def note(self, record: ExerciseRecord) -> None:
+        """Remember how an exercise came out."""
+        outcomes = {check.outcome for check in record.checks} - {"not_graded"}
+        self.states[record.exercise] = "passed" if outcomes <= {"passed"} else "missing" if outcomes == {"missing"} else "failed"
+
+    def next_hint(self, exercise: Exercise) -> list[str]:
+        """The hints read so far and one more, while there is one."""
+        self.hints[exercise.name] = min(self.hints.get(exercise.name, 0) + 1, len(exercise.hints))
+        return list(exercise.hints[: self.hints[exercise.name]])
+
+    def passed(self, assignment: Assignment) -> int:
+        """How many exercises are done as far as the public checks can tell."""
+        return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.exercises)
+
+    def current(self, assignment: Assignment) -> Exercise:
+        """The first exercise that is not done; the last one when all are."""
+        return next((e for e in assignment.exercises if self.states.get(e.name) != "passed"), assignment.exercises[-1])
+
+
+def load(folder: Path) -> Progress:
+    """The progress kept in `folder`."""
+    try:
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Progress)
+    except (OSError, msgspec.DecodeError):
+        return Progress()
+
+
+def save(progress: Progress, folder: Path) -> None:
+    """Keep it, whole or not at all."""
+    temporary = folder / f"{FILE}.new"
+    temporary.write_bytes(msgspec.json.encode(progress))
+    os.replace(temporary, folder / FILE)

@@ -1,0 +1,84 @@
+"""The public checks on a working copy, in a process of its own."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from grader import assignment as assignments
+from grader.assignment import Assignment
+from grader.exam.collect import collect, families
+from grader.exam.examiner import Examiner
+from grader.exam.transport import Patience, WorkerTransport
+from grader.record import ExerciseRecord, exercise_record
+from grader.sandbox.process import Spawn
+from grader.submission import find, read
+
+PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grade's
+
+
+class UnknownName(Exception):
+    """There is no exercise of that name; the message suggests one."""
+
+
+class NothingHere(Exception):
+    """The folder holds no work to check; the message says where to look."""
+
+
+class Practice:
+    """A working copy and everything it takes to check it again and again.
+
+    With `warm` a fresh process always stands ready, so that a result comes within a second of saving.
+    """
+
+    def __init__(self, lecture: str, folder: Path, warm: bool = False) -> None:
+        self.assignment = assignments.load(lecture)
+        self.folder = folder
+        self._workers = Spawn(families(lecture), spare=warm)
+        self._examiner = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+
+    def __enter__(self) -> Practice:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._workers.close()
+
+    def check(self, names: Sequence[str] = ()) -> Iterator[ExerciseRecord]:
+        """The exercises meant by `names` (all without), one after the other.
+
+        Raises: `UnknownName`; `NothingHere`.
+        """
+        wanted = select(self.assignment, names)
+        try:
+            (handed_in,) = find(self.folder, self.assignment)
+        except (FileNotFoundError, ValueError):
+            raise NothingHere(f"{self.folder}: no modules or notebooks of {self.assignment.name} here; name the right folder with --folder") from None
+        submission = read(handed_in, self.assignment)
+        package = f"assignments.{self.assignment.name}"
+        transport = WorkerTransport(self._workers, package, submission.topics, Patience())
+        try:
+            for name in wanted:
+                transport.call_seconds = Patience().call
+                records = []
+                for check in self._examiner.checks:
+                    if check.exercise == name:
+                        records.append(self._examiner.examine(check, transport))
+                        if records[-1].outcome == "timeout":
+                            transport.call_seconds = Patience().call_again
+                yield exercise_record(name, str(self.assignment[name].slide), records)
+        finally:
+            transport.close()
+
+
+def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
+    """The exercises meant by full names, function names or topics; all of them for no name."""
+    known = [exercise.name for exercise in assignment.exercises]
+    chosen: list[str] = []
+    for name in names:
+        found = [one for one in known if name == one or one.startswith(f"{name}.") or one.split(".", 1)[1] == name]
+        if not found:
+            alike = difflib.get_close_matches(name, [*known, *(one.split(".", 1)[1] for one in known)], n=1, cutoff=0.5)
+            raise UnknownName(f"there is no exercise {name!r}." + (f" Did you mean {alike[0]!r}?" if alike else "") + " `dgm list` shows all.")
+        chosen += found
+    return list(dict.fromkeys(chosen or known))
