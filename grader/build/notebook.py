@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import jupytext
 import nbformat
@@ -13,12 +13,12 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from grader.assignment import Assignment, Exercise
 from grader.build.source import MARKER, Source
-from grader.build.stub import is_bare, without_solutions
+from grader.build.stub import Rewriter, for_students, is_bare, without_solutions
 
 
 def student_notebook(source: Source, assignment: Assignment) -> str:
     """The notebook that students fill in: each function's cell, followed by the cell that checks it."""
-    return _write(_cells(source, assignment, without_solutions, lambda lines: []))
+    return _write(_cells(source, assignment, for_students(source), lambda lines: []))
 
 
 def instructor_notebook(source: Source, assignment: Assignment) -> str:
@@ -30,7 +30,6 @@ def instructor_notebook(source: Source, assignment: Assignment) -> str:
 
 
 SOLUTION_ONLY = "solution-only"
-Rewriter = Callable[[list[str]], list[str]]  # what becomes of the lines of a cell with solutions
 
 
 def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: Rewriter) -> Iterator[NotebookNode]:
@@ -44,18 +43,17 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: R
             yield _setup_cell(assignment.name, topic)
         lines = cell.source.splitlines()
         functions = [m["name"] for m in map(MARKER.fullmatch, lines) if m and m["side"] == "BEGIN" and m["indent"]]
-        helpers = "\n".join(private(lines)).strip("\n")
-        if helpers:
-            yield new_code_cell(helpers, metadata={"tags": [SOLUTION_ONLY]})
         cell.source = "\n".join(rewrite(lines)).strip("\n")
-        if is_bare([cell.source]):
-            continue
         title = cell.metadata.get("title") or (functions[0] if functions else "")
         tags = cell.metadata.get("tags", [])
         cell.metadata = NotebookNode({"tags": tags} if tags else {})
         if functions:
             cell.metadata["nbgrader"] = _nbgrader(_grade_id(title), solution=True)
-        yield cell
+        if not is_bare([cell.source]):
+            yield cell
+        helpers = "\n".join(private(lines)).strip("\n")
+        if helpers:
+            yield new_code_cell(helpers, metadata={"tags": [SOLUTION_ONLY]})
         defined.update(functions)
         for exercise in [e for e in pending if defined.issuperset(_functions(e))]:
             pending.remove(exercise)

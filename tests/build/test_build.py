@@ -21,18 +21,21 @@ SOURCE = '''\
 # $$z = f(x)$$
 
 # %%
+from collections.abc import Callable, Iterator
+
 import torch
+from torch.func import jacrev, vmap
 
 
 # %% planar
-def planar(x):
+def planar(x: Callable):
     r"""One more.
 
     >>> planar(1)
     42
     """
     # BEGIN SOLUTION planar
-    return _secret(x)
+    return vmap(jacrev(_secret))(x)
     # END SOLUTION planar
 
 
@@ -68,11 +71,13 @@ STUB = '''\
 # $$z = f(x)$$
 
 # %%
+from collections.abc import Callable
+
 import torch
 
 
 # %% planar
-def planar(x):
+def planar(x: Callable):
     r"""One more.
 
     >>> planar(1)
@@ -184,7 +189,7 @@ def test_cell_ids_follow_from_grade_ids_and_contents(house):
 def test_the_instructors_notebook_marks_solutions_as_nbgrader_does(house):
     student, instructor = cells(house), cells(house, build.instructor_notebook)
     planar = next("".join(cell["source"]) for cell in instructor if cell["id"] == "planar")
-    assert planar.endswith("    ### BEGIN SOLUTION\n    return _secret(x)\n    ### END SOLUTION")
+    assert planar.endswith("    ### BEGIN SOLUTION\n    return vmap(jacrev(_secret))(x)\n    ### END SOLUTION")
     assert "_secret" in "".join(instructor[3]["source"])  # helpers, wherever the module has them, come before their use
     assert _graded(student) == _graded(instructor)
     assert len(_graded(student)) == 3
@@ -200,7 +205,7 @@ EXTRA = '[[exercise]]\nname = "{}"\npoints = 1\nslide = 1\nhints = ["."]\n'
 @pytest.mark.parametrize(
     ("assignment", "complaint"),
     [
-        (ASSIGNMENT.replace("flows.planar", "flows.radial"), "flows.py:19: assignment.toml has no exercise for planar"),
+        (ASSIGNMENT.replace("flows.planar", "flows.radial"), "flows.py:22: assignment.toml has no exercise for planar"),
         (ASSIGNMENT.replace("flows.", "vaes."), "flows.py:1: assignment.toml has no exercise of topic flows"),
         (ASSIGNMENT + EXTRA.format("flows.x"), "flows.py:1: exercise x of assignment.toml has no solution region"),
         (ASSIGNMENT + EXTRA.format("vaes.x"), "vaes.py:1: this file is missing"),

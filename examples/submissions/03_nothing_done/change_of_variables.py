@@ -26,7 +26,6 @@ from collections.abc import Callable
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.func import jacrev, vmap
 
 # %% [markdown]
 # ## The Jacobian of a batch
