@@ -53,6 +53,11 @@ class Check:
     training: bool
 
     @property
+    def identity(self) -> str:
+        """A name that no other check has, whatever its topic."""
+        return f"{self.exercise}::{self.name}"
+
+    @property
     def needs_reference(self) -> bool:
         return "ref" in self.fixtures
 

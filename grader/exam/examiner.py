@@ -96,14 +96,14 @@ class Examiner:
 
     def examples(self, check: Check) -> list[Example]:
         """The inputs of a check: the same for every submission."""
-        if check.name not in self._examples:
-            self._examples[check.name] = draw_examples(check, self.seed)
-        return self._examples[check.name]
+        if check.identity not in self._examples:
+            self._examples[check.identity] = draw_examples(check, self.seed)
+        return self._examples[check.identity]
 
     def run(self, check: Check, example: Example, transport: Transport) -> Failure | None:
         """Run the body of a check on one input."""
         student = Student(check.topic, transport)
-        fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.name}")}
+        fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
         if check.needs_reference:
             fixtures["ref"] = self._topic_reference(check.topic)
         arguments = {name: fixtures[name] for name in check.fixtures} | example

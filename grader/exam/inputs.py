@@ -67,7 +67,7 @@ def _search(check: Check, seed: str, body: Callable[[Example], None]) -> None:
         body({name: value for name, value in arguments.items() if name not in check.fixtures})
 
     handle = check.function.hypothesis  # type: ignore[attr-defined]
-    hypothesis.seed(derive(seed, check.name))(check.function)
+    hypothesis.seed(derive(seed, check.identity))(check.function)
     handle.inner_test = instead
     try:
         check.function(**dict.fromkeys(check.fixtures), **check.parameters)
