@@ -47,14 +47,13 @@ def boxes(m: int, dtype: torch.dtype) -> Laws:
     )
 
 
-def categoricals(p: list[float], q: list[float], x_data: list[int], x_theta: list[int]) -> Laws:
-    """Two pmfs over 0..K-1 whose samplers give these very values."""
-    log_p, log_q = torch.tensor([p, q], dtype=torch.float64).log().float()
+def categoricals(log_p: list[float], log_q: list[float], x_data: list[int], x_theta: list[int]) -> Laws:
+    """Log-densities of the values 0..K-1, and samplers that give these very values."""
     return Laws(
-        samplers.categorical_log_density(log_p),
-        samplers.categorical_log_density(log_q),
-        samplers.replay(torch.tensor(x_data, dtype=torch.float32)[:, None]),
-        samplers.replay(torch.tensor(x_theta, dtype=torch.float32)[:, None]),
+        samplers.categorical_log_density(torch.tensor(log_p)),
+        samplers.categorical_log_density(torch.tensor(log_q)),
+        samplers.replay(torch.tensor(x_data).float()[:, None]),
+        samplers.replay(torch.tensor(x_theta).float()[:, None]),
     )
 
 

@@ -28,6 +28,7 @@ def size(q: torch.Tensor) -> float:
 
 @kl_divergence
 @points(0.75)
+@examples(12)
 @given(batch=batches, K=numbers_of_values, key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 @example(batch=(), K=1, key=0, zeros=False, dtype=torch.float64)
 @example(batch=(3,), K=3, key=1, zeros=True, dtype=torch.float32)
@@ -48,6 +49,7 @@ def test_kl_depends_on_the_order_of_its_arguments(student):
 
 @kl_divergence
 @points(0.25)
+@examples(12)
 @given(K=st.integers(2, 6), key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 def test_kl_vanishes_on_equal_pmfs_and_nowhere_else(student, K, key, zeros, dtype):
     """D(p, p) = 0, and D(p, q) is at least half the squared sum of |p - q| (Pinsker's inequality)."""
@@ -63,6 +65,7 @@ def test_kl_vanishes_on_equal_pmfs_and_nowhere_else(student, K, key, zeros, dtyp
 
 @kl_divergence
 @points(0.5)
+@examples(12)
 @given(K=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 @example(K=2, key=0, dtype=torch.float32)
 def test_kl_is_infinite_outside_the_support(student, K, key, dtype):
@@ -77,6 +80,7 @@ def test_kl_is_infinite_outside_the_support(student, K, key, dtype):
 
 @kl_divergence
 @points(0.5)
+@examples(12)
 @given(K=numbers_of_values, key=draw.seeds, mass=st.sampled_from([0.0, 0.5]), dtype=draw.dtypes)
 @example(K=1, key=0, mass=0.0, dtype=torch.float32)
 @example(K=1, key=0, mass=0.5, dtype=torch.float64)

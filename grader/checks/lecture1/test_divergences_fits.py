@@ -33,6 +33,7 @@ examples = pytest.mark.examples
 
 @fit_gaussian_forward_kl
 @points(0.5)
+@examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
 @example(n=2, m=3, key=0, dtype=torch.float64)

@@ -30,7 +30,8 @@ points = pytest.mark.points
 examples = pytest.mark.examples
 
 INFINITY = torch.tensor(math.inf, dtype=torch.float64)
-P, Q = [0.5, 0.25, 0.25], [0.125, 0.125, 0.75]  # samples that have exactly these frequencies:
+LOG_P = [math.log(p) for p in (0.5, 0.25, 0.25)]
+LOG_Q = [math.log(q) for q in (0.125, 0.125, 0.75)]  # samples that have exactly these frequencies:
 X_P, X_Q = [0, 0, 1, 2], [0, 1, 2, 2, 2, 2, 2, 2]
 
 
@@ -43,6 +44,7 @@ def number(value: float) -> torch.Tensor:
 
 @forward_kl
 @points(0.75)
+@examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
 @example(n=64, m=3, key=1, dtype=torch.float64)
@@ -68,9 +70,11 @@ def test_forward_kl_draws_once_and_only_data(student, n, key):
 @forward_kl
 @points(0.25)
 def test_forward_kl_by_hand(student):
-    """With draws exactly as frequent as p_data says the estimate is the divergence: 1.25 log 2 - 0.25 log 3."""
-    got = student.forward_kl(*categoricals(P, Q, X_P, X_Q), 4, student.generator(0))
+    """Draws exactly as frequent as p_data says give the divergence, 1.25 log 2 - 0.25 log 3; tiny densities count."""
+    got = student.forward_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 4, student.generator(0))
     assert_agrees(got, number(1.25 * math.log(2) - 0.25 * math.log(3)), like=torch.float32, scale=3.0)
+    got = student.forward_kl(*categoricals([-1000.0], [-1600.0], [0], [0]), 1, student.generator(0))
+    assert_agrees(got, number(600.0), like=torch.float32, scale=1600.0)
 
 
 @forward_kl
@@ -127,6 +131,7 @@ def test_forward_kl_leaves_no_trace(student):
 
 @reverse_kl
 @points(0.75)
+@examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
 @example(n=64, m=3, key=1, dtype=torch.float64)
@@ -152,9 +157,11 @@ def test_reverse_kl_draws_once_and_only_from_the_model(student, n, key):
 @reverse_kl
 @points(0.25)
 def test_reverse_kl_by_hand(student):
-    """With draws exactly as frequent as p_theta says the estimate is the divergence: 0.75 log 3 - 0.375 log 2."""
-    got = student.reverse_kl(*categoricals(P, Q, X_P, X_Q), 8, student.generator(0))
+    """Draws exactly as frequent as p_theta says give the divergence, 0.75 log 3 - 0.375 log 2; tiny densities count."""
+    got = student.reverse_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 8, student.generator(0))
     assert_agrees(got, number(0.75 * math.log(3) - 0.375 * math.log(2)), like=torch.float32, scale=3.0)
+    got = student.reverse_kl(*categoricals([-1000.0], [-1600.0], [0], [0]), 1, student.generator(0))
+    assert_agrees(got, number(-600.0), like=torch.float32, scale=1600.0)
 
 
 @reverse_kl

@@ -21,7 +21,7 @@ from grader.checks.lecture1.draw_divergences import (
 from grader.checks.lecture1.families import gaussian_log_density
 from grader.checks.lecture1.samplers import categorical_log_density, uniform_log_density
 from grader.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
-from grader.tolerance import condition_of, tolerance
+from grader.tolerance import tolerance
 
 kl_low_variance = pytest.mark.exercise("divergences.kl_low_variance")
 negative_log_likelihood = pytest.mark.exercise("divergences.negative_log_likelihood")
@@ -40,6 +40,7 @@ def number(value: float) -> torch.Tensor:
 
 @kl_low_variance
 @points(0.5)
+@examples(10)
 @given(
     K=st.integers(1, 6), n=numbers_of_draws, key=draw.seeds, dtype=draw.dtypes, scale=st.sampled_from([0.01, 1.0, 5.0])
 )
@@ -49,9 +50,9 @@ def test_the_low_variance_estimate_averages_its_terms(student, ref, K, n, key, d
     log_p, log_q = draw.normal((K,), key, scale, dtype), draw.normal((K,), key + 1, scale, dtype)
     x = draw.integers((n, 1), key + 2, K).to(dtype)
     p, q = categorical_log_density(log_p), categorical_log_density(log_q)
-    condition = condition_of(ref.kl_low_variance, p, q, x, dtype=dtype)
-    got = student.kl_low_variance(p, q, x)
-    assert_agrees(got, ref.kl_low_variance(p, q, x), like=dtype, condition=condition, scale=1 + 8 * scale)
+    want = ref.kl_low_variance(p, q, x)
+    largest_r = 1 + n * want.item()  # about
+    assert_agrees(student.kl_low_variance(p, q, x), want, like=dtype, scale=largest_r * (1 + 8 * scale))
 
 
 @kl_low_variance
@@ -70,6 +71,7 @@ def test_the_low_variance_estimate_is_unbiased(student, ref, K, key, dtype):
 
 @kl_low_variance
 @points(0.25)
+@examples(10)
 @given(key=draw.seeds, distance=st.sampled_from([0.0, 1e-3, 0.1, 1.0, 10.0]), dtype=draw.dtypes)
 @example(key=0, distance=0.0, dtype=torch.float32)
 @example(key=1, distance=1.0, dtype=torch.float32)
@@ -141,6 +143,7 @@ def test_the_low_variance_estimate_refuses_nothing_and_leaves_no_trace(student):
 
 @negative_log_likelihood
 @points(0.25)
+@examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=3, key=0, dtype=torch.float32)
 def test_the_likelihood_is_averaged_over_samples(student, ref, n, m, key, dtype):

@@ -1,0 +1,458 @@
+"""Wrong answers about the Gaussian fits that students really give, and right answers by other roads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+from torch.distributions import Normal
+
+from dgm_ref.mistakes import mistake, variant
+
+FORWARD = "divergences.fit_gaussian_forward_kl"
+REVERSE = "divergences.fit_gaussian_reverse_kl"
+
+LogDensity = Callable[[Tensor], Tensor]
+Fit = tuple[Tensor, Tensor]
+
+
+# -- fit_gaussian_forward_kl --
+
+
+@mistake(FORWARD, killed_by="test_the_fit_by_hand",
+         says="You divided by n - 1. That makes the variance unbiased, but the likelihood is largest with n.")
+def bessel_corrected(x: Tensor) -> Fit:
+    x = _samples(x)
+    return x.mean(0), x.std(0)
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_the_mean_and_spread_of_the_sample",
+         says="This is the variance. The standard deviation is its square root.")
+def variance_of_the_sample(x: Tensor) -> Fit:
+    x = _samples(x)
+    return x.mean(0), x.var(0, correction=0)
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_the_mean_and_spread_of_the_sample",
+         says="This is the logarithm of the standard deviation, a good parameter, but not what is asked for.")
+def logarithm_of_sigma(x: Tensor) -> Fit:
+    x = _samples(x)
+    return x.mean(0), x.std(0, correction=0).log()
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_the_mean_and_spread_of_the_sample",
+         says="All coordinates share one standard deviation. A diagonal Gaussian has one for each.")
+def one_sigma_for_all(x: Tensor) -> Fit:
+    x = _samples(x)
+    return x.mean(0), (x - x.mean(0)).square().mean().sqrt().expand(x.shape[1])
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_the_mean_and_spread_of_the_sample",
+         says="You averaged over the coordinates. The first axis counts the samples.")
+def moments_of_each_sample(x: Tensor) -> Fit:
+    x = _samples(x)
+    return x.mean(1), x.std(1, correction=0)
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_the_mean_and_spread_of_the_sample",
+         says="This is the mean absolute deviation, which fits a Laplace distribution.")
+def mean_absolute_deviation(x: Tensor) -> Fit:
+    x = _samples(x)
+    return x.mean(0), (x - x.mean(0)).abs().mean(0)
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_accurate_far_from_zero",
+         says="The mean of squares minus the square of the mean cancels far from zero. Subtract the mean first.")
+def one_pass_moments(x: Tensor) -> Fit:
+    x = _samples(x)
+    mu = x.mean(0)
+    return mu, (x.square().mean(0) - mu.square()).clamp(min=0).sqrt()
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_plain_numbers_and_leaves_no_trace",
+         says="The fit still hangs on the graph of the sample. Fitted parameters are numbers: detach them.")
+def fit_with_a_graph(x: Tensor) -> Fit:
+    if x.numel() == 0:
+        raise ValueError("x holds no samples")
+    return x.mean(0), x.std(0, correction=0)
+
+
+@mistake(FORWARD, killed_by="test_the_fit_is_plain_numbers_and_leaves_no_trace",
+         says="You centred the caller's sample in place. Work on a copy.")
+def sample_centred_in_place(x: Tensor) -> Fit:
+    x = _samples(x)
+    mu = x.mean(0)
+    x -= mu
+    return mu, x.square().mean(0).sqrt()
+
+
+@mistake(FORWARD, killed_by="test_no_fit_without_samples",
+         says="Nothing has no mean: refuse a sample without rows or without coordinates with a ValueError.")
+def fit_to_nothing(x: Tensor) -> Fit:
+    x = x.detach()
+    return x.mean(0), x.std(0, correction=0)
+
+
+@variant(FORWARD)
+def fit_in_float64_inside(x: Tensor) -> Fit:
+    wide = _samples(x).double()
+    mu = wide.mean(0)
+    return mu.to(x.dtype), (wide - mu).square().mean(0).sqrt().to(x.dtype)
+
+
+@variant(FORWARD)
+def fit_by_welfords_loop(x: Tensor) -> Fit:
+    x = _samples(x)
+    mu, squares = x[0].clone(), torch.zeros_like(x[0])
+    for i, row in enumerate(x[1:], start=2):
+        off = row - mu
+        mu = mu + off / i
+        squares = squares + off * (row - mu)
+    return mu, (squares / len(x)).sqrt()
+
+
+# -- fit_gaussian_reverse_kl --
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="The entropy is missing, so the fit collapses onto the highest point of the density.")
+def no_entropy(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+               generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: -log_p_data(mu + s.exp() * epsilon).mean())
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="The entropy counts twice, once in log p_theta and once more: the fit is too wide.")
+def entropy_counted_twice(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                          generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon) - s.sum())
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="You averaged the entropy over the coordinates. Entropies of independent coordinates add up.")
+def entropy_averaged_over_coordinates(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float,
+                                      n: int, generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, e=epsilon: -s.mean() - log_p_data(mu + s.exp() * e).mean())
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="The sign of the loss is wrong: the fit runs away from the data.")
+def reverse_kl_maximised(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                         generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: -_loss(log_p_data, mu, s, epsilon))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="No gradient passes through the samples, so none of log p_data arrives. Write x = mu + sigma epsilon.")
+def samples_not_reparametrised(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                               generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+
+        def loss(mu: Tensor, s: Tensor, epsilon: Tensor = epsilon) -> Tensor:
+            x = (mu + s.exp() * epsilon).detach()
+            return (Normal(mu, s.exp()).log_prob(x).sum(1) - log_p_data(x)).mean()
+
+        theta = _step(theta, lr, loss)
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_sits_on_one_mode",
+         says="The samples are weighted by p_data / p_theta: that minimises the forward KL, by importance sampling.")
+def forward_kl_by_importance_weights(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float,
+                                     n: int, generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+
+        def loss(mu: Tensor, s: Tensor, epsilon: Tensor = epsilon) -> Tensor:
+            x = (mu + s.exp() * epsilon).detach()
+            log_q = Normal(mu, s.exp()).log_prob(x).sum(1)
+            return -((log_p_data(x) - log_q).softmax(0).detach() * log_q).sum()
+
+        theta = _step(theta, lr, loss)
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_each_step_takes_fresh_noise",
+         says="Every step uses the same noise, so the fit adapts to these few numbers. Draw afresh in each step.")
+def same_noise_in_every_step(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                             generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, 1, n, generator)
+    for epsilon in list(epsilons) * steps:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="All coordinates of a sample share one random number. Each needs its own, or they seem correlated.")
+def noise_shared_by_coordinates(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon[:, :1]))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="The noise is uniform (torch.rand). A Gaussian sample needs standard normal noise (torch.randn).")
+def uniform_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                  generator: Generator) -> Fit:
+    theta, _ = _start(mu, sigma, steps, n, generator)
+    for _ in range(steps):
+        epsilon = torch.rand(n, len(mu), generator=generator, dtype=mu.dtype)
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="Sigma stays at its start: the gradient has to reach both parameters.")
+def frozen_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                 generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s.detach(), epsilon))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_converges_to_the_closest_gaussian",
+         says="The loss adds the samples up, so each step is n times too long and the fit explodes.")
+def loss_summed_over_samples(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                             generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: n * _loss(log_p_data, mu, s, epsilon))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start",
+         says="You returned the parameter you optimise, the logarithm. The caller wants sigma itself.")
+def log_sigma_returned(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                       generator: Generator) -> Fit:
+    theta = _descend(log_p_data, mu, sigma, steps, lr, n, generator)
+    return theta[0], theta[1]
+
+
+@mistake(REVERSE, killed_by="test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start",
+         says="You returned the variance. The caller wants the standard deviation.")
+def sigma_squared_returned(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                           generator: Generator) -> Fit:
+    theta = _descend(log_p_data, mu, sigma, steps, lr, n, generator)
+    return theta[0], (2 * theta[1]).exp()
+
+
+@mistake(REVERSE, killed_by="test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start",
+         says="There is one step too many: steps = 0 has to return the start.")
+def one_step_too_many(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                      generator: Generator) -> Fit:
+    theta = _descend(log_p_data, mu, sigma, steps + 1, lr, n, generator)
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start",
+         says="The step size is fixed in your code. The caller chooses it: lr.")
+def step_size_ignored(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                      generator: Generator) -> Fit:
+    theta = _descend(log_p_data, mu, sigma, steps, 0.05, n, generator)
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start",
+         says="The fit starts at a standard normal. The caller gives the start: mu and sigma.")
+def start_ignored(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                  generator: Generator) -> Fit:
+    theta = _descend(log_p_data, torch.zeros_like(mu), torch.ones_like(sigma), steps, lr, n, generator)
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_standard_deviations_stay_positive",
+         says="You descend on sigma itself, and a long step takes it below zero. Descend on its logarithm.")
+def sigma_without_parametrisation(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                  generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    theta = torch.stack([mu, sigma])
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, e=epsilon: -s.abs().log().sum() - log_p_data(mu + s * e).mean())
+    return theta[0], theta[1]
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace",
+         says="The noise comes from the global generator. Draw it from the one that you were given.")
+def global_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                 generator: Generator) -> Fit:
+    theta, _ = _start(mu, sigma, steps, n, generator)
+    for _ in range(steps):
+        epsilon = torch.randn(n, len(mu), dtype=mu.dtype)
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon))
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace",
+         says="backward() also fills the .grad of the model behind log_p_data. Differentiate by your own tensors only.")
+def model_gradients_filled(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                           generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        with torch.enable_grad():
+            theta = theta.detach().requires_grad_()
+            _loss(log_p_data, *theta, epsilon).backward()
+        theta = theta.detach() - lr * theta.grad
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace",
+         says="The optimiser moved the caller's own mu. Start from copies.")
+def start_moved_in_place(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                         generator: Generator) -> Fit:
+    theta = _descend(log_p_data, mu, sigma, steps, lr, n, generator)
+    return mu.copy_(theta[0]), theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace",
+         says="The fit still requires gradients. Fitted parameters are numbers: detach them.")
+def parameters_returned_undetached(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                   generator: Generator) -> Fit:
+    theta = _descend(log_p_data, mu, sigma, steps, lr, n, generator)
+    return theta[0].clone().requires_grad_(), theta[1].exp().requires_grad_()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace",
+         says="Under the caller's no_grad there is no gradient. torch.enable_grad switches it on for your block.")
+def fails_under_no_grad(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                        generator: Generator) -> Fit:
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = theta.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(_loss(log_p_data, *theta, epsilon), theta)
+        theta = theta.detach() - lr * gradient
+    return theta[0], theta[1].exp()
+
+
+@mistake(REVERSE, killed_by="test_the_reverse_fit_refuses_what_does_not_fit",
+         says="Arguments that make no sense go through, or end in an error of torch: raise a ValueError.")
+def nothing_refused(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                    generator: Generator) -> Fit:
+    theta = torch.stack([mu, sigma.log()])
+    for _ in range(steps):
+        epsilon = torch.randn(n, len(mu), generator=generator, dtype=mu.dtype)
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon))
+    return theta[0], theta[1].exp()
+
+
+@variant(REVERSE)
+def adam_on_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                      generator: Generator) -> Fit:
+    return _optimise(torch.optim.Adam, torch.log, torch.exp, log_p_data, mu, sigma, steps, lr, n, generator)
+
+
+@variant(REVERSE)
+def adamw_without_decay_on_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                     generator: Generator) -> Fit:
+    def optimiser(parameters: list[Tensor], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.AdamW(parameters, lr, weight_decay=0)
+
+    return _optimise(optimiser, torch.log, torch.exp, log_p_data, mu, sigma, steps, lr, n, generator)
+
+
+@variant(REVERSE)
+def rmsprop_on_softplus(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                        generator: Generator) -> Fit:
+    return _optimise(torch.optim.RMSprop, _inverse_softplus, F.softplus, log_p_data, mu, sigma, steps, lr, n, generator)
+
+
+@variant(REVERSE)
+def gradient_descent_on_softplus(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                 generator: Generator) -> Fit:
+    return _optimise(torch.optim.SGD, _inverse_softplus, F.softplus, log_p_data, mu, sigma, steps, lr, n, generator)
+
+
+@variant(REVERSE)
+def momentum_on_the_log_variance(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                 generator: Generator) -> Fit:
+    def optimiser(parameters: list[Tensor], lr: float) -> torch.optim.Optimizer:
+        return torch.optim.SGD(parameters, lr, momentum=0.9)
+
+    def log_variance(sigma: Tensor) -> Tensor:
+        return 2 * sigma.log()
+
+    def standard_deviation(s: Tensor) -> Tensor:
+        return (s / 2).exp()
+
+    return _optimise(optimiser, log_variance, standard_deviation, log_p_data, mu, sigma, steps, lr, n, generator)
+
+
+@variant(REVERSE)
+def adam_on_the_square_root_of_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                                     generator: Generator) -> Fit:
+    return _optimise(torch.optim.Adam, torch.sqrt, torch.square, log_p_data, mu, sigma, steps, lr, n, generator)
+
+
+def _samples(x: Tensor) -> Tensor:
+    if x.numel() == 0:
+        raise ValueError("x holds no samples")
+    return x.detach()
+
+
+def _start(mu: Tensor, sigma: Tensor, steps: int, n: int, generator: Generator) -> tuple[Tensor, Iterator[Tensor]]:
+    """theta = (mu, log sigma): (2, m), and fresh noise (n, m) for each step."""
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    if mu.shape != sigma.shape or mu.numel() == 0:
+        raise ValueError("mu and sigma need one shape (m,)")
+    noise = (torch.randn(n, len(mu), generator=generator, dtype=mu.dtype) for _ in range(steps))
+    return torch.stack([mu, sigma.log()]).detach(), noise
+
+
+def _loss(log_p_data: LogDensity, mu: Tensor, s: Tensor, epsilon: Tensor) -> Tensor:
+    """The reverse KL up to a constant, with s = log sigma."""
+    return -s.sum() - log_p_data(mu + s.exp() * epsilon).mean()
+
+
+def _step(theta: Tensor, lr: float, loss: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    with torch.enable_grad():
+        theta = theta.detach().requires_grad_()
+        (gradient,) = torch.autograd.grad(loss(theta[0], theta[1]), theta)
+    return theta.detach() - lr * gradient
+
+
+def _descend(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+             generator: Generator) -> Tensor:
+    """The right descent on theta = (mu, log sigma)."""
+    theta, epsilons = _start(mu, sigma, steps, n, generator)
+    for epsilon in epsilons:
+        theta = _step(theta, lr, lambda mu, s, epsilon=epsilon: _loss(log_p_data, mu, s, epsilon))
+    return theta
+
+
+def _optimise(optimiser: Callable[..., torch.optim.Optimizer], parameter: Callable[[Tensor], Tensor],
+              positive: Callable[[Tensor], Tensor], log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int,
+              lr: float, n: int, generator: Generator) -> Fit:
+    """Any optimiser of torch, any positive parametrisation, and log p_theta at the samples instead of the entropy."""
+    start, epsilons = _start(mu, sigma, steps, n, generator)
+    mu, rho = start[0].clone().requires_grad_(), parameter(sigma.detach()).requires_grad_()
+    descent = optimiser([mu, rho], lr=lr)
+    for epsilon in epsilons:
+        with torch.enable_grad():
+            q = Normal(mu, positive(rho))
+            x = mu + positive(rho) * epsilon
+            loss = (q.log_prob(x).sum(1) - log_p_data(x)).mean()
+        mu.grad, rho.grad = torch.autograd.grad(loss, [mu, rho])
+        descent.step()
+    return mu.detach(), positive(rho.detach())
+
+
+def _inverse_softplus(sigma: Tensor) -> Tensor:
+    return torch.expm1(sigma).log()
