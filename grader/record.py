@@ -49,6 +49,15 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
     layers: list[str] = []
 
 
+class Person(msgspec.Struct, frozen=True):
+    """Who a platform says handed something in; `id` is what the platform wants back with the grade."""
+
+    name: str
+    id: str
+    email: str = ""
+    platform: str = ""
+
+
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One graded submission. `score + lost = max_score`; what was not graded is in neither."""
 
@@ -60,6 +69,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     exercises: list[ExerciseRecord]
     kit: KitRecord
     seconds: float
+    student: Person | None = None  # where a learning platform told
     content: str = ""  # sha256 of what was handed in
     problems: list[str] = []  # what the reader of the submission should know: files that could not be read, statements skipped
 

@@ -36,6 +36,7 @@ def examine(
         exercises=exercises,
         kit=kit,
         seconds=round(time.perf_counter() - started, 3),
+        student=submission.student,
         content=content(submission),
         problems=problems[:50],
     )

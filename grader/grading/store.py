@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import tempfile
 from collections.abc import Iterable
@@ -17,6 +15,7 @@ import msgspec
 
 from grader import record as records
 from grader.record import KitRecord, Record
+from grader.renderings.spreadsheet import csv_text
 
 
 class StoreBusy(Exception):
@@ -74,18 +73,12 @@ def read(folder: Path) -> list[Record]:
 
 def _grades(ordered: list[Record]) -> str:
     names = list(dict.fromkeys(exercise.exercise for record in ordered for exercise in record.exercises))
-    table = io.StringIO(newline="")
-    writer = csv.writer(table)
-    writer.writerow(["submission", "score", "max_score", "not_graded", *names])
+    rows: list[list[str | float]] = [["submission", "score", "max_score", "not_graded", *names]]
     for record in ordered:
         scores = {exercise.exercise: exercise.score for exercise in record.exercises}
-        writer.writerow([_harmless(record.submission), record.score, record.max_score, record.not_graded, *(scores.get(name, "") for name in names)])
-    return table.getvalue()
-
-
-def _harmless(text: str) -> str:
-    """A name that a spreadsheet would run as a formula, made plain text."""
-    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
+        points = [scores.get(name, "") for name in names]
+        rows.append([record.submission, record.score, record.max_score, record.not_graded, *points])
+    return csv_text(rows)
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -6,7 +6,6 @@ student handed in.
 """
 
 from grader.submission.find import HandedIn, find
-from grader.submission.lms import Student
 from grader.submission.read import Submission, read
 
-__all__ = ["HandedIn", "Student", "Submission", "find", "read"]
+__all__ = ["HandedIn", "Submission", "find", "read"]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.assignment import Assignment
+from grader.record import Person
 from grader.submission.files import File, is_skipped, listing
-from grader.submission.lms import Student, sort_out
+from grader.submission.lms import sort_out
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class HandedIn:
 
     name: str
     files: tuple[File, ...]
-    student: Student | None = None  # where a platform told
+    student: Person | None = None  # where a platform told
 
 
 def find(path: Path, assignment: Assignment) -> list[HandedIn]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
+from grader.record import Person
 from grader.submission.files import File
 
 CANVAS = re.compile(r"(?P<name>[^/]+?)(?:_LATE)?_(?P<id>\d{2,})_\d{2,}_(?P<file>[^/]+)")
@@ -22,17 +22,7 @@ METADATA = "submission_metadata.yml"
 MOST_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
 
 
-@dataclass(frozen=True)
-class Student:
-    """Who a platform says handed something in; ``id`` is what the platform wants back with the grade."""
-
-    name: str
-    id: str
-    email: str = ""
-    platform: str = ""
-
-
-def sort_out(files: list[File]) -> dict[str, tuple[Student | None, list[File]]] | None:
+def sort_out(files: list[File]) -> dict[str, tuple[Person | None, list[File]]] | None:
     """The files of each student by the name of the submission, or ``None`` if this is no bulk download.
 
     Files that belong to nobody stay together under the folder or file they are.
@@ -41,7 +31,7 @@ def sort_out(files: list[File]) -> dict[str, tuple[Student | None, list[File]]] 
     platform, pattern, people = _platform(files)
     if pattern is None:
         return None
-    sorted_out: dict[str, tuple[Student | None, list[File]]] = {}
+    sorted_out: dict[str, tuple[Person | None, list[File]]] = {}
     for file in files:
         match = pattern.fullmatch(file.name)
         if match is None:
@@ -50,13 +40,13 @@ def sort_out(files: list[File]) -> dict[str, tuple[Student | None, list[File]]] 
             if file.name != METADATA:
                 sorted_out.setdefault(folder if slash else file.stem, (None, []))[1].append(own)
             continue
-        student = people.get(match["id"]) or Student(match["name"], match["id"], platform=platform)
+        student = people.get(match["id"]) or Person(match["name"], match["id"], platform=platform)
         own = File(match["file"], file.read, file.refusal)
         sorted_out.setdefault(f"{student.name}_{student.id}", (student, []))[1].append(own)
     return sorted_out
 
 
-def _platform(files: list[File]) -> tuple[str, re.Pattern[str] | None, dict[str, Student]]:
+def _platform(files: list[File]) -> tuple[str, re.Pattern[str] | None, dict[str, Person]]:
     for file in files:
         if file.name == METADATA:
             return "gradescope", GRADESCOPE, dict(_gradescope_students(file))
@@ -74,7 +64,7 @@ def _without_wrapper(files: list[File]) -> list[File]:
     return [File(file.name.split("/", 1)[1], file.read, file.refusal) for file in files]
 
 
-def _gradescope_students(metadata: File) -> Iterator[tuple[str, Student]]:
+def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
     """From the folder's number to its (first) submitter.
 
     The file is long, and most of it is what students' programs printed; only what names submitters is parsed.
@@ -91,4 +81,4 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Student]]:
             continue
         if isinstance(submitter, dict) and submitter.get(":name"):
             name, student_id, email = (str(submitter.get(key) or "") for key in (":name", ":sid", ":email"))
-            yield number, Student(name, student_id or number, email, "gradescope")
+            yield number, Person(name, student_id or number, email, "gradescope")

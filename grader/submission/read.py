@@ -6,9 +6,9 @@ import json
 from dataclasses import dataclass, field
 
 from grader.assignment import Assignment
+from grader.record import Person
 from grader.submission.files import File, Unreadable, in_archive
 from grader.submission.find import HandedIn
-from grader.submission.lms import Student
 from grader.submission.topics import Source, by_topic, read_source
 
 MOST_FILES = 500  # modules and notebooks of one submission
@@ -25,7 +25,7 @@ class Submission:
     name: str
     topics: dict[str, list[str]]  # the cells of each topic (a module is one cell), and of modules that they import
     problems: tuple[str, ...]  # sentences for their reader
-    student: Student | None = None  # where a platform told
+    student: Person | None = None  # where a platform told
 
 
 def read(handed_in: HandedIn, assignment: Assignment) -> Submission:

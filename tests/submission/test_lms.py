@@ -2,7 +2,7 @@
 
 import pytest
 
-from grader.submission import Student
+from grader.record import Person
 
 FLOWS = "def planar(x):\n    return x\n"
 VAES = "def elbo(x):\n    return x\n"
@@ -29,7 +29,7 @@ submission_98766:
   :history: []
 """
 
-MUELLER = Student("Anna Müller", "0042", "anna@example.org", "gradescope")
+MUELLER = Person("Anna Müller", "0042", "anna@example.org", "gradescope")
 
 
 def canvas(desk):
@@ -68,7 +68,7 @@ def test_canvas(desk, packed):
     found = laid(desk, canvas(desk), packed)
     assert set(found) == {"muelleranna_340934", "brechtbert_340935", "doeconni_340936", "doedirk_340937"}
     assert found["muelleranna_340934"].topics == WHOLE
-    assert found["muelleranna_340934"].student == Student("muelleranna", "340934", "", "canvas")
+    assert found["muelleranna_340934"].student == Person("muelleranna", "340934", "", "canvas")
     assert found["brechtbert_340935"].topics == WHOLE
     assert "nothing to grade" in found["doeconni_340936"].problems[0]
     assert "work.rar was not read" in found["doedirk_340937"].problems[0]
@@ -80,7 +80,7 @@ def test_moodle(desk, packed, between):
     found = laid(desk, moodle(desk, between), packed)
     assert set(found) == {"Anna Müller_340934", "Bert Brecht-Weigel_340935", "Conni_340936", "Dirk_340937"}
     assert found["Anna Müller_340934"].topics == WHOLE
-    assert found["Anna Müller_340934"].student == Student("Anna Müller", "340934", "", "moodle")
+    assert found["Anna Müller_340934"].student == Person("Anna Müller", "340934", "", "moodle")
     assert found["Bert Brecht-Weigel_340935"].topics == WHOLE
     assert "nothing to grade" in found["Conni_340936"].problems[0]
     assert "work.rar was not read" in found["Dirk_340937"].problems[0]
@@ -99,7 +99,7 @@ def test_gradescope(desk, packed, wrapper):
     found = laid(desk, files, packed, wrapper)
     assert set(found) == {"Anna Müller_0042", "Conni_98766", "submission_98767"}
     assert (found["Anna Müller_0042"].topics, found["Anna Müller_0042"].student) == (WHOLE, MUELLER)
-    assert found["Conni_98766"].student == Student("Conni", "98766", "conni@example.org", "gradescope")
+    assert found["Conni_98766"].student == Person("Conni", "98766", "conni@example.org", "gradescope")
 
 
 def test_who_is_in_no_list_is_not_lost(desk):
