@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Change of variables
 #
-# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and $\mathbf z = \mathbf f(\mathbf
-# x)$. Then
+# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and
+# $\mathbf z = \mathbf f(\mathbf x)$. Then
 #
 # $$p(\mathbf x) = p(\mathbf z)\,\lvert\det \mathbf J_{\mathbf f}\rvert
 # = p(\mathbf f(\mathbf x)) \left\lvert\det \frac{\partial \mathbf f(\mathbf x)}{\partial \mathbf x}\right\rvert,

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Change of variables
 #
-# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and $\mathbf z = \mathbf f(\mathbf
-# x)$. Then
+# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and
+# $\mathbf z = \mathbf f(\mathbf x)$. Then
 #
 # $$p(\mathbf x) = p(\mathbf z)\,\lvert\det \mathbf J_{\mathbf f}\rvert
 # = p(\mathbf f(\mathbf x)) \left\lvert\det \frac{\partial \mathbf f(\mathbf x)}{\partial \mathbf x}\right\rvert,
@@ -83,7 +83,7 @@ def log_prob_x(
     tensor([1.3863])
     """
     # BEGIN SOLUTION log_prob_x
-    log_abs_det = log_abs_det_jacobian(f, x)
+    log_abs_det = log_abs_det_jacobian(f, x)  # first: it refuses what makes no sense
     return log_p_z(f(x)) + log_abs_det
     # END SOLUTION log_prob_x
 
@@ -115,9 +115,10 @@ def log_prob_z(
     """
     # BEGIN SOLUTION log_prob_z
     _refuse_empty(z, "z")
-    if f_inverse(z).shape != z.shape:
-        raise ValueError(f"f_inverse must map (n, m) to (n, m), got {tuple(z.shape)} to {tuple(f_inverse(z).shape)}")
-    return log_p_x(f_inverse(z)) + log_abs_det_jacobian(f_inverse, z)
+    x = f_inverse(z)
+    if x.shape != z.shape:
+        raise ValueError(f"f_inverse must map (n, m) to (n, m), got {tuple(z.shape)} to {tuple(x.shape)}")
+    return log_p_x(x) + log_abs_det_jacobian(f_inverse, z)
     # END SOLUTION log_prob_z
 
 
