@@ -224,7 +224,8 @@ def _same_module(before: Any, after: Any) -> bool:
 
 
 def _random_states() -> tuple[Any, ...]:
-    return torch.get_rng_state().numpy().tobytes(), repr(numpy.random.get_state(legacy=False)), random.getstate()
+    name, keys, *rest = numpy.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), name, keys.tobytes(), *rest, random.getstate()
 
 
 def _autograd_mode() -> tuple[Any, ...]:
