@@ -3,7 +3,8 @@
 What `fit_gaussian_reverse_kl` ends at depends on optimiser, parametrisation and draws, so it is judged by where it
 ends, on coordinates by the dozen whose errors average out. Measured with 13 optimisers (SGD, momentum, Nesterov, Adam,
 AMSGrad, NAdam, RAdam, Adamax, RMSprop, Adagrad, sign descent, ...) times 4 parametrisations (log sigma, log variance,
-softplus, square): the worst of them stays eight standard deviations inside each band, most stay twenty.
+softplus, square): right answers end seven standard deviations inside each band (momentum on the square root of sigma)
+or more, most of them twenty.
 """
 
 from __future__ import annotations
@@ -111,7 +112,7 @@ def test_the_reverse_fit_converges_to_the_closest_gaussian(student, ref, seed):
     A, b, mu, sigma = _correlated_pairs(seed)
     log_p_data = compose(gaussian_log_density(torch.zeros_like(b), torch.ones_like(b)), affine(A, b))
     generator = student.generator(seed)
-    got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 200, 0.04, 128, generator)
+    got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 150, 0.05, 128, generator)
     got_mu, got_sigma = _pair(got, len(mu), torch.float32)
     want_mu, want_sigma = ref.closest_gaussian(A, b)
     off = _root_mean_square((got_mu - want_mu) / want_sigma)
@@ -132,7 +133,7 @@ def test_each_step_takes_fresh_noise(student, seed):
     )
     got_mu, _ = _pair(got, 32, torch.float32)
     off = ((got_mu - mu) / sigma).abs().nan_to_num(math.inf).median()
-    if not off < 0.35:  # with one draw for all steps at least 0.6
+    if not off < 0.35:  # with one draw for all steps 0.7 (gradient descent on log sigma) or more
         sentence = f"started at the optimum, the means end {off:.2f} standard deviations from it"
         raise Mismatch("value", sentence, got_mu, mu)
 
@@ -145,7 +146,7 @@ def test_the_reverse_fit_sits_on_one_mode(student, seed):
     modes, width = side * torch.tensor([[3.0], [-3.0]], dtype=torch.float64), 0.6
     log_p_data = gaussian_mixture_log_density(torch.tensor([0.5, 0.5]).double(), modes, torch.full_like(modes, width))
     start = 2 / 3 * modes[0], torch.full_like(modes[0], 1.2)
-    got = student.fit_gaussian_reverse_kl(log_p_data, *start, 150, 0.05, 256, student.generator(seed))
+    got = student.fit_gaussian_reverse_kl(log_p_data, *start, 100, 0.07, 192, student.generator(seed))
     mu, sigma = _pair(got, 1, torch.float64)
     if not (mu - modes[0]).abs() < width:
         sentence = f"the mean is {mu.item():.2f}, but the mode next to the start is {modes[0].item():.0f}"
