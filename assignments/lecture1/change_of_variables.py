@@ -109,5 +109,5 @@ def log_prob_z(
 # %% [markdown]
 # ## See it
 #
-# Latents are standard normal, and $f(x) = x + 2\tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
+# Latents are standard normal, and $f(x) = x - 0.95 \tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
 # are data: latents, sent back through $f^{-1}$ (by bisection, as nothing is known about $f$ but that it increases).

@@ -135,13 +135,13 @@ def _refuse_empty(x: Tensor, name: str) -> None:
 # %% [markdown]
 # ## See it
 #
-# Latents are standard normal, and $f(x) = x + 2\tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
+# Latents are standard normal, and $f(x) = x - 0.95 \tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
 # are data: latents, sent back through $f^{-1}$ (by bisection, as nothing is known about $f$ but that it increases).
 
 # %% tags=["active-ipynb"]
 # import matplotlib.pyplot as plt
 #
-# f = lambda x: x + 2 * torch.tanh(x)
+# f = lambda x: x - 0.95 * torch.tanh(x)
 # log_p_z = lambda z: torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
 #
 # z = torch.randn(50_000, 1, generator=torch.Generator().manual_seed(0))
@@ -150,7 +150,7 @@ def _refuse_empty(x: Tensor, name: str) -> None:
 #     middle = (low + high) / 2
 #     low, high = torch.where(f(middle) < z, middle, low), torch.where(f(middle) < z, high, middle)
 #
-# grid = torch.linspace(-3, 3, 400)[:, None]
+# grid = torch.linspace(-5, 5, 400)[:, None]
 # plt.hist(low[:, 0].numpy(), bins=120, density=True, alpha=0.4, label="data")
 # plt.plot(grid[:, 0], log_prob_x(f, log_p_z, grid).exp(), label=r"$p(x)$ by change of variables")
 # plt.plot(grid[:, 0], log_p_z(f(grid)).exp(), "--", label="without the determinant")
