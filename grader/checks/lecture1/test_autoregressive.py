@@ -275,7 +275,9 @@ def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
     assert_form(first, (24, 4), torch.int64)
     assert_agrees(student.sample(conditional, 24, 4, again), first, what="a second run from the same state")
     for call, g in (("the next call with the generator", generator), ("another seed", other)):
-        if torch.equal(first, student.sample(conditional, 24, 4, g)):
+        second = student.sample(conditional, 24, 4, g)
+        assert_form(second, (24, 4), torch.int64, what=call)
+        if torch.equal(first, second):
             raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
 
 

@@ -177,7 +177,9 @@ def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
     assert_form(first, (8, 3), torch.float32)
     assert_agrees(student.gaussian_sample(conditional, 8, 3, again), first, what="a second run from the same state")
     for call, g in (("the next call with the generator", generator), ("another seed", other)):
-        if torch.equal(first, student.gaussian_sample(conditional, 8, 3, g)):
+        second = student.gaussian_sample(conditional, 8, 3, g)
+        assert_form(second, (8, 3), torch.float32, what=call)
+        if torch.equal(first, second):
             raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
 
 

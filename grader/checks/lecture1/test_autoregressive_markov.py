@@ -281,7 +281,8 @@ def test_the_mlp_refuses_what_holds_no_samples_and_leaves_no_trace(student):
     assert_no_trace(observed)
     if student.run(get_modes, model) != modes:
         raise Mismatch("trace", "the call switched the training mode of the model, or of a part of it")
-    for name, weight in student.run(get_weights, model).items():
-        assert_agrees(weight, reading_weights(3, 2)[name], what=f"{name} after the call")
+    weights = student.run(get_weights, model)
+    for name, weight in reading_weights(3, 2).items():
+        assert_agrees(weights[name], weight, what=f"{name} after the call")
     assert_form(observed.value, (1, 3, 3), torch.float32)
     assert_agrees(model.forward.under_no_grad(x), observed.value, what="the result under torch.no_grad()")
