@@ -42,7 +42,7 @@ def submissions() -> dict[str, str | bytes | Files]:
             "autoregressive.py": module("autoregressive", log_prob=BY_PROBABILITIES, context_windows=NEWEST_FIRST),
         },
         "08_syntax_error_in_histogram": {
-            "histogram.py": module("histogram").replace("def sample_histogram(", "def sample_histogram((", 1),
+            "histogram.py": edited(module("histogram"), "def sample_histogram(", "def sample_histogram(("),
             "divergences.py": module("divergences"),
         },
         "09_endless_loop_in_context_mask": {"autoregressive.py": module("autoregressive", context_mask=ENDLESS)},
@@ -53,8 +53,12 @@ def submissions() -> dict[str, str | bytes | Files]:
         "14_damaged.zip": zipped(dict(right))[:5000],
         "15_not_a_notebook.ipynb": "<!DOCTYPE html><title>Sign in to continue</title>",
         "16_saved_in_latin_1": {"histogram.py": ("# Lösung von Jürgen Groß\n" + module("histogram")).encode("latin-1")},
-        "17_other_parameters": {"histogram.py": module("histogram").replace("(x, num_bins:", "(x, bins, smoothing:")
-            .replace("def num_parameters(m: int, K: int, order: int | None)", "def num_parameters(m, K)")},
+        "17_other_parameters": {
+            "histogram.py": edited(
+                edited(module("histogram"), "num_bins: int) -> Float[Tensor, \" K\"]:", "num_bins: int, smoothing: float):"),
+                "def num_parameters(m: int, K: int, order: int | None)", "def num_parameters(m, K)",
+            )
+        },
         "18_prints_and_asks_at_import": {"histogram.py": CHATTY + module("histogram")},
         "19_trains_at_import": {"change_of_variables.py": module("change_of_variables") + TRAINING},
         "20_one_file_misnamed": {"homework final (2).py": module("histogram")},
@@ -126,6 +130,12 @@ def module(topic: str, **bodies: str) -> str:
         elif not replaced:
             lines.append(line)
     return "\n".join(lines) + "\n"
+
+
+def edited(text: str, old: str, new: str) -> str:
+    if text.count(old) != 1:
+        raise ValueError(f"the solutions have changed: {old!r} stands {text.count(old)} times in them")
+    return text.replace(old, new)
 
 
 def stub(topic: str) -> str:

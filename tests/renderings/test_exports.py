@@ -27,18 +27,22 @@ def check(name, outcome, points=1.0, **more):
 
 
 def made(submission, student=None, problems=()):
-    exercises = [
-        exercise_record("flows.planar", "3", [check("test_a", "passed", seconds=0.25), check("test_b", "not_graded", message="no GPU")]),
-        exercise_record(
-            "flows.radial", "4",
-            [check("test_c", "failed", 0.25, sentence="f is f", message=HOSTILE, counterexample="x = 1", mistake_says="You did g."),
-             check("test_d", "timeout"), check("test_e", "crashed"), check("test_f", "error"), check("test_g", "missing")],
-        ),
-    ]  # fmt: skip
+    told = {"sentence": "f is f", "message": HOSTILE, "counterexample": "x", "mistake_says": "You did g."}
+    wrong = check("test_c", "failed", 0.25, **told)
+    broken = [check(f"test_{outcome}", outcome) for outcome in ("timeout", "crashed", "error", "missing")]
+    right = [check("test_a", "passed", seconds=0.25), check("test_b", "not_graded", message="no GPU")]
     return Record(
-        submission=submission, assignment="lecture9", score=1.0, max_score=5.25, not_graded=1.0, exercises=exercises, kit=KIT,
-        seconds=2.5, student=student, problems=list(problems),
-    )  # fmt: skip
+        submission=submission,
+        assignment="lecture9",
+        score=1.0,
+        max_score=5.25,
+        not_graded=1.0,
+        exercises=[exercise_record("flows.planar", "3", right), exercise_record("flows.radial", "4", [wrong, *broken])],
+        kit=KIT,
+        seconds=2.5,
+        student=student,
+        problems=list(problems),
+    )
 
 
 def rows(text):
@@ -80,7 +84,7 @@ def test_gradescope_gets_a_test_for_each_check_and_leaves_out_what_was_not_grade
     }  # fmt: skip
     assert "max_score" not in tests["1.2"]
     assert (tests["2.1"]["name"], tests["2.1"]["status"]) == ("flows.radial: f is f", "failed")
-    assert tests["2.1"]["output"] == f"{HOSTILE}\nx = 1\nYou did g."
+    assert tests["2.1"]["output"] == f"{HOSTILE}\nx\nYou did g."
     graded = [test for test in results["tests"] if "max_score" in test]
     assert sum(test["max_score"] for test in graded) == 5.25
     assert sum(test["score"] for test in graded) == results["score"]
@@ -100,8 +104,9 @@ def test_junit_is_xml_whatever_students_write():
     }
     outcomes = [(case.get("name"), [child.tag for child in case]) for case in first.iter("testcase")]
     assert outcomes == [
-        ("test_a", []), ("test_b", ["skipped"]), ("test_c", ["failure"]), ("test_d", ["error"]), ("test_e", ["error"]),
-        ("test_f", ["error"]), ("test_g", ["failure"]),
+        ("test_a", []), ("test_b", ["skipped"]), ("test_c", ["failure"]),
+        ("test_timeout", ["error"]), ("test_crashed", ["error"]),
+        ("test_error", ["error"]), ("test_missing", ["failure"]),
     ]  # fmt: skip
     assert second.get("name", "").startswith("<script>")
     assert "\x1b" not in text

@@ -137,7 +137,7 @@ def sample(conditional: Conditional, n: int, m: int, generator: torch.Generator)
 # figure, axes = plt.subplots(2, 8, figsize=(10, 2.6))
 # for axis, image in zip(axes.flat, images):
 #     axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-#     axis.set_axis_off()
+#     axis.set(xticks=[], yticks=[])
 
 # %% [markdown]
 # ## The Markov assumption
@@ -326,9 +326,9 @@ def gaussian_sample(
 # draws = gaussian_sample(banana, 1000, 2, torch.Generator().manual_seed(0))
 # grid = torch.cartesian_prod(torch.linspace(-3, 3, 100), torch.linspace(-2, 8, 100))
 # density = gaussian_log_prob(banana, grid).exp().view(100, 100)
-# plt.contour(*grid.T.reshape(2, 100, 100), density, levels=8)
+# plt.contour(*grid.T.reshape(2, 100, 100), density, levels=[0.01, 0.05, 0.1, 0.2, 0.3])
 # plt.scatter(*draws.T, s=3, alpha=0.4)
-# plt.xlabel("$x_1$"); plt.ylabel("$x_2$")
+# plt.xlabel("$x_1$"); plt.ylabel("$x_2$"); plt.ylim(-2, 8)
 
 # %% [markdown]
 # ## A class-conditional model is a classifier

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Change of variables
 #
-# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and $\mathbf z = \mathbf f(\mathbf
-# x)$. Then
+# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and
+# $\mathbf z = \mathbf f(\mathbf x)$. Then
 #
 # $$p(\mathbf x) = p(\mathbf z)\,\lvert\det \mathbf J_{\mathbf f}\rvert
 # = p(\mathbf f(\mathbf x)) \left\lvert\det \frac{\partial \mathbf f(\mathbf x)}{\partial \mathbf x}\right\rvert,
@@ -109,5 +109,5 @@ def log_prob_z(
 # %% [markdown]
 # ## See it
 #
-# Latents are standard normal, and $f(x) = x + 2\tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
+# Latents are standard normal, and $f(x) = x - 0.95 \tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
 # are data: latents, sent back through $f^{-1}$ (by bisection, as nothing is known about $f$ but that it increases).

@@ -1,8 +1,8 @@
 # %% [markdown]
 # # Change of variables
 #
-# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and $\mathbf z = \mathbf f(\mathbf
-# x)$. Then
+# Slide 26. Let $\mathbf f : \mathbb R^m \to \mathbb R^m$ be a $C^1$-diffeomorphism and
+# $\mathbf z = \mathbf f(\mathbf x)$. Then
 #
 # $$p(\mathbf x) = p(\mathbf z)\,\lvert\det \mathbf J_{\mathbf f}\rvert
 # = p(\mathbf f(\mathbf x)) \left\lvert\det \frac{\partial \mathbf f(\mathbf x)}{\partial \mathbf x}\right\rvert,
@@ -80,7 +80,7 @@ def log_prob_x(
     >>> log_prob_x(torch.logit, lambda z: torch.zeros(len(z)), torch.tensor([[0.5]]))
     tensor([1.3863])
     """
-    log_abs_det = log_abs_det_jacobian(f, x)
+    log_abs_det = log_abs_det_jacobian(f, x)  # first: it refuses what makes no sense
     return log_p_z(f(x)) + log_abs_det
 
 
@@ -110,9 +110,10 @@ def log_prob_z(
     tensor([-1.])
     """
     _refuse_empty(z, "z")
-    if f_inverse(z).shape != z.shape:
-        raise ValueError(f"f_inverse must map (n, m) to (n, m), got {tuple(z.shape)} to {tuple(f_inverse(z).shape)}")
-    return log_p_x(f_inverse(z)) + log_abs_det_jacobian(f_inverse, z)
+    x = f_inverse(z)
+    if x.shape != z.shape:
+        raise ValueError(f"f_inverse must map (n, m) to (n, m), got {tuple(z.shape)} to {tuple(x.shape)}")
+    return log_p_x(x) + log_abs_det_jacobian(f_inverse, z)
 
 
 # %%
@@ -126,13 +127,13 @@ def _refuse_empty(x: Tensor, name: str) -> None:
 # %% [markdown]
 # ## See it
 #
-# Latents are standard normal, and $f(x) = x + 2\tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
+# Latents are standard normal, and $f(x) = x - 0.95 \tanh x$ maps data to them. The curve is your `log_prob_x`; the bars
 # are data: latents, sent back through $f^{-1}$ (by bisection, as nothing is known about $f$ but that it increases).
 
 # %% tags=["active-ipynb"]
 # import matplotlib.pyplot as plt
 #
-# f = lambda x: x + 2 * torch.tanh(x)
+# f = lambda x: x - 0.95 * torch.tanh(x)
 # log_p_z = lambda z: torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
 #
 # z = torch.randn(50_000, 1, generator=torch.Generator().manual_seed(0))
@@ -141,7 +142,7 @@ def _refuse_empty(x: Tensor, name: str) -> None:
 #     middle = (low + high) / 2
 #     low, high = torch.where(f(middle) < z, middle, low), torch.where(f(middle) < z, high, middle)
 #
-# grid = torch.linspace(-3, 3, 400)[:, None]
+# grid = torch.linspace(-5, 5, 400)[:, None]
 # plt.hist(low[:, 0].numpy(), bins=120, density=True, alpha=0.4, label="data")
 # plt.plot(grid[:, 0], log_prob_x(f, log_p_z, grid).exp(), label=r"$p(x)$ by change of variables")
 # plt.plot(grid[:, 0], log_p_z(f(grid)).exp(), "--", label="without the determinant")
