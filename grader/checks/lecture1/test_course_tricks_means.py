@@ -36,6 +36,7 @@ two_samples = torch.tensor([[1.0], [3.0]])
 
 @jensen
 @points(0.25)
+@examples(10)
 @given(case=real_functions())
 @example(case=real_function("convex quadratic", n=5, m=2, key=0, dtype=torch.float32))
 @example(case=real_function("concave quadratic", n=3, m=1, key=0, dtype=torch.float64))
@@ -47,7 +48,7 @@ def test_jensen_gap_is_average_of_f_minus_f_of_average(student, ref, case):
 
 @jensen
 @points(0.25)
-@examples(10)
+@examples(6)
 @given(n=sizes(), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=1, key=0, dtype=torch.float32)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -66,7 +67,7 @@ def test_jensen_gap_of_the_squared_norm_is_the_variance(student, n, m, key, dtyp
 
 @jensen
 @points(0.25)
-@examples(6)
+@examples(4)
 @given(n=sizes(), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
 def test_jensen_gap_can_be_differentiated(student, n, m, key, dtype):
@@ -106,6 +107,7 @@ tables = st.integers(1, 4)
 
 @predictor
 @points(0.5)
+@examples(10)
 @given(a=tables, b=tables, d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(a=1, b=1, d=1, key=0, dtype=torch.float32)
 @example(a=3, b=3, d=3, key=0, dtype=torch.float64)
@@ -119,7 +121,7 @@ def test_best_prediction_is_the_conditional_mean(student, ref, a, b, d, key, dty
 
 @predictor
 @points(0.25)
-@examples(10)
+@examples(6)
 @given(a=tables, b=tables, key=draw.seeds, c=st.sampled_from([1e-24, 1e-9, 3.0, 1e12]), dtype=draw.dtypes)
 @example(a=2, b=3, key=0, c=1e-24, dtype=torch.float32)
 def test_only_ratios_of_masses_matter(student, a, b, key, c, dtype):
@@ -133,7 +135,7 @@ def test_only_ratios_of_masses_matter(student, a, b, key, c, dtype):
 
 @predictor
 @points(0.5)
-@examples(10)
+@examples(6)
 @given(a=st.integers(2, 4), b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=2, b=1, key=0, dtype=torch.float32)
 def test_a_row_without_mass_gives_nan_in_that_row_alone(student, ref, a, b, key, dtype):
@@ -146,7 +148,7 @@ def test_a_row_without_mass_gives_nan_in_that_row_alone(student, ref, a, b, key,
 
 @predictor
 @points(0.25)
-@examples(10)
+@examples(6)
 @given(a=tables, b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=3, b=2, key=0, dtype=torch.float32)
 def test_predictions_average_to_the_mean_of_y(student, a, b, key, dtype):
@@ -161,7 +163,7 @@ def test_predictions_average_to_the_mean_of_y(student, a, b, key, dtype):
 
 @predictor
 @points(0.25)
-@examples(10)
+@examples(6)
 @given(a=tables, b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=3, b=2, key=0, dtype=torch.float32)
 def test_what_x_determines_is_predicted_exactly(student, a, b, key, dtype):
@@ -174,7 +176,7 @@ def test_what_x_determines_is_predicted_exactly(student, a, b, key, dtype):
 
 @predictor
 @points(0.25)
-@examples(8)
+@examples(5)
 @given(a=tables, b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=2, b=3, key=0, dtype=torch.float32)
 def test_no_other_prediction_has_a_smaller_error(student, a, b, key, dtype):
@@ -226,6 +228,7 @@ def test_optimal_mse_predictor_leaves_no_trace(student):
 
 @dirac
 @points(0.25)
+@examples(10)
 @given(case=vector_maps(), key=draw.seeds, zeros=st.booleans())
 @example(case=vector_map("square", n=4, m=2, d=3, key=0, dtype=torch.float32), key=0, zeros=True)
 @example(case=vector_map("sin", n=3, m=1, d=3, key=0, dtype=torch.float64), key=0, zeros=False)
@@ -238,7 +241,7 @@ def test_dirac_expectation_weighs_the_values_at_the_points(student, ref, case, k
 
 @dirac
 @points(0.25)
-@examples(8)
+@examples(5)
 @given(x_0=draw.vectors(n=1), others=st.integers(0, 2))
 @example(x_0=torch.tensor([[3.0]]), others=0)
 def test_a_single_delta_sifts_out_one_value(student, x_0, others):
@@ -251,7 +254,7 @@ def test_a_single_delta_sifts_out_one_value(student, x_0, others):
 
 @dirac
 @points(0.25)
-@examples(6)
+@examples(4)
 @given(k=sizes(), m=dims, d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(k=3, m=2, d=2, key=0, dtype=torch.float32)
 def test_dirac_expectation_can_be_differentiated(student, k, m, d, key, dtype):

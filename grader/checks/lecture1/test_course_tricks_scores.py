@@ -45,6 +45,7 @@ def largest_value(f: Family, x: Tensor) -> float:
 
 @log_derivative
 @points(0.5)
+@examples(10)
 @given(case=densities)
 @example(case=density("mixture", n=3, m=2, key=0, dtype=torch.float32))
 @example(case=density("unnormalised", n=2, m=3, key=0, dtype=torch.float64))
@@ -57,7 +58,7 @@ def test_score_is_the_gradient_of_p_over_p(student, ref, case):
 
 @log_derivative
 @points(0.25)
-@examples(8)
+@examples(5)
 @given(case=densities, c=st.sampled_from([1e-8, 1e-3, 7.0, 1e8]))
 @example(case=density("gaussian", n=2, m=2, key=0, dtype=torch.float32), c=1e-8)
 def test_score_ignores_the_normalising_constant(student, case, c):
@@ -71,7 +72,7 @@ def test_score_ignores_the_normalising_constant(student, case, c):
 
 @log_derivative
 @points(0.25)
-@examples(8)
+@examples(5)
 @given(n=sizes(1, 5), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
 def test_scores_of_a_product_add_up(student, n, m, key, dtype):
@@ -87,7 +88,7 @@ def test_scores_of_a_product_add_up(student, n, m, key, dtype):
 
 @log_derivative
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(n=sizes(1, 4), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
 def test_score_can_be_differentiated_again(student, n, m, key, dtype):
@@ -127,7 +128,7 @@ def test_score_works_under_no_grad_and_leaves_no_trace(student):
 
 @score_function
 @points(0.75)
-@examples(15)
+@examples(8)
 @given(case=laws, name=curves, key=draw.seeds)
 @example(case=law("gaussian", n=5, m=2, key=0, dtype=torch.float32), name="convex quadratic", key=0)
 @example(case=law("exponential", n=3, m=2, key=0, dtype=torch.float64), name="sine", key=0)
@@ -142,7 +143,7 @@ def test_estimate_averages_f_times_the_score(student, ref, case, name, key):
 
 @score_function
 @points(0.5)
-@examples(8)
+@examples(5)
 @given(counts=st.lists(st.integers(1, 3), min_size=2, max_size=4), key=draw.seeds, dtype=draw.dtypes)
 @example(counts=[1, 3], key=0, dtype=torch.float32)
 def test_estimate_is_the_gradient_where_samples_enumerate_the_law(student, counts, key, dtype):
@@ -160,7 +161,7 @@ def test_estimate_is_the_gradient_where_samples_enumerate_the_law(student, count
 
 @score_function
 @points(0.25)
-@examples(8)
+@examples(5)
 @given(b=st.integers(1, 40), n=sizes(), key=draw.seeds, dtype=draw.dtypes)
 @example(b=10, n=2, key=0, dtype=torch.float32)
 def test_estimate_has_no_baseline(student, b, n, key, dtype):
@@ -173,7 +174,7 @@ def test_estimate_has_no_baseline(student, b, n, key, dtype):
 
 @score_function
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(case=laws, name=curves, key=draw.seeds)
 @example(case=law("gaussian", n=2, m=2, key=0, dtype=torch.float32), name="sine", key=0)
 def test_estimate_can_be_differentiated_again(student, ref, case, name, key):
