@@ -55,7 +55,7 @@ def submissions() -> dict[str, str | bytes | Files]:
         "16_saved_in_latin_1": {"histogram.py": ("# Lösung von Jürgen Groß\n" + module("histogram")).encode("latin-1")},
         "17_other_parameters": {
             "histogram.py": edited(
-                edited(module("histogram"), "num_bins: int) -> Float[Tensor, \" K\"]:", "num_bins: int, smoothing: float):"),
+                edited(module("histogram"), '" n"], num_bins: int)', '" n"], num_bins: int, smoothing: float)'),
                 "def num_parameters(m: int, K: int, order: int | None)", "def num_parameters(m, K)",
             )
         },

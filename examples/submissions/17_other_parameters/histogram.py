@@ -23,7 +23,7 @@ from torch import Tensor
 
 
 # %% fit_histogram
-def fit_histogram(x: Int[Tensor, " n"], num_bins: int, smoothing: float):
+def fit_histogram(x: Int[Tensor, " n"], num_bins: int, smoothing: float) -> Float[Tensor, " K"]:
     r"""Maximum-likelihood estimate of a categorical distribution: the share of samples in each bin.
 
     $$\hat\pi_k = \frac{1}{n} \sum_{i=1}^n [x_i = k]$$

@@ -1,0 +1,18 @@
+"""Lint and types of everything that people wrote."""
+
+import subprocess
+import sys
+
+from grader.assignment import HOUSE
+
+
+def test_ruff_finds_nothing():
+    assert _complaints("ruff", "check", "--quiet", "--output-format", "concise", ".") == ""
+
+
+def test_mypy_finds_nothing():
+    assert _complaints("mypy", "--no-error-summary") == ""
+
+
+def _complaints(tool: str, *arguments: str) -> str:
+    return subprocess.run([sys.executable, "-m", tool, *arguments], cwd=HOUSE, capture_output=True, text=True).stdout
