@@ -48,8 +48,8 @@ class MutationRun:
 
 def explained_survivors() -> dict[Key, str]:
     """Why each listed mutant computes the same."""
-    entries = tomllib.loads(EXPLAINED.read_text(encoding="utf-8")).get("survivor", [])
-    return {(entry["exercise"], entry["before"], entry["after"]): entry["why"] for entry in entries}
+    entries = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))["survivor"]
+    return {(one["exercise"], one["before"], after): one["why"] for one in entries for after in one["after"]}
 
 
 def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[str] = ()) -> MutationRun:
@@ -121,10 +121,10 @@ def _limited(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _entry(key: Key, why: str = "") -> str:
+def _entry(key: Key) -> str:
     """An entry of the list, ready to be explained; literal strings need no escapes."""
     exercise, before, after = key
-    return f"[[survivor]]\nexercise = '{exercise}'\nbefore = '''{before}'''\nafter = '''{after}'''\nwhy = '{why}'\n"
+    return f"[[survivor]]\nexercise = '{exercise}'\nbefore = '''{before}'''\nafter = ['''{after}''']\nwhy = ''\n"
 
 
 def main() -> None:

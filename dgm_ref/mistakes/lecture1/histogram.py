@@ -662,6 +662,8 @@ def _conditional(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tenso
 def _order(m: int, K: int, order: int | None) -> int:
     if m < 1 or K < 1:
         raise ValueError("m and K must be at least 1")
+    if order is not None and order < 0:
+        raise ValueError("order must be at least 0")
     return m - 1 if order is None else min(order, m - 1)
 
 

@@ -142,7 +142,7 @@ def test_log_prob_refuses_empty_arguments_and_leaves_no_trace(student):
     with refuses("x", "n"):
         student.histogram_log_prob(pi, torch.tensor([], dtype=torch.int64))
     with refuses("pi", "K", "x"):
-        student.histogram_log_prob(torch.tensor([]), torch.tensor([], dtype=torch.int64))
+        student.histogram_log_prob(torch.tensor([]), torch.tensor([0]))
 
 
 # -- sample_histogram --
@@ -308,6 +308,8 @@ def test_conditional_fit_refuses_what_makes_no_sense(student):
     with refuses("x", "y", "n"):
         student.fit_conditional_histogram(x, y, 2, 2)
     with refuses("x", "y", "n"):
+        student.fit_conditional_histogram(y, x, 2, 2)
+    with refuses("x", "y", "n"):
         student.fit_conditional_histogram(none, none, 2, 2)
     with refuses("num_bins", "K"):
         student.fit_conditional_histogram(x, x, 0, 2)
@@ -372,11 +374,13 @@ def test_one_value_leaves_nothing_to_learn(student, m, order):
 @num_parameters
 @points(0.25)
 def test_counting_refuses_what_makes_no_sense(student):
-    """There is at least one variable, and it has at least one value."""
+    """There is at least one variable, it has at least one value, and it depends on none or more before it."""
     with refuses("m"):
         student.num_parameters(0, 2, None)
     with refuses("K"):
         student.num_parameters(3, 0, 1)
+    with refuses("order"):
+        student.num_parameters(3, 2, -1)
 
 
 def _shuffled(masses: list[float], seed: int) -> Tensor:
