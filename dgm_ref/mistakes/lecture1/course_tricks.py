@@ -239,8 +239,9 @@ def two_passes(f, x):
 @variant(STANDARD_ERROR)
 def welford(f, x):
     require_samples(x, at_least=2)
-    mean, squares = 0, 0
-    for i, value in enumerate(f(x), start=1):
+    values = f(x)
+    mean = squares = torch.zeros_like(values[0])
+    for i, value in enumerate(values, start=1):
         step = value - mean
         mean = mean + step / i
         squares = squares + step * (value - mean)
