@@ -68,6 +68,7 @@ def read(path: Path) -> Source:
             _refuse_partial_body(region, functions, path)
         else:
             _refuse_part_of_a_function(region, functions, path)
+            _refuse_a_shared_cell(region, regions, text.splitlines(), path)
     return Source(path, text, regions)
 
 
@@ -141,3 +142,17 @@ def _refuse_part_of_a_function(region: Region, functions: dict[str, ast.Function
         inner = [number for number in (region.first, region.last) if node.lineno <= number <= (node.end_lineno or 0)]
         if inner:
             raise SourceError(f"{path}:{inner[0]}: this marker stands inside {name}; indent it as the body")
+
+
+def _refuse_a_shared_cell(region: Region, regions: tuple[Region, ...], lines: list[str], path: Path) -> None:
+    """Helpers in a function's cell would come too late in a notebook, which runs from top to bottom."""
+
+    def cell(line: int) -> int:
+        return sum(CELL.match(text) is not None for text in lines[:line])
+
+    for other in regions:
+        if other.in_function and cell(other.first) == cell(region.first):
+            raise SourceError(
+                f"{path}:{region.first}: region {region.name} stands in the cell of {other.name}; "
+                "give it a cell of its own, with `# %%` before it"
+            )

@@ -348,6 +348,7 @@ def dirac_expectation(
     # END SOLUTION dirac_expectation
 
 
+# %%
 # BEGIN SOLUTION helpers
 def _require_samples(x: Tensor, at_least: int = 1, name: str = "x") -> None:
     n, m = x.shape

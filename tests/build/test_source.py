@@ -76,6 +76,7 @@ def test_regions_are_found_with_their_names(tmp_path):
         ("    return _double(x)\n", "", 14, "region scale is empty"),
         ("    # BEGIN SOLUTION scale\n", "    y = x\n    # BEGIN SOLUTION scale\n", 14, "outside its region"),
         ("    # END SOLUTION scale\n", "    # END SOLUTION scale\n    return x\n", 17, "outside its region"),
+        ("# %% scale\n", "", 5, "region helpers stands in the cell of scale"),
         ("def scale(x):", "def scale(x:", 12, "this is not Python"),
     ],
 )

@@ -329,6 +329,7 @@ def dirac_expectation(
     return weights @ f(points)
 
 
+# %%
 def _require_samples(x: Tensor, at_least: int = 1, name: str = "x") -> None:
     n, m = x.shape
     if n < at_least or m < 1:
