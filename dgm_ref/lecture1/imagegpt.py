@@ -137,18 +137,47 @@ def joint_pmf(
     """The sampler's law of the m - t values after a prefix (t,), a table (K, ..., K): a product for every sequence."""
     K = weights["head.weight"].shape[0]
     given = torch.empty(0, dtype=torch.int64) if prefix is None else prefix
-    t = len(given)
-    rest = torch.tensor(list(itertools.product(range(K), repeat=m - t))).reshape(-1, m - t)  # (K^(m-t), m - t)
-    x = torch.cat([given.expand(len(rest), t), rest], dim=1)
+    x = torch.cat([given.expand(K ** (m - len(given)), -1), _all_sequences(K, m - len(given))], dim=1)
     logits = forward(weights, num_heads, x) / temperature  # (K^(m-t), m, K)
     if top_k is not None and top_k < K:
         threshold = logits.sort(dim=-1, descending=True).values[..., top_k - 1 : top_k]
         logits = torch.where(logits >= threshold, logits, -math.inf)
-    pi = logits.softmax(dim=-1)
-    p = torch.ones(len(rest), dtype=torch.float64)
-    for j in range(t, m):
+    return _product(logits.softmax(dim=-1), x, len(given))
+
+
+def mistaken_joint_pmfs(weights: Weights, num_heads: int, m: int) -> dict[str, Tensor]:
+    """The laws of samplers with one misunderstanding each, by the name of the registered mistake."""
+    x = _all_sequences(weights["head.weight"].shape[0], m)
+    logits = forward(weights, num_heads, x)
+    late = torch.cat([logits[:, :1], logits[:, :-1]], dim=1)
+    return {
+        "all_pixels_at_once": _product(forward(weights, num_heads, torch.zeros_like(x)).softmax(dim=-1), x),
+        "reads_the_logits_of_the_pixel_before": _product(late.softmax(dim=-1), x),
+        "softmax_twice": _product(logits.softmax(dim=-1).softmax(dim=-1), x),
+    }
+
+
+def mistaken_temperatures(weights: Weights, num_heads: int, m: int, temperature: float) -> dict[str, Tensor]:
+    """The laws of samplers that misunderstand the temperature, by the name of the registered mistake."""
+    x = _all_sequences(weights["head.weight"].shape[0], m)
+    logits = forward(weights, num_heads, x)
+    return {
+        "ignores_the_temperature": _product(logits.softmax(dim=-1), x),
+        "multiplies_by_the_temperature": _product((logits * temperature).softmax(dim=-1), x),
+        "temperature_of_probabilities": _product((logits.softmax(dim=-1) / temperature).softmax(dim=-1), x),
+    }
+
+
+def _all_sequences(K: int, m: int) -> Tensor:
+    return torch.tensor(list(itertools.product(range(K), repeat=m)), dtype=torch.int64).reshape(-1, m)  # (K^m, m)
+
+
+def _product(pi: Tensor, x: Tensor, start: int = 0) -> Tensor:
+    """The table (K, ..., K) of products over j >= start of the conditionals pi: (n, m, K), one row for every sequence."""
+    p = torch.ones(len(x), dtype=torch.float64)
+    for j in range(start, x.shape[1]):
         p = p * pi[torch.arange(len(x)), j, x[:, j]]
-    return p.reshape([K] * (m - t))
+    return p.reshape([pi.shape[-1]] * (x.shape[1] - start))
 
 
 def train_step(weights: Weights, num_heads: int, x: Tensor, lr: float) -> tuple[Tensor, Weights]:

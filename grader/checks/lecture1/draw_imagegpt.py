@@ -7,7 +7,8 @@ they are initialised, a wrong scale or a forgotten mask would hardly move the lo
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from hypothesis import strategies as st
@@ -65,6 +66,21 @@ def constant_network(logits: Tensor, m: int = 2) -> Network:
     weights["ln_f.weight"] += math.sqrt(1 + 1e-5)  # undoes the norm of a one
     weights["head.weight"] += logits[:, None]
     return Network(result.sizes, weights)
+
+
+def telling_network(law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any) -> Network:
+    """A network with two colours whose law of m pixels tells samplers apart: no image is certain, and wrong laws differ.
+
+    `law` and `wrong` are functions of the reference: of weights, num_heads, m and `how`.
+    """
+    for attempt in range(1000):
+        net = network(seed + attempt, K=2, m=m + 1, e=3, num_layers=1)
+        net.weights["head.weight"] *= 1.5
+        p = law(net.weights, net.num_heads, m, *how)
+        distances = [(p - q).abs().sum() / 2 for q in wrong(net.weights, net.num_heads, m, *how).values()]
+        if p.max() < 0.5 and min(distances) > 0.1:
+            return net
+    raise ValueError("none of 1000 networks tells samplers apart")
 
 
 @st.composite
