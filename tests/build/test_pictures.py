@@ -1,0 +1,33 @@
+"""Solved notebooks run from top to bottom, and their picture cells draw."""
+
+import __future__
+
+import json
+
+import matplotlib
+import pytest
+
+from grader import build
+from grader.assignment import HOUSE, lectures, load
+from grader.submission.notebook import code_cells
+
+matplotlib.use("Agg")
+
+TOPICS = [(lecture, topic) for lecture in lectures() for topic in load(lecture).topics]
+
+
+@pytest.mark.parametrize(("lecture", "topic"), TOPICS)
+def test_a_solved_notebook_runs_and_draws(lecture, topic):
+    from matplotlib import pyplot
+
+    source = build.read(HOUSE / "solutions" / lecture / f"{topic}.py")
+    notebook = build.instructor_notebook(source, load(lecture))
+    namespace = {"__name__": topic}
+    for number, cell in enumerate(code_cells(topic, notebook.encode()), 1):  # without our own, such as check(...)
+        flags = __future__.annotations.compiler_flag  # a kernel keeps what the first cell imported from __future__
+        exec(compile(cell, f"{topic}, cell {number}", "exec", flags), namespace)
+    pictures = [cell for cell in json.loads(notebook)["cells"] if "active-ipynb" in cell["metadata"].get("tags", [])]
+    figures = len(pyplot.get_fignums())
+    pyplot.close("all")
+    assert figures >= 1
+    assert pictures
