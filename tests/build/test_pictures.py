@@ -3,6 +3,8 @@
 import __future__
 
 import json
+import sys
+import types
 
 import matplotlib
 import pytest
@@ -17,15 +19,16 @@ TOPICS = [(lecture, topic) for lecture in lectures() for topic in load(lecture).
 
 
 @pytest.mark.parametrize(("lecture", "topic"), TOPICS)
-def test_a_solved_notebook_runs_and_draws(lecture, topic):
+def test_a_solved_notebook_runs_and_draws(lecture, topic, monkeypatch):
     from matplotlib import pyplot
 
     source = build.read(HOUSE / "solutions" / lecture / f"{topic}.py")
     notebook = build.instructor_notebook(source, load(lecture))
-    namespace = {"__name__": topic}
+    module = types.ModuleType(topic)
+    monkeypatch.setitem(sys.modules, topic, module)  # dataclasses look their own module up
     for number, cell in enumerate(code_cells(topic, notebook.encode()), 1):  # without our own, such as check(...)
         flags = __future__.annotations.compiler_flag  # a kernel keeps what the first cell imported from __future__
-        exec(compile(cell, f"{topic}, cell {number}", "exec", flags), namespace)
+        exec(compile(cell, f"{topic}, cell {number}", "exec", flags), module.__dict__)
     pictures = [cell for cell in json.loads(notebook)["cells"] if "active-ipynb" in cell["metadata"].get("tags", [])]
     figures = len(pyplot.get_fignums())
     pyplot.close("all")
