@@ -136,6 +136,8 @@ class Function:
             weights=[weights] if isinstance(weights, Tensor) else weights and list(weights),
             wrt_parameters_of=_messages(wrt_parameters_of),
         )
+        if answer["gradients"] is not None and len(answer["gradients"]) != len(places):
+            raise NoGradient(f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}")
         if answer["gradients"] is None:
             raise NoGradient(f"the result of {self.name} does not depend on its inputs as far as autograd can see")
         if wrt_parameters_of is None:

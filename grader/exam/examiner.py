@@ -127,6 +127,12 @@ class Examiner:
             return Failure("timeout", f"{error}: an endless loop, or far too slow?", example, tuple(student.calls))
         except WorkerGone as error:
             return Failure("crashed", f"the Python process running your code ended: {error}", example, tuple(student.calls))
+        except Exception as error:
+            if not student.calls:
+                raise
+            # the solutions have passed this very check, so it is the answer that no comparison can be made with
+            sentence = f"what your code returned cannot be worked with ({type(error).__name__}: {str(error)[:200]})"
+            return Failure("failed", sentence, example, tuple(student.calls), "type")
         return None
 
     def _unable(self, check: Check) -> str:
