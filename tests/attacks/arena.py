@@ -1,4 +1,4 @@
-"""Where the attacks take place: a real exam of one exercise, bait all around it, and a count of the damage afterwards."""
+"""Where the attacks take place: a real exam of one exercise, bait around it, a count of the damage afterwards."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import signal
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import msgspec
@@ -28,6 +28,7 @@ from grader.sandbox.lockdown import Limits
 from grader.sandbox.workers import Isolation, Worker
 from grader.submission import Submission
 
+SWITCHABLE = ("limits", "landlock", "seccomp", "namespaces")
 LECTURE, EXERCISE = "lecture1", "histogram.histogram_log_prob"
 PATIENCE = Patience(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
 GOT_THROUGH = "GOT" + " THROUGH"
@@ -79,11 +80,12 @@ class Attack:
     name: str
     group: str
     source: str
-    stopped_by: tuple[str, ...]  # layers that suffice each, or what else stops it: process, wire, comparison, deadline
+    stopped_by: tuple[str, ...]  # each suffices: layers that can be switched off, or process, wire, comparison, deadline
     earns: bool  # a deed comes with the honest answer, and earns what that earns; a fraud must earn nothing
     outcomes: tuple[str, ...]  # that its checks may have
     words: str = ""  # in the sentence that the student reads
     extra_topics: dict[str, list[str]] = dataclasses.field(default_factory=dict)
+    landlock_abi: int = 1  # the version of Landlock that stops it, where Landlock does
     reckless: bool = False  # never to be run with a layer off: it would hurt the machine
 
 

@@ -8,7 +8,7 @@ fraud, deed = ATTACKS.fraud, ATTACKS.deed
 deed("connect over TCP", """
 def attack():
     return socket.create_connection(("127.0.0.1", PORT), 2)
-""", "landlock", "seccomp", "namespaces")
+""", "landlock", "seccomp", "namespaces", landlock_abi=4)
 
 deed("send over UDP", """
 def attack():
@@ -30,12 +30,12 @@ def attack():
 deed("connect to an abstract socket", """
 def attack():
     return socket.socket(socket.AF_UNIX).connect(ABSTRACT) is None
-""", "landlock", "seccomp", "namespaces")
+""", "landlock", "seccomp", "namespaces", landlock_abi=6)
 
 deed("listen", """
 def attack():
     return socket.create_server(("127.0.0.1", 0))
-""", "landlock", "seccomp")
+""", "landlock", "seccomp", landlock_abi=4)
 
 deed("talk to the kernel and the hypervisor", """
 def attack():
@@ -86,7 +86,7 @@ deed("write through a link of its own", """
 def attack():
     os.symlink(CANARY, "link") if os.access(".", os.W_OK) else os.symlink(CANARY, f"{DROP}/link")
     return True
-""", "landlock", "seccomp", "namespaces")
+""", "landlock", "seccomp")
 
 deed("link a secret to where it may read", """
 def attack():
@@ -140,7 +140,7 @@ deed("make a device", """
 def attack():
     os.mknod(f"{DROP}/device", 0o666 | 0o20000, os.makedev(1, 1))
     return True
-""", "landlock", "seccomp", "namespaces", "process")
+""", "process")
 
 deed("make a pipe with a name", """
 def attack():
@@ -163,19 +163,19 @@ def attack():
 deed("type into the terminal", """
 def attack():
     return any(libc.ioctl(descriptor, 0x5412, b"x") == 0 for descriptor in range(4))
-""", "seccomp", "process")
+""", "process")
 
 deed("become root", """
 def attack():
     os.setuid(0)
     return True
-""", "user", "seccomp", "process")
+""", "process")
 
 deed("become someone else", """
 def attack():
     os.setgroups([0])
     return True
-""", "seccomp", "process")
+""", "process")
 
 deed("run a shell", """
 def attack():
@@ -212,7 +212,7 @@ deed("change the root folder", """
 def attack():
     os.chroot("/box")
     return True
-""", "seccomp", "process")
+""", "process")
 
 deed("exotic system calls", """
 def attack():
@@ -235,36 +235,36 @@ def histogram_log_prob(pi, x):
 deed("system calls with the x32 bit", """
 def attack():
     return libc.syscall(0x40000000 + 39) > 0
-""", "seccomp", "process")
+""", "process")
 
 deed("signal the grader", """
 def attack():
     os.kill(GRADER, signal.SIGUSR1)
     return True
-""", "landlock", "seccomp", "namespaces")
+""", "landlock", "seccomp", "namespaces", landlock_abi=6)
 
 deed("signal everyone", """
 def attack():
     os.kill(-1, signal.SIGUSR1)
     return True
-""", "landlock", "seccomp", "namespaces", reckless=True)
+""", "landlock", "seccomp", "namespaces", landlock_abi=6, reckless=True)
 
 deed("signal the server", """
 def attack():
     os.kill(os.getppid() or 2, signal.SIGUSR1)
     return True
-""", "landlock", "seccomp", "namespaces", reckless=True)
+""", "landlock", "seccomp", "namespaces", landlock_abi=6, reckless=True)
 
 deed("signal through a descriptor", """
 def attack():
     signal.pidfd_send_signal(os.pidfd_open(GRADER), signal.SIGUSR1)
     return True
-""", "seccomp", "namespaces")
+""", "landlock", "seccomp", "namespaces", landlock_abi=6)
 
 deed("signal the grader with a value", """
 def attack():
     return libc.sigqueue(GRADER, int(signal.SIGUSR1), None) == 0
-""", "landlock", "seccomp", "namespaces")
+""", "landlock", "seccomp", "namespaces", landlock_abi=6)
 
 deed("leave the session", """
 def attack():
@@ -337,4 +337,4 @@ def attack():
 deed("switch off the filter", """
 def attack():
     return libc.prctl(22, 0, 0, 0, 0) == 0 or libc.prctl(38, 0, 0, 0, 0) == 0
-""", "seccomp", "process")
+""", "process")

@@ -12,9 +12,12 @@ class Group(list[Attack]):
         super().__init__()
         self.name = name
 
-    def deed(self, name: str, body: str, *stopped_by: str, reckless: bool = False) -> None:
+    def deed(self, name: str, body: str, *stopped_by: str, landlock_abi: int = 1, reckless: bool = False) -> None:
         """`body` defines `attack()`, which prints what it stole and returns something true when it got through."""
-        self.append(Attack(name, self.name, HONEST + body + DEED, stopped_by, True, ("passed",), reckless=reckless))
+        source = HONEST + body + DEED
+        self.append(
+            Attack(name, self.name, source, stopped_by, True, ("passed",), landlock_abi=landlock_abi, reckless=reckless)
+        )
 
     def fraud(
         self, name: str, source: str, *stopped_by: str, outcomes: tuple[str, ...] = ("failed",), words: str = "", reckless: bool = False

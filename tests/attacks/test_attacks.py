@@ -1,29 +1,31 @@
-"""Every attack of the corpus against every layer that this machine has, and against too few of them."""
+"""Every attack of the corpus sits the exam behind every layer that this machine has: it gains nothing, harms nobody."""
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
-from tests.attacks import escape, forge, serialise, starve, steal
-from tests.attacks.arena import HONEST, Arena, Attack
-
-from grader.sandbox.policy import MINIMUM, strongest
-
-CORPUS = [*steal.ATTACKS, *forge.ATTACKS, *starve.ATTACKS, *escape.ATTACKS, *serialise.ATTACKS]
-
-
-def test_the_corpus_is_large_and_names_are_unique():
-    assert len(CORPUS) >= 80
-    assert len({attack.name for attack in CORPUS}) == len(CORPUS)
+from grader.sandbox.policy import strongest
+from tests.attacks.arena import HONEST, SWITCHABLE, Arena, Attack
+from tests.attacks.corpus import CORPUS
 
 
 @pytest.fixture(scope="module")
 def arena():
     workers, _ = strongest("default", [])
     workers.close()
-    arena = Arena(tuple(layer for layer in workers.isolation.layers if layer != "wall"))
+    layers = workers.isolation.layers
+    arena = Arena([layer for layer in layers if layer != "wall"], wall=shutil.which("bwrap") if "wall" in layers else None)
     yield arena
     arena.close()
+
+
+def test_the_corpus_is_large_and_every_attack_has_a_name_and_something_that_stops_it():
+    assert len(CORPUS) >= 80
+    assert len({attack.name for attack in CORPUS}) == len(CORPUS)
+    known = {*SWITCHABLE, "process", "wire", "comparison", "deadline"}
+    assert all(attack.stopped_by and set(attack.stopped_by) <= known for attack in CORPUS)
 
 
 def test_an_honest_submission_earns_everything(arena):
