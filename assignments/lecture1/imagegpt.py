@@ -358,3 +358,8 @@ def sample(
     Slide: 44.
     """
     raise NotImplementedError("sample")
+
+
+# %% [markdown]
+# All of it at work: a model of 8 x 8 digits in four grey levels, trained for a few seconds. It completes the upper
+# half of a digit that it is given, and draws whole ones from nothing.

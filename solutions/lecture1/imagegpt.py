@@ -453,6 +453,38 @@ def sample(
     # END SOLUTION sample
 
 
+# %% [markdown]
+# All of it at work: a model of 8 x 8 digits in four grey levels, trained for a few seconds. It completes the upper
+# half of a digit that it is given, and draws whole ones from nothing.
+
+# %% tags=["active-ipynb"]
+# import matplotlib.pyplot as plt
+# from sklearn.datasets import load_digits
+#
+# generator = torch.Generator().manual_seed(0)
+# palette = torch.linspace(0, 1, 4)[:, None]  # (K, C)
+# digits = torch.tensor(load_digits().images, dtype=torch.float32)[:, None] / 16  # (n, 1, 8, 8)
+# x = raster_scan(quantize(digits, palette)[:, None])  # (n, 64)
+#
+# model = ImageGPT(ImageGPTConfig(K=4, m=64, dim=48, num_layers=2, num_heads=4))
+# optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+# for step in range(250):
+#     batch = x[torch.randint(len(x), (64,), generator=generator)]
+#     loss = train_step(model, optimizer, batch)
+# print(f"{loss / math.log(2):.2f} bits per dimension; knowing nothing costs 2")
+#
+# completed = sample(model, 10, 64, generator, prefix=x[:10, :32])
+# sampled = sample(model, 10, 64, generator)
+# figure, axes = plt.subplots(3, 10, figsize=(10, 3.4))
+# for row, title, scans in zip(axes, ("data", "completed", "sampled"), (x[:10], completed, sampled)):
+#     row[0].set_title(title, loc="left", fontsize=9)
+#     images = dequantize(inverse_raster_scan(scans, 1, 8, 8)[:, 0], palette)
+#     for axis, image in zip(row, images):
+#         axis.imshow(image[0], cmap="gray_r", vmin=0, vmax=1)
+#         axis.set_axis_off()
+# plt.show()
+
+
 # %% helpers
 # BEGIN SOLUTION helpers
 def _check_images(images: Tensor) -> None:
