@@ -68,6 +68,32 @@ def constant_network(logits: Tensor, m: int = 2) -> Network:
     return Network(result.sizes, weights)
 
 
+def untrained_network(seed: int, **sizes: int) -> Network:
+    """A network as training starts from it: small weights, no biases, a head of zeros."""
+    result = network(seed, **sizes)
+    spread = {"wte": 0.02, "sos": 0.02, "wpe": 0.01, "fc": 0.02, "out": 0.02, "head": 0.0}
+    spread["qkv"] = result.sizes["dim"] ** -0.5
+    spread["proj"] = (result.sizes["dim"] * result.sizes["num_layers"]) ** -0.5
+    generator = torch.Generator().manual_seed(seed)
+    weights = {}
+    for name, w in result.weights.items():
+        layer, kind = f"x.{name}".split(".")[-2:] if "." in name else (name, "weight")
+        if layer.startswith("ln_"):
+            weights[name] = torch.ones_like(w)
+        else:
+            weights[name] = torch.randn(w.shape, generator=generator) * (spread[layer] if kind == "weight" else 0.0)
+    return Network(result.sizes, weights)
+
+
+def digits() -> tuple[Tensor, Tensor]:
+    """Scikit-learn's 8 x 8 digits with 17 grey levels as sequences (n, 64): 1437 to train on, 360 held out."""
+    from sklearn.datasets import load_digits
+
+    images = torch.from_numpy(load_digits().images).long().flatten(1)
+    images = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
+    return images[:1437], images[1437:]
+
+
 def telling_network(law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any) -> Network:
     """A network with two colours whose law of m pixels tells samplers apart: no image is certain, and wrong laws differ.
 

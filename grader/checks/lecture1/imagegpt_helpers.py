@@ -50,6 +50,19 @@ def sgd(model: nn.Module, lr: float) -> torch.optim.Optimizer:
 
 
 @helper
+def adam(model: nn.Module, lr: float) -> torch.optim.Optimizer:
+    """Adam with the moments of the ImageGPT paper."""
+    return torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.95))
+
+
+@helper
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """The step size of the steps to come."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
+
+
+@helper
 def set_gradients(model: nn.Module, value: float) -> None:
     """Leave gradients from before in every parameter."""
     for p in model.parameters():
