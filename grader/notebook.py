@@ -34,11 +34,7 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
         examiner = _examiners[lecture]
         transport = _KernelTransport(topic)
         wanted = select(assignment, [f"{topic}.{name}" if "." not in name or name[0].isupper() else name for name in names] or [topic])
-        records = []
-        for name in wanted:
-            checks = [one for one in examiner.checks if one.exercise == name]
-            records.append(exercise_record(name, str(assignment[name].slide), [examiner.examine(one, transport) for one in checks]))
-        return Report(records)
+        return Report([exercise_record(name, str(assignment[name].slide), examiner.exercise(name, transport)) for name in wanted])
 
     return check
 

@@ -44,6 +44,8 @@ class Transport(Protocol):
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 
+    def begin_exercise(self) -> None: ...
+
 
 @dataclass(frozen=True)
 class Observation:

@@ -62,6 +62,12 @@ class Check:
         return "ref" in self.fixtures
 
     @property
+    def conduct(self) -> bool:
+        """Whether the check is about refusals and traces alone, which a function without one right value also gets right."""
+        asserts = {name for name in self.body.__code__.co_names if name.startswith("assert_") or name == "refuses"}
+        return bool(asserts) and asserts <= {"assert_no_trace", "refuses"}
+
+    @property
     def topic(self) -> str:
         return self.exercise.split(".")[0]
 

@@ -66,14 +66,18 @@ def _tensor(value: Tensor) -> str:
     if value.numel() == 0:
         return f"torch.empty({tuple(value.shape)}{dtype})"
     if value.numel() <= LITERAL:
-        return f"torch.tensor({_nested(value.tolist())}{dtype})"
+        return f"torch.tensor({_nested(value)}{dtype})"
     low, high = value.min().item(), value.max().item()
     return f"<{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}, values from {low:.4g} to {high:.4g}>"
 
 
-def _nested(value: Any) -> str:
-    if isinstance(value, list):
+def _nested(value: Tensor) -> str:
+    if value.dim():
         return f"[{', '.join(map(_nested, value))}]"
-    if isinstance(value, float):
-        return f"{value:.9g}" if math.isfinite(value) else f"float('{value}')"
-    return repr(value)
+    if not value.is_floating_point():
+        return repr(value.item())
+    if not value.isfinite():
+        return f"float('{value.item()}')"
+    exact = value.float() if value.dtype == torch.bfloat16 else value
+    text = str(exact.numpy()[()])  # the shortest that gives this very number in its dtype
+    return f"{text[:-2]}." if text.endswith(".0") else text

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from grader.compare import Mismatch
 from grader.exam import counterexample
 from grader.exam.collect import Check
@@ -57,6 +59,16 @@ class Examiner:
         self._namer, self._show_expected = namer, show_expected
         self._references: dict[str, Reference] = {}
         self._examples: dict[str, list[Example]] = {}
+
+    def exercise(self, name: str, transport: Transport) -> list[CheckRecord]:
+        """The checks of one exercise. Good conduct alone earns nothing: it counts once some value is right."""
+        transport.begin_exercise()
+        checks = [check for check in self.checks if check.exercise == name]
+        records = [self.examine(check, transport) for check in checks]
+        values = [record.outcome for check, record in zip(checks, records, strict=True) if not check.conduct]
+        if "passed" in values or not any(outcome != "not_graded" for outcome in values):
+            return records
+        return [_uncredited(record) if record.outcome == "passed" else record for record in records]
 
     def examine(self, check: Check, transport: Transport) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
@@ -171,14 +183,18 @@ class Examiner:
         return smallest
 
     def _name(self, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
-        if self._namer is None or failure.outcome not in ("failed", "error"):
-            return None
+        if self._namer is None or failure.outcome not in ("failed", "error") or check.training:
+            return None  # to name a mistake by its training, every registered mistake would have to be trained
         return self._namer(self, check, failure, transport)
 
     def _topic_reference(self, topic: str) -> Reference:
         if topic not in self._references:
             self._references[topic] = Reference(self.lecture, topic)
         return self._references[topic]
+
+
+def _uncredited(record: CheckRecord) -> CheckRecord:
+    return msgspec.structs.replace(record, outcome="failed", points=0.0, message="this is in order, but counts only once some value of the function is right")
 
 
 def _words(error: StudentError) -> str:

@@ -15,7 +15,7 @@ import torch
 from grader.sandbox.host import Host
 from grader.sandbox.objects import printable, revive, revive_answer, special
 from grader.sandbox.wire import HEAD, decode, encode
-from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers
+from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,25 @@ class WorkerTransport:
         self._definitions_only = False
         self._unloadable: WorkerGone | None = None
         self.problems: dict[str, list[str]] = {}
-        self.call_seconds = patience.call
+        self._call_seconds = patience.call
         self.waited = 0.0  # seconds that the student's code has taken; what the grader itself takes is nobody's fault
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         try:
-            answer = self._ready().request(message, self.call_seconds)
+            answer = self._ready().request(message, self._call_seconds)
             return _checked(answer, message["mode"])
-        except WorkerGone:
+        except WorkerGone as gone:
             self.close()
+            if isinstance(gone, WorkerTimeout):
+                self._call_seconds = self._patience.call_again
             raise
         finally:
             self.waited += time.perf_counter() - started
+
+    def begin_exercise(self) -> None:
+        """Full patience again: what ran into the limit was another function."""
+        self._call_seconds = self._patience.call
 
     def close(self) -> None:
         if self._worker is not None:
@@ -105,6 +111,9 @@ class LocalTransport:
             answer: dict[str, Any] = _copied(self._host.answer(_copied(message, special, revive)), self._host.keep, revive_answer)
         self.waited += time.perf_counter() - started
         return answer
+
+    def begin_exercise(self) -> None:
+        pass
 
     def close(self) -> None:
         pass

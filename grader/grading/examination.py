@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from grader.assignment import Assignment
+from grader.exam.collect import Check
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Patience, WorkerTransport
 from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record
@@ -49,21 +50,14 @@ def content(submission: Submission) -> str:
 
 def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience) -> Iterator[ExerciseRecord]:
     for exercise in assignment.exercises:
-        transport.call_seconds = patience.call
-        records: list[CheckRecord] = []
-        for check in examiner.checks:
-            if check.exercise != exercise.name:
-                continue
-            if transport.waited > patience.submission:
-                records.append(_out_of_time(check.name, check.points, patience.submission))
-                continue
-            records.append(examiner.examine(check, transport))
-            if records[-1].outcome == "timeout":
-                transport.call_seconds = patience.call_again
-        if records:
-            yield exercise_record(exercise.name, str(exercise.slide), records)
+        if transport.waited > patience.submission:
+            checks = [_out_of_time(check, patience.submission) for check in examiner.checks if check.exercise == exercise.name]
+        else:
+            checks = examiner.exercise(exercise.name, transport)
+        if checks:
+            yield exercise_record(exercise.name, str(exercise.slide), checks)
 
 
-def _out_of_time(check: str, points: float, seconds: float) -> CheckRecord:
+def _out_of_time(check: Check, seconds: float) -> CheckRecord:
     message = f"the submission as a whole took longer than {seconds:g} s; this check was not run any more"
-    return CheckRecord(check=check, outcome="timeout", points=0.0, max_points=points, message=message)
+    return CheckRecord(check=check.name, outcome="timeout", points=0.0, max_points=check.points, message=message, sentence=check.sentence)

@@ -135,7 +135,10 @@ class Host:
 
     def _no_grad(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         with torch.no_grad():
-            return self._plain(function, given, message)
+            answer = self._plain(function, given, message)
+            if torch.is_grad_enabled():
+                raise RuntimeError("the call left gradient tracking switched on, though its caller had switched it off")
+        return answer
 
     def _gradient(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """Value, and gradients of (value * weights).sum() w.r.t. the tensors numbered `wrt` and a model's parameters."""

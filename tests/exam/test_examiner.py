@@ -55,8 +55,8 @@ def test_a_wrong_value_is_shown_on_the_smallest_input(examiner):
     record = outcomes(examiner, RIGHT.replace("x.sum()", "x[:2].sum()"))["test_the_total_is_the_sum"]
     assert (record.outcome, record.rung, record.points) == ("failed", "value", 0)
     assert record.counterexample in (
-        "total(torch.tensor([0, 0, 1], dtype=torch.float64))",
-        "total(torch.tensor([0, 0, -1], dtype=torch.float64))",
+        "total(torch.tensor([0., 0., 1.], dtype=torch.float64))",
+        "total(torch.tensor([0., 0., -1.], dtype=torch.float64))",
     )
     assert record.sentence == "The total adds every entry once."
 
