@@ -12,9 +12,9 @@ from typing import Any
 import numpy
 import torch
 
-from grader.sandbox.host import Host
+from grader.sandbox.host import Host, instead
 from grader.sandbox.objects import printable, revive, revive_answer, special
-from grader.sandbox.wire import HEAD, decode, encode
+from grader.sandbox.wire import HEAD, WireError, decode, encode
 from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 
@@ -108,7 +108,11 @@ class LocalTransport:
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         started = time.perf_counter()
         with _unchanged_process():
-            answer: dict[str, Any] = _copied(self._host.answer(_copied(message, special, revive)), self._host.keep, revive_answer)
+            result = self._host.answer(_copied(message, special, revive))
+            try:
+                answer: dict[str, Any] = _copied(result, self._host.keep, revive_answer)
+            except (WireError, RuntimeError, TypeError, ValueError) as error:  # as the worker does
+                answer = _copied(instead(result, str(error)), self._host.keep, revive_answer)
         self.waited += time.perf_counter() - started
         return answer
 

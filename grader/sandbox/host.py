@@ -48,7 +48,7 @@ def serve(channel: Channel) -> None:
         try:
             channel.send(answer)
         except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
-            channel.send(_instead(answer, str(error)))
+            channel.send(instead(answer, str(error)))
 
 
 class Missing(Exception):
@@ -252,7 +252,7 @@ def _describe_tensor(value: Tensor) -> str:
     return f"a tensor of dtype {str(value.dtype).removeprefix('torch.')}"
 
 
-def _instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
+def instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
     """An answer of the same form as `answer`, which cannot be sent."""
     gradients = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
     return {**answer, "value": Unsendable(f"something that cannot be sent ({why})"), **gradients}
