@@ -161,5 +161,6 @@ def test_log_abs_det_refuses_what_makes_no_sense(student):
     for shape in [(0, 2), (2, 0)]:
         with refuses("x", "n", "m"):
             student.log_abs_det_jacobian(stretch(torch.zeros(shape[1])), torch.zeros(shape))
-    with refuses("f", "x", "m", "d"):
-        student.log_abs_det_jacobian(embedding(), torch.ones(2, 2))
+    for not_a_diffeomorphism in (embedding(), affine(torch.ones(1, 2), torch.zeros(1))):
+        with refuses("f", "x", "m", "d"):
+            student.log_abs_det_jacobian(not_a_diffeomorphism, torch.ones(2, 2))

@@ -213,7 +213,7 @@ def test_the_reverse_fit_refuses_what_does_not_fit(student):
     log_p_data = gaussian_log_density(torch.zeros(2), torch.ones(2))
     with refuses("n"):
         student.fit_gaussian_reverse_kl(log_p_data, torch.zeros(2), torch.ones(2), 3, 0.1, 0, student.generator(0))
-    for lengths in ((2, 3), (0, 0)):
+    for lengths in ((2, 3), (2, 1), (0, 0)):
         mu, sigma = torch.zeros(lengths[0]), torch.ones(lengths[1])
         with refuses("mu", "sigma", "m"):
             student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 3, 0.1, 4, student.generator(0))
