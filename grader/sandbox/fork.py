@@ -30,6 +30,7 @@ from grader.sandbox.zygote import READY
 OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 START_SECONDS = 120.0  # the zygote imports torch and torch._dynamo once: 4 s here, much longer on a busy machine
 LOCK_SECONDS = 30.0
+DYING_SECONDS = 0.5  # between the end of the connection and the end of the process, where it is ending
 SEALS = 1 | 2 | 4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 
 SYSTEM = (
@@ -110,7 +111,7 @@ class Fork:
             connection.close()
             os.close(output)
             raise RuntimeError("no worker could be forked")
-        process = _Process(descriptors[0], descriptors[1], output)
+        process = _Process(connection, descriptors[0], descriptors[1], output)
         obstacle = process.obstacle()
         if obstacle is not None:
             connection.close()
@@ -149,8 +150,8 @@ def _packages(families: Sequence[str]) -> tuple[str, ...]:
 class _Process:
     """A worker's process, by the descriptors that the zygote gave us."""
 
-    def __init__(self, pidfd: int, status: int, output: int) -> None:
-        self._pidfd, self._status, self._output = pidfd, status, output
+    def __init__(self, connection: socket.socket, pidfd: int, status: int, output: int) -> None:
+        self._connection, self._pidfd, self._status, self._output = connection, pidfd, status, output
         self._printed: str | None = None
 
     def obstacle(self) -> str | None:
@@ -165,7 +166,8 @@ class _Process:
 
     def end(self) -> str:
         """Kill and reap; how it had ended, if it had by itself."""
-        by_itself = _readable(self._pidfd, 0.0)
+        hung_up = _readable(self._connection.fileno(), 0.0, select.POLLRDHUP)
+        by_itself = _readable(self._pidfd, DYING_SECONDS if hung_up else 0.0)
         if not by_itself:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         report = b""
@@ -182,9 +184,9 @@ class _Process:
         return os.pread(self._output, OUTPUT_LIMIT, 0).rstrip(b"\0").decode(errors="replace")
 
 
-def _readable(descriptor: int, seconds: float) -> bool:
+def _readable(descriptor: int, seconds: float, event: int = select.POLLIN) -> bool:
     poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
+    poll.register(descriptor, event)
     return bool(poll.poll(seconds * 1000))
 
 

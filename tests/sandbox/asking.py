@@ -17,7 +17,7 @@ def load(worker: Worker, source: str) -> object:
 def call(worker: Worker, name: str, *arguments: object, seconds: float = 20.0) -> object:
     message = {"do": "call", "run": 0, "target": ["t", name], "mode": "plain", "args": list(arguments), "kwargs": {}}
     answer = worker.request(message, seconds)
-    return answer["value"] if "value" in answer else answer
+    return answer.get("value", answer)
 
 
 @contextlib.contextmanager
