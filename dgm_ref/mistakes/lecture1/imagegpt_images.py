@@ -27,8 +27,12 @@ DIVIDES = "test_bits_per_dim_divides_nats_by_dimensions_and_log_two"
 # -- raster_scan --
 
 
-@mistake(SCAN, killed_by=IN_ORDER,
-         says="You scanned channel after channel. The channels of a pixel stand next to each other: move the channel axis last.")
+@mistake(
+    SCAN,
+    killed_by=IN_ORDER,
+    says="You scanned channel after channel. The channels of a pixel stand next to each other: move "
+    "the channel axis last.",
+)
 def channel_after_channel(images: Tensor) -> Tensor:
     return _images(images).flatten(1)
 
@@ -38,21 +42,31 @@ def column_by_column(images: Tensor) -> Tensor:
     return _images(images).permute(0, 3, 2, 1).flatten(1)
 
 
-@mistake(SCAN, killed_by=IN_ORDER,
-         says="You scanned a whole row of one channel before the next channel. The channels of a pixel stand next to each other.")
+@mistake(
+    SCAN,
+    killed_by=IN_ORDER,
+    says="You scanned a whole row of one channel before the next channel. The channels of a pixel "
+    "stand next to each other.",
+)
 def channels_row_by_row(images: Tensor) -> Tensor:
     return _images(images).permute(0, 2, 1, 3).flatten(1)
 
 
-@mistake(SCAN, killed_by=IN_ORDER,
-         says="A reshape to (n, H, W, C) does not move the channel axis, it only cuts the same numbers elsewhere: permute.")
+@mistake(
+    SCAN,
+    killed_by=IN_ORDER,
+    says="A reshape to (n, H, W, C) does not move the channel axis, it only cuts the same numbers elsewhere: permute.",
+)
 def only_columns_swapped(images: Tensor) -> Tensor:
     n, C, H, W = _images(images).shape
     return images.reshape(n, C, H * W).transpose(1, 2).reshape(n, W, H, C).transpose(1, 2).flatten(1)
 
 
-@mistake(SCAN, killed_by=IN_ORDER,
-         says="Every other row runs from right to left in your scan. A raster scan starts every row on the left.")
+@mistake(
+    SCAN,
+    killed_by=IN_ORDER,
+    says="Every other row runs from right to left in your scan. A raster scan starts every row on the left.",
+)
 def as_the_ox_ploughs(images: Tensor) -> Tensor:
     turned = _images(images).clone()
     turned[:, :, 1::2] = turned[:, :, 1::2].flip(-1)
@@ -64,19 +78,29 @@ def scanned_as_floats(images: Tensor) -> Tensor:
     return _images(images).permute(0, 2, 3, 1).flatten(1).float()
 
 
-@mistake(SCAN, killed_by=IN_ORDER, says="You lost the batch axis of a single image: the result has shape (n, H*W*C), also for n = 1.")
+@mistake(
+    SCAN,
+    killed_by=IN_ORDER,
+    says="You lost the batch axis of a single image: the result has shape (n, H*W*C), also for n = 1.",
+)
 def one_image_without_a_batch(images: Tensor) -> Tensor:
     return _images(images).permute(0, 2, 3, 1).flatten(1).squeeze(0)
 
 
-@mistake(SCAN, killed_by="test_raster_scan_is_differentiable_and_leaves_no_trace",
-         says="You cut the images off from the graph. Copying into a tensor of .data or through numpy loses the gradient.")
+@mistake(
+    SCAN,
+    killed_by="test_raster_scan_is_differentiable_and_leaves_no_trace",
+    says="You cut the images off from the graph. Copying into a tensor of .data or through numpy loses the gradient.",
+)
 def scanned_without_gradient(images: Tensor) -> Tensor:
     return _images(images).detach().permute(0, 2, 3, 1).flatten(1)
 
 
-@mistake(SCAN, killed_by="test_raster_scan_is_differentiable_and_leaves_no_trace",
-         says="An empty batch makes no sense here: raise a ValueError that names `images`.")
+@mistake(
+    SCAN,
+    killed_by="test_raster_scan_is_differentiable_and_leaves_no_trace",
+    says="An empty batch makes no sense here: raise a ValueError that names `images`.",
+)
 def scans_nothing(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(1)
 
@@ -97,20 +121,29 @@ def scan_by_index(images: Tensor) -> Tensor:
 # -- inverse_raster_scan --
 
 
-@mistake(UNSCAN, killed_by=IN_PLACE,
-         says="Your sequence runs through one channel after the other. The channels of a pixel stand next to each other in it.")
+@mistake(
+    UNSCAN,
+    killed_by=IN_PLACE,
+    says="Your sequence runs through one channel after the other. The channels of a pixel stand next "
+    "to each other in it.",
+)
 def cut_into_channels(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return _sequence(x, C, H, W).reshape(-1, C, H, W)
 
 
-@mistake(UNSCAN, killed_by=IN_PLACE,
-         says="Height and width are exchanged; square images hide it. The sequence was written in the order rows, pixels, channels.")
+@mistake(
+    UNSCAN,
+    killed_by=IN_PLACE,
+    says="Height and width are exchanged; square images hide it. The sequence was written in the order "
+    "rows, pixels, channels.",
+)
 def height_and_width_exchanged(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return _sequence(x, C, H, W).reshape(-1, W, H, C).permute(0, 3, 1, 2)
 
 
-@mistake(UNSCAN, killed_by=IN_PLACE,
-         says="Your images are transposed: the sequence runs along rows, not along columns.")
+@mistake(
+    UNSCAN, killed_by=IN_PLACE, says="Your images are transposed: the sequence runs along rows, not along columns."
+)
 def read_by_columns(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return _sequence(x, C, H, W).reshape(-1, W, H, C).permute(0, 3, 2, 1)
 
@@ -120,8 +153,12 @@ def channels_last(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return _sequence(x, C, H, W).reshape(-1, H, W, C)
 
 
-@mistake(UNSCAN, killed_by=IN_PLACE,
-         says="A reshape does not move the channel axis to the second place, it only cuts the same numbers elsewhere: permute.")
+@mistake(
+    UNSCAN,
+    killed_by=IN_PLACE,
+    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers "
+    "elsewhere: permute.",
+)
 def reshaped_twice(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return _sequence(x, C, H, W).reshape(-1, H, C, W).permute(0, 2, 1, 3)
 
@@ -131,16 +168,22 @@ def images_as_floats(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return _sequence(x, C, H, W).reshape(-1, H, W, C).permute(0, 3, 1, 2).float()
 
 
-@mistake(UNSCAN, killed_by="test_inverse_raster_scan_refuses_what_does_not_fit",
-         says="A reshape with -1 makes two images of a row of twice the length. Check that a row holds H*W*C values.")
+@mistake(
+    UNSCAN,
+    killed_by="test_inverse_raster_scan_refuses_what_does_not_fit",
+    says="A reshape with -1 makes two images of a row of twice the length. Check that a row holds H*W*C values.",
+)
 def rows_of_any_length(x: Tensor, C: int, H: int, W: int) -> Tensor:
     if len(x) < 1 or x.numel() % (C * H * W):
         raise ValueError("x does not fit C, H and W")
     return x.reshape(-1, H, W, C).permute(0, 3, 1, 2)
 
 
-@mistake(UNSCAN, killed_by="test_inverse_raster_scan_refuses_what_does_not_fit",
-         says="What does not fit is refused with a ValueError that names the argument, not left to an error of reshape.")
+@mistake(
+    UNSCAN,
+    killed_by="test_inverse_raster_scan_refuses_what_does_not_fit",
+    says="What does not fit is refused with a ValueError that names the argument, not left to an error of reshape.",
+)
 def trusts_reshape(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(len(x), H, W, C).permute(0, 3, 1, 2)
 
@@ -161,47 +204,76 @@ def unscan_channel_by_channel(x: Tensor, C: int, H: int, W: int) -> Tensor:
 # -- quantize --
 
 
-@mistake(QUANTIZE, killed_by="test_quantize_tells_bright_colours_apart",
-         says="You expanded the square. |a|^2 - 2ab + |b|^2 cancels for bright colours: subtract the colours first.")
+@mistake(
+    QUANTIZE,
+    killed_by="test_quantize_tells_bright_colours_apart",
+    says="You expanded the square. |a|^2 - 2ab + |b|^2 cancels for bright colours: subtract the colours first.",
+)
 def expanded_square(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
     distance = pixels.square().sum(-1, keepdim=True) - 2 * pixels @ colours.T + colours.square().sum(-1)
     return distance.argmin(-1)
 
 
-@mistake(QUANTIZE, killed_by="test_quantize_tells_bright_colours_apart",
-         says="torch.cdist expands the square when there are many colours, and that cancels for bright ones: subtract first.")
+@mistake(
+    QUANTIZE,
+    killed_by="test_quantize_tells_bright_colours_apart",
+    says="torch.cdist expands the square when there are many colours, and that cancels for bright "
+    "ones: subtract first.",
+)
 def cdist_by_matrix_product(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
-    return torch.cdist(pixels.flatten(0, 2), colours, compute_mode="use_mm_for_euclid_dist").argmin(-1).view(pixels.shape[:-1])
+    return (
+        torch.cdist(pixels.flatten(0, 2), colours, compute_mode="use_mm_for_euclid_dist")
+        .argmin(-1)
+        .view(pixels.shape[:-1])
+    )
 
 
-@mistake(QUANTIZE, killed_by=NEAREST,
-         says="You compared the scalar products and forgot the length of the palette's colours: bright colours win too often.")
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="You compared the scalar products and forgot the length of the palette's colours: bright "
+    "colours win too often.",
+)
 def forgets_the_length_of_the_colour(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
     return (pixels @ colours.T).argmax(-1)
 
 
-@mistake(QUANTIZE, killed_by=TIES, says="You added up absolute differences. The distance of colours here is the Euclidean one.")
+@mistake(
+    QUANTIZE,
+    killed_by=TIES,
+    says="You added up absolute differences. The distance of colours here is the Euclidean one.",
+)
 def city_block_distance(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
     return (pixels[..., None, :] - colours).abs().sum(-1).argmin(-1)
 
 
-@mistake(QUANTIZE, killed_by=TIES, says="You took the largest difference of a channel. The distance of colours here is the Euclidean one.")
+@mistake(
+    QUANTIZE,
+    killed_by=TIES,
+    says="You took the largest difference of a channel. The distance of colours here is the Euclidean one.",
+)
 def largest_difference(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
     return (pixels[..., None, :] - colours).abs().amax(-1).argmin(-1)
 
 
-@mistake(QUANTIZE, killed_by=TIES, says="You compared the first channel only. A colour is near when all its channels are.")
+@mistake(
+    QUANTIZE, killed_by=TIES, says="You compared the first channel only. A colour is near when all its channels are."
+)
 def first_channel_only(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
     return (pixels[..., None, 0] - colours[:, 0]).abs().argmin(-1)
 
 
-@mistake(QUANTIZE, killed_by=TIES, says="You compared the sums of the channels (brightness). Colours of one brightness can be far apart.")
+@mistake(
+    QUANTIZE,
+    killed_by=TIES,
+    says="You compared the sums of the channels (brightness). Colours of one brightness can be far apart.",
+)
 def brightness_only(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
     return (pixels.sum(-1, keepdim=True) - colours.sum(-1)).abs().argmin(-1)
@@ -212,7 +284,11 @@ def farthest_colour(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmax(-1)
 
 
-@mistake(QUANTIZE, killed_by=TIES, says="Of two equally near colours the one with the lowest index is taken; you take the last.")
+@mistake(
+    QUANTIZE,
+    killed_by=TIES,
+    says="Of two equally near colours the one with the lowest index is taken; you take the last.",
+)
 def last_of_equals(images: Tensor, palette: Tensor) -> Tensor:
     distances = _squared_distances(images, palette)
     return distances.shape[-1] - 1 - distances.flip(-1).argmin(-1)
@@ -223,23 +299,34 @@ def thirty_two_bit_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).int()
 
 
-@mistake(QUANTIZE, killed_by=NEAREST, says="Height and width are exchanged in your result, which has the shape (n, H, W).")
+@mistake(
+    QUANTIZE, killed_by=NEAREST, says="Height and width are exchanged in your result, which has the shape (n, H, W)."
+)
 def transposed_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).transpose(1, 2)
 
 
-@mistake(QUANTIZE, killed_by=NEAREST, says="The result keeps the image's shape, (n, H, W); the raster scan comes later.")
+@mistake(
+    QUANTIZE, killed_by=NEAREST, says="The result keeps the image's shape, (n, H, W); the raster scan comes later."
+)
 def tokens_in_a_row(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).flatten(1)
 
 
-@mistake(QUANTIZE, killed_by=NEAREST, says="Rounding to whole numbers before comparing throws away the colours: they may lie between 0 and 1.")
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="Rounding to whole numbers before comparing throws away the colours: they may lie between 0 and 1.",
+)
 def rounds_first(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images.round(), palette.round()).argmin(-1)
 
 
-@mistake(QUANTIZE, killed_by="test_quantize_refuses_a_palette_with_other_channels",
-         says="A palette with one channel broadcasts over coloured images. Refuse channels that differ with a ValueError.")
+@mistake(
+    QUANTIZE,
+    killed_by="test_quantize_refuses_a_palette_with_other_channels",
+    says="A palette with one channel broadcasts over coloured images. Refuse channels that differ with a ValueError.",
+)
 def broadcasts_the_channels(images: Tensor, palette: Tensor) -> Tensor:
     return (images[:, None] - palette[None, :, :, None, None]).square().sum(2).argmin(1)
 
@@ -247,7 +334,10 @@ def broadcasts_the_channels(images: Tensor, palette: Tensor) -> Tensor:
 @variant(QUANTIZE)
 def quantize_colour_by_colour(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = _pixels(images, palette)
-    best, tokens = torch.full(pixels.shape[:-1], math.inf, dtype=pixels.dtype), torch.zeros(pixels.shape[:-1], dtype=torch.int64)
+    best, tokens = (
+        torch.full(pixels.shape[:-1], math.inf, dtype=pixels.dtype),
+        torch.zeros(pixels.shape[:-1], dtype=torch.int64),
+    )
     for index, colour in enumerate(colours):
         distance = (pixels - colour).norm(dim=-1)
         tokens[distance < best] = index
@@ -270,13 +360,22 @@ def painted_channels_last(tokens: Tensor, palette: Tensor) -> Tensor:
     return _painted(tokens, palette)
 
 
-@mistake(DEQUANTIZE, killed_by=PAINTS, says="A reshape does not move the channel axis to the second place, it only cuts the same numbers elsewhere: permute.")
+@mistake(
+    DEQUANTIZE,
+    killed_by=PAINTS,
+    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers "
+    "elsewhere: permute.",
+)
 def reshaped_into_channels(tokens: Tensor, palette: Tensor) -> Tensor:
     n, H, W = tokens.shape
     return _painted(tokens, palette).reshape(n, -1, H, W)
 
 
-@mistake(DEQUANTIZE, killed_by=PAINTS, says="Your image is transposed: only the channel axis moves, height stays before width.")
+@mistake(
+    DEQUANTIZE,
+    killed_by=PAINTS,
+    says="Your image is transposed: only the channel axis moves, height stays before width.",
+)
 def painted_transposed(tokens: Tensor, palette: Tensor) -> Tensor:
     return _painted(tokens, palette).transpose(1, 3)
 
@@ -286,25 +385,37 @@ def painted_in_single_precision(tokens: Tensor, palette: Tensor) -> Tensor:
     return _painted(tokens, palette).permute(0, 3, 1, 2).float()
 
 
-@mistake(DEQUANTIZE, killed_by=PAINTS, says="You lost the batch axis of a single image: the result has shape (n, C, H, W), also for n = 1.")
+@mistake(
+    DEQUANTIZE,
+    killed_by=PAINTS,
+    says="You lost the batch axis of a single image: the result has shape (n, C, H, W), also for n = 1.",
+)
 def painted_without_a_batch(tokens: Tensor, palette: Tensor) -> Tensor:
     return _painted(tokens, palette).permute(0, 3, 1, 2).squeeze(0)
 
 
-@mistake(DEQUANTIZE, killed_by=PAINTS, says="A grey palette has one channel, and the image keeps that axis: (n, 1, H, W).")
+@mistake(
+    DEQUANTIZE, killed_by=PAINTS, says="A grey palette has one channel, and the image keeps that axis: (n, 1, H, W)."
+)
 def grey_without_a_channel(tokens: Tensor, palette: Tensor) -> Tensor:
     image = _painted(tokens, palette).permute(0, 3, 1, 2)
     return image[:, 0] if palette.shape[1] == 1 else image
 
 
-@mistake(DEQUANTIZE, killed_by="test_dequantize_is_differentiable_in_the_palette",
-         says="No gradient reaches the palette: you took its numbers out of the graph.")
+@mistake(
+    DEQUANTIZE,
+    killed_by="test_dequantize_is_differentiable_in_the_palette",
+    says="No gradient reaches the palette: you took its numbers out of the graph.",
+)
 def painted_without_gradient(tokens: Tensor, palette: Tensor) -> Tensor:
     return _painted(tokens, palette.detach()).permute(0, 3, 1, 2)
 
 
-@mistake(DEQUANTIZE, killed_by="test_dequantize_loses_nothing_of_the_tokens",
-         says="No tokens, or a palette without colours, make no sense: raise a ValueError that names the argument.")
+@mistake(
+    DEQUANTIZE,
+    killed_by="test_dequantize_loses_nothing_of_the_tokens",
+    says="No tokens, or a palette without colours, make no sense: raise a ValueError that names the argument.",
+)
 def paints_nothing(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette[tokens].permute(0, 3, 1, 2)
 
@@ -334,7 +445,9 @@ def times_log_two(log_prob: Tensor, num_dims: int) -> Tensor:
     return -_nats(log_prob, num_dims) / num_dims * math.log(2)
 
 
-@mistake(BITS, killed_by=DIVIDES, says="Bits per dimension are a cost: the negative log-likelihood. The sign is missing.")
+@mistake(
+    BITS, killed_by=DIVIDES, says="Bits per dimension are a cost: the negative log-likelihood. The sign is missing."
+)
 def negative_bits(log_prob: Tensor, num_dims: int) -> Tensor:
     return _nats(log_prob, num_dims) / (num_dims * math.log(2))
 
@@ -354,24 +467,36 @@ def digits_per_dim(log_prob: Tensor, num_dims: int) -> Tensor:
     return -_nats(log_prob, num_dims) / (num_dims * math.log(10))
 
 
-@mistake(BITS, killed_by=DIVIDES, says="You took the base-2 logarithm of what is a log-probability already. Only the unit changes: divide by log 2.")
+@mistake(
+    BITS,
+    killed_by=DIVIDES,
+    says="You took the base-2 logarithm of what is a log-probability already. Only the unit changes: divide by log 2.",
+)
 def logarithm_of_a_logarithm(log_prob: Tensor, num_dims: int) -> Tensor:
     return -_nats(log_prob, num_dims).exp().log2() / num_dims
 
 
-@mistake(BITS, killed_by=DIVIDES, says="An image of probability zero costs infinitely many bits; do not replace infinity.")
+@mistake(
+    BITS, killed_by=DIVIDES, says="An image of probability zero costs infinitely many bits; do not replace infinity."
+)
 def no_infinite_cost(log_prob: Tensor, num_dims: int) -> Tensor:
     return (-_nats(log_prob, num_dims) / (num_dims * math.log(2))).nan_to_num()
 
 
-@mistake(BITS, killed_by="test_bits_per_dim_is_differentiable_and_refuses_no_dimensions",
-         says="No dimensions, or no images, make no sense: raise a ValueError that names the argument.")
+@mistake(
+    BITS,
+    killed_by="test_bits_per_dim_is_differentiable_and_refuses_no_dimensions",
+    says="No dimensions, or no images, make no sense: raise a ValueError that names the argument.",
+)
 def accepts_no_dimensions(log_prob: Tensor, num_dims: int) -> Tensor:
     return -log_prob / (num_dims * math.log(2))
 
 
-@mistake(BITS, killed_by="test_bits_per_dim_is_differentiable_and_refuses_no_dimensions",
-         says="The result is cut off from the graph, so that it cannot be trained on.")
+@mistake(
+    BITS,
+    killed_by="test_bits_per_dim_is_differentiable_and_refuses_no_dimensions",
+    says="The result is cut off from the graph, so that it cannot be trained on.",
+)
 def bits_without_gradient(log_prob: Tensor, num_dims: int) -> Tensor:
     return -_nats(log_prob, num_dims).detach() / (num_dims * math.log(2))
 

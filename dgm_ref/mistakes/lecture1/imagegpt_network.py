@@ -1,4 +1,4 @@
-"""Wrong answers about ImageGPT's block, decoder and logits that students really give, and right ones that look different."""
+"""Wrong answers about ImageGPT's block, decoder and logits that students give, and right ones that look different."""
 
 from __future__ import annotations
 
@@ -28,7 +28,11 @@ COUNT = "test_the_start_vector_and_every_position_count"
 # -- Block.forward --
 
 
-@mistake(BLOCK, killed_by=ADDS, says="You norm the sums (post-norm). In a pre-norm block only the input of attention and MLP is normed.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="You norm the sums (post-norm). In a pre-norm block only the input of attention and MLP is normed.",
+)
 def post_norm(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = self.ln_1(h + _attend(self, h, layer, cache))
     return self.ln_2(h + _mlp(self, h))
@@ -45,12 +49,18 @@ def no_residual_around_the_mlp(self: Any, h: Tensor, layer: int, cache: Any = No
     return _mlp(self, self.ln_2(h + _attend(self, self.ln_1(h), layer, cache)))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="The MLP gets the block's input. It works on the sum after attention: a first, then a + MLP(ln_2(a)).")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="The MLP gets the block's input. It works on the sum after attention: a first, then a + MLP(ln_2(a)).",
+)
 def mlp_beside_attention(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return h + _attend(self, self.ln_1(h), layer, cache) + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="The residual starts from the normed input. It is h itself that is added, untouched.")
+@mistake(
+    BLOCK, killed_by=ADDS, says="The residual starts from the normed input. It is h itself that is added, untouched."
+)
 def residual_of_the_normed_input(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = self.ln_1(h)
     h = h + _attend(self, h, layer, cache)
@@ -69,7 +79,9 @@ def exact_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return h + self.out(F.gelu(self.fc(self.ln_2(h))))
 
 
-@mistake(BLOCK, killed_by=SINGLE, says="This is the tanh approximation of GELU. ImageGPT has g(x) = x sigmoid(1.702 x).")
+@mistake(
+    BLOCK, killed_by=SINGLE, says="This is the tanh approximation of GELU. ImageGPT has g(x) = x sigmoid(1.702 x)."
+)
 def tanh_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = h + _attend(self, self.ln_1(h), layer, cache)
     return h + self.out(F.gelu(self.fc(self.ln_2(h)), approximate="tanh"))
@@ -93,20 +105,32 @@ def no_projection(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="You subtract the mean in the norm. ImageGPT's norm divides by the root mean square only.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="You subtract the mean in the norm. ImageGPT's norm divides by the root mean square only.",
+)
 def norm_with_a_mean(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = h + _attend(self, F.layer_norm(h, h.shape[-1:], self.ln_1.weight), layer, cache)
     return h + _mlp(self, F.layer_norm(h, h.shape[-1:], self.ln_2.weight))
 
 
-@mistake(BLOCK, killed_by="test_a_block_norms_small_inputs_with_their_epsilon",
-         says="The norms of a block add 1e-5 to the mean square; yours adds another number. Call self.ln_1 and self.ln_2.")
+@mistake(
+    BLOCK,
+    killed_by="test_a_block_norms_small_inputs_with_their_epsilon",
+    says="The norms of a block add 1e-5 to the mean square; yours adds another number. Call self.ln_1 and self.ln_2.",
+)
 def another_epsilon(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = h + _attend(self, F.rms_norm(h, h.shape[-1:], self.ln_1.weight, 1e-6), layer, cache)
     return h + _mlp(self, F.rms_norm(h, h.shape[-1:], self.ln_2.weight, 1e-6))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="A view to (n, h, t, e) does not move the head axis, it cuts the numbers elsewhere: view to (n, t, h, e), then transpose.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="A view to (n, h, t, e) does not move the head axis, it cuts the numbers elsewhere: view to "
+    "(n, t, h, e), then transpose.",
+)
 def heads_cut_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     n, t, dim = h.shape
     q, k, v = (x.reshape(n, self.num_heads, t, -1) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
@@ -114,7 +138,11 @@ def heads_cut_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Te
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="Each head takes every num_heads-th number in your split. The numbers of a head lie next to each other.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="Each head takes every num_heads-th number in your split. The numbers of a head lie next to each other.",
+)
 def heads_interleaved(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     n, t, dim = h.shape
     q, k, v = (x.view(n, t, -1, self.num_heads).permute(0, 3, 1, 2) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
@@ -123,7 +151,11 @@ def heads_interleaved(self: Any, h: Tensor, layer: int, cache: Any = None) -> Te
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="In your split each head has its q, k and v in a row. All queries come first, then all keys, then all values.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="In your split each head has its q, k and v in a row. All queries come first, then all keys, then all values.",
+)
 def head_by_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     n, t, dim = h.shape
     q, k, v = self.qkv(self.ln_1(h)).view(n, t, self.num_heads, 3, -1).permute(3, 0, 2, 1, 4)
@@ -131,14 +163,23 @@ def head_by_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="Queries and keys are exchanged: the output of qkv holds queries, keys and values in this order.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="Queries and keys are exchanged: the output of qkv holds queries, keys and values in this order.",
+)
 def keys_before_queries(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     k, q, v = _qkv(self, self.ln_1(h))
     h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=ADDS, says="After attention the heads are axis 1 of (n, h, t, e). Move that axis next to e before you merge them; a reshape alone mixes positions.")
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="After attention the heads are axis 1 of (n, h, t, e). Move that axis next to e before you "
+    "merge them; a reshape alone mixes positions.",
+)
 def heads_merged_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     a = _of(self)["causal_attention"](*_stored(_qkv(self, self.ln_1(h)), layer, cache))
     h = h + self.proj(a.reshape(h.shape))
@@ -160,13 +201,21 @@ def ignores_the_cache(self: Any, h: Tensor, layer: int, cache: Any = None) -> Te
     return _right(self, h, layer, None)
 
 
-@mistake(BLOCK, killed_by=GOES_ON,
-         says="An empty cache has length 0 and is false in an `if`, so the first positions are never stored. Ask whether it is None.")
+@mistake(
+    BLOCK,
+    killed_by=GOES_ON,
+    says="An empty cache has length 0 and is false in an `if`, so the first positions are never "
+    "stored. Ask whether it is None.",
+)
 def takes_an_empty_cache_for_none(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return _right(self, h, layer, cache if cache else None)
 
 
-@mistake(BLOCK, killed_by=GOES_ON, says="You store keys and values, and then attend to the new ones only: use what `append` returns.")
+@mistake(
+    BLOCK,
+    killed_by=GOES_ON,
+    says="You store keys and values, and then attend to the new ones only: use what `append` returns.",
+)
 def attends_to_the_new_keys_only(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     q, k, v = _qkv(self, self.ln_1(h))
     if cache is not None:
@@ -184,20 +233,30 @@ def keys_and_values_exchanged_in_the_cache(self: Any, h: Tensor, layer: int, cac
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by=STORES, says="Every block stores into layer 0 of the cache. Each layer has its own place: use `layer`.")
+@mistake(
+    BLOCK,
+    killed_by=STORES,
+    says="Every block stores into layer 0 of the cache. Each layer has its own place: use `layer`.",
+)
 def always_stores_as_layer_zero(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return _right(self, h, 0, cache)
 
 
-@mistake(BLOCK, killed_by="test_a_block_has_the_gradient_that_training_needs",
-         says="The graph is cut between attention and the residual: qkv and proj cannot learn.")
+@mistake(
+    BLOCK,
+    killed_by="test_a_block_has_the_gradient_that_training_needs",
+    says="The graph is cut between attention and the residual: qkv and proj cannot learn.",
+)
 def attention_without_gradient(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = h + _attend(self, self.ln_1(h), layer, cache).detach()
     return h + _mlp(self, self.ln_2(h))
 
 
-@mistake(BLOCK, killed_by="test_a_block_leaves_no_trace_and_images_do_not_meet",
-         says="You add to h in place, which changes the caller's tensor. Write h = h + …")
+@mistake(
+    BLOCK,
+    killed_by="test_a_block_leaves_no_trace_and_images_do_not_meet",
+    says="You add to h in place, which changes the caller's tensor. Write h = h + …",
+)
 def adds_in_place(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     if h.requires_grad:
         return _right(self, h, layer, cache)
@@ -221,7 +280,9 @@ def block_head_by_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> T
 def block_by_functions(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     q, k, v = _stored(_qkv(self, _norm(h, self.ln_1)), layer, cache)
     future = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=h.device).triu(k.shape[2] - q.shape[2] + 1)
-    a = h + F.linear(_merge(F.scaled_dot_product_attention(q, k, v, attn_mask=~future)), self.proj.weight, self.proj.bias)
+    a = h + F.linear(
+        _merge(F.scaled_dot_product_attention(q, k, v, attn_mask=~future)), self.proj.weight, self.proj.bias
+    )
     return a + _mlp(self, _norm(a, self.ln_2))
 
 
@@ -290,15 +351,22 @@ def keeps_the_cache_to_itself(self: Any, h: Tensor, cache: Any = None) -> Tensor
     return self.head(self.ln_f(_blocks(self, h, None)))
 
 
-@mistake(DECODE, killed_by=DECODE_GOES_ON, says="All blocks share the place of layer 0 in the cache. Tell each block the number of its layer.")
+@mistake(
+    DECODE,
+    killed_by=DECODE_GOES_ON,
+    says="All blocks share the place of layer 0 in the cache. Tell each block the number of its layer.",
+)
 def every_block_is_layer_zero(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for block in self.blocks:
         h = block(h, 0, cache)
     return self.head(self.ln_f(h))
 
 
-@mistake(DECODE, killed_by="test_decode_reaches_every_parameter_behind_it",
-         says="The graph is cut between the blocks, so those before the cut cannot learn.")
+@mistake(
+    DECODE,
+    killed_by="test_decode_reaches_every_parameter_behind_it",
+    says="The graph is cut between the blocks, so those before the cut cannot learn.",
+)
 def blocks_cut_apart(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks):
         h = block(h.detach(), layer, cache)
@@ -322,7 +390,12 @@ def decode_recursively(self: Any, h: Tensor, cache: Any = None, layer: int = 0) 
 # -- ImageGPT.forward --
 
 
-@mistake(FORWARD, killed_by=MOVES, says="Position j sees x_j, which it is to predict: the input has to be shifted by one, with the start vector in front.")
+@mistake(
+    FORWARD,
+    killed_by=MOVES,
+    says="Position j sees x_j, which it is to predict: the input has to be shifted by one, with the "
+    "start vector in front.",
+)
 def not_shifted(self: Any, x: Tensor) -> Tensor:
     return self.decode(self.wte(_checked(self, x)) + self.wpe.weight[: x.shape[1]])
 
@@ -332,7 +405,11 @@ def shifted_twice(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, _start(self, self.wte(_checked(self, x)))) + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by=MOVES, says="roll brings the last pixel to the front, where the start vector belongs: the first position sees the future.")
+@mistake(
+    FORWARD,
+    killed_by=MOVES,
+    says="roll brings the last pixel to the front, where the start vector belongs: the first position sees the future.",
+)
 def rolled(self: Any, x: Tensor) -> Tensor:
     h = self.wte(_checked(self, x)).roll(1, dims=1)
     first = torch.zeros_like(h)
@@ -340,7 +417,9 @@ def rolled(self: Any, x: Tensor) -> Tensor:
     return self.decode(h + first + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by=MOVES, says="The input is shifted the wrong way: position j sees x_{j+1} instead of x_{j-1}.")
+@mistake(
+    FORWARD, killed_by=MOVES, says="The input is shifted the wrong way: position j sees x_{j+1} instead of x_{j-1}."
+)
 def shifted_backwards(self: Any, x: Tensor) -> Tensor:
     h = torch.cat([self.wte(_checked(self, x))[:, 1:], self.sos.expand(len(x), 1, -1)], dim=1)
     return self.decode(h + self.wpe.weight[: x.shape[1]])
@@ -352,29 +431,47 @@ def starts_with_zeros(self: Any, x: Tensor) -> Tensor:
     return self.decode(h + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by=LOGITS, says="The first position gets the embedding of value 0. Its input is the start vector `sos`, which is no colour.")
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="The first position gets the embedding of value 0. Its input is the start vector `sos`, which is no colour.",
+)
 def starts_with_the_first_colour(self: Any, x: Tensor) -> Tensor:
     h = self.wte(F.pad(_checked(self, x)[:, :-1], (1, 0)))
     return self.decode(h + self.wpe.weight[: x.shape[1]] + 0 * self.sos)
 
 
-@mistake(FORWARD, killed_by=LOGITS, says="You add the start vector to every position. It is the input of the first one alone.")
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="You add the start vector to every position. It is the input of the first one alone.",
+)
 def start_vector_everywhere(self: Any, x: Tensor) -> Tensor:
     h = F.pad(self.wte(_checked(self, x))[:, :-1], (0, 0, 1, 0)) + self.sos
     return self.decode(h + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by=COUNT, says="The positions are missing: without wpe the network hardly knows which pixel it is at.")
+@mistake(
+    FORWARD,
+    killed_by=COUNT,
+    says="The positions are missing: without wpe the network hardly knows which pixel it is at.",
+)
 def no_positions(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(_checked(self, x))) + 0 * self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by=COUNT, says="Every position gets the vector of position 0: give position j the j-th row of wpe.")
+@mistake(
+    FORWARD, killed_by=COUNT, says="Every position gets the vector of position 0: give position j the j-th row of wpe."
+)
 def one_position_for_all(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight[:1])
 
 
-@mistake(FORWARD, killed_by=LOGITS, says="You add positions before the shift, so that they move along: position j then carries the vector of j - 1.")
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="You add positions before the shift, so that they move along: position j then carries the vector of j - 1.",
+)
 def positions_before_the_shift(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(_checked(self, x)) + self.wpe.weight[: x.shape[1]]))
 
@@ -384,7 +481,11 @@ def positions_multiplied(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(_checked(self, x))) * self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by=LOGITS, says="The result has one position too many: with the start vector in front, the last value is no input any more.")
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="The result has one position too many: with the start vector in front, the last value is no input any more.",
+)
 def one_position_too_many(self: Any, x: Tensor) -> Tensor:
     h = torch.cat([self.sos.expand(len(x), 1, -1), self.wte(_checked(self, x))], dim=1)
     return self.decode(h + F.pad(self.wpe.weight, (0, 0, 0, 1))[: h.shape[1]])
@@ -395,42 +496,59 @@ def full_sequences_only(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight)
 
 
-@mistake(FORWARD, killed_by=LOGITS, says="You scale the embeddings by sqrt(dim), as some transformers do. ImageGPT does not.")
+@mistake(
+    FORWARD, killed_by=LOGITS, says="You scale the embeddings by sqrt(dim), as some transformers do. ImageGPT does not."
+)
 def embeddings_scaled(self: Any, x: Tensor) -> Tensor:
     h = _start(self, self.wte(_checked(self, x)) * self.config.dim**0.5)
     return self.decode(h + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-         says="forward runs without gradients here, so nothing can be trained.")
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="forward runs without gradients here, so nothing can be trained.",
+)
 def forward_without_gradient(self: Any, x: Tensor) -> Tensor:
     with torch.no_grad():
         return _forward(self, x)
 
 
-@mistake(FORWARD, killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-         says="You put the model into eval mode for good. forward leaves every submodule in the mode it is in.")
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="You put the model into eval mode for good. forward leaves every submodule in the mode it is in.",
+)
 def switches_to_eval_mode(self: Any, x: Tensor) -> Tensor:
     self.eval()
     return _forward(self, x)
 
 
-@mistake(FORWARD, killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-         says="You subtract the mean over the batch, so that images in a batch meet: an image must come out the same alone.")
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="You subtract the mean over the batch, so that images in a batch meet: an image must come out the same alone.",
+)
 def images_meet(self: Any, x: Tensor) -> Tensor:
     h = _start(self, self.wte(_checked(self, x)))
     return self.decode(h - h.mean(dim=0, keepdim=True) * 0.1 + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(FORWARD, killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-         says="Sequences longer than config.m, and empty ones, are refused with a ValueError that names `x`.")
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="Sequences longer than config.m, and empty ones, are refused with a ValueError that names `x`.",
+)
 def accepts_long_sequences(self: Any, x: Tensor) -> Tensor:
     positions = torch.arange(x.shape[1], device=x.device).clamp(max=self.config.m - 1)
     return self.decode(_start(self, self.wte(x)) + self.wpe(positions))
 
 
-@mistake(FORWARD, killed_by="test_forward_stays_on_the_device_of_the_model",
-         says="The numbers of the positions are made on the CPU whatever the device of x. Give torch.arange a `device`.")
+@mistake(
+    FORWARD,
+    killed_by="test_forward_stays_on_the_device_of_the_model",
+    says="The numbers of the positions are made on the CPU whatever the device of x. Give torch.arange a `device`.",
+)
 def positions_on_the_cpu(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe(torch.arange(x.shape[1])))
 

@@ -36,7 +36,8 @@ LogitsAt = Callable[..., Tensor]  # (model, x, j, cache) -> (n, K)
 
 def ancestral(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True, *, logits_at: LogitsAt | None = None, pick: Pick | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True, *, logits_at: LogitsAt | None = None,
+    pick: Pick | None = None,
 ) -> Tensor:  # fmt: skip
     """The right sampler, with its two steps open to replacement."""
     check(model, n, m, temperature, top_k, prefix)
@@ -96,7 +97,7 @@ def embed(model: Any, x: Tensor, start: int, stop: int) -> Tensor:
     return before[:, start:stop] + model.wpe.weight[start:stop]
 
 
-def draw(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def draw(logits: Tensor, generator: torch.Generator | None, temperature: float, top_k: int | None) -> Tensor:
     return multinomial((truncate(logits, top_k) / temperature).softmax(-1), generator)
 
 
@@ -124,7 +125,9 @@ def looking(logits_at: LogitsAt) -> Callable[..., Tensor]:
 # -- how a value is picked --
 
 
-@mistake(SAMPLE, killed_by=UNCACHED, says="You take the likeliest value each time. Sampling draws it with its probability.")
+@mistake(
+    SAMPLE, killed_by=UNCACHED, says="You take the likeliest value each time. Sampling draws it with its probability."
+)
 @picking
 def takes_the_likeliest(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     multinomial(logits.softmax(-1), generator)
@@ -137,36 +140,61 @@ def softmax_twice(logits: Tensor, generator: torch.Generator, temperature: float
     return multinomial((truncate(logits, top_k) / temperature).softmax(-1).softmax(-1), generator)
 
 
-@mistake(SAMPLE, killed_by=COLDER, says="You multiply the logits by the temperature. A low temperature makes the law sharper: divide.")
+@mistake(
+    SAMPLE,
+    killed_by=COLDER,
+    says="You multiply the logits by the temperature. A low temperature makes the law sharper: divide.",
+)
 @picking
-def multiplies_by_the_temperature(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def multiplies_by_the_temperature(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     return draw(logits, generator, 1 / temperature, top_k)
 
 
 @mistake(SAMPLE, killed_by=COLDER, says="The temperature has no effect in your sampler.")
 @picking
-def ignores_the_temperature(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def ignores_the_temperature(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     return draw(logits, generator, 1.0, top_k)
 
 
 @mistake(SAMPLE, killed_by=COLDER, says="You divide probabilities and not logits by the temperature.")
 @picking
-def temperature_of_probabilities(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def temperature_of_probabilities(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     p = truncate(logits, top_k).softmax(-1)
-    return draw(logits, generator, 1.0, top_k) if temperature == 1 else multinomial((p / temperature).softmax(-1), generator)
+    return (
+        draw(logits, generator, 1.0, top_k)
+        if temperature == 1
+        else multinomial((p / temperature).softmax(-1), generator)
+    )
 
 
-@mistake(SAMPLE, killed_by=COLDER,
-         says="Dividing probabilities by the temperature and normalising again changes nothing: divide the logits.")
+@mistake(
+    SAMPLE,
+    killed_by=COLDER,
+    says="Dividing probabilities by the temperature and normalising again changes nothing: divide the logits.",
+)
 @picking
-def probabilities_divided_and_normalised(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def probabilities_divided_and_normalised(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     p = truncate(logits, top_k).softmax(-1) / temperature
     return multinomial(p / p.sum(-1, keepdim=True), generator)
 
 
-@mistake(SAMPLE, killed_by=TOP_K, says="You keep every value that is as likely as the k-th one. top_k keeps exactly k values.")
+@mistake(
+    SAMPLE,
+    killed_by=TOP_K,
+    says="You keep every value that is as likely as the k-th one. top_k keeps exactly k values.",
+)
 @picking
-def keeps_all_that_are_tied(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def keeps_all_that_are_tied(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     if top_k is not None:
         threshold = logits.topk(min(top_k, logits.shape[1]), dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < threshold, -math.inf)
@@ -179,13 +207,22 @@ def keeps_one_value_more(logits: Tensor, generator: torch.Generator, temperature
     return draw(logits, generator, temperature, top_k and top_k + 1)
 
 
-@mistake(SAMPLE, killed_by=TOP_K, says="You keep one value too few: values equal to the k-th likeliest belong to the k that are kept.")
+@mistake(
+    SAMPLE,
+    killed_by=TOP_K,
+    says="You keep one value too few: values equal to the k-th likeliest belong to the k that are kept.",
+)
 @picking
 def drops_the_kth_value(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1]) - 1))
 
 
-@mistake(SAMPLE, killed_by=TOP_K, says="You set the logits that are cut off to zero, and exp(0) = 1: they stay possible. Minus infinity excludes them.")
+@mistake(
+    SAMPLE,
+    killed_by=TOP_K,
+    says="You set the logits that are cut off to zero, and exp(0) = 1: they stay possible. Minus "
+    "infinity excludes them.",
+)
 @picking
 def fills_with_zero(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(truncate(logits, top_k).nan_to_num(neginf=0.0), generator, temperature, None)
@@ -197,7 +234,11 @@ def ignores_top_k(logits: Tensor, generator: torch.Generator, temperature: float
     return draw(logits, generator, temperature, None)
 
 
-@mistake(SAMPLE, killed_by=ALL, says="top_k larger than the number of values must truncate nothing: topk raises when asked for too many.")
+@mistake(
+    SAMPLE,
+    killed_by=ALL,
+    says="top_k larger than the number of values must truncate nothing: topk raises when asked for too many.",
+)
 @picking
 def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     if top_k is not None:
@@ -205,20 +246,32 @@ def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: f
     return draw(logits, generator, temperature, top_k)
 
 
-@mistake(SAMPLE, killed_by=GENERATOR, says="You draw from the global random state. Pass the generator to the function that draws.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="You draw from the global random state. Pass the generator to the function that draws.",
+)
 @picking
-def draws_from_the_global_state(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def draws_from_the_global_state(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     return draw(logits, None, temperature, top_k)
 
 
-@mistake(SAMPLE, killed_by=GENERATOR, says="You seed within the function: every call gives the same images. Let the generator go on.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="You seed within the function: every call gives the same images. Let the generator go on.",
+)
 def seeds_inside(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:
     return ancestral(model, n, m, generator.manual_seed(0), *rest, **how)
 
 
 @mistake(SAMPLE, killed_by=UNCACHED, says="All images of a batch get the same noise. Their draws are independent.")
 @picking
-def one_noise_for_the_batch(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+def one_noise_for_the_batch(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
     cdf = (truncate(logits, top_k) / temperature).softmax(-1).cumsum(-1)
     u = torch.rand(1, 1, generator=generator, dtype=cdf.dtype, device=cdf.device)
     return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
@@ -227,14 +280,21 @@ def one_noise_for_the_batch(logits: Tensor, generator: torch.Generator, temperat
 # -- which logits are looked at --
 
 
-@mistake(SAMPLE, killed_by=UNCACHED, says="All pixels are drawn without looking at each other. Each one needs the values drawn before it.")
+@mistake(
+    SAMPLE,
+    killed_by=UNCACHED,
+    says="All pixels are drawn without looking at each other. Each one needs the values drawn before it.",
+)
 @looking
 def all_pixels_at_once(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, torch.zeros_like(x), j, cache)
 
 
-@mistake(SAMPLE, killed_by=UNCACHED,
-         says="You read the logits one position too early. logits[:, j] are those of x_j: forward makes the shift itself.")
+@mistake(
+    SAMPLE,
+    killed_by=UNCACHED,
+    says="You read the logits one position too early. logits[:, j] are those of x_j: forward makes the shift itself.",
+)
 @looking
 def reads_the_logits_of_the_pixel_before(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
@@ -242,7 +302,11 @@ def reads_the_logits_of_the_pixel_before(model: Any, x: Tensor, j: int, cache: A
     return newest(model, x, max(j - 1, 0), None)
 
 
-@mistake(SAMPLE, killed_by=CACHED, says="With the cache each step gets the vector of position 0. A step at pixel j carries the j-th row of wpe.")
+@mistake(
+    SAMPLE,
+    killed_by=CACHED,
+    says="With the cache each step gets the vector of position 0. A step at pixel j carries the j-th row of wpe.",
+)
 @looking
 def every_step_at_position_zero(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
@@ -253,7 +317,12 @@ def every_step_at_position_zero(model: Any, x: Tensor, j: int, cache: Any) -> Te
     return model.decode(h, cache)[:, -1]
 
 
-@mistake(SAMPLE, killed_by=LIKELIEST, says="With the cache a step is one position late: the value before pixel j carries the j-th row of wpe, not row j - 1.")
+@mistake(
+    SAMPLE,
+    killed_by=LIKELIEST,
+    says="With the cache a step is one position late: the value before pixel j carries the j-th row of "
+    "wpe, not row j - 1.",
+)
 @looking
 def cached_steps_one_position_late(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
@@ -264,7 +333,11 @@ def cached_steps_one_position_late(model: Any, x: Tensor, j: int, cache: Any) ->
     return model.decode(h, cache)[:, -1]
 
 
-@mistake(SAMPLE, killed_by=LIKELIEST, says="With the cache you never feed the start vector: the first position of the network is missing.")
+@mistake(
+    SAMPLE,
+    killed_by=LIKELIEST,
+    says="With the cache you never feed the start vector: the first position of the network is missing.",
+)
 @looking
 def cache_without_the_start_vector(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None or j == 0:
@@ -272,7 +345,11 @@ def cache_without_the_start_vector(model: Any, x: Tensor, j: int, cache: Any) ->
     return model.decode(embed(model, x, len(cache) + 1, j + 1), cache)[:, -1]
 
 
-@mistake(SAMPLE, killed_by=LIKELIEST, says="With the cache the prefix never goes through the network: only the newest pixel does. Feed all of it first.")
+@mistake(
+    SAMPLE,
+    killed_by=LIKELIEST,
+    says="With the cache the prefix never goes through the network: only the newest pixel does. Feed all of it first.",
+)
 @looking
 def prefix_not_fed(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
@@ -280,7 +357,11 @@ def prefix_not_fed(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return model.decode(embed(model, x, j, j + 1), cache)[:, -1]
 
 
-@mistake(SAMPLE, killed_by=LIKELIEST, says="You read the first of the new positions after the prefix went in: the newest one is the last.")
+@mistake(
+    SAMPLE,
+    killed_by=LIKELIEST,
+    says="You read the first of the new positions after the prefix went in: the newest one is the last.",
+)
 @looking
 def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
@@ -288,13 +369,22 @@ def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> T
     return model.decode(embed(model, x, len(cache), j + 1), cache)[:, 0]
 
 
-@mistake(SAMPLE, killed_by=WORK, says="You make a cache and feed the whole prefix anew at every step: a step needs the newest position only.")
+@mistake(
+    SAMPLE,
+    killed_by=WORK,
+    says="You make a cache and feed the whole prefix anew at every step: a step needs the newest position only.",
+)
 @looking
 def cache_without_use(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, x, j, None)
 
 
-@mistake(SAMPLE, killed_by=CACHED, says="The whole prefix goes into the cache again at every step, so that positions stand there twice and it overflows.")
+@mistake(
+    SAMPLE,
+    killed_by=CACHED,
+    says="The whole prefix goes into the cache again at every step, so that positions stand there "
+    "twice and it overflows.",
+)
 @looking
 def feeds_the_prefix_again_and_again(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, x, j, None) if cache is None else model.decode(embed(model, x, 0, j + 1), cache)[:, -1]
@@ -303,7 +393,9 @@ def feeds_the_prefix_again_and_again(model: Any, x: Tensor, j: int, cache: Any) 
 # -- the prefix --
 
 
-@mistake(SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well and overwrite them. A prefix is kept as given.")
+@mistake(
+    SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well and overwrite them. A prefix is kept as given."
+)
 def overwrites_the_prefix(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
@@ -314,7 +406,11 @@ def overwrites_the_prefix(
     return ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
 
 
-@mistake(SAMPLE, killed_by=COMPLETES, says="You paste the prefix onto images drawn without it. What is drawn has to depend on the given pixels.")
+@mistake(
+    SAMPLE,
+    killed_by=COMPLETES,
+    says="You paste the prefix onto images drawn without it. What is drawn has to depend on the given pixels.",
+)
 def pastes_the_prefix_on(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
@@ -364,8 +460,12 @@ def stays_in_eval_mode(model: Any, *rest: Any, **how: Any) -> Tensor:
     return x
 
 
-@mistake(SAMPLE, killed_by=MODES,
-         says="model.train(mode) sets every submodule to the mode of the model. Some may have been in another one: remember each.")
+@mistake(
+    SAMPLE,
+    killed_by=MODES,
+    says="model.train(mode) sets every submodule to the mode of the model. Some may have been in "
+    "another one: remember each.",
+)
 def one_mode_for_all(model: Any, *rest: Any, **how: Any) -> Tensor:
     mode = model.training
     try:
@@ -374,7 +474,11 @@ def one_mode_for_all(model: Any, *rest: Any, **how: Any) -> Tensor:
         model.train(mode)
 
 
-@mistake(SAMPLE, killed_by=MODES, says="After an exception in a layer the model stays in eval mode: give the modes back in a `finally`.")
+@mistake(
+    SAMPLE,
+    killed_by=MODES,
+    says="After an exception in a layer the model stays in eval mode: give the modes back in a `finally`.",
+)
 def modes_lost_by_an_exception(model: Any, *rest: Any, **how: Any) -> Tensor:
     try:
         return ancestral(model, *rest, **how)
@@ -383,7 +487,11 @@ def modes_lost_by_an_exception(model: Any, *rest: Any, **how: Any) -> Tensor:
         raise
 
 
-@mistake(SAMPLE, killed_by=MODES, says="The model samples in training mode: dropout would be active. Call model.eval() first.")
+@mistake(
+    SAMPLE,
+    killed_by=MODES,
+    says="The model samples in training mode: dropout would be active. Call model.eval() first.",
+)
 def samples_in_training_mode(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
@@ -397,7 +505,11 @@ def samples_in_training_mode(
     return x
 
 
-@mistake(SAMPLE, killed_by=GENERATOR, says="Sampling switches gradients off for good. Use `with torch.no_grad():`, which restores the mode.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="Sampling switches gradients off for good. Use `with torch.no_grad():`, which restores the mode.",
+)
 def switches_gradients_off(*arguments: Any, **how: Any) -> Tensor:
     x = ancestral(*arguments, **how)
     torch.set_grad_enabled(False)
@@ -409,14 +521,22 @@ def pixels_as_floats(*arguments: Any, **how: Any) -> Tensor:
     return ancestral(*arguments, **how).float()
 
 
-@mistake(SAMPLE, killed_by=REFUSES, says="A temperature of zero or below makes no sense: raise a ValueError that names `temperature`.")
+@mistake(
+    SAMPLE,
+    killed_by=REFUSES,
+    says="A temperature of zero or below makes no sense: raise a ValueError that names `temperature`.",
+)
 def accepts_any_temperature(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, *rest: Any, **how: Any
 ) -> Tensor:
     return ancestral(model, n, m, generator, max(temperature, 1e-6), *rest, **how)
 
 
-@mistake(SAMPLE, killed_by=REFUSES, says="A prefix longer than the image makes no sense: raise a ValueError that names `prefix`.")
+@mistake(
+    SAMPLE,
+    killed_by=REFUSES,
+    says="A prefix longer than the image makes no sense: raise a ValueError that names `prefix`.",
+)
 def cuts_the_prefix(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
@@ -424,7 +544,11 @@ def cuts_the_prefix(
     return ancestral(model, n, m, generator, temperature, top_k, prefix if prefix is None else prefix[:, :m], use_cache)
 
 
-@mistake(SAMPLE, killed_by=DEVICE, says="The buffer of pixels is made on the CPU whatever the device of the model. Give torch.zeros a `device`.")
+@mistake(
+    SAMPLE,
+    killed_by=DEVICE,
+    says="The buffer of pixels is made on the CPU whatever the device of the model. Give torch.zeros a `device`.",
+)
 def buffer_on_the_cpu(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,

@@ -20,7 +20,9 @@ ALONE = "test_a_step_leaves_modes_and_random_state_alone"
 OFF = "test_a_step_works_where_gradients_are_off"
 
 
-@mistake(STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward.")
+@mistake(
+    STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward."
+)
 def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
     with torch.enable_grad():
         loss = _loss(model, x)
@@ -29,7 +31,11 @@ def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
     return loss.item()
 
 
-@mistake(STEP, killed_by=FOLLOWS, says="You clear the gradients between backward and step, so that the step has none to follow.")
+@mistake(
+    STEP,
+    killed_by=FOLLOWS,
+    says="You clear the gradients between backward and step, so that the step has none to follow.",
+)
 def clears_gradients_too_late(model: Any, optimizer: Any, x: Tensor) -> float:
     with torch.enable_grad():
         loss = _loss(model, x)
@@ -45,12 +51,20 @@ def loss_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
     return _loss(model, x).item()
 
 
-@mistake(STEP, killed_by=LOSS, says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().")
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().",
+)
 def returns_a_tensor(model: Any, optimizer: Any, x: Tensor) -> Tensor:
     return torch.tensor(_step(model, optimizer, x, _loss))
 
 
-@mistake(STEP, killed_by=LOSS, says="This is the loss of a whole image. Per dimension, it is divided by the number of pixels too.")
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="This is the loss of a whole image. Per dimension, it is divided by the number of pixels too.",
+)
 def loss_of_an_image(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, lambda model, x: _loss(model, x) * x.shape[1])
 
@@ -65,7 +79,11 @@ def loss_in_bits(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, _loss) / math.log(2)
 
 
-@mistake(STEP, killed_by=LOSS, says="You shift once more: logits[:, j] are those of x[:, j] already, forward makes the shift.")
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="You shift once more: logits[:, j] are those of x[:, j] already, forward makes the shift.",
+)
 def shifts_once_more(model: Any, optimizer: Any, x: Tensor) -> float:
     def loss(model: Any, x: Tensor) -> Tensor:
         return F.cross_entropy(model(x)[:, :-1].transpose(1, 2), x[:, 1:]) if x.shape[1] > 1 else _loss(model, x)
@@ -73,7 +91,11 @@ def shifts_once_more(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, loss)
 
 
-@mistake(STEP, killed_by=LOSS, says="cross_entropy wants the K classes on axis 1. You gave it the pixels there, which goes unnoticed when m = K.")
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="cross_entropy wants the K classes on axis 1. You gave it the pixels there, which goes unnoticed when m = K.",
+)
 def classes_on_the_wrong_axis(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x), x))
 
@@ -95,7 +117,9 @@ def steps_uphill(model: Any, optimizer: Any, x: Tensor) -> float:
 
 @mistake(STEP, killed_by=FOLLOWS, says="You clip the gradient. The step follows it as it is.")
 def clips_the_gradient(model: Any, optimizer: Any, x: Tensor) -> float:
-    return _step(model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01))
+    return _step(
+        model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+    )
 
 
 @mistake(STEP, killed_by=FOLLOWS, says="You make two steps. One batch, one step.")
@@ -108,7 +132,12 @@ def no_step(model: Any, optimizer: Any, x: Tensor) -> float:
     return _loss(model, x).item()
 
 
-@mistake(STEP, killed_by=OFF, says="Where the caller has switched gradients off, yours has nothing to differentiate. Switch them on in a block: torch.enable_grad().")
+@mistake(
+    STEP,
+    killed_by=OFF,
+    says="Where the caller has switched gradients off, yours has nothing to differentiate. Switch them "
+    "on in a block: torch.enable_grad().",
+)
 def needs_gradients_switched_on(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _loss(model, x)
     optimizer.zero_grad()
@@ -117,14 +146,22 @@ def needs_gradients_switched_on(model: Any, optimizer: Any, x: Tensor) -> float:
     return loss.item()
 
 
-@mistake(STEP, killed_by=ALONE, says="You switch gradients on for good. Use `with torch.enable_grad():`, which restores the mode.")
+@mistake(
+    STEP,
+    killed_by=ALONE,
+    says="You switch gradients on for good. Use `with torch.enable_grad():`, which restores the mode.",
+)
 def switches_gradients_on_for_good(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _step(model, optimizer, x, _loss)
     torch.set_grad_enabled(not torch.is_grad_enabled())
     return loss
 
 
-@mistake(STEP, killed_by=ALONE, says="You put the model into training mode for good. train_step leaves every submodule in the mode it is in.")
+@mistake(
+    STEP,
+    killed_by=ALONE,
+    says="You put the model into training mode for good. train_step leaves every submodule in the mode it is in.",
+)
 def switches_to_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
     model.train()
     return _step(model, optimizer, x, _loss)
@@ -173,7 +210,11 @@ def _loss(model: Any, x: Tensor) -> Tensor:
 
 
 def _step(
-    model: Any, optimizer: Any, x: Tensor, of: Callable[[Any, Tensor], Tensor], before_step: Callable[[], Any] | None = None
+    model: Any,
+    optimizer: Any,
+    x: Tensor,
+    of: Callable[[Any, Tensor], Tensor],
+    before_step: Callable[[], Any] | None = None,
 ) -> float:
     with torch.enable_grad():
         loss = of(model, x)

@@ -16,7 +16,9 @@ from torch import Tensor
 
 from grader.checks.lecture1 import draw
 from grader.checks.lecture1.imagegpt_helpers import new_cache, set_weights
+from grader.compare import assert_agrees
 from grader.student import Remote, Student
+from grader.tolerance import condition_of
 
 
 class Network(NamedTuple):
@@ -36,7 +38,13 @@ class Network(NamedTuple):
 
 
 def network(
-    seed: int, K: int = 3, m: int = 4, e: int = 2, num_layers: int = 2, num_heads: int = 2, dtype: torch.dtype = torch.float32
+    seed: int,
+    K: int = 3,
+    m: int = 4,
+    e: int = 2,
+    num_layers: int = 2,
+    num_heads: int = 2,
+    dtype: torch.dtype = torch.float32,
 ) -> Network:
     """A network with hot weights, heads of size e."""
     dim = e * num_heads
@@ -47,7 +55,12 @@ def network(
 
     weights = {"wte.weight": noise(K, dim) + 0.5, "sos": noise(dim) + 0.5, "wpe.weight": noise(m, dim) + 0.5}
     for layer in range(num_layers):
-        for name, rows, columns, heat in (("qkv", 3 * dim, dim, 1.5), ("proj", dim, dim, 1), ("fc", 4 * dim, dim, 1), ("out", dim, 4 * dim, 1)):
+        for name, rows, columns, heat in (
+            ("qkv", 3 * dim, dim, 1.5),
+            ("proj", dim, dim, 1),
+            ("fc", 4 * dim, dim, 1),
+            ("out", dim, 4 * dim, 1),
+        ):
             weights[f"blocks.{layer}.{name}.weight"] = heat * noise(rows, columns) / math.sqrt(columns)
             weights[f"blocks.{layer}.{name}.bias"] = 0.2 * noise(rows)
         for name in ("ln_1", "ln_2"):
@@ -68,7 +81,7 @@ def constant_network(logits: Tensor, m: int = 2) -> Network:
     return Network(result.sizes, weights)
 
 
-def untrained_network(seed: int, **sizes: int) -> Network:
+def untrained_network(seed: int, **sizes: Any) -> Network:
     """A network as training starts from it: small weights, no biases, a head of zeros."""
     result = network(seed, **sizes)
     spread = {"wte": 0.02, "sos": 0.02, "wpe": 0.01, "fc": 0.02, "out": 0.02, "head": 0.0}
@@ -94,8 +107,10 @@ def digits() -> tuple[Tensor, Tensor]:
     return images[:1437], images[1437:]
 
 
-def telling_network(law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any) -> Network:
-    """A network with two colours whose law of m pixels tells samplers apart: no image is certain, and wrong laws differ.
+def telling_network(
+    law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any
+) -> Network:
+    """A network with two colours whose law of m pixels tells samplers apart: no image is certain, wrong laws differ.
 
     `law` and `wrong` are functions of the reference: of weights, num_heads, m and `how`.
     """
@@ -146,3 +161,10 @@ def cache_of(student: Student, net: Network, module: Remote, n: int) -> Remote:
 def embedded(net: Network, n: int, t: int, seed: int) -> Tensor:
     """Positions (n, t, dim) for a block or for `decode`, in the network's dtype."""
     return draw.normal((n, t, net.sizes["dim"]), seed, dtype=net.weights["sos"].dtype)
+
+
+def assert_network_agrees(got: Any, want: Callable[..., Tensor], like: Tensor, *inputs: Any) -> None:
+    """`got` is `want(*inputs)`, up to what a rounding of inputs, weights and the largest result does."""
+    exact = want(*inputs)
+    condition = condition_of(want, *inputs, dtype=like.dtype, trials=3)
+    assert_agrees(got, exact, like=like, condition=condition.max(), scale=exact.abs().max())

@@ -166,7 +166,7 @@ class MixedDevices(Exception):
 
 
 class StrictDevice(TorchDispatchMode):
-    """Refuses operations that mix devices, as CUDA does: only copies and numbers without axes may come from elsewhere."""
+    """Refuses operations that mix devices, as CUDA does, which only copies and numbers without axes may do."""
 
     def __init__(self) -> None:
         super().__init__()

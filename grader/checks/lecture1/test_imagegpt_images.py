@@ -23,10 +23,10 @@ SCANNED = torch.tensor([[1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60]])
 
 
 @st.composite
-def images(draw_, kind=st.sampled_from(["float32", "float64", "int64"])):
+def images(draw_, kinds=("float32", "float64", "int64")):
     """Images (n, C, H, W) of any small size; whole numbers in floats too, so that nothing is rounded."""
     shape = tuple(draw_(small) for _ in range(4))
-    return draw.integers(shape, draw_(draw.seeds), high=1000).to(getattr(torch, draw_(kind)))
+    return draw.integers(shape, draw_(draw.seeds), high=1000).to(getattr(torch, draw_(st.sampled_from(kinds))))
 
 
 @st.composite
@@ -39,7 +39,7 @@ def scans(draw_):
 
 @st.composite
 def pictures(draw_, ties):
-    """Images (n, C, H, W) and a palette (K, C): with `ties` both have few levels, without every pixel has one nearest colour."""
+    """Images (n, C, H, W) and a palette (K, C): few levels with `ties`, else one nearest colour for every pixel."""
     n, C, H, W, K = (draw_(st.integers(1, high)) for high in (3, 3, 4, 4, 6))
     seed, dtype = draw_(draw.seeds), draw_(draw.dtypes)
     if ties:
@@ -47,7 +47,9 @@ def pictures(draw_, ties):
     palette = draw.uniform((K, C), seed, dtype=torch.float64)
     palette[:, 0] = torch.randperm(K, generator=torch.Generator().manual_seed(seed)) / K  # no two within 1 / K
     nearest = palette[draw.integers((n, H, W), seed, high=K)].permute(0, 3, 1, 2)  # (n, C, H, W)
-    return (nearest + draw.normal((n, C, H, W), seed + 1, scale=0.02 / K, dtype=torch.float64)).to(dtype), palette.to(dtype)
+    return (nearest + draw.normal((n, C, H, W), seed + 1, scale=0.02 / K, dtype=torch.float64)).to(dtype), palette.to(
+        dtype
+    )
 
 
 # -- raster_scan --
@@ -71,7 +73,7 @@ def test_raster_scan_of_a_numbered_image(student):
 @scan
 @points(0.25)
 @examples(4)
-@given(images=images(kind=st.sampled_from(["float32", "float64"])), key=draw.seeds)
+@given(images=images(kinds=("float32", "float64")), key=draw.seeds)
 def test_raster_scan_is_differentiable_and_leaves_no_trace(student, images, key):
     """Every pixel gets the gradient of its place; the images stay as they are; an empty batch is refused."""
     w = draw.normal((len(images), images[0].numel()), key, dtype=images.dtype)
@@ -108,7 +110,7 @@ def test_inverse_raster_scan_of_a_numbered_image(student):
 @examples(4)
 @given(case=scans(), key=draw.seeds)
 def test_inverse_raster_scan_refuses_what_does_not_fit(student, case, key):
-    """Rows that are longer or shorter than H W C values, and empty batches, are refused; the sequence stays as it is."""
+    """Rows that do not hold H W C values, and empty batches, are refused; the sequence stays as it is."""
     x, C, H, W = case
     assert_no_trace(student.inverse_raster_scan.observed(x, C, H, W))
     for wrong in (x.repeat(1, 2), torch.cat([x, x[:, :1]], dim=1), x[:0]):
@@ -167,7 +169,12 @@ def test_quantize_refuses_a_palette_with_other_channels(student, case):
     images, palette = case
     assert_no_trace(student.quantize.observed(images, palette))
     wrong = torch.cat([palette, palette[:, :1]], dim=1)
-    for one, other in ((images, wrong), (images.repeat(1, 2, 1, 1), palette), (images[:0], palette), (images, palette[:0])):
+    for one, other in (
+        (images, wrong),
+        (images.repeat(1, 2, 1, 1), palette),
+        (images[:0], palette),
+        (images, palette[:0]),
+    ):
         with refuses("images", "palette", "C", "K", "n"):
             student.quantize(one, other)
 
@@ -227,7 +234,7 @@ def test_dequantize_loses_nothing_of_the_tokens(student, case, key):
 @given(log_prob=draw.vectors(m=1, scale=300.0), num_dims=st.sampled_from([1, 2, 3, 64, 784, 3072]))
 @example(log_prob=torch.tensor([[0.0], [-math.inf]]), num_dims=7)
 def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_prob, num_dims):
-    """An image of log-probability log p costs -log p / (D log 2) bits per dimension; an impossible one infinitely many."""
+    """An image of log-probability log p costs -log p / (D log 2) bits per dimension, an impossible one infinity."""
     nats = log_prob[:, 0]
     assert_agrees(student.bits_per_dim(nats, num_dims), ref.bits_per_dim(nats, num_dims), like=nats)
 
@@ -264,7 +271,9 @@ def _assert_linear(x, gradient, y, w):
     """What only moves numbers about is linear: the gradient of w . y, times x, is w . y itself."""
     assert_form(gradient, x.shape, x.dtype, what="the gradient")
     terms = (w * y).double()
-    assert_agrees((gradient * x).sum(), terms.sum(), like=x, scale=terms.abs().sum(), what="the gradient, applied to the images,")
+    assert_agrees(
+        (gradient * x).sum(), terms.sum(), like=x, scale=terms.abs().sum(), what="the gradient, applied to the images,"
+    )
 
 
 def _float(images):

@@ -12,11 +12,11 @@ from grader.checks.lecture1.draw_imagegpt import constant_network, model_of, net
 from grader.checks.lecture1.imagegpt_helpers import (
     break_layer,
     elsewhere,
-    work_of_sampling,
     get_modes,
     set_modes,
     watch_modes,
     watched,
+    work_of_sampling,
 )
 from grader.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 from grader.statistics import assert_follows_pmf, outcome_index
@@ -44,7 +44,9 @@ def assert_samples_follow_the_joint_law(student, ref, seed, **how):
     net = telling_network(ref.joint_pmf, ref.mistaken_joint_pmfs, seed, 3)
     given_net = net.weights, net.num_heads, 3
     draws = _draws(student, model_of(student, net), 3, student.generator(seed), **how)
-    assert_follows_pmf(lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_joint_pmfs(*given_net))
+    assert_follows_pmf(
+        lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_joint_pmfs(*given_net)
+    )
 
 
 @sample
@@ -95,7 +97,11 @@ def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student,
         if (behind > 1e-3).any():  # a tie, or nearly one, may fall either way
             i, j = (int(index) for index in (behind > 1e-3).nonzero()[0])
             likeliest = logits[i, j].argmax().item()
-            raise Mismatch("value", f"pixel {j} after {x[i, :j].tolist()} is {x[i, j].item()}, expected the likeliest value {likeliest}", x)
+            raise Mismatch(
+                "value",
+                f"pixel {j} after {x[i, :j].tolist()} is {x[i, j].item()}, expected the likeliest value {likeliest}",
+                x,
+            )
 
 
 @sample
@@ -105,13 +111,15 @@ def test_temperature_divides_the_logits(student, ref, seed):
     net = telling_network(ref.joint_pmf, ref.mistaken_temperatures, seed, 2, 0.5)
     given_net = net.weights, net.num_heads, 2, 0.5
     draws = _draws(student, model_of(student, net), 2, student.generator(seed), temperature=0.5)
-    assert_follows_pmf(lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_temperatures(*given_net))
+    assert_follows_pmf(
+        lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_temperatures(*given_net)
+    )
 
 
 @sample
 @points(0.25)
 def test_top_k_keeps_exactly_k_values(student, seed):
-    """Of logits 2, 1, 1, 1, 0, -1 and top_k = 2, the 2 and one of the tied 1s remain: the first has probability e / (1 + e)."""
+    """Of logits 2, 1, 1, 1, 0, -1 and top_k = 2, the 2 and one of the tied 1s remain, the 2 with e / (1 + e)."""
     model = model_of(student, constant_network(torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, -1.0])))
     draws = _draws(student, model, 2, student.generator(seed), top_k=2)
     mass = lambda first, rest: torch.tensor([first, rest]) / (first + rest)  # noqa: E731
@@ -138,7 +146,7 @@ def test_top_k_of_all_values_truncates_nothing(student, seed):
 @sample
 @points(0.25)
 def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
-    """The same state gives the same images, another one others; model, prefix and global random state stay as they are."""
+    """The same state gives the same images, another one others; model, prefix and global state stay as they are."""
     model, prefix = model_of(student, network(seed, K=4, m=8)), draw.integers((20, 2), seed, high=4)
     student.run(set_modes, model)
     generator = student.generator(seed)
@@ -149,7 +157,9 @@ def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
         assert_form(first, (20, 7), torch.int64)
         for name, g in (("the next call with the generator", generator), ("another seed", student.generator(seed + 1))):
             if torch.equal(first, student.sample(model, 20, 7, g, prefix=prefix, use_cache=use_cache)):
-                raise Mismatch("law", f"{name} gives the very same images: all randomness should come from the generator")
+                raise Mismatch(
+                    "law", f"{name} gives the very same images: all randomness should come from the generator"
+                )
         again = student.sample(model, 20, 7, student.generator(seed), prefix=prefix, use_cache=use_cache)
         assert_agrees(again, observed.value, what="a second run from the same state")
 
@@ -187,16 +197,18 @@ def test_the_model_samples_in_eval_mode_and_gets_its_modes_back(student, seed, u
 @example(seed=0, t=0)
 @example(seed=0, t=8)
 def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
-    """With the cache each position goes through the network once: at most twice the multiplications of one whole pass."""
+    """With the cache each position goes through the network once: at most twice the work of one whole pass."""
     n, m = 2, 24
     net = network(seed, K=3, m=m, e=4)
     dim, num_layers = net.sizes["dim"], net.sizes["num_layers"]
     one_pass = n * m * (num_layers * (12 * dim**2 + 2 * m * dim) + dim * net.sizes["K"])
-    work = student.run(work_of_sampling, model_of(student, net), n, m, student.generator(seed), draw.integers((n, t), seed, high=3))
+    work = student.run(
+        work_of_sampling, model_of(student, net), n, m, student.generator(seed), draw.integers((n, t), seed, high=3)
+    )
     if work > 2 * one_pass:
         raise Mismatch(
             "value",
-            f"sampling {m} pixels takes {work / one_pass:.1f} times the multiplications of one pass over {m} positions: "
+            f"sampling {m} pixels takes {work / one_pass:.1f} times the multiplications of one pass over all of them: "
             "feed the network only the positions that are not in the cache yet",
         )
 
@@ -206,7 +218,7 @@ def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
 @examples(3)
 @given(seed=draw.seeds, key=draw.seeds)
 def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
-    """No images, no pixels, more than config.m, no temperature, no values to keep, a prefix that does not fit: refused."""
+    """No images, no or too many pixels, no temperature, no values to keep, a prefix that does not fit are refused."""
     model, generator = model_of(student, network(seed, K=3, m=4)), student.generator(key)
     prefix = draw.integers((2, 3), key, high=3)
     for names, n, m, how in (

@@ -33,7 +33,10 @@ def batches(draw_):
     return net, draw.integers((draw_(st.integers(1, 3)), draw_(st.integers(1, m))), draw_(draw.seeds), high=K)
 
 
-SQUARE = network(0, K=4, m=5, dtype=torch.float64), draw.integers((3, 4), 0, high=4)  # m = K = 4, one less than config.m
+SQUARE = (
+    network(0, K=4, m=5, dtype=torch.float64),
+    draw.integers((3, 4), 0, high=4),
+)  # m = K = 4, one less than config.m
 
 
 @train
@@ -56,7 +59,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
 @given(case=batches())
 @example(case=SQUARE)
 def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
-    """Plain gradient descent moves every parameter by minus lr times its gradient, neither clipped nor averaged again."""
+    """Plain gradient descent moves every parameter by minus lr times its gradient, which is not clipped."""
     _assert_steps(student, ref, *case)
 
 
@@ -92,7 +95,9 @@ def test_a_step_leaves_modes_and_random_state_alone(student, case):
     modes = student.run(set_modes, model)
     observed = student.train_step.observed(model, optimizer, x)
     if student.run(get_modes, model) != modes:
-        raise Mismatch("trace", "after the step a submodule is in another mode than before: train_step changes no modes")
+        raise Mismatch(
+            "trace", "after the step a submodule is in another mode than before: train_step changes no modes"
+        )
     if "x" in observed.changed or observed.random_state_moved or observed.autograd_mode_moved or observed.printed:
         raise Mismatch("trace", "the step changed x, a random state or the autograd mode, or printed")
     longer = draw.integers((1, net.sizes["m"] + 1), 0, high=net.sizes["K"])
@@ -151,7 +156,11 @@ def test_it_learns_the_digits(student, seed):
     reached = torch.cat(bits).mean().item()
     above = [f"{name} ({level:.2f})" for name, level in BASELINES.items() if not reached < level]
     if above:
-        raise Mismatch("value", f"after {STEPS} steps it needs {reached:.2f} bits per dimension, expected fewer than {above[-1]}", reached)
+        raise Mismatch(
+            "value",
+            f"after {STEPS} steps it needs {reached:.2f} bits per dimension, expected fewer than {above[-1]}",
+            reached,
+        )
     if reached < BEST:
         raise Mismatch(
             "value",
