@@ -1,17 +1,20 @@
-"""`dgm build`: what authors of exercises run."""
+"""`dgm build` and `dgm release`: what authors of exercises run."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from grader.assignment import HOUSE, AssignmentError, lectures
+from grader.cli.student import LECTURE
 
 
 def add_to(app: typer.Typer) -> None:
     app.command()(build)
+    app.command()(release)
 
 
 def build(
@@ -33,3 +36,20 @@ def build(
         raise typer.Exit(1)
     if not changed:
         console.print("everything is what the solutions give", highlight=False)
+
+
+def release(
+    output: Annotated[Path, typer.Option("--output", "-o", help="Where the kit goes.")] = Path("dist"),
+) -> None:
+    """Make the student kit, a zip and a wheel, without anything that is hidden."""
+    from grader import build as building
+    from grader import release as releasing
+
+    console = Console(soft_wrap=True, highlight=False)
+    try:
+        written = releasing.release(LECTURE, output)
+    except (AssignmentError, building.SourceError, releasing.CannotRelease) as error:
+        console.print(f"cannot release: {error}", markup=False)
+        raise typer.Exit(2) from None
+    for path in written:
+        console.print(f"{path}  {path.stat().st_size // 1024} kB", markup=False)

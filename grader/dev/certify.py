@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import sys
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from rich.console import Console
 from rich.table import Table
 
 from dgm_ref import mistakes
+from dgm_ref.mistakes import Mistake
+from grader import assignment as assignments
+from grader import build
+from grader.assignment import HOUSE
 from grader.exam import candidates
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
 from grader.exam.naming import NameFromCatalogue
+from grader.grading.pool import GraderPool
 from grader.record import CheckRecord
 from grader.student import Transport
+
+FEW_MISTAKES, MANY_MISTAKES = 4, 6  # registered for an exercise of less than 3 points, and of 3 or more
+VARIANTS = 2  # other right answers for each exercise
 
 
 @dataclass
@@ -27,50 +32,62 @@ class Certificate:
     mistakes: int = 0
     killed: int = 0
     named: int = 0
-    visible: int = 0  # mistakes whose failure carries an answer that could be compared
     variants: int = 0
     accepted: int = 0
     faults: list[str] = field(default_factory=list)
 
 
-def certify(lecture: str, seed: str, exercises: Iterable[str] | None = None) -> list[Certificate]:
-    """Put solutions, stubs, mistakes and variants to the checks of each exercise."""
+def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1) -> Iterator[Certificate]:
+    """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
     checks = collect(lecture)
     mistakes.load(lecture)
-    examiner = Examiner(lecture, checks, seed, reference=True, namer=NameFromCatalogue(lecture))
-    wanted = list(dict.fromkeys(check.exercise for check in checks)) if exercises is None else list(exercises)
-    return [_certify(examiner, name, [check for check in checks if check.exercise == name]) for name in wanted]
+    examiner = Examiner(lecture, checks, seed, reference=True, quick=True, namer=NameFromCatalogue(lecture))
+    wanted = list(exercises) or list(dict.fromkeys(check.exercise for check in checks))
+    pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name))
+    for _, certificate in pool.run(wanted):
+        yield certificate
 
 
-def _certify(examiner: Examiner, exercise: str, checks: Sequence[Check]) -> Certificate:
+def _certify(examiner: Examiner, exercise: str) -> Certificate:
     found = Certificate(exercise)
-    topic = exercise.split(".")[0]
-    lecture = examiner.lecture
+    checks = [check for check in examiner.checks if check.exercise == exercise]
+    topic, lecture = exercise.split(".")[0], examiner.lecture
     found.faults += [f"the solution fails {_line(bad)}" for bad in _bad(examiner, checks, candidates.solution(lecture, topic))]
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
             found.faults.append(f"the stub is not `missing` but {_line(record)}")
     for mistake in mistakes.MISTAKES.get(exercise, []):
         found.mistakes += 1
-        transport = candidates.with_function(lecture, exercise, mistake.function)
-        records = {record.check: record for record in _records(examiner, checks, transport)}
-        claimed = [record for name, record in records.items() if name.split("[")[0] == mistake.killed_by]
-        if not claimed:
-            found.faults.append(f"mistake {mistake.name} names a check that does not exist: {mistake.killed_by}")
-        elif all(record.outcome in ("passed", "not_graded") for record in claimed):
-            others = [name for name, record in records.items() if record.outcome not in ("passed", "not_graded")]
-            found.faults.append(f"mistake {mistake.name} survives {mistake.killed_by} (killed by: {', '.join(others) or 'nothing'})")
-        else:
-            found.killed += 1
-            names = {record.mistake for record in records.values() if record.outcome in ("failed", "error")} - {None}
-            found.named += mistake.name in names
-            found.faults += [f"mistake {mistake.name} is called {name}" for name in names - {mistake.name}]
+        _put(examiner, checks, mistake, found)
     for variant in mistakes.VARIANTS.get(exercise, []):
         found.variants += 1
         bad = _bad(examiner, checks, candidates.with_function(lecture, exercise, variant.function))
         found.accepted += not bad
         found.faults += [f"variant {variant.name} fails {_line(record)}" for record in bad]
     return found
+
+
+def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> None:
+    """One mistake: the check that claims it must fail on it; some check should tell the student its name."""
+    transport = candidates.with_function(examiner.lecture, mistake.exercise, mistake.function)
+    claiming = [check for check in checks if check.name.split("[")[0] == mistake.killed_by]
+    if not claiming:
+        found.faults.append(f"mistake {mistake.name} names a check that does not exist: {mistake.killed_by}")
+        return
+    failed = [record for record in _records(examiner, claiming, transport) if record.outcome not in ("passed", "not_graded")]
+    if not failed and any(check.gpu or check.training for check in claiming):
+        found.mistakes -= 1  # only a machine or a training run that is not at hand shows it
+        return
+    if not failed:
+        found.faults.append(f"mistake {mistake.name} survives {mistake.killed_by}")
+        return
+    found.killed += 1
+    names = {record.mistake for record in failed} - {None}
+    for check in checks:
+        if not names and check not in claiming:
+            names = {examiner.examine(check, transport).mistake} - {None}
+    found.named += mistake.name in names
+    found.faults += [f"mistake {mistake.name} is called {name}" for name in names - {mistake.name}]
 
 
 def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
@@ -97,24 +114,33 @@ def table(certificates: Sequence[Certificate]) -> Table:
     return result
 
 
-def main() -> None:
-    """`python -m grader.dev.certify [TOPIC or EXERCISE …] [--seed SEED]`, for authors of checks."""
-    arguments = sys.argv[1:]
-    seed = arguments.pop(arguments.index("--seed") + 1) if "--seed" in arguments else "certify"
-    wanted = [argument for argument in arguments if argument != "--seed"]
-    names = dict.fromkeys(check.exercise for check in collect("lecture1"))
-    chosen = [name for name in names if not wanted or name in wanted or name.split(".")[0] in wanted]
-    started = time.process_time()
-    certificates = certify("lecture1", seed, chosen)
-    console = Console()
-    console.print(table(certificates))
-    for one in certificates:
-        for fault in one.faults:
-            console.print(f"[red]{one.exercise}[/red]: ", end="")
-            console.print(fault, markup=False, highlight=False)
-    console.print(f"{time.process_time() - started:.1f} CPU-seconds")
-    sys.exit(any(one.faults for one in certificates))
+def catalogue_faults(lecture: str) -> list[str]:
+    """What the catalogue, the assignment or the tree lacks: mistakes, variants, points, generated or orphan files."""
+    mistakes.load(lecture)
+    assignment = assignments.load(lecture)
+    faults = [f"{path.relative_to(HOUSE)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)]
+    for exercise in assignment.exercises:
+        points = sum(check.points for check in collect(lecture) if check.exercise == exercise.name)
+        if abs(points - exercise.points) > 1e-9:
+            faults.append(f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}")
+        enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
+        if not exercise.of and len(mistakes.MISTAKES.get(exercise.name, [])) < enough:
+            faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")
+        if not exercise.of and len(mistakes.VARIANTS.get(exercise.name, [])) < VARIANTS:
+            faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
+    known = {exercise.name for exercise in assignment.exercises}
+    faults += [f"{name} is not in assignment.toml" for name in sorted({*mistakes.MISTAKES, *mistakes.VARIANTS} - known)]
+    for folder, prefix in ((f"solutions/{lecture}", ""), (f"dgm_ref/{lecture}", ""), (f"dgm_ref/mistakes/{lecture}", ""), (f"grader/checks/{lecture}", "test_")):
+        for path in (HOUSE / folder).glob(f"{prefix}*.py"):
+            name = path.stem.removeprefix(prefix)
+            if not name.startswith(("_", *assignment.topics)):
+                faults.append(f"{path.relative_to(HOUSE)} belongs to no topic of {assignment.name}")
+    return faults
 
 
 if __name__ == "__main__":
-    main()
+    import sys
+
+    from grader.cli import app
+
+    app(["dev", "check", *sys.argv[1:]])

@@ -127,9 +127,8 @@ def _entry(key: Key) -> str:
     return f"[[survivor]]\nexercise = '{exercise}'\nbefore = '''{before}'''\nafter = ['''{after}''']\nwhy = ''\n"
 
 
-def main() -> None:
-    """`python -m grader.dev.mutation [TOPIC or EXERCISE ...]`, for authors of checks."""
-    wanted = sys.argv[1:]
+def report(wanted: Sequence[str] = ()) -> int:
+    """Run on topics or exercises (all without), print what survives, and return the exit code."""
     topics = list(dict.fromkeys(check.topic for check in collect("lecture1")))
     chosen = [topic for topic in topics if not wanted or any(name.split(".")[0] == topic for name in wanted)]
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
@@ -144,7 +143,7 @@ def main() -> None:
         f"{found.mutants} mutants, {len(found.survivors)} survivors, {len(new)} of them unexplained, "
         f"{len(old)} entries out of date; {time.process_time() - started:.0f} CPU-seconds"
     )
-    sys.exit(bool(new or old))
+    return int(bool(new or old))
 
 
 def _address_space() -> int:
@@ -153,4 +152,4 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(report(sys.argv[1:]))

@@ -106,14 +106,14 @@ class LocalTransport:
         self.waited = 0.0
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        started = time.perf_counter()
+        started = time.process_time()  # our own code: a busy machine is no reason to fail
         with _unchanged_process():
             result = self._host.answer(_copied(message, special, revive))
             try:
                 answer: dict[str, Any] = _copied(result, self._host.keep, revive_answer)
             except (WireError, RuntimeError, TypeError, ValueError) as error:  # as the worker does
                 answer = _copied(instead(result, str(error)), self._host.keep, revive_answer)
-        self.waited += time.perf_counter() - started
+        self.waited += time.process_time() - started
         return answer
 
     def begin_exercise(self) -> None:

@@ -1,0 +1,72 @@
+"""`dgm dev` and `dgm doctor`: for those who write checks, and those who run strangers' code."""
+
+from __future__ import annotations
+
+import os
+import time
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from grader.cli.student import LECTURE
+
+dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
+console = Console()
+
+
+def add_to(app: typer.Typer) -> None:
+    app.add_typer(dev, name="dev")
+    app.command()(doctor)
+
+
+@dev.command()
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
+    seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
+) -> None:
+    """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
+    from grader import assignment as assignments
+    from grader.dev.certify import catalogue_faults, certify, table
+    from grader.practice.run import UnknownName, select
+
+    started = time.perf_counter()
+    try:
+        chosen = select(assignments.load(LECTURE), names or [])
+    except UnknownName as error:
+        console.print(f"[red]{error}[/red]")
+        raise typer.Exit(2) from None
+    certificates = sorted(certify(LECTURE, seed, chosen, jobs), key=lambda one: chosen.index(one.exercise))
+    console.print(table(certificates))
+    faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + ([] if names else catalogue_faults(LECTURE))
+    for fault in faults:
+        console.print(fault, style="red", markup=False, highlight=False)
+    console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
+    raise typer.Exit(1 if faults else 0)
+
+
+@dev.command()
+def mutate(
+    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
+) -> None:
+    """Change every solution a little, everywhere: which change does no check notice?"""
+    from grader.dev.mutation import report
+
+    raise typer.Exit(report(names or []))
+
+
+def doctor() -> None:
+    """Attack a throw-away worker: which layers of isolation hold on this machine?"""
+    from grader.exam.collect import families
+    from grader.grading.kit import hidden
+    from grader.sandbox.doctor import diagnose
+
+    table = Table("layer", "holds here", "what it gives, or what to do")
+    rows = diagnose(families(LECTURE), hidden())
+    for row in rows:
+        table.add_row(row.layer, Text("yes", "green") if row.holds else Text("no", "red" if row.needed else "yellow"), Text(row.note or row.gives))
+    console.print(table)
+    raise typer.Exit(0 if all(row.holds for row in rows if row.needed) else 1)
