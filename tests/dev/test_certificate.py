@@ -1,0 +1,23 @@
+"""The checks are certified: what `dgm dev check` finds, for every topic."""
+
+from __future__ import annotations
+
+import pytest
+
+from grader import assignment as assignments
+from grader.dev.certify import catalogue_faults, certify
+
+LECTURE = "lecture1"
+ASSIGNMENT = assignments.load(LECTURE)
+
+
+@pytest.mark.parametrize("topic", ASSIGNMENT.topics)
+def test_every_mistake_dies_by_its_check_and_every_variant_passes(topic):
+    certificates = list(certify(LECTURE, "a seed for tests", [exercise.name for exercise in ASSIGNMENT.of_topic(topic)]))
+    assert [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] == []
+    assert sum(one.named for one in certificates) >= 0.9 * sum(one.mistakes for one in certificates)
+
+
+def test_nothing_is_missing_from_the_catalogue_and_nothing_is_left_over():
+    assert catalogue_faults(LECTURE) == []
+    assert ASSIGNMENT.points == 100
