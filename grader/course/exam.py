@@ -4,25 +4,28 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader import utils
-from nbgrader.api import Gradebook
+from nbgrader.api import Grade, Gradebook
+from nbgrader.converters import Autograde
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
 from grader.course.submitted import REMARKS
-from grader.grading.grade import Order, grade
+from grader.grading.grade import Done, Order, grade
 from grader.grading.kit import grading_seed
 from grader.record import ExerciseRecord, Record
 from grader.renderings import html
 from grader.submission import HandedIn, find
 
-_graded: dict[tuple[str, str], dict[str, Record]] = {}  # (course folder, lecture) -> records by student, of this run
+_graded: WeakKeyDictionary[Autograde, dict[str, Record]] = WeakKeyDictionary()  # the records of one run by student
 
 
 class IsolatedExam(NbGraderPreprocessor):
@@ -55,37 +58,44 @@ class IsolatedExam(NbGraderPreprocessor):
 
     def _record(self, lecture: str, student: str) -> Record:
         converter = self.parent.parent
+        if converter not in _graded:
+            _graded[converter] = {done.record.submission: done.record for done in self._grade(converter, lecture)}
+        return _graded[converter][student]
+
+    def _grade(self, converter: Autograde, lecture: str) -> Iterator[Done]:
         course = Path(converter.coursedir.root)
-        key = str(course), lecture
-        if student not in _graded.get(key, {}):
-            pattern = converter.coursedir.format_path(converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True)
-            students = {match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))}
-            seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
-            order = Order(lecture, seed, self.isolation, self.quick)
-            handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
-            results = course / "dgm-results" / lecture
-            _graded.setdefault(key, {}).update({done.record.submission: done.record for done in grade(handed_in, results, order, self.jobs)})
-        return _graded[key][student]
+        pattern = converter.coursedir.format_path(converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True)
+        students = {match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))}
+        handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
+        seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
+        return grade(handed_in, course / "dgm-results" / lecture, Order(lecture, seed, self.isolation, self.quick), self.jobs)
 
 
 class SaveExam(NbGraderPreprocessor):
-    """Puts the exam's scores into the gradebook, whatever has become of the cells; what was not graded waits for a person."""
+    """Puts the exam's scores into the gradebook, whatever has become of the cells; what was not graded waits for a person.
+
+    A notebook that is missing may still have been handed in as a module: all notebooks of the submission are entered each time.
+    """
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         where = resources["nbgrader"]
-        records = [of_lecture[where["student"]] for (_, lecture), of_lecture in _graded.items() if lecture == where["assignment"] and where["student"] in of_lecture]
-        if not records:
+        record = _graded.get(self.parent.parent, {}).get(where["student"])
+        if record is None:
             return nb, resources
-        exercises = exercises_of(records[-1], where["notebook"])
         with Gradebook(where["db_url"]) as gradebook:
-            for grade_of_cell in gradebook.find_submission_notebook(where["notebook"], where["assignment"], where["student"]).grades:
-                exercise = exercises.get(grade_of_cell.name)
-                if exercise is not None:
-                    ungraded = exercise.max_score == 0
-                    grade_of_cell.auto_score = None if ungraded else exercise.score
-                    grade_of_cell.needs_manual_grade = ungraded or grade_of_cell.manual_score is not None
+            for notebook in gradebook.find_submission(where["assignment"], where["student"]).notebooks:
+                exercises = exercises_of(record, notebook.name)
+                for cell in notebook.grades:
+                    if cell.name in exercises:
+                        _enter(cell, exercises[cell.name])
             gradebook.db.commit()
         return nb, resources
+
+
+def _enter(cell: Grade, exercise: ExerciseRecord) -> None:
+    ungraded = exercise.max_score == 0
+    cell.auto_score = None if ungraded else exercise.score
+    cell.needs_manual_grade = ungraded or cell.manual_score is not None
 
 
 def exercises_of(record: Record, notebook: str) -> dict[str, ExerciseRecord]:

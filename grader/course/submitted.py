@@ -2,82 +2,118 @@
 
 from __future__ import annotations
 
+import json
+import re
 from typing import Any
 
 import nbformat
 from nbconvert.exporters import NotebookExporter
 from nbformat import NotebookNode
-from nbformat.v4 import new_code_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-REMARKS = "dgm_remarks"  # notebook metadata: sentences for the reader of the feedback
+REMARKS = "dgm_remarks"  # in the resources, then in the notebook's metadata: sentences for the reader of the feedback
+MOST_REMARKS = 50
+A_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what a browser takes for one
 
 
 class ForgivingExporter(NotebookExporter):
-    """Reads a submitted notebook; one that cannot be read becomes an empty one that says so."""
+    """Reads a notebook whatever it is; one that cannot be read becomes an empty one that says so."""
 
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, Any]:
-        try:
-            with open(filename, encoding="utf-8") as file:
-                notebook = nbformat.read(file, as_version=4)
-        except Exception as error:  # nbformat raises many kinds for what is not a notebook
-            notebook = nbformat.v4.new_notebook()
-            notebook.metadata[REMARKS] = [f"This file could not be read as a notebook ({type(error).__name__}: {str(error)[:200]})."]
+        resources = self._init_resources(resources)
+        with open(filename, "rb") as file:
+            notebook, resources[REMARKS] = readable(file.read())
         return self.from_notebook_node(notebook, resources=resources, **options)
 
 
+def readable(content: bytes) -> tuple[NotebookNode, list[str]]:
+    """A valid notebook from whatever a file holds, and sentences on what had to be left out."""
+    try:
+        raw = json.loads(content.decode("utf-8-sig"))
+        text = json.dumps(raw, ensure_ascii=False).encode("utf-8", "replace").decode()  # JSON allows half characters
+        notebook = nbformat.reads(text, as_version=4)
+    except Exception as error:  # nbformat raises many kinds for what is not a notebook
+        return new_notebook(), [f"This file could not be read as a notebook ({type(error).__name__}: {str(error)[:200]})."]
+    try:
+        nbformat.validate(notebook)
+        return notebook, []
+    except Exception as error:
+        remark = f"The notebook is not in the notebook format ({str(error).splitlines()[0][:200]}); only the text of its cells is shown."
+    cells = notebook.get("cells")
+    kept = [_rebuilt(cell) for cell in cells if isinstance(cell, dict)] if isinstance(cells, list) else []
+    return new_notebook(cells=kept), [remark]
+
+
+def _rebuilt(cell: NotebookNode) -> NotebookNode:
+    """A valid cell with the text and the nbgrader name of this one."""
+    source = cell.get("source")
+    text = "".join(map(str, source)) if isinstance(source, list) else str(source)
+    metadata = cell.get("metadata")
+    own = metadata.get("nbgrader") if isinstance(metadata, dict) else None
+    new = new_code_cell if cell.get("cell_type") == "code" else new_markdown_cell
+    return new(text, metadata={"nbgrader": own} if isinstance(own, dict) else {})
+
+
 class KnownCells(NbGraderPreprocessor):
-    """Takes nbgrader's metadata from every cell that is not one of the assignment's, and remarks on each change."""
+    """Gives the assignment's cells what the assignment gave them, takes nbgrader's marks from all others, and remarks on each change."""
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
-        remarks = list(nb.metadata.get(REMARKS, []))
         where = resources["nbgrader"]
+        self.remarks: list[str] = resources.get(REMARKS, [])
         with Gradebook(where["db_url"]) as gradebook:
             try:
-                known = {cell.name: cell for cell in gradebook.find_notebook(where["notebook"], where["assignment"]).source_cells}
+                notebook = gradebook.find_notebook(where["notebook"], where["assignment"])
             except MissingEntry:
                 return nb, resources
-            graded = {cell.name for cell in gradebook.find_notebook(where["notebook"], where["assignment"]).grade_cells}
-            seen: set[str] = set()
-            for cell in nb.cells:
-                remarks += self._inspect(cell, known, graded, seen)
-        for name in known:
-            if name not in seen:
-                remarks.append(f"The cell {name} had been deleted{'; it is shown again at the end' if name in graded else ''}.")
-            if name not in seen and name in graded:
-                cell = new_code_cell(known[name].source, id=name[:64])
-                cell.metadata["nbgrader"] = _own_metadata({}, known[name], graded=True)
-                nb.cells.append(cell)
-        nb.metadata[REMARKS] = remarks
-        return nb, resources
+            self.known = {cell.name: cell for cell in notebook.source_cells}
+            self.worth = {cell.name: cell.max_score for cell in notebook.grade_cells}
+            nb.cells = [self._as_given(cell, number) for number, cell in enumerate(self._named_once(nb.cells))]
+            present = {cell.metadata["nbgrader"]["grade_id"] for cell in nb.cells if "nbgrader" in cell.metadata}
+            for name in [name for name in self.known if name not in present]:
+                self.remarks.append(f"The cell {name} had been deleted{'; it is shown at the end' if name in self.worth else ''}.")
+            nb.cells += [self._original(name) for name in self.worth if name not in present]
+        metadata = {REMARKS: self.remarks[:MOST_REMARKS], "language_info": {"name": "python"}}
+        return new_notebook(cells=nb.cells, metadata=metadata), resources
 
-    def _inspect(self, cell: NotebookNode, known: dict[str, Any], graded: set[str], seen: set[str]) -> list[str]:
-        metadata = cell.metadata.get("nbgrader")
-        if metadata is None:
-            return []
-        name = metadata.get("grade_id") if isinstance(metadata, dict) else None
-        if name not in known:
-            del cell.metadata["nbgrader"]
-            return [f"A cell calls itself {name!r}, which the assignment does not have."] if name else []
-        if name in seen:
-            del cell.metadata["nbgrader"]
-            return [f"The cell {name} stands here more than once; grading does not depend on it."]
-        seen.add(name)
-        source = known[name]
-        changed = bool(source.locked) and cell.source != source.source
-        cell.metadata["nbgrader"] = _own_metadata(metadata, source, name in graded)
-        return [f"The locked cell {name} had been changed; its original is shown."] if changed else []
+    def _named_once(self, cells: list[NotebookNode]) -> list[NotebookNode]:
+        """The cells; of those with one name only the first keeps it, of those with unknown names none."""
+        seen: set[str] = set()
+        for cell in cells:
+            own = cell.metadata.get("nbgrader")
+            name = own.get("grade_id") if isinstance(own, dict) else None
+            if isinstance(name, str) and name in self.known and name not in seen:
+                seen.add(name)
+                continue
+            cell.metadata.pop("nbgrader", None)
+            if isinstance(name, str) and name in seen:
+                self.remarks.append(f"The cell {name} stands here more than once; grading does not depend on it.")
+            elif name:
+                self.remarks.append(f"A cell calls itself {str(name)[:80]!r}, which the assignment does not have.")
+        return cells
 
+    def _as_given(self, cell: NotebookNode, number: int) -> NotebookNode:
+        if "nbgrader" not in cell.metadata:
+            cell.id = f"cell-{number}"
+            if cell.cell_type != "code":
+                cell.source = A_TAG.sub("< ", cell.source)  # an instructor's browser runs nothing of a student's
+            return cell
+        name = cell.metadata["nbgrader"]["grade_id"]
+        given = self.known[name]
+        if given.locked and cell.source != given.source:
+            self.remarks.append(f"The locked cell {name} had been changed; its original is shown.")
+        return self._original(name, None if given.locked else cell.source)
 
-def _own_metadata(metadata: dict[str, Any], source: Any, graded: bool) -> dict[str, Any]:
-    """The flags that the assignment gave the cell, whatever the submission says."""
-    checks = graded and bool(source.locked)
-    own = {
-        "schema_version": MetadataValidator.schema_version, "grade_id": source.name, "locked": bool(source.locked), "task": False,
-        "grade": checks, "solution": not source.locked, "cell_type": source.cell_type,
-    }  # fmt: skip
-    if checks:
-        own["points"] = metadata.get("points", 0)  # OverwriteCells puts the gradebook's in its place
-    return own
+    def _original(self, name: str, answer: str | None = None) -> NotebookNode:
+        """A cell as the assignment has it, with the student's answer where it is theirs to fill."""
+        given = self.known[name]
+        metadata = {
+            "schema_version": MetadataValidator.schema_version, "grade_id": name, "locked": bool(given.locked), "task": False,
+            "grade": name in self.worth, "solution": not given.locked, "cell_type": given.cell_type,
+        }  # fmt: skip
+        if name in self.worth:
+            metadata["points"] = self.worth[name]
+        new = new_code_cell if given.cell_type == "code" else new_markdown_cell
+        return new(given.source if answer is None else answer, metadata={"nbgrader": metadata}, id=name[:64])

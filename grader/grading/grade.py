@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import torch
+
 from grader import assignment as assignments
 from grader.exam import candidates
 from grader.exam.collect import collect, families
@@ -15,7 +17,7 @@ from grader.exam.reference import available
 from grader.exam.transport import Patience
 from grader.grading.examination import content, examine
 from grader.grading.kit import hidden, kit_record
-from grader.grading.pool import GraderPool
+from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.record import Record
 from grader.sandbox.policy import open_workers
@@ -32,6 +34,11 @@ class Order:
     quick: bool = False  # leaves out checks that train a model
     show_expected: bool = True
     patience: Patience = Patience()
+
+    @property
+    def options(self) -> list[str]:
+        """What changes a record, by the names of the command line: a record graded otherwise is graded again."""
+        return [name for name, given in (("quick", self.quick), ("hide-expected", not self.show_expected)) if given]
 
 
 @dataclass(frozen=True)
@@ -60,18 +67,21 @@ def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
 def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int = 1) -> Iterator[Done]:
     """Grade submissions; yields them as they are done and leaves the records in `results`.
 
-    Raises: `CannotGrade` before any submission is touched; `StoreBusy`; `Refused` from the isolation policy.
+    Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`; `Refused` from the isolation policy.
     """
     if not available(order.lecture):
         raise CannotGrade(f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout")
     with Store(results) as store, Desk(order, handed_in, store) as desk:  # one desk: forked graders inherit all of it
         pool: GraderPool[str, Done] = GraderPool(min(jobs, len(handed_in)), desk.grade)
         records: list[Record] = []
-        for _, done in pool.run([one.name for one in handed_in]):
-            if not done.found:
-                store.write(done.record)
-            records.append(done.record)
-            yield done
+        try:
+            for _, done in pool.run([one.name for one in handed_in]):
+                if not done.found:
+                    store.write(done.record)
+                records.append(done.record)
+                yield done
+        except GradersKilled as error:
+            raise CannotGrade(f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)") from None
         store.finish(records)
 
 
@@ -89,16 +99,22 @@ class Desk:
 
     def __enter__(self) -> Desk:
         self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
-        self.kit = kit_record(self.order.seed, self.workers.isolation)
+        self.threads = torch.get_num_threads()
+        torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
+        self.kit = kit_record(self.order.seed, self.workers.isolation, self.order.options)
         try:
             self._rehearse()
         except BaseException:
-            self.workers.close()
+            self._leave()
             raise
         return self
 
     def __exit__(self, *exception: object) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
         self.workers.close()
+        torch.set_num_threads(self.threads)
 
     def _rehearse(self) -> None:
         """The kit's own solutions sit the exam first: inputs and reference answers are then there for all graders."""
