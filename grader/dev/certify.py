@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from rich.table import Table
 
 from dgm_ref import mistakes
@@ -39,6 +40,7 @@ class Certificate:
 
 def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1) -> Iterator[Certificate]:
     """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
+    torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
     checks = collect(lecture)
     mistakes.load(lecture)
     examiner = Examiner(lecture, checks, seed, reference=True, quick=True, namer=NameFromCatalogue(lecture))

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import torch
+
 from grader import assignment as assignments
 from grader.assignment import Assignment
 from grader.exam.collect import collect, families
@@ -33,6 +35,7 @@ class Practice:
     """
 
     def __init__(self, lecture: str, folder: Path, warm: bool = False) -> None:
+        torch.set_num_threads(1)  # small tensors: threads would only wait for each other
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self._workers = Spawn(families(lecture), spare=warm)
