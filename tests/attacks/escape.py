@@ -128,7 +128,7 @@ deed("change the mode of a file of others", """
 def attack():
     os.chmod(CANARY, 0o600)
     return True
-""", "seccomp", "namespaces", "user", reckless=True)
+""", "seccomp", "namespaces", reckless=True)
 
 deed("hang attributes on a file", """
 def attack():
