@@ -17,7 +17,8 @@ Example = dict[str, Any]
 
 SHRINK_CALLS = 150  # bodies run in search of a smaller counterexample; a count, so that the search is reproducible
 
-set_hypothesis_home_dir(tempfile.mkdtemp(prefix="dgm-hypothesis-"))  # it reads constants from there: nobody may plant any
+_HOME = tempfile.TemporaryDirectory(prefix="dgm-hypothesis-", ignore_cleanup_errors=True)
+set_hypothesis_home_dir(_HOME.name)  # it reads constants from there: nobody may plant any
 
 
 def derive(seed: str, purpose: str) -> int:
