@@ -47,6 +47,7 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
     seed: str
     isolation: str = "none"
     layers: list[str] = []
+    options: list[str] = []  # of the run, where they change a record: quick, hide-expected
 
 
 class Person(msgspec.Struct, frozen=True):

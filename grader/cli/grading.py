@@ -8,10 +8,10 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grader.cli.student import LECTURE
 from grader.grading.kit import SeedError, grading_seed
+from grader.renderings import running
 from grader.renderings.terminal import class_table
 
 
@@ -27,26 +27,30 @@ def grade(
     seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed, made on first use).")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out checks that train a model.")] = False,
     hide_expected: Annotated[bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
     """Grade a folder of submissions."""
     from grader.grading.grade import CannotGrade, Order, submissions_in
     from grader.grading.grade import grade as run
-    from grader.grading.store import StoreBusy
+    from grader.grading.store import StoreError
     from grader.sandbox.policy import Refused
 
     console = Console()
     try:
         order = Order(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
-        graded = run(submissions_in(submissions, LECTURE), output, order, jobs)
-        records = []
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        with Progress(*columns, console=console, transient=True) as progress:
-            task = progress.add_task("grading", total=None)
-            for done in graded:
-                records.append(done.record)
-                progress.update(task, completed=len(records))
-    except (CannotGrade, SeedError, StoreBusy, Refused) as error:
-        console.print(f"[red]cannot grade:[/red] {error}")
+        handed_in = submissions_in(submissions, LECTURE)
+        graded = run(handed_in, output, order, jobs)
+        show = running.json_lines if json else running.bar if console.is_terminal else running.plain
+        records = list(show(graded, len(handed_in), console))
+    except (CannotGrade, SeedError, StoreError, Refused) as error:
+        if json:
+            running.event(console, "error", message=str(error))
+        else:
+            console.print("cannot grade:", style="red", end=" ")
+            console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
+    if json:
+        running.event(console, "finished", records=f"{output}/records.jsonl", grades=f"{output}/grades.csv")
+        return
     console.print(class_table(records))
-    console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv")
+    console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv", soft_wrap=True)

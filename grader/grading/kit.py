@@ -7,6 +7,7 @@ import hashlib
 import importlib.metadata
 import os
 import secrets
+from collections.abc import Sequence
 from pathlib import Path
 
 from grader.assignment import HOUSE
@@ -58,7 +59,7 @@ def version() -> str:
     return f"{importlib.metadata.version('dgm-kit')}+{digest.hexdigest()[:12]}"
 
 
-def kit_record(seed: str, isolation: Isolation) -> KitRecord:
+def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> KitRecord:
     """The `kit` part of every record of one run."""
     return KitRecord(
         version=version(),
@@ -67,6 +68,7 @@ def kit_record(seed: str, isolation: Isolation) -> KitRecord:
         seed=fingerprint(seed),
         isolation=isolation.mode,
         layers=list(isolation.layers),
+        options=list(options),
     )
 
 

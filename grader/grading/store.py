@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import filelock
@@ -17,8 +18,15 @@ from grader import record as records
 from grader.record import KitRecord, Record
 from grader.renderings.spreadsheet import csv_text
 
+LAST_WORDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
+UNFINISHED = ".writing-"
 
-class StoreBusy(Exception):
+
+class StoreError(Exception):
+    """The folder of results cannot be used; the message says why and what to do."""
+
+
+class StoreBusy(StoreError):
     """Another `dgm grade` writes into this folder."""
 
 
@@ -27,14 +35,18 @@ class Store:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        with _explained(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(folder / ".lock")
 
     def __enter__(self) -> Store:
         try:
-            self._lock.acquire(timeout=0)
+            with _explained(self.folder):
+                self._lock.acquire(timeout=LAST_WORDS)
         except filelock.Timeout:
             raise StoreBusy(f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o.") from None
+        for left in self.folder.rglob(f"{UNFINISHED}*"):  # by a run that was killed while it wrote
+            left.unlink(missing_ok=True)
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -52,17 +64,33 @@ class Store:
     def write(self, record: Record) -> None:
         """Keep one record. After a crash at any moment the file is the old one or the new one."""
         path = self._path(record.submission)
-        path.parent.mkdir(exist_ok=True)
-        _replace(path, records.encode(record))
+        with _explained(path):
+            path.parent.mkdir(exist_ok=True)
+            _replace(path, records.encode(record))
 
     def finish(self, graded: Iterable[Record]) -> None:
         """The two tables over the records of this run, in the order of the submissions' names."""
         ordered = sorted(graded, key=lambda record: record.submission)
-        _replace(self.folder / "records.jsonl", b"".join(msgspec.json.encode(record) + b"\n" for record in ordered))
-        _replace(self.folder / "grades.csv", _grades(ordered).encode())
+        with _explained(self.folder):
+            _replace(self.folder / "records.jsonl", b"".join(msgspec.json.encode(record) + b"\n" for record in ordered))
+            _replace(self.folder / "grades.csv", _grades(ordered).encode())
 
     def _path(self, submission: str) -> Path:
         return self.folder / submission / "record.json"
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """An error of the file system as a sentence: a full disk, a quota, a folder one may not write."""
+    try:
+        yield
+    except filelock.Timeout:
+        raise
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written: {error.strerror or error}. Every record that was finished is there; "
+            f"make room (or choose another folder with -o) and start again: only the rest is graded."
+        ) from None
 
 
 def read(folder: Path) -> list[Record]:
@@ -83,7 +111,7 @@ def _grades(ordered: list[Record]) -> str:
 
 def _replace(path: Path, data: bytes) -> None:
     """Write next to the place, flush to disk, move over it."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=".writing-")
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)

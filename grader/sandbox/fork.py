@@ -9,7 +9,6 @@ import dataclasses
 import fcntl
 import importlib.util
 import json
-import multiprocessing
 import os
 import select
 import signal
@@ -70,7 +69,6 @@ class Fork:
         python, packages = import_path(), _packages(families)
         readable = (*python, *(path for path in SYSTEM if os.path.exists(path)))
         plan = Plan(tuple(layers), limits or Limits(), readable, tuple(families), packages, walled=wall is not None)
-        self._lock = multiprocessing.Lock()  # graders forked from this process share the zygote
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         config = {"path": [*python, *packages], "control": theirs.fileno(), "plan": dataclasses.asdict(plan)}
         interpreter = os.path.realpath(sys.executable)
@@ -101,10 +99,12 @@ class Fork:
         output = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(output, OUTPUT_LIMIT)
         fcntl.fcntl(output, fcntl.F_ADD_SEALS, SEALS)  # it can never hold more
-        with theirs, self._lock:
+        reply, zygotes = socket.socketpair()  # one for each request: no grader can take, or leave behind, another's
+        with theirs, reply, zygotes:
             try:
-                socket.send_fds(self._control, [b"."], [theirs.fileno(), output])
-                _, descriptors, _, _ = socket.recv_fds(self._control, 1, 2, socket.MSG_CMSG_CLOEXEC)
+                socket.send_fds(self._control, [b"."], [theirs.fileno(), output, zygotes.fileno()])
+                zygotes.close()
+                _, descriptors, _, _ = socket.recv_fds(reply, 1, 2, socket.MSG_CMSG_CLOEXEC)
             except OSError:
                 descriptors = []
         if len(descriptors) != 2:

@@ -97,22 +97,28 @@ def _serve(control: socket.socket, plan: Plan) -> NoReturn:
                     selector.unregister(key.fd)
                     _reap(key.fd, *children.pop(key.fd))
                     continue
-                request, descriptors, _, _ = socket.recv_fds(control, 1, 2)
+                request, descriptors, _, _ = socket.recv_fds(control, 1, 3)
                 if not request:
                     _end(children)
                 number += 1
                 reader, writer = os.pipe()
-                pid = _fork(plan, own_pids, [*descriptors, writer], number)
+                *wanted, reply = descriptors
+                pid = _fork(plan, own_pids, [*wanted, writer], number)
                 if pid is None:
-                    control.send(b"!")
+                    _answer(reply, b"!", [])
                     os.close(writer)
                 else:
                     pidfd = os.pidfd_open(pid)
-                    socket.send_fds(control, [b"."], [pidfd, reader])
+                    _answer(reply, b".", [pidfd, reader])
                     children[pidfd] = pid, writer
                     selector.register(pidfd, selectors.EVENT_READ)
                 for descriptor in (*descriptors, reader):
                     os.close(descriptor)
+
+
+def _answer(reply: int, word: bytes, descriptors: list[int]) -> None:
+    with socket.socket(fileno=os.dup(reply)) as connection, contextlib.suppress(OSError):  # the grader may be gone
+        socket.send_fds(connection, [word], descriptors)
 
 
 def _fork(plan: Plan, own_pids: int | None, descriptors: list[int], number: int) -> int | None:
