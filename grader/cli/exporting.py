@@ -1,4 +1,4 @@
-"""`dgm export`: grades for a learning platform."""
+"""`dgm export`: grades for a learning platform; `dgm report`: a page about the class."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 
 from grader.grading import store
+from grader.record import Record
 from grader.renderings import platforms
 from grader.renderings.gradescope import gradescope
 from grader.renderings.junit import junit
@@ -28,6 +29,7 @@ FILES = {Target.CANVAS: "canvas.csv", Target.MOODLE: "moodle.csv", Target.JUNIT:
 
 def add_to(app: typer.Typer) -> None:
     app.command()(export)
+    app.command()(report)
 
 
 def export(
@@ -36,14 +38,7 @@ def export(
 ) -> None:
     """Write the grades as Canvas, Moodle, Gradescope or a CI service reads them, into the folder of results."""
     console = Console(soft_wrap=True, highlight=False)
-    try:
-        records = store.read(results)
-    except (OSError, msgspec.DecodeError) as error:
-        console.print(f"cannot export: {results} holds a record that cannot be read: {error}", markup=False)
-        raise typer.Exit(2) from None
-    if not records:
-        console.print(f"cannot export: there are no records in {results}", markup=False)
-        raise typer.Exit(2)
+    records = _read(results, console)
     if target is Target.GRADESCOPE:
         for record in records:
             (results / record.submission / "results.json").write_text(gradescope(record), "utf-8")
@@ -59,3 +54,28 @@ def export(
             f"fill the id in by hand: {', '.join(unknown[:10])}{' …' if len(unknown) > 10 else ''}",
             markup=False,
         )
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="The folder that dgm grade wrote.", show_default=False)],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page; students' own pages go beside it.")] = Path("report.html"),
+) -> None:
+    """Write a page about the class, and one for each student."""
+    from grader.renderings.report import write
+
+    console = Console(soft_wrap=True, highlight=False)
+    first, *pages = write(_read(results, console), output)
+    console.print(f"{first}, and {len(pages)} students' pages in {pages[0].parent}", markup=False)
+
+
+def _read(results: Path, console: Console) -> list[Record]:
+    """The records, or the end of the command."""
+    try:
+        records = store.read(results)
+    except (OSError, msgspec.DecodeError) as error:
+        console.print(f"{results} holds a record that cannot be read: {error}", markup=False)
+        raise typer.Exit(2) from None
+    if not records:
+        console.print(f"there are no records in {results}: run dgm grade first", markup=False)
+        raise typer.Exit(2)
+    return records

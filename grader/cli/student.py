@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -20,6 +22,9 @@ LECTURE = "lecture1"
 Folder = Annotated[Path, typer.Option(help="Where your modules or notebooks are.")]
 HERE = Path("assignments") / LECTURE
 
+for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show ✓ shows ? instead of failing
+    if isinstance(stream, io.TextIOWrapper):
+        stream.reconfigure(errors="replace")
 console = Console()
 
 
@@ -125,6 +130,7 @@ def _show(practice: Practice, state: Progress, names: list[str]) -> None:
         console.print(terminal.exercise_view(record))
         state.note(record)
     console.print(terminal.progress_line(practice.assignment, state))
+    console.print(terminal.KEYS)
 
 
 def _hint(state: Progress, assignment: assignments.Assignment, exercise: assignments.Exercise) -> None:

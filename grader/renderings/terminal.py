@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from rich.console import Console, Group
-from rich.table import Table
+from rich.padding import Padding
+from rich.table import Column, Table
 from rich.text import Text
 
 from grader.assignment import Assignment
@@ -16,6 +17,7 @@ from grader.record import CheckRecord, ExerciseRecord, Record
 
 SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "⧖", "crashed": "☠", "missing": "○", "not_graded": "–"}
 STYLES = {"passed": "green", "failed": "red", "error": "red", "timeout": "yellow", "crashed": "red", "missing": "dim", "not_graded": "dim"}
+BAR = 30  # characters of the progress bar
 
 
 def class_table(records: Sequence[Record]) -> Table:
@@ -53,40 +55,55 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
     failures = [check for check in graded if check.outcome != "passed"]
     later = len(exercise.checks) - len(graded)
-    note = f"   {later} more graded after submission" if later else ""
+    if not graded:
+        return Group(_head(name, "not_graded", f"{later} checks, all graded after submission", ""))
     if not failures:
-        return Group(Text.assemble((f"{name}  ✓", "green"), f"  {len(graded)} checks{note}"))
+        return Group(_head(name, "passed", f"{len(graded)} checks" + (f", {later} more graded after submission" if later else ""), ""))
     first = failures[0]
-    head = Text.assemble((f"{name}  {SIGNS[first.outcome]}", STYLES[first.outcome]), f"  {first.sentence or first.check}")
-    head.append(f"   slide {exercise.slide}", "dim")
-    lines = [head, *_details(first)]
+    again = Text(f"again: dgm check {name}      hint: dgm hint {name}", "dim")
+    if first.outcome == "missing":
+        return Group(_head(name, "missing", first.message, exercise.slide), _below(again))
+    lines = [_head(name, first.outcome, first.sentence or first.check, exercise.slide), *_details(first)]
     if len(failures) > 1:
-        lines.append(Text(f"  and {len(failures) - 1} more of {len(graded)} checks fail", "dim"))
-    lines.append(Text(f"  again: dgm check {name}      hint: dgm hint {name}", "dim"))
-    return Group(*lines)
+        lines.append(_below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
+    return Group(*lines, _below(again))
 
 
-def _details(check: CheckRecord) -> list[Text]:
-    lines = [Text(f"  {line}") for line in check.counterexample.splitlines()]
-    lines.append(Text(f"  {check.message}", "bold"))
+def _head(name: str, outcome: str, sentence: str, slide: str) -> Table:
+    """Name and sign, the property in words, the slide at the right edge."""
+    head = Table.grid(Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True, style="dim", justify="right"), expand=True, padding=(0, 2, 0, 0))
+    head.add_row(Text(f"{name}  {SIGNS[outcome]}", STYLES[outcome]), Text(sentence), f"slide {slide}" if slide else "")
+    return head
+
+
+def _details(check: CheckRecord) -> list[Padding]:
+    lines = [_below(Text(line)) for line in check.counterexample.splitlines()]
+    lines.append(_below(Text(check.message, "bold")))
     if check.mistake_says:
-        lines.append(Text(f"  {check.mistake_says}", "cyan"))
+        lines.append(_below(Text(check.mistake_says, "cyan")))
     return lines
 
 
-def exercise_list(assignment: Assignment, progress: Progress) -> Table:
+def _below(line: Text) -> Padding:
+    """A line under the head; what is too long goes on at the same depth."""
+    return Padding(line, (0, 0, 0, 2), expand=False)
+
+
+def exercise_list(assignment: Assignment, progress: Progress) -> Group:
     """Every exercise with its points and its state."""
     table = Table("", "exercise", "points", "slide", box=None, pad_edge=False)
     for exercise in assignment.exercises:
         state = progress.states.get(exercise.name, "missing")
         table.add_row(Text(SIGNS[state], STYLES[state]), exercise.name, f"{exercise.points:g}", str(exercise.slide))
-    table.caption = progress_line(assignment, progress).plain
-    return table
+    return Group(table, progress_line(assignment, progress))
 
 
 def progress_line(assignment: Assignment, progress: Progress) -> Text:
     """How far the student is, as far as the public checks can tell."""
     passed, total = progress.passed(assignment), len(assignment.exercises)
-    done = round(30 * passed / total)
-    current = progress.current(assignment).function
-    return Text(f"{'█' * done}{'░' * (30 - done)} {passed}/{total} exercises   next: {current}   h hint · l list · q quit")
+    done = round(BAR * passed / total)
+    follows = f"next: {progress.current(assignment).function}" if passed < total else "all done: dgm pack"
+    return Text.assemble(("█" * done, "green"), ("░" * (BAR - done), "dim"), f" {passed}/{total}   {follows}")
+
+
+KEYS = Text("h hint · l list · q quit", "dim")
