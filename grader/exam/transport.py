@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -129,7 +130,8 @@ def _unchanged_process() -> Iterator[None]:
         torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_rng_state(), random.getstate(), numpy.random.get_state(),
     )  # fmt: skip
     try:
-        yield
+        with warnings.catch_warnings(action="ignore"):
+            yield
     finally:
         torch.set_grad_enabled(gradients)
         torch.set_default_dtype(dtype)

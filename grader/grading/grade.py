@@ -89,7 +89,6 @@ class Desk:
     """Everything that grading one submission takes: the examiner with its inputs, and workers to put students in."""
 
     def __init__(self, order: Order, handed_in: Sequence[HandedIn], store: Store) -> None:
-        torch.set_num_threads(1)  # before anything is computed: graders are forked from here, and OpenMP does not survive a fork
         self.order, self.store = order, store
         self.handed_in = {one.name: one for one in handed_in}
         self.assignment = assignments.load(order.lecture)
