@@ -1,0 +1,110 @@
+"""What the host reports of a call: value, gradient, traces, and errors as data."""
+
+from __future__ import annotations
+
+import itertools
+import textwrap
+
+import pytest
+import torch
+
+from grader.sandbox.host import Host
+from grader.sandbox.loading import load_topic
+from grader.sandbox.objects import RemoteObject, SeededGenerator
+
+runs = itertools.count(1)
+
+
+def call(source: str, *args, mode: str = "plain", host: Host | None = None, **more):
+    host = host or hosted(source)
+    message = {"do": "call", "run": next(runs), "target": ["topic", "f"], "mode": mode, "args": list(args), "kwargs": {}, **more}
+    return host.answer(message)
+
+
+def hosted(source: str) -> Host:
+    host = Host()
+    host.topics = {"topic": load_topic("topic", [textwrap.dedent(source)], seconds=5, definitions_only=False)}
+    return host
+
+
+@pytest.mark.parametrize(
+    ("body", "trace"),
+    [
+        ("x.mul_(2)", {"changed": ["x"]}),
+        ("x.requires_grad_()", {"changed": ["x"]}),
+        ("torch.rand(1)", {"random_state_moved": True}),
+        ("torch.manual_seed(0)", {"random_state_moved": True}),
+        ("__import__('random').random()", {"random_state_moved": True}),
+        ("__import__('numpy').random.rand()", {"random_state_moved": True}),
+        ("torch.set_grad_enabled(False)", {"autograd_mode_moved": True}),
+        ("torch.set_default_dtype(torch.float64)", {"autograd_mode_moved": True}),
+        ("print('here')", {"printed": "here\n"}),
+        ("pass", {}),
+    ],
+)
+def test_observed_sees_every_trace_and_no_other(body, trace):
+    clean = {"changed": [], "random_state_moved": False, "autograd_mode_moved": False, "printed": "", "carries_graph": False}
+    states = torch.get_rng_state(), torch.get_default_dtype()
+    try:
+        answer = call(f"import torch\ndef f(x):\n    {body}\n    return torch.zeros(1)", torch.ones(2), mode="observed")
+    finally:
+        torch.set_rng_state(states[0])
+        torch.set_default_dtype(states[1])
+        torch.set_grad_enabled(True)
+    assert {key: answer[key] for key in clean} == clean | trace
+
+
+def test_gradients_are_of_the_weighted_sum_and_none_where_nothing_arrives():
+    x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
+    answer = call("def f(x, y):\n    return x * x", x, y, mode="gradient", wrt=[0, 1], weights=[torch.tensor([1.0, 10.0])], wrt_parameters_of=None)
+    gradient, nothing = answer["gradients"]
+    assert torch.equal(gradient, torch.tensor([2.0, 40.0]))
+    assert nothing is None
+
+
+def test_a_result_without_a_graph_has_no_gradients():
+    answer = call("def f(x):\n    return x.detach()", torch.ones(1), mode="gradient", wrt=[0], weights=None, wrt_parameters_of=None)
+    assert answer["gradients"] is None
+
+
+def test_no_grad_holds_during_the_call_and_must_hold_after_it():
+    assert call("import torch\ndef f():\n    return torch.is_grad_enabled()", mode="no_grad")["value"] is False
+    answer = call("import torch\ndef f():\n    torch.set_grad_enabled(True)", mode="no_grad")
+    assert "switched on" in answer["error"]["message"]
+
+
+def test_errors_are_data_with_the_students_own_line():
+    error = call("def f(x):\n    return helper(x)\ndef helper(x):\n    return x.missing", torch.ones(1))["error"]
+    assert (error["type"], error["unimplemented"]) == ("AttributeError", False)
+    assert error["where"] == "topic.py, line 4: return x.missing"
+
+
+@pytest.mark.parametrize("error", ["SystemExit(0)", "KeyboardInterrupt()", "GeneratorExit()", "BaseException('x')"])
+def test_nothing_that_a_student_raises_leaves_the_host(error):
+    assert call(f"def f():\n    raise {error}")["error"]["type"] == error.split("(")[0]
+
+
+def test_a_stub_is_unimplemented_and_torchs_own_refusal_is_not():
+    assert call("def f():\n    raise NotImplementedError('f')")["error"]["unimplemented"]
+    half = call("import torch\ndef f():\n    return torch.zeros(2, dtype=torch.complex64).cumsum(0).median()")
+    assert not half["error"]["unimplemented"]
+
+
+def test_a_generator_goes_on_within_a_run_and_starts_anew_in_the_next():
+    host = hosted("import torch\ndef f(g):\n    return torch.rand(1, generator=g)")
+    generator = SeededGenerator(1, 5)
+    message = {"do": "call", "run": 1, "target": ["topic", "f"], "mode": "plain", "args": [generator], "kwargs": {}}
+    first, second = host.answer(message)["value"], host.answer(message)["value"]
+    again = host.answer(message | {"run": 2})["value"]
+    assert not torch.equal(first, second)
+    assert torch.equal(first, again)
+
+
+def test_what_is_no_plain_data_stays_behind_a_handle_until_the_run_ends():
+    host = hosted("class Model:\n    def __call__(self):\n        return 3\ndef f():\n    return Model()")
+    value = call("", host=host)["value"]
+    kind, payload = host.keep(value)
+    assert (kind, payload[1]) == ("remote", "Model")
+    message = {"do": "call", "run": host.run, "target": [RemoteObject(*payload), "__call__"], "mode": "plain", "args": [], "kwargs": {}}
+    assert host.answer(message)["value"] == 3
+    assert "error" in host.answer(message | {"run": host.run + 1})

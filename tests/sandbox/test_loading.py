@@ -1,0 +1,58 @@
+"""A submission is loaded statement by statement: nothing around the functions costs anybody the functions."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+
+
+def loaded(*cells: str, then: str, definitions_only: bool = False, **others: str) -> str:
+    """What `then` prints in a fresh process, after topic `one` was loaded from cells (and other topics from `others`)."""
+    sources = {"one": [textwrap.dedent(cell) for cell in cells], **{name: [source] for name, source in others.items()}}
+    program = f"""
+from grader.sandbox.loading import SubmissionFinder
+topics = SubmissionFinder("assignments.demo", {sources!r}, 0.3, {definitions_only}).load_all()
+one, problems = topics["one"].module, topics["one"].problems
+print(({then}))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def test_a_statement_that_raises_is_noted_and_the_rest_goes_on():
+    cell = """
+        import no_such_library
+        1 / 0
+        input()
+        raise SystemExit(3)
+        def f():
+            return 7
+    """
+    said = loaded(cell, then="one.f(), len(problems), problems[1]")
+    assert said.startswith("(7, 4, ")
+    assert "line 3: ZeroDivisionError" in said
+
+
+def test_a_statement_that_never_ends_is_interrupted():
+    assert loaded("while True:\n    pass\ndef f():\n    return 7", then="one.f(), problems[0]") == "(7, 'one.py, line 1: still running after 0.3 s (this statement was skipped)')"
+
+
+def test_a_cell_with_a_syntax_error_costs_that_cell_alone():
+    said = loaded("def f(:", "def g():\n    return 8", then="one.g(), hasattr(one, 'f'), problems[0]")
+    assert said.startswith("(8, False, 'one, cell 1, line 1: SyntaxError")
+
+
+def test_topics_import_each_other_by_every_name_and_are_one_module():
+    cell = "import two\nfrom assignments.demo.two import g\nfrom .two import g as again"
+    assert loaded(cell, then="one.g is one.two.g is one.again, problems", two="def g(): pass") == "(True, [])"
+
+
+def test_future_imports_hold_for_the_statements_after_them():
+    assert loaded("from __future__ import annotations\ndef f(x: Unknown) -> None: ...", then="one.f.__annotations__['x'], problems") == "('Unknown', [])"
+
+
+def test_the_second_attempt_keeps_definitions_and_constants_only():
+    cell = "import math\nEPS = 1e-3\ntable = list(range(5))\nprint('hello')\ndef f():\n    return EPS"
+    assert loaded(cell, then="one.f(), one.math.pi > 3, hasattr(one, 'table')", definitions_only=True) == "(0.001, True, False)"
