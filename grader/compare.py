@@ -18,7 +18,20 @@ from grader.sandbox.objects import Unsendable
 from grader.student import Observation, Remote, StudentError
 from grader.tolerance import tolerance
 
-RUNGS = ("nothing", "type", "rank", "shape", "dtype", "device", "finite", "value", "law", "refusal", "trace", "gradient")
+RUNGS = (
+    "nothing",
+    "type",
+    "rank",
+    "shape",
+    "dtype",
+    "device",
+    "finite",
+    "value",
+    "law",
+    "refusal",
+    "trace",
+    "gradient",
+)
 
 
 class Mismatch(AssertionError):
@@ -46,13 +59,15 @@ def assert_agrees(
     """Raise `Mismatch` unless `got` is `want` within the tolerance that its dtype explains.
 
     `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A floating result must
-    have the dtype of `like`, or of `want` where there is no `like`; a Python float, the accuracy of `like`. `scale`, `condition` and `error` are explained in
-    `grader.tolerance`.
+    have the dtype of `like`, or of `want` where there is no `like`; a Python float, the accuracy of `like`. `scale`,
+    `condition` and `error` are explained in `grader.tolerance`.
     """
     if isinstance(want, tuple):
         _assert_tuple(got, want, what)
         for position, (one, other) in enumerate(zip(got, want, strict=True), start=1):
-            assert_agrees(one, other, like=like, scale=scale, condition=condition, error=error, what=f"part {position} of {what}")
+            assert_agrees(
+                one, other, like=like, scale=scale, condition=condition, error=error, what=f"part {position} of {what}"
+            )
     elif isinstance(want, Tensor):
         _assert_tensor(got, want, _expected_dtype(want, like), scale, condition, error, what)
     else:
@@ -60,7 +75,9 @@ def assert_agrees(
         _assert_number(got, want, dtype, scale, condition, error, what)
 
 
-def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any = None, what: str = "the result") -> None:
+def assert_form(
+    got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any = None, what: str = "the result"
+) -> None:
     """The ladder up to the values: raise `Mismatch` unless `got` is a tensor of this shape and dtype."""
     shape = tuple(shape)
     if got is None:
@@ -72,7 +89,12 @@ def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any
     if not isinstance(got, Tensor):
         raise Mismatch("type", f"{what} is {_name(got)}, expected a torch.Tensor", got, want)
     if got.dim() != len(shape):
-        raise Mismatch("rank", f"{what} has {got.dim()} axes (shape {tuple(got.shape)}), expected {len(shape)}: shape {shape}", got, want)
+        raise Mismatch(
+            "rank",
+            f"{what} has {got.dim()} axes (shape {tuple(got.shape)}), expected {len(shape)}: shape {shape}",
+            got,
+            want,
+        )
     if tuple(got.shape) != shape:
         raise Mismatch("shape", f"{what} has shape {tuple(got.shape)}, expected {shape}", got, want)
     if got.dtype != dtype:
@@ -92,7 +114,9 @@ def assert_gradient_agrees(
     """`assert_agrees` for the gradient with respect to `of`, which is None where none arrived."""
     if got is None:
         raise Mismatch("gradient", f"no gradient reaches {of}: the graph is cut between {of} and the result", got, want)
-    assert_agrees(got, want, like=like, scale=scale, condition=condition, error=error, what=f"the gradient with respect to {of}")
+    assert_agrees(
+        got, want, like=like, scale=scale, condition=condition, error=error, what=f"the gradient with respect to {of}"
+    )
 
 
 def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
@@ -103,13 +127,21 @@ def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
     if observed.changed:
         raise Mismatch("trace", f"the call changed what it was given: {', '.join(observed.changed)}. Work on copies.")
     if observed.random_state_moved:
-        raise Mismatch("trace", "the call moved a global random state. Draw from the generator you are given, or not at all.")
+        raise Mismatch(
+            "trace", "the call moved a global random state. Draw from the generator you are given, or not at all."
+        )
     if observed.autograd_mode_moved:
-        raise Mismatch("trace", "the call left gradient tracking (or the default dtype) switched. Use a `with` block, which restores it.")
+        raise Mismatch(
+            "trace",
+            "the call left gradient tracking (or the default dtype) switched. Use a `with` block, which restores it.",
+        )
     if observed.printed:
         raise Mismatch("trace", f"the function prints: {observed.printed[:60]!r}. It should only return.")
     if graph_free and observed.carries_graph:
-        raise Mismatch("trace", "the result carries an autograd graph. Samples and fitted parameters are plain numbers: detach them.")
+        raise Mismatch(
+            "trace",
+            "the result carries an autograd graph. Samples and fitted parameters are plain numbers: detach them.",
+        )
 
 
 @contextlib.contextmanager
@@ -122,11 +154,18 @@ def refuses(*names: str) -> Iterator[None]:
         if error.unimplemented:
             raise
         if "ValueError" not in error.bases:
-            raise Mismatch("refusal", f"these arguments make no sense: raise a ValueError, not a {error.type} ({error.message[:120]})") from None
+            raise Mismatch(
+                "refusal",
+                f"these arguments make no sense: raise a ValueError, not a {error.type} ({error.message[:120]})",
+            ) from None
         if not any(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", error.message) for name in names):
-            raise Mismatch("refusal", f"the ValueError does not say which argument is at fault ({wanted}): {error.message[:120]!r}") from None
+            raise Mismatch(
+                "refusal", f"the ValueError does not say which argument is at fault ({wanted}): {error.message[:120]!r}"
+            ) from None
     else:
-        raise Mismatch("refusal", f"these arguments make no sense ({wanted}): raise a ValueError that names the argument")
+        raise Mismatch(
+            "refusal", f"these arguments make no sense ({wanted}): raise a ValueError that names the argument"
+        )
 
 
 def _expected_dtype(want: Tensor, like: Tensor | torch.dtype | None) -> torch.dtype:
@@ -145,7 +184,13 @@ def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
 
 
 def _assert_number(
-    got: Any, want: Any, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
+    got: Any,
+    want: Any,
+    dtype: torch.dtype,
+    scale: float | Tensor,
+    condition: float | Tensor,
+    error: float | Tensor,
+    what: str,
 ) -> None:
     if got is None:
         raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
@@ -159,7 +204,13 @@ def _assert_number(
 
 
 def _assert_tensor(
-    got: Any, want: Tensor, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
+    got: Any,
+    want: Tensor,
+    dtype: torch.dtype,
+    scale: float | Tensor,
+    condition: float | Tensor,
+    error: float | Tensor,
+    what: str,
 ) -> None:
     assert_form(got, want.shape, dtype, want=want, what=what)
     if want.is_floating_point():
@@ -170,18 +221,28 @@ def _assert_tensor(
 
 
 def _assert_values(
-    got: Tensor, want: Tensor, dtype: torch.dtype, scale: float | Tensor, condition: float | Tensor, error: float | Tensor, what: str
+    got: Tensor,
+    want: Tensor,
+    dtype: torch.dtype,
+    scale: float | Tensor,
+    condition: float | Tensor,
+    error: float | Tensor,
+    what: str,
 ) -> None:
     """Finite where it should be, then the value: both float64 and of one shape."""
     strange = ~want.isfinite() | ~got.isfinite()
     wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
     if wrong.any():
         place = _first_place(wrong)
-        raise Mismatch("finite", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want)
+        raise Mismatch(
+            "finite", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want
+        )
     excess = torch.where(strange, 0.0, (got - want).abs() - tolerance(want, dtype, scale, condition, error))
     if (excess > 0).any():
         place = _first_place(excess == excess.max())
-        raise Mismatch("value", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want)
+        raise Mismatch(
+            "value", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want
+        )
 
 
 def _first_place(mask: Tensor) -> tuple[int, ...]:

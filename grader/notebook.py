@@ -33,8 +33,13 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
             _examiners[lecture] = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
         examiner = _examiners[lecture]
         transport = _KernelTransport(topic)
-        wanted = select(assignment, [f"{topic}.{name}" if "." not in name or name[0].isupper() else name for name in names] or [topic])
-        return Report([exercise_record(name, str(assignment[name].slide), examiner.exercise(name, transport)) for name in wanted])
+        wanted = select(
+            assignment,
+            [f"{topic}.{name}" if "." not in name or name[0].isupper() else name for name in names] or [topic],
+        )
+        return Report(
+            [exercise_record(name, str(assignment[name].slide), examiner.exercise(name, transport)) for name in wanted]
+        )
 
     return check
 

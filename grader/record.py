@@ -72,7 +72,9 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
     student: Person | None = None  # where a learning platform told
     content: str = ""  # sha256 of what was handed in
-    problems: list[str] = []  # what the reader of the submission should know: files that could not be read, statements skipped
+    problems: list[
+        str
+    ] = []  # what the reader of the submission should know: files that could not be read, statements skipped
 
 
 def encode(record: Record) -> bytes:
@@ -99,4 +101,4 @@ def exercise_record(exercise: str, slide: str, checks: list[CheckRecord]) -> Exe
 
 
 def _sum(points: object) -> float:
-    return round(sum(points), 6)  # type: ignore[call-overload, no-any-return]  # sums of quarters, freed of float dust
+    return round(float(sum(points)), 6)  # type: ignore[call-overload]  # sums of quarters, freed of float dust; 0.0 where there is none

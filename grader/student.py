@@ -1,11 +1,11 @@
 """The student, as a check sees them: call their functions, get plain values; behind it a worker or this very process.
 
-    student.kl_divergence(p, q)                       the value
-    student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
-    student.kl_divergence.observed(p, q)              value and every trace that the call left
-    student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
-    student.generator(seed)                           a torch.Generator that lives where the student's code runs
-    student.run(helper, *args)                        a public helper, run there
+student.kl_divergence(p, q)                       the value
+student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
+student.kl_divergence.observed(p, q)              value and every trace that the call left
+student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
+student.generator(seed)                           a torch.Generator that lives where the student's code runs
+student.run(helper, *args)                        a public helper, run there
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from torch import Tensor
 
 from grader.sandbox.families import tensors_in
 from grader.sandbox.objects import RemoteObject, SeededGenerator
+
+Result = TypeVar("Result")
 
 
 class StudentError(Exception):
@@ -45,6 +47,10 @@ class Transport(Protocol):
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 
     def begin_exercise(self) -> None: ...
+
+    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
+        """Run a check on the input of this number, which every submission meets; a transport may be prepared for it."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +81,9 @@ class Student:
     topic: str
     transport: Transport
     calls: list[Call] = field(default_factory=list)
-    run_number: int = field(default_factory=itertools.count(1).__next__)  # one check on one input: objects live no longer
+    run_number: int = field(
+        default_factory=itertools.count(1).__next__
+    )  # one check on one input: objects live no longer
     _identities: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def __getattr__(self, name: str) -> Function:
@@ -139,7 +147,9 @@ class Function:
             wrt_parameters_of=_messages(wrt_parameters_of),
         )
         if answer["gradients"] is not None and len(answer["gradients"]) != len(places):
-            raise NoGradient(f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}")
+            raise NoGradient(
+                f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
+            )
         if answer["gradients"] is None:
             raise NoGradient(f"the result of {self.name} does not depend on its inputs as far as autograd can see")
         if wrt_parameters_of is None:

@@ -93,7 +93,14 @@ def test_the_tolerance_grows_with_the_scale_and_not_beyond(want, scale):
     ],
 )
 def test_every_trace_has_its_sentence(change, words):
-    clean = {"value": 1, "changed": [], "random_state_moved": False, "autograd_mode_moved": False, "printed": "", "carries_graph": False}
+    clean = {
+        "value": 1,
+        "changed": [],
+        "random_state_moved": False,
+        "autograd_mode_moved": False,
+        "printed": "",
+        "carries_graph": False,
+    }
     assert_no_trace(Observation(**clean), graph_free=True)
     with pytest.raises(Mismatch, match=words):
         assert_no_trace(Observation(**(clean | change)), graph_free=True)

@@ -54,7 +54,9 @@ def _certify(examiner: Examiner, exercise: str) -> Certificate:
     found = Certificate(exercise)
     checks = [check for check in examiner.checks if check.exercise == exercise]
     topic, lecture = exercise.split(".")[0], examiner.lecture
-    found.faults += [f"the solution fails {_line(bad)}" for bad in _bad(examiner, checks, candidates.solution(lecture, topic))]
+    found.faults += [
+        f"the solution fails {_line(bad)}" for bad in _bad(examiner, checks, candidates.solution(lecture, topic))
+    ]
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
             found.faults.append(f"the stub is not `missing` but {_line(record)}")
@@ -76,7 +78,9 @@ def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: C
     if not claiming:
         found.faults.append(f"mistake {mistake.name} names a check that does not exist: {mistake.killed_by}")
         return
-    failed = [record for record in _records(examiner, claiming, transport) if record.outcome not in ("passed", "not_graded")]
+    failed = [
+        record for record in _records(examiner, claiming, transport) if record.outcome not in ("passed", "not_graded")
+    ]
     if not failed and any(check.gpu or check.training for check in claiming):
         found.mistakes -= 1  # only a machine or a training run that is not at hand shows it
         return
@@ -111,7 +115,10 @@ def table(certificates: Sequence[Certificate]) -> Table:
     result = Table("exercise", "mistakes killed", "named", "variants accepted")
     for one in certificates:
         result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), f"{one.accepted}/{one.variants}")
-    total = [sum(getattr(one, name) for one in certificates) for name in ("killed", "mistakes", "named", "accepted", "variants")]
+    total = [
+        sum(getattr(one, name) for one in certificates)
+        for name in ("killed", "mistakes", "named", "accepted", "variants")
+    ]
     result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), f"{total[3]}/{total[4]}", style="bold")
     return result
 
@@ -120,11 +127,15 @@ def catalogue_faults(lecture: str) -> list[str]:
     """What the catalogue, the assignment or the tree lacks: mistakes, variants, points, generated or orphan files."""
     mistakes.load(lecture)
     assignment = assignments.load(lecture)
-    faults = [f"{path.relative_to(HOUSE)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)]
+    faults = [
+        f"{path.relative_to(HOUSE)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
+    ]
     for exercise in assignment.exercises:
         points = sum(check.points for check in collect(lecture) if check.exercise == exercise.name)
         if abs(points - exercise.points) > 1e-9:
-            faults.append(f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}")
+            faults.append(
+                f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}"
+            )
         enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
         if not exercise.of and len(mistakes.MISTAKES.get(exercise.name, [])) < enough:
             faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")
@@ -132,7 +143,12 @@ def catalogue_faults(lecture: str) -> list[str]:
             faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
     known = {exercise.name for exercise in assignment.exercises}
     faults += [f"{name} is not in assignment.toml" for name in sorted({*mistakes.MISTAKES, *mistakes.VARIANTS} - known)]
-    for folder, prefix in ((f"solutions/{lecture}", ""), (f"dgm_ref/{lecture}", ""), (f"dgm_ref/mistakes/{lecture}", ""), (f"grader/checks/{lecture}", "test_")):
+    for folder, prefix in (
+        (f"solutions/{lecture}", ""),
+        (f"dgm_ref/{lecture}", ""),
+        (f"dgm_ref/mistakes/{lecture}", ""),
+        (f"grader/checks/{lecture}", "test_"),
+    ):
         for path in (HOUSE / folder).glob(f"{prefix}*.py"):
             name = path.stem.removeprefix(prefix)
             if not name.startswith(("_", *assignment.topics)):
@@ -143,6 +159,6 @@ def catalogue_faults(lecture: str) -> list[str]:
 if __name__ == "__main__":
     import sys
 
-    from grader.cli import app
+    from grader.cli.app import app
 
     app(["dev", "check", *sys.argv[1:]])

@@ -81,7 +81,7 @@ def collect(lecture: str) -> tuple[Check, ...]:
         plugins=[collector],
     )  # fmt: skip
     if status is not pytest.ExitCode.OK:
-        raise RuntimeError(f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or status.name}")
+        raise RuntimeError(f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}")
     return tuple(collector.checks)
 
 
@@ -96,7 +96,11 @@ def folder(lecture: str) -> Path:
 def families(lecture: str) -> list[str]:
     """The lecture's modules of public callables: what a worker imports before it meets a submission."""
     private = ("test_", "draw", "conftest", "__")
-    return [f"grader.checks.{lecture}.{path.stem}" for path in sorted(folder(lecture).glob("*.py")) if not path.stem.startswith(private)]
+    return [
+        f"grader.checks.{lecture}.{path.stem}"
+        for path in sorted(folder(lecture).glob("*.py"))
+        if not path.stem.startswith(private)
+    ]
 
 
 class _Collector:
@@ -144,5 +148,3 @@ def _mark(item: pytest.Function, name: str, default: Any = None) -> Any:
     if mark is None and default is None:
         raise ValueError(f"{item.nodeid} has no mark `{name}`")
     return mark.args[0] if mark else default
-
-

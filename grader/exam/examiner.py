@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -36,7 +37,9 @@ class Failure:
 class Namer(Protocol):
     """Recognises a registered mistake behind a failure: its name and what it says, or None."""
 
-    def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None: ...
+    def __call__(
+        self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
+    ) -> tuple[str, str] | None: ...
 
 
 class Examiner:
@@ -74,7 +77,14 @@ class Examiner:
         """The record of one check put to the submission behind `transport`."""
         unable = self._unable(check)
         if unable:
-            return CheckRecord(check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=unable, sentence=check.sentence)
+            return CheckRecord(
+                check=check.name,
+                outcome="not_graded",
+                points=0.0,
+                max_points=check.points,
+                message=unable,
+                sentence=check.sentence,
+            )
         started = time.perf_counter()
         limit = transport.waited + check.seconds  # of the student's own time
         try:
@@ -89,7 +99,14 @@ class Examiner:
             named = self._name(check, failure, transport)
         except Exception as error:  # a fault of ours must cost nobody anything
             message = f"this check is broken ({type(error).__name__}: {error}). It does not count; please tell the course staff."
-            return CheckRecord(check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=message[:500], sentence=check.sentence)
+            return CheckRecord(
+                check=check.name,
+                outcome="not_graded",
+                points=0.0,
+                max_points=check.points,
+                message=message[:500],
+                sentence=check.sentence,
+            )
         return CheckRecord(
             check=check.name,
             outcome=failure.outcome,
@@ -123,7 +140,14 @@ class Examiner:
             check.body(**arguments)
         except Mismatch as mismatch:
             return Failure(
-                "failed", mismatch.sentence, example, tuple(student.calls), mismatch.rung, mismatch.got, mismatch.want, mismatch.mistake
+                "failed",
+                mismatch.sentence,
+                example,
+                tuple(student.calls),
+                mismatch.rung,
+                mismatch.got,
+                mismatch.want,
+                mismatch.mistake,
             )
         except AssertionError as error:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
@@ -138,7 +162,9 @@ class Examiner:
         except WorkerTimeout as error:
             return Failure("timeout", f"{error}: an endless loop, or far too slow?", example, tuple(student.calls))
         except WorkerGone as error:
-            return Failure("crashed", f"the Python process running your code ended: {error}", example, tuple(student.calls))
+            return Failure(
+                "crashed", f"the Python process running your code ended: {error}", example, tuple(student.calls)
+            )
         except Exception as error:
             if not student.calls:
                 raise
@@ -157,8 +183,8 @@ class Examiner:
         return ""
 
     def _first_failure(self, check: Check, transport: Transport, limit: float) -> Failure | None:
-        for example in self.examples(check):
-            failure = self.run(check, example, transport)
+        for number, example in enumerate(self.examples(check)):
+            failure = transport.on_input(check.identity, number, functools.partial(self.run, check, example, transport))
             if failure is not None:
                 return failure
             if transport.waited > limit:
@@ -194,7 +220,12 @@ class Examiner:
 
 
 def _uncredited(record: CheckRecord) -> CheckRecord:
-    return msgspec.structs.replace(record, outcome="failed", points=0.0, message="this is in order, but counts only once some value of the function is right")
+    return msgspec.structs.replace(
+        record,
+        outcome="failed",
+        points=0.0,
+        message="this is in order, but counts only once some value of the function is right",
+    )
 
 
 def _words(error: StudentError) -> str:

@@ -32,7 +32,9 @@ class NameFromCatalogue:
         self.lecture = lecture
         mistakes.load(lecture)
 
-    def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
+    def __call__(
+        self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
+    ) -> tuple[str, str] | None:
         registered = mistakes.MISTAKES.get(check.exercise, [])
         if failure.mistake is not None:
             return next(((m.name, m.says) for m in registered if m.name == failure.mistake), None)
@@ -45,7 +47,9 @@ class NameFromCatalogue:
                 matching = [m for m in matching if self._same(examiner, check, example, m, again.calls)]
         return (matching[0].name, matching[0].says) if len(matching) == 1 else None
 
-    def _same(self, examiner: Examiner, check: Check, example: Example, mistake: Mistake, calls: Sequence[Call]) -> bool:
+    def _same(
+        self, examiner: Examiner, check: Check, example: Example, mistake: Mistake, calls: Sequence[Call]
+    ) -> bool:
         """Whether the mistake fails on this input with the student's answers."""
         failure = examiner.run(check, example, self._transport(mistake))
         return failure is not None and len(failure.calls) == len(calls) and all(map(_agree, failure.calls, calls))

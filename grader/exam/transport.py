@@ -6,7 +6,7 @@ import contextlib
 import random
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from grader.sandbox.host import Host, instead
 from grader.sandbox.objects import printable, revive, revive_answer, special
 from grader.sandbox.wire import HEAD, WireError, decode, encode
 from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
+from grader.student import Result
 
 
 @dataclass(frozen=True)
@@ -43,10 +44,19 @@ class WorkerTransport:
         self.waited = 0.0  # seconds that the student's code has taken; what the grader itself takes is nobody's fault
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        return self._answer(lambda worker, seconds: worker.request(message, seconds), message["mode"])
+
+    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
+        return run()
+
+    def _answer(self, take: Callable[[Worker, float], Any], mode: str) -> dict[str, Any]:
+        return self._reach(lambda worker, seconds: _checked(take(worker, seconds), mode))
+
+    def _reach(self, use: Callable[[Worker, float], Result]) -> Result:
+        """Use the worker within the time of a call; one that fails is gone."""
         started = time.perf_counter()
         try:
-            answer = self._ready().request(message, self._call_seconds)
-            return _checked(answer, message["mode"])
+            return use(self._ready(), self._call_seconds)
         except WorkerGone as gone:
             self.close()
             if isinstance(gone, WorkerTimeout):
@@ -103,22 +113,25 @@ class LocalTransport:
     """
 
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self.host = host
         self.waited = 0.0
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         started = time.process_time()  # our own code: a busy machine is no reason to fail
         with _unchanged_process():
-            result = self._host.answer(_copied(message, special, revive))
+            result = self.host.answer(_copied(message, special, revive))
             try:
-                answer: dict[str, Any] = _copied(result, self._host.keep, revive_answer)
+                answer: dict[str, Any] = _copied(result, self.host.keep, revive_answer)
             except (WireError, RuntimeError, TypeError, ValueError) as error:  # as the worker does
-                answer = _copied(instead(result, str(error)), self._host.keep, revive_answer)
+                answer = _copied(instead(result, str(error)), self.host.keep, revive_answer)
         self.waited += time.process_time() - started
         return answer
 
     def begin_exercise(self) -> None:
         pass
+
+    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
+        return run()
 
     def close(self) -> None:
         pass
@@ -156,7 +169,16 @@ def _checked(answer: Any, mode: str) -> dict[str, Any]:
     match answer, mode:
         case {"missing": str()}, _:
             return {"missing": printable(answer["missing"])}
-        case {"error": {"type": str(), "bases": list(bases), "message": str(), "where": str(), "unimplemented": bool(), **rest}}, _:
+        case {
+            "error": {
+                "type": str(),
+                "bases": list(bases),
+                "message": str(),
+                "where": str(),
+                "unimplemented": bool(),
+                **rest,
+            }
+        }, _:
             if not rest and all(type(base) is str for base in bases):
                 words = {key: printable(answer["error"][key]) for key in ("type", "message", "where")}
                 return {"error": {**answer["error"], **words}}

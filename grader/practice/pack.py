@@ -31,12 +31,22 @@ class NothingToPack(Exception):
 
 def pack(folder: Path, assignment: Assignment, target: Path) -> Packed:
     """Write the zip. Raises: `NothingToPack`."""
-    files = sorted(path for topic in assignment.topics for path in (folder / f"{topic}.py", folder / f"{topic}.ipynb") if path.is_file())
+    files = sorted(
+        path
+        for topic in assignment.topics
+        for path in (folder / f"{topic}.py", folder / f"{topic}.ipynb")
+        if path.is_file()
+    )
     if not files:
-        raise NothingToPack(f"{folder}: none of {', '.join(f'{topic}.py' for topic in assignment.topics)} is here; name the right folder with --folder")
+        raise NothingToPack(
+            f"{folder}: none of {', '.join(f'{topic}.py' for topic in assignment.topics)} is here; name the right folder with --folder"
+        )
     (handed_in,) = find(folder, assignment)
     submission = read(handed_in, assignment)
-    remarks = [*submission.problems, *(f"{topic}: nothing of it is here" for topic in assignment.topics if topic not in submission.topics)]
+    remarks = [
+        *submission.problems,
+        *(f"{topic}: nothing of it is here" for topic in assignment.topics if topic not in submission.topics),
+    ]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     digest = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
     manifest = {"assignment": assignment.name, "files": digests, "sha256": digest}

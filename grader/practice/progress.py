@@ -22,7 +22,9 @@ class Progress(msgspec.Struct):
     def note(self, record: ExerciseRecord) -> None:
         """Remember how an exercise came out."""
         outcomes = {check.outcome for check in record.checks} - {"not_graded"}
-        self.states[record.exercise] = "passed" if outcomes <= {"passed"} else "missing" if outcomes == {"missing"} else "failed"
+        self.states[record.exercise] = (
+            "passed" if outcomes <= {"passed"} else "missing" if outcomes == {"missing"} else "failed"
+        )
 
     def next_hint(self, exercise: Exercise) -> list[str]:
         """The hints read so far and one more, while there is one."""

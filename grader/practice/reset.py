@@ -30,10 +30,14 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
     except FileNotFoundError:
         raise CannotReset(f"{path} is not there") from None
     except (SyntaxError, UnicodeDecodeError) as error:
-        raise CannotReset(f"{path} cannot be read as Python ({error}). Take the whole file from {path.stem}.py in the kit.") from None
+        raise CannotReset(
+            f"{path} cannot be read as Python ({error}). Take the whole file from {path.stem}.py in the kit."
+        ) from None
     theirs = _span(original, exercise.function)
     if mine is None or theirs is None:
-        raise CannotReset(f"{path} has no {exercise.function} any more: there is nothing to put the original in the place of")
+        raise CannotReset(
+            f"{path} has no {exercise.function} any more: there is nothing to put the original in the place of"
+        )
     backup = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
     shutil.copy2(path, backup)
     lines, fresh = text.splitlines(keepends=True), original.splitlines(keepends=True)

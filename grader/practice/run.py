@@ -56,7 +56,9 @@ class Practice:
         try:
             (handed_in,) = find(self.folder, self.assignment)
         except (FileNotFoundError, ValueError):
-            raise NothingHere(f"{self.folder}: no modules or notebooks of {self.assignment.name} here; name the right folder with --folder") from None
+            raise NothingHere(
+                f"{self.folder}: no modules or notebooks of {self.assignment.name} here; name the right folder with --folder"
+            ) from None
         submission = read(handed_in, self.assignment)
         package = f"assignments.{self.assignment.name}"
         transport = WorkerTransport(self._workers, package, submission.topics, Patience())
@@ -75,6 +77,10 @@ def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
         found = [one for one in known if name == one or one.startswith(f"{name}.") or one.split(".", 1)[1] == name]
         if not found:
             alike = difflib.get_close_matches(name, [*known, *(one.split(".", 1)[1] for one in known)], n=1, cutoff=0.5)
-            raise UnknownName(f"there is no exercise {name!r}." + (f" Did you mean {alike[0]!r}?" if alike else "") + " `dgm list` shows all.")
+            raise UnknownName(
+                f"there is no exercise {name!r}."
+                + (f" Did you mean {alike[0]!r}?" if alike else "")
+                + " `dgm list` shows all."
+            )
         chosen += found
     return list(dict.fromkeys(chosen or known))

@@ -33,7 +33,9 @@ class Pressed:
 class Watcher:
     """The events of one session, in order: saves and keys."""
 
-    def __init__(self, folder: Path, assignment: Assignment, read_key: Callable[[], str], polling: bool = False) -> None:
+    def __init__(
+        self, folder: Path, assignment: Assignment, read_key: Callable[[], str], polling: bool = False
+    ) -> None:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
         self._events: queue.Queue[Saved | Pressed] = queue.Queue()
         self._stop = threading.Event()
@@ -51,7 +53,9 @@ class Watcher:
         self._stop.set()
 
     def _watch(self) -> None:
-        for changes in watchfiles.watch(self._folder, stop_event=self._stop, debounce=SETTLE, step=SETTLE // 2, force_polling=self._polling or None):
+        for changes in watchfiles.watch(
+            self._folder, stop_event=self._stop, debounce=SETTLE, step=SETTLE // 2, force_polling=self._polling or None
+        ):
             topics = {Path(path).stem for _, path in changes if Path(path).suffix == ".py"}
             changed = [name for topic in self._assignment.topics if topic in topics for name in self._changed(topic)]
             if changed:
@@ -71,7 +75,9 @@ class Watcher:
         self._seen[topic] = now
         functions = self._assignment.functions(topic)
         owners = {function.split(".")[0] for function in functions}
-        around = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name) and name not in owners}
+        around = {
+            name for name in before.keys() | now.keys() if before.get(name) != now.get(name) and name not in owners
+        }
         return [f"{topic}.{f}" for f in functions if around or before.get(f.split(".")[0]) != now.get(f.split(".")[0])]
 
 

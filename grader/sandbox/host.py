@@ -61,6 +61,7 @@ class Host:
     def __init__(self) -> None:
         self.topics: dict[str, Topic] = {}
         self.objects: dict[int, Any] = {}
+        self.identities: dict[int, int] = {}
         self.generators: dict[int, torch.Generator] = {}
         self.run: int | None = None  # of a check on one input; objects and generators live no longer
 
@@ -80,12 +81,14 @@ class Host:
             return known
         if isinstance(value, Tensor):
             return special(Unsendable(_describe_tensor(value)))
-        identity = id(value)
+        identity = self.identities.setdefault(id(value), len(self.identities) + 1)  # the same in every submission
         self.objects[identity] = value
         return special(RemoteObject(identity, type(value).__name__))
 
     def _load(self, message: dict[str, Any]) -> dict[str, Any]:
-        finder = SubmissionFinder(message["package"], message["topics"], message["seconds"], message["definitions_only"])
+        finder = SubmissionFinder(
+            message["package"], message["topics"], message["seconds"], message["definitions_only"]
+        )
         self.topics = finder.load_all()
         return {"problems": {name: topic.problems for name, topic in self.topics.items()}}
 
@@ -93,6 +96,7 @@ class Host:
         if message["run"] != self.run:
             self.run = message["run"]
             self.objects.clear()
+            self.identities.clear()
             self.generators.clear()
         function = self._target(*message["target"])
         given = [message["args"], message["kwargs"]]
@@ -148,9 +152,15 @@ class Host:
         parameters = dict(self.objects[model.identity].named_parameters()) if model is not None else {}
         value = self._plain(function, given, message)["value"]
         outputs = [output for output in tensors_in(value) if output.is_floating_point()]
-        weights = message["weights"] if message["weights"] is not None else [torch.ones_like(output) for output in outputs]
+        weights = (
+            message["weights"] if message["weights"] is not None else [torch.ones_like(output) for output in outputs]
+        )
         if [weight.shape for weight in weights] != [output.shape for output in outputs]:
-            return {"value": value, "gradients": None, "parameter_gradients": {}}  # the value's shape is wrong: said first
+            return {
+                "value": value,
+                "gradients": None,
+                "parameter_gradients": {},
+            }  # the value's shape is wrong: said first
         total = sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True))
         if not isinstance(total, Tensor) or not total.requires_grad:
             return {"value": value, "gradients": None, "parameter_gradients": {}}
@@ -165,7 +175,10 @@ class Host:
         """Value, and every trace that the call left: changed arguments, moved random states, autograd mode, prints."""
         args, kwargs = self._resolve(given)
         arguments = {**_names(function, args, given[0]), **kwargs}
-        inputs = {name: tensors_in(value if isinstance(value, Tensor | list | tuple | dict) else None) for name, value in arguments.items()}
+        inputs = {
+            name: tensors_in(value if isinstance(value, Tensor | list | tuple | dict) else None)
+            for name, value in arguments.items()
+        }
         for position, value in enumerate(given[0]):
             if isinstance(value, Family):
                 inputs[f"the parameters of {list(arguments)[position]}"] = tensors_in(value)
@@ -175,8 +188,12 @@ class Host:
         random_before, mode_before = _random_states(), _autograd_mode()
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             value = function(*args, **kwargs)
-        changed = [name for name, tensors in inputs.items() if not all(map(_same_trace, before[name], map(_trace, tensors)))]
-        changed += [name for name, module in modules.items() if not _same_module(modules_before[name], _trace_module(module))]
+        changed = [
+            name for name, tensors in inputs.items() if not all(map(_same_trace, before[name], map(_trace, tensors)))
+        ]
+        changed += [
+            name for name, module in modules.items() if not _same_module(modules_before[name], _trace_module(module))
+        ]
         return {
             "value": value,
             "changed": changed,
@@ -209,7 +226,9 @@ def _trace(tensor: Tensor) -> tuple[Tensor, bool, Tensor | None]:
 
 
 def _same_trace(before: tuple[Tensor, bool, Tensor | None], after: tuple[Tensor, bool, Tensor | None]) -> bool:
-    same_grad = before[2] is after[2] or (before[2] is not None and after[2] is not None and torch.equal(before[2], after[2]))
+    same_grad = before[2] is after[2] or (
+        before[2] is not None and after[2] is not None and torch.equal(before[2], after[2])
+    )
     return before[1] == after[1] and same_grad and before[0].shape == after[0].shape and _identical(before[0], after[0])
 
 
@@ -227,8 +246,8 @@ def _same_module(before: Any, after: Any) -> bool:
 
 
 def _random_states() -> tuple[Any, ...]:
-    name, keys, *rest = numpy.random.get_state()
-    return torch.get_rng_state().numpy().tobytes(), name, keys.tobytes(), *rest, random.getstate()
+    numpys: Any = numpy.random.get_state()  # (name, keys, position, …): the keys are an array
+    return torch.get_rng_state().numpy().tobytes(), numpys[1].tobytes(), numpys[2:], random.getstate()
 
 
 def _autograd_mode() -> tuple[Any, ...]:
@@ -254,16 +273,22 @@ def _describe_tensor(value: Tensor) -> str:
 
 def instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
     """An answer of the same form as `answer`, which cannot be sent."""
-    gradients = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
+    gradients: dict[str, Any] = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
     return {**answer, "value": Unsendable(f"something that cannot be sent ({why})"), **gradients}
 
 
 def _report(error: BaseException) -> dict[str, Any]:
     """The exception as plain data; `where` names the student's own line."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)]
+    own = [
+        frame
+        for frame in frames
+        if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)
+    ]
     where = f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
-    said_by_student = bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
+    said_by_student = (
+        bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
+    )
     return {
         "type": type(error).__name__[:80],
         "bases": [base.__name__[:80] for base in type(error).__mro__],
@@ -282,6 +307,8 @@ def quiet_start() -> None:
     """What a worker does before anything of the student's: one thread, no bytecode files, and inert check cells."""
     sys.dont_write_bytecode = True
     torch.set_num_threads(1)
-    inert = ModuleType("grader.notebook")  # what a notebook's own check cells import; here they must not start another exam
+    inert = ModuleType(
+        "grader.notebook"
+    )  # what a notebook's own check cells import; here they must not start another exam
     inert.checker = lambda *names: lambda *exercises: None  # type: ignore[attr-defined]
     sys.modules["grader.notebook"] = inert

@@ -5,7 +5,6 @@ functions; a statement that runs long is interrupted where the platform can. Run
 """
 
 from __future__ import annotations
-
 import __future__
 
 import ast

@@ -45,7 +45,7 @@ class _Process:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._password = secrets.token_bytes(32)
         self._folder = tempfile.TemporaryDirectory(prefix="dgm-worker-", ignore_cleanup_errors=True)
-        self._output = tempfile.TemporaryFile()
+        self._output = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
         port = self._listener.getsockname()[1]
         self._process = subprocess.Popen(
             [sys.executable, "-B", "-W", "ignore", "-m", "grader.sandbox.process", str(port), *families],

@@ -31,8 +31,7 @@ HEAD = struct.Struct("<4sIQ")
 ALIGNMENT = 16  # bytes; every dtype may be viewed at such an offset
 
 DTYPES = {
-    name: getattr(torch, name)
-    for name in "float64 float32 float16 bfloat16 int64 int32 int16 int8 uint8 bool".split()
+    name: getattr(torch, name) for name in ["float64", "float32", "float16", "bfloat16", "int64", "int32", "int16", "int8", "uint8", "bool"]
 }
 NAMES = {dtype: name for name, dtype in DTYPES.items()}
 ITEM_SIZES = {name: torch.empty(0, dtype=dtype).element_size() for name, dtype in DTYPES.items()}
@@ -66,7 +65,9 @@ class Limits:
 
 LIMITS = Limits()
 
-Special = Callable[[Any], "tuple[str, Any] | None"]  # object -> (kind, payload), or None when it has no place on the wire
+Special = Callable[
+    [Any], "tuple[str, Any] | None"
+]  # object -> (kind, payload), or None when it has no place on the wire
 Revive = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireError for an unknown kind
 
 
@@ -132,7 +133,9 @@ class _Encoder:
             return None
         if value.dim() > self.limits.dimensions:
             return None
-        size = value.numel() * value.element_size()  # before anything is materialised: an expanded tensor may claim terabytes
+        size = (
+            value.numel() * value.element_size()
+        )  # before anything is materialised: an expanded tensor may claim terabytes
         self.tensors += 1
         if size > self.limits.blob - self.size - ALIGNMENT or self.tensors > self.limits.tensors:
             raise WireError("the tensors are too large")
@@ -178,7 +181,11 @@ class _Decoder:
         (body,) = rest
         if tag == "i":
             digits = self.string(body)
-            if len(digits) > self.limits.digits + 1 or not digits.removeprefix("-").isascii() or not digits.removeprefix("-").isdigit():
+            if (
+                len(digits) > self.limits.digits + 1
+                or not digits.removeprefix("-").isascii()
+                or not digits.removeprefix("-").isdigit()
+            ):
                 raise WireError("not an integer")
             return int(digits)
         if tag == "f":
@@ -205,11 +212,21 @@ class _Decoder:
         self.tensors += 1
         if self.tensors > self.limits.tensors or type(name) is not str or name not in DTYPES:
             raise WireError("an unknown dtype, or too many tensors")
-        if type(shape) is not list or len(shape) > self.limits.dimensions or not all(type(d) is int and 0 <= d <= 1 << 40 for d in shape):
+        if (
+            type(shape) is not list
+            or len(shape) > self.limits.dimensions
+            or not all(type(d) is int and 0 <= d <= 1 << 40 for d in shape)
+        ):
             raise WireError("not a shape")
         size = ITEM_SIZES[name] * math.prod(shape)  # Python integers: no overflow
         self.used += size  # all tensors together fit the blob, so none aliases another's bytes
-        if type(offset) is not int or offset < 0 or offset % ALIGNMENT or offset + size > len(self.blob) or self.used > len(self.blob):
+        if (
+            type(offset) is not int
+            or offset < 0
+            or offset % ALIGNMENT
+            or offset + size > len(self.blob)
+            or self.used > len(self.blob)
+        ):
             raise WireError("a tensor that does not fit its bytes")
         if size == 0:
             return torch.empty(shape, dtype=DTYPES[name])
@@ -231,13 +248,24 @@ class _Decoder:
 class Channel:
     """Frames over a connected stream socket. Every deadline is for the whole message, so a slow drip gains nothing."""
 
-    def __init__(self, connection: socket.socket, special: Special, revive: Revive, send: Limits = LIMITS, receive: Limits = LIMITS) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        special: Special,
+        revive: Revive,
+        send: Limits = LIMITS,
+        receive: Limits = LIMITS,
+    ) -> None:
         self.connection, self.special, self.revive = connection, special, revive
         self.send_limits, self.receive_limits = send, receive
 
     def send(self, value: Any, deadline: float | None = None) -> None:
         """Send one value; `deadline` on the clock of `time.monotonic`."""
-        data = memoryview(encode(value, self.special, self.send_limits))
+        self.send_frames(encode(value, self.special, self.send_limits), deadline)
+
+    def send_frames(self, frames: bytes, deadline: float | None = None) -> None:
+        """Send values that are encoded already."""
+        data = memoryview(frames)
         while data:
             data = data[self._within(deadline, self.connection.send, data) :]
 

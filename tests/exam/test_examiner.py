@@ -65,14 +65,29 @@ def test_a_wrong_value_is_shown_on_the_smallest_input(examiner):
     ("source", "check", "outcome", "words"),
     [
         ("", "test_the_total_is_the_sum", "missing", "sums has no total"),
-        ("def total(x): raise NotImplementedError('total')", "test_the_total_is_the_sum", "missing", "not implemented yet"),
-        ("def total(x): return 1 / 0", "test_the_total_is_the_sum", "error", "ZeroDivisionError: division by zero — in sums.py, line 1"),
+        (
+            "def total(x): raise NotImplementedError('total')",
+            "test_the_total_is_the_sum",
+            "missing",
+            "not implemented yet",
+        ),
+        (
+            "def total(x): return 1 / 0",
+            "test_the_total_is_the_sum",
+            "error",
+            "ZeroDivisionError: division by zero — in sums.py, line 1",
+        ),
         ("def total(x, y): return x", "test_the_total_is_the_sum", "error", "TypeError"),
         ("def total(x): raise SystemExit(0)", "test_the_total_is_the_sum", "error", "SystemExit"),
         ("def total(x): return", "test_the_total_is_the_sum", "failed", "is None"),
         ("def total(x): return x.sum()", "test_nothing_to_add_is_refused", "failed", "raise a ValueError"),
         ("def total(x): x *= 2; return x", "test_the_total_leaves_no_trace", "failed", "changed what it was given: x"),
-        ("def apply(f, x): return f(x).detach()", "test_apply_differentiates[2.0]", "failed", "as far as autograd can see"),
+        (
+            "def apply(f, x): return f(x).detach()",
+            "test_apply_differentiates[2.0]",
+            "failed",
+            "as far as autograd can see",
+        ),
         ("def total(x: return", "test_the_total_is_the_sum", "missing", "SyntaxError"),
     ],
 )

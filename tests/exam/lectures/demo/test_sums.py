@@ -2,10 +2,10 @@
 
 import pytest
 import torch
+from grader.checks.demo.families import scaling
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.demo.families import scaling
 from grader.compare import assert_agrees, assert_no_trace, refuses
 
 total = pytest.mark.exercise("sums.total")
