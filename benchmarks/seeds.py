@@ -24,7 +24,11 @@ def main() -> None:
         records = [examiner.examine(check, transports[check.topic]) for check in checks]
         graded = [record for record in records if record.outcome != "not_graded"]
         failures = [f"{record.check}: {record.message}" for record in graded if record.outcome != "passed"]
-        print(f"seed {number}: {sum(r.points for r in graded):g} of {sum(r.max_points for r in graded):g}", *failures, flush=True)
+        print(
+            f"seed {number}: {sum(r.points for r in graded):g} of {sum(r.max_points for r in graded):g}",
+            *failures,
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,9 @@ import typer
 
 from grader.cli import authoring, course, dev, exporting, grading, student
 
-app = typer.Typer(help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False)
+app = typer.Typer(
+    help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
+)
 student.add_to(app)
 grading.add_to(app)
 course.add_to(app)

@@ -24,7 +24,9 @@ def add_to(app: typer.Typer) -> None:
 
 @dev.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
+    ] = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
 ) -> None:
@@ -41,7 +43,9 @@ def check(
         raise typer.Exit(2) from None
     certificates = sorted(certify(LECTURE, seed, chosen, jobs), key=lambda one: chosen.index(one.exercise))
     console.print(table(certificates))
-    faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + ([] if names else catalogue_faults(LECTURE))
+    faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
+        [] if names else catalogue_faults(LECTURE)
+    )
     for fault in faults:
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
@@ -50,7 +54,9 @@ def check(
 
 @dev.command()
 def mutate(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
+    ] = None,
 ) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
     from grader.dev.mutation import report
@@ -67,6 +73,10 @@ def doctor() -> None:
     table = Table("layer", "holds here", "what it gives, or what to do")
     rows = diagnose(families(LECTURE), hidden())
     for row in rows:
-        table.add_row(row.layer, Text("yes", "green") if row.holds else Text("no", "red" if row.needed else "yellow"), Text(row.note or row.gives))
+        table.add_row(
+            row.layer,
+            Text("yes", "green") if row.holds else Text("no", "red" if row.needed else "yellow"),
+            Text(row.note or row.gives),
+        )
     console.print(table)
     raise typer.Exit(0 if all(row.holds for row in rows if row.needed) else 1)

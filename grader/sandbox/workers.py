@@ -58,12 +58,23 @@ class Worker:
 
     def request(self, message: object, seconds: float) -> Any:
         """The worker's answer to `message`. After any failure the worker is dead and stays so."""
+        deadline = time.monotonic() + seconds
+        self._within(seconds, lambda _: self._channel.send(message, deadline))
+        return self._within(seconds, lambda _: self._channel.receive(deadline))
+
+    def send(self, frames: bytes, seconds: float) -> None:
+        """Send messages that are encoded already; each will have an `answer`, in their order."""
+        self._within(seconds, lambda deadline: self._channel.send_frames(frames, deadline))
+
+    def answer(self, seconds: float) -> Any:
+        """The next answer to what was sent."""
+        return self._within(seconds, self._channel.receive)
+
+    def _within(self, seconds: float, use: Callable[[float], Any]) -> Any:
         if self._gone:
             raise self._gone
-        deadline = time.monotonic() + seconds
         try:
-            self._channel.send(message, deadline)
-            return self._channel.receive(deadline)
+            return use(time.monotonic() + seconds)
         except WireTimeout:
             raise self._fail(WorkerTimeout(f"no answer within {seconds:g} s")) from None
         except WireClosed:

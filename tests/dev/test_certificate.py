@@ -13,7 +13,9 @@ ASSIGNMENT = assignments.load(LECTURE)
 
 @pytest.mark.parametrize("topic", ASSIGNMENT.topics)
 def test_every_mistake_dies_by_its_check_and_every_variant_passes(topic):
-    certificates = list(certify(LECTURE, "a seed for tests", [exercise.name for exercise in ASSIGNMENT.of_topic(topic)]))
+    certificates = list(
+        certify(LECTURE, "a seed for tests", [exercise.name for exercise in ASSIGNMENT.of_topic(topic)])
+    )
     assert [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] == []
     assert sum(one.named for one in certificates) >= 0.9 * sum(one.mistakes for one in certificates)
 

@@ -17,7 +17,15 @@ runs = itertools.count(1)
 
 def call(source: str, *args, mode: str = "plain", host: Host | None = None, **more):
     host = host or hosted(source)
-    message = {"do": "call", "run": next(runs), "target": ["topic", "f"], "mode": mode, "args": list(args), "kwargs": {}, **more}
+    message = {
+        "do": "call",
+        "run": next(runs),
+        "target": ["topic", "f"],
+        "mode": mode,
+        "args": list(args),
+        "kwargs": {},
+        **more,
+    }
     return host.answer(message)
 
 
@@ -43,7 +51,13 @@ def hosted(source: str) -> Host:
     ],
 )
 def test_observed_sees_every_trace_and_no_other(body, trace):
-    clean = {"changed": [], "random_state_moved": False, "autograd_mode_moved": False, "printed": "", "carries_graph": False}
+    clean = {
+        "changed": [],
+        "random_state_moved": False,
+        "autograd_mode_moved": False,
+        "printed": "",
+        "carries_graph": False,
+    }
     states = torch.get_rng_state(), torch.get_default_dtype()
     try:
         answer = call(f"import torch\ndef f(x):\n    {body}\n    return torch.zeros(1)", torch.ones(2), mode="observed")
@@ -56,14 +70,29 @@ def test_observed_sees_every_trace_and_no_other(body, trace):
 
 def test_gradients_are_of_the_weighted_sum_and_none_where_nothing_arrives():
     x, y = torch.tensor([1.0, 2.0]), torch.tensor([3.0])
-    answer = call("def f(x, y):\n    return x * x", x, y, mode="gradient", wrt=[0, 1], weights=[torch.tensor([1.0, 10.0])], wrt_parameters_of=None)
+    answer = call(
+        "def f(x, y):\n    return x * x",
+        x,
+        y,
+        mode="gradient",
+        wrt=[0, 1],
+        weights=[torch.tensor([1.0, 10.0])],
+        wrt_parameters_of=None,
+    )
     gradient, nothing = answer["gradients"]
     assert torch.equal(gradient, torch.tensor([2.0, 40.0]))
     assert nothing is None
 
 
 def test_a_result_without_a_graph_has_no_gradients():
-    answer = call("def f(x):\n    return x.detach()", torch.ones(1), mode="gradient", wrt=[0], weights=None, wrt_parameters_of=None)
+    answer = call(
+        "def f(x):\n    return x.detach()",
+        torch.ones(1),
+        mode="gradient",
+        wrt=[0],
+        weights=None,
+        wrt_parameters_of=None,
+    )
     assert answer["gradients"] is None
 
 
@@ -105,6 +134,13 @@ def test_what_is_no_plain_data_stays_behind_a_handle_until_the_run_ends():
     value = call("", host=host)["value"]
     kind, payload = host.keep(value)
     assert (kind, payload[1]) == ("remote", "Model")
-    message = {"do": "call", "run": host.run, "target": [RemoteObject(*payload), "__call__"], "mode": "plain", "args": [], "kwargs": {}}
+    message = {
+        "do": "call",
+        "run": host.run,
+        "target": [RemoteObject(*payload), "__call__"],
+        "mode": "plain",
+        "args": [],
+        "kwargs": {},
+    }
     assert host.answer(message)["value"] == 3
     assert "error" in host.answer(message | {"run": host.run + 1})

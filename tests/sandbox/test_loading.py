@@ -16,7 +16,9 @@ topics = SubmissionFinder("assignments.demo", {sources!r}, 0.3, {definitions_onl
 one, problems = topics["one"].module, topics["one"].problems
 print(({then}))
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -36,7 +38,10 @@ def test_a_statement_that_raises_is_noted_and_the_rest_goes_on():
 
 
 def test_a_statement_that_never_ends_is_interrupted():
-    assert loaded("while True:\n    pass\ndef f():\n    return 7", then="one.f(), problems[0]") == "(7, 'one.py, line 1: still running after 0.3 s (this statement was skipped)')"
+    assert (
+        loaded("while True:\n    pass\ndef f():\n    return 7", then="one.f(), problems[0]")
+        == "(7, 'one.py, line 1: still running after 0.3 s (this statement was skipped)')"
+    )
 
 
 def test_a_cell_with_a_syntax_error_costs_that_cell_alone():
@@ -50,9 +55,18 @@ def test_topics_import_each_other_by_every_name_and_are_one_module():
 
 
 def test_future_imports_hold_for_the_statements_after_them():
-    assert loaded("from __future__ import annotations\ndef f(x: Unknown) -> None: ...", then="one.f.__annotations__['x'], problems") == "('Unknown', [])"
+    assert (
+        loaded(
+            "from __future__ import annotations\ndef f(x: Unknown) -> None: ...",
+            then="one.f.__annotations__['x'], problems",
+        )
+        == "('Unknown', [])"
+    )
 
 
 def test_the_second_attempt_keeps_definitions_and_constants_only():
     cell = "import math\nEPS = 1e-3\ntable = list(range(5))\nprint('hello')\ndef f():\n    return EPS"
-    assert loaded(cell, then="one.f(), one.math.pi > 3, hasattr(one, 'table')", definitions_only=True) == "(0.001, True, False)"
+    assert (
+        loaded(cell, then="one.f(), one.math.pi > 3, hasattr(one, 'table')", definitions_only=True)
+        == "(0.001, True, False)"
+    )
