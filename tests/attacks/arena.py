@@ -84,7 +84,6 @@ class Attack:
     earns: bool  # a deed comes with the honest answer, and earns what that earns; a fraud must earn nothing
     outcomes: tuple[str, ...]  # that its checks may have
     words: str = ""  # in the sentence that the student reads
-    extra_topics: dict[str, list[str]] = dataclasses.field(default_factory=dict)
     landlock_abi: int = 1  # the version of Landlock that stops it, where Landlock does
     reckless: bool = False  # never to be run with a layer off: it would hurt the machine
 
@@ -110,9 +109,11 @@ class Arena:
 
     def run(self, attack: Attack) -> tuple[ExerciseRecord, list[str]]:
         """The graded exercise, and everything that the attack did to its surroundings."""
+        return self.grade(Submission(attack.name, {"histogram": [self.constants() + PREAMBLE + attack.source]}, ()))
+
+    def grade(self, submission: Submission) -> tuple[ExerciseRecord, list[str]]:
+        """The same for any submission."""
         self.workers.outputs.clear()
-        topics = {"histogram": [self._constants() + PREAMBLE + attack.source], **attack.extra_topics}
-        submission = Submission(attack.name, topics, ())
         kit = KitRecord(version="", torch="", hypothesis="", seed="", isolation="default")
         started = time.monotonic()
         record = examine(submission, self.assignment, self.examiner, self.workers, kit, PATIENCE)
@@ -155,7 +156,8 @@ class Arena:
             listener.setblocking(False)
         (self.folder / "listener").chmod(0o777)
 
-    def _constants(self) -> str:
+    def constants(self) -> str:
+        """What every attack is told about its surroundings."""
         constants = {
             "HOUSE": str(HOUSE), "FOLDER": str(self.folder), "CANARY": str(self.canary), "DROP": str(self.folder / "drop"),
             "SHARED": str(self.shared), "PORT": self.listeners[0].getsockname()[1], "GRADER": os.getpid(),

@@ -16,6 +16,7 @@ import pytest
 
 from grader.assignment import HOUSE
 from grader.sandbox import landlock
+from grader.sandbox.policy import MINIMUM
 from tests.attacks.arena import SWITCHABLE, Arena
 from tests.attacks.corpus import CORPUS
 
@@ -24,6 +25,7 @@ ordinary = pytest.mark.skipif(os.geteuid() == 0, reason="run by the last test, a
 DEEDS = [attack for attack in CORPUS if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)]
 WITHOUT = sorted(((tuple(layer for layer in SWITCHABLE if layer not in deed.stopped_by), deed) for deed in DEEDS), key=lambda pair: pair[0])
 ALONE = sorted((((layer,), deed) for deed in DEEDS for layer in deed.stopped_by), key=lambda pair: pair[0])
+AT_LEAST = [attack for attack in CORPUS if attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
 
 
 def _name(value: object) -> str:
@@ -61,6 +63,14 @@ def test_each_of_its_layers_alone_stops_an_attack(arena_with, layers, deed):
     if layers == ("landlock",) and landlock.abi() < deed.landlock_abi:
         pytest.skip("this kernel's Landlock is too old for that; other layers stop it")
     assert arena_with(layers).run(deed)[1] == []
+
+
+@ordinary
+@pytest.mark.parametrize("attack", AT_LEAST, ids=_name)
+def test_the_least_that_is_graded_with_stops_what_all_layers_stop(arena_with, attack):
+    exercise, damage = arena_with(MINIMUM).run(attack)
+    assert damage == []
+    assert exercise.score == (exercise.max_score if attack.earns else 0), exercise
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
