@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 
 from grader.assignment import Assignment
+from grader.exam.ahead import Plans, SendingAhead
 from grader.exam.collect import Check
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Patience, WorkerTransport
@@ -17,12 +18,18 @@ from grader.submission import Submission
 
 
 def examine(
-    submission: Submission, assignment: Assignment, examiner: Examiner, workers: Workers, kit: KitRecord, patience: Patience | None = None
+    submission: Submission,
+    assignment: Assignment,
+    examiner: Examiner,
+    workers: Workers,
+    kit: KitRecord,
+    patience: Patience | None = None,
+    plans: Plans | None = None,
 ) -> Record:
     """The record of one submission; whatever the submission does, a record comes out."""
     started = time.perf_counter()
     patience = patience or Patience()
-    transport = WorkerTransport(workers, f"assignments.{assignment.name}", submission.topics, patience)
+    transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
         exercises = list(_exercises(assignment, examiner, transport, patience))
         problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
@@ -31,9 +38,11 @@ def examine(
     return Record(
         submission=submission.name,
         assignment=assignment.name,
-        score=round(sum(exercise.score for exercise in exercises), 6),
-        max_score=round(sum(exercise.max_score for exercise in exercises if not assignment[exercise.exercise].bonus), 6),
-        not_graded=round(sum(exercise.not_graded for exercise in exercises), 6),
+        score=round(sum((exercise.score for exercise in exercises), 0.0), 6),
+        max_score=round(
+            sum((exercise.max_score for exercise in exercises if not assignment[exercise.exercise].bonus), 0.0), 6
+        ),
+        not_graded=round(sum((exercise.not_graded for exercise in exercises), 0.0), 6),
         exercises=exercises,
         kit=kit,
         seconds=round(time.perf_counter() - started, 3),
@@ -48,10 +57,14 @@ def content(submission: Submission) -> str:
     return "sha256:" + hashlib.sha256(json.dumps([submission.topics, submission.problems]).encode()).hexdigest()
 
 
-def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience) -> Iterator[ExerciseRecord]:
+def _exercises(
+    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience
+) -> Iterator[ExerciseRecord]:
     for exercise in assignment.exercises:
         if transport.waited > patience.submission:
-            checks = [_out_of_time(check, patience.submission) for check in examiner.checks if check.exercise == exercise.name]
+            checks = [
+                _out_of_time(check, patience.submission) for check in examiner.checks if check.exercise == exercise.name
+            ]
         else:
             checks = examiner.exercise(exercise.name, transport)
         if checks:
@@ -60,4 +73,11 @@ def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTran
 
 def _out_of_time(check: Check, seconds: float) -> CheckRecord:
     message = f"the submission as a whole took longer than {seconds:g} s; this check was not run any more"
-    return CheckRecord(check=check.name, outcome="timeout", points=0.0, max_points=check.points, message=message, sentence=check.sentence)
+    return CheckRecord(
+        check=check.name,
+        outcome="timeout",
+        points=0.0,
+        max_points=check.points,
+        message=message,
+        sentence=check.sentence,
+    )

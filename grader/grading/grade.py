@@ -10,6 +10,7 @@ import torch
 
 from grader import assignment as assignments
 from grader.exam import candidates
+from grader.exam.ahead import Plans, Rehearsal
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.naming import NameFromCatalogue
@@ -70,7 +71,9 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`; `Refused` from the isolation policy.
     """
     if not available(order.lecture):
-        raise CannotGrade(f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout")
+        raise CannotGrade(
+            f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
+        )
     with Store(results) as store, Desk(order, handed_in, store) as desk:  # one desk: forked graders inherit all of it
         pool: GraderPool[str, Done] = GraderPool(min(jobs, len(handed_in)), desk.grade)
         records: list[Record] = []
@@ -81,7 +84,9 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
                 records.append(done.record)
                 yield done
         except GradersKilled as error:
-            raise CannotGrade(f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)") from None
+            raise CannotGrade(
+                f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
+            ) from None
         store.finish(records)
 
 
@@ -92,6 +97,7 @@ class Desk:
         self.order, self.store = order, store
         self.handed_in = {one.name: one for one in handed_in}
         self.assignment = assignments.load(order.lecture)
+        self.plans: Plans = {}
         self.examiner = Examiner(
             order.lecture, collect(order.lecture), order.seed, reference=True, quick=order.quick,
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
@@ -119,16 +125,21 @@ class Desk:
     def _rehearse(self) -> None:
         """The kit's own solutions sit the exam first: inputs and reference answers are then there for all graders."""
         for topic in self.assignment.topics:
-            transport = candidates.solution(self.order.lecture, topic)
+            transport = Rehearsal(candidates.solution(self.order.lecture, topic), self.plans)
             for check in self.examiner.checks:
                 if check.topic == topic and not check.training:
                     record = self.examiner.examine(check, transport)
                     if record.outcome not in ("passed", "not_graded"):
-                        raise CannotGrade(f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it")
+                        raise CannotGrade(
+                            f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
+                        )
 
     def grade(self, name: str) -> Done:
         submission = read(self.handed_in[name], self.assignment)
         earlier = self.store.find(submission.name, content(submission), self.kit)
         if earlier is not None:
             return Done(earlier, found=True)
-        return Done(examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience), found=False)
+        return Done(
+            examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience, self.plans),
+            found=False,
+        )

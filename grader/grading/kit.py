@@ -31,7 +31,9 @@ def grading_seed(seed_file: Path | None = None, folder: Path = Path()) -> str:
         seed = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
         if seed_file is not None:
-            raise SeedError(f"{seed_file}: there is no such file. Make one with: python -c 'import secrets; print(secrets.token_hex())' > {seed_file}") from None
+            raise SeedError(
+                f"{seed_file}: there is no such file. Make one with: python -c 'import secrets; print(secrets.token_hex())' > {seed_file}"
+            ) from None
         seed = secrets.token_hex()
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:

@@ -40,7 +40,9 @@ class GraderPool(Generic[Job, Result]):
             except BrokenProcessPool:
                 restarts += 1
                 if restarts > RESTARTS:
-                    raise GradersKilled(f"grader processes were killed {restarts} times in a row: is there too little memory?") from None
+                    raise GradersKilled(
+                        f"grader processes were killed {restarts} times in a row: is there too little memory?"
+                    ) from None
 
     def _round(self, jobs: list[Job]) -> Iterator[tuple[Job, Result]]:
         if "fork" not in multiprocessing.get_all_start_methods():  # Windows: one after the other, in this process

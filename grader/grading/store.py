@@ -1,6 +1,6 @@
 """The folder of results: every record is written whole or not at all, and found again by the next run.
 
-    RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.csv
+RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.csv
 """
 
 from __future__ import annotations
@@ -44,7 +44,9 @@ class Store:
             with _explained(self.folder):
                 self._lock.acquire(timeout=LAST_WORDS)
         except filelock.Timeout:
-            raise StoreBusy(f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o.") from None
+            raise StoreBusy(
+                f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o."
+            ) from None
         for left in self.folder.rglob(f"{UNFINISHED}*"):  # by a run that was killed while it wrote
             left.unlink(missing_ok=True)
         return self

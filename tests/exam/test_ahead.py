@@ -1,0 +1,156 @@
+"""Calls that are sent ahead: the same outcomes as one call at a time, in fewer messages."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+
+from grader.exam.ahead import Plans, Rehearsal, SendingAhead, same
+from grader.exam.transport import LocalTransport, Patience, WorkerTransport
+from grader.sandbox.host import Host
+from grader.sandbox.loading import load_topic
+from grader.sandbox.objects import SeededGenerator
+from grader.sandbox.process import Spawn
+from grader.sandbox.workers import WorkerGone
+from grader.student import Student, StudentError
+
+RIGHT = """
+    import torch
+
+    def double(x):
+        return 2 * x
+
+    def draw(n, generator):
+        return torch.rand(n, generator=generator)
+
+    class Box:
+        def __init__(self, value):
+            self.value = value
+
+        def add(self, x):
+            self.value += x
+            return self.value
+"""
+OTHERS = {
+    "right": RIGHT,
+    "draws another way": RIGHT.replace("torch.rand(n, generator=generator)", "1 - torch.rand(2 * n, generator=generator)[:n]"),
+    "raises": RIGHT.replace("return 2 * x", "raise KeyError('x')"),
+    "raises on its second input": RIGHT.replace("return 2 * x", "return 2 * x if x.sum() < 4 else 1 / 0"),
+    "loops on its second input": RIGHT.replace("return 2 * x", "\n        while x.sum() >= 4: pass\n        return 2 * x"),
+    "has no box": RIGHT.replace("class Box", "class Bag"),
+    "cannot make a box": RIGHT.replace("self.value = value", "self.value = value / 0"),
+    "dies": RIGHT.replace("return self.value", "import os; os._exit(3)"),
+}
+PATIENCE = Patience(call=1.0, call_again=0.5)
+
+
+def _values(student: Student, x: torch.Tensor) -> list[Any]:
+    return [student.double(x), student.double(x + 1), student.double.observed(x).changed]
+
+
+def _generators(student: Student, x: torch.Tensor) -> list[Any]:
+    one, other = student.generator(1), student.generator(1)
+    return [student.draw(3, one), student.draw(3, one), student.draw(3, other)]
+
+
+def _objects(student: Student, x: torch.Tensor) -> list[Any]:
+    box, empty = student.Box(x), student.Box(0 * x)
+    return [box.add(x), empty.add(x), box.add(x)]
+
+
+def _calls_that_depend_on_answers(student: Student, x: torch.Tensor) -> list[Any]:
+    g = student.generator(7)
+    drawn = student.draw(3, g)
+    return [drawn, student.double(drawn), student.draw(2, g), student.double(drawn.exp()), student.draw(2, g)]
+
+
+def _a_call_that_depends_on_an_answer_in_hiding(student: Student, x: torch.Tensor) -> list[Any]:
+    g = student.generator(7)
+    again = student.draw(1, g).item() > 0.53  # the solution draws 0.5349, the other way to draw does not
+    return [student.draw(2, g)] if again else [student.double(x), student.draw(3, g), student.draw(3, g)]
+
+
+BODIES = [_values, _generators, _objects, _calls_that_depend_on_answers, _a_call_that_depends_on_an_answer_in_hiding]
+INPUTS = [torch.ones(3), 2 * torch.ones(3), torch.tensor([float("nan"), -0.0])]
+
+
+@pytest.fixture(scope="module")
+def workers():
+    source = Spawn([], spare=True)
+    yield source
+    source.close()
+
+
+@pytest.fixture(scope="module")
+def plans() -> Plans:
+    plans: Plans = {}
+    host = Host()
+    host.topics = {"topic": load_topic("topic", [textwrap.dedent(RIGHT)], seconds=5, definitions_only=False)}
+    _all(Rehearsal(LocalTransport(host), plans))
+    return plans
+
+
+@pytest.mark.parametrize("source", OTHERS)
+def test_outcomes_are_those_of_one_call_at_a_time(workers: Spawn, plans: Plans, source: str) -> None:
+    topics = {"topic": [textwrap.dedent(OTHERS[source])]}
+    one_by_one = WorkerTransport(workers, "assignments.demo", topics, PATIENCE)
+    ahead = _Counting(workers, "assignments.demo", topics, PATIENCE, plans)
+    try:
+        wanted, got = _all(one_by_one), _all(ahead)
+    finally:
+        one_by_one.close()
+        ahead.close()
+    assert wanted.keys() == got.keys()
+    for place, outcome in wanted.items():
+        assert same({"outcome": outcome}, {"outcome": got[place]}), place
+    if source == "right":
+        assert ahead.sendings < sum(len(plan.calls) for check in plans.values() for plan in check) / 3
+
+
+def test_a_plan_ends_where_a_call_depends_on_an_answer(plans: Plans) -> None:
+    assert [len(plan.calls) for plan in plans["_values"]] == [3, 3, 3]
+    assert all(plan.complete for plan in plans["_objects"])
+    assert [(len(plan.calls), plan.complete) for plan in plans["_calls_that_depend_on_answers"]] == [(1, False)] * 3
+
+
+def test_calls_are_the_same_only_to_the_bit() -> None:
+    x = torch.tensor([0.0, float("nan")])
+    assert same({"run": 1, "x": [x, float("nan"), SeededGenerator(1, 2)]}, {"run": 2, "x": [x.clone(), float("nan"), SeededGenerator(1, 2)]})
+    different = [(x, -x), (x, x.double()), (x, x[None]), (0.0, -0.0), (1, True), (1, 1.0), ([1], (1,)), (SeededGenerator(1, 2), SeededGenerator(1, 3))]
+    for one, other in different:
+        assert not same({"x": one}, {"x": other})
+
+
+class _Counting(SendingAhead):
+    sendings = 0
+
+    def _send(self) -> None:
+        self.sendings += 1
+        super()._send()
+
+
+def _all(transport: Any) -> dict[tuple[str, int], Any]:
+    """What every body gives on every input, up to the first failure of each, as the examiner does it."""
+    outcomes: dict[tuple[str, int], Any] = {}
+    for body in BODIES:
+        for number, x in enumerate(INPUTS):
+            outcomes[body.__name__, number] = outcome = transport.on_input(body.__name__, number, lambda: _outcome(body, x, transport))  # noqa: B023
+            if isinstance(outcome, str):
+                outcomes[body.__name__, -1] = _outcome(body, INPUTS[0], transport)  # an input that is not foreseen
+                break
+    return outcomes
+
+
+def _outcome(body: Callable[[Student, torch.Tensor], list[Any]], x: torch.Tensor, transport: Any) -> Any:
+    try:
+        return body(Student("topic", transport), x)
+    except StudentError as error:
+        return str(error)
+    except WorkerGone as error:
+        return type(error).__name__
+    except Exception as error:
+        return type(error).__name__

@@ -1,0 +1,57 @@
+"""A kit with one topic, so that a run of `dgm grade` costs little: a copy, whose version a test may change."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from grader.assignment import HOUSE
+
+LECTURE, TOPIC = "lecture1", "histogram"
+KEPT = [f"assignments/{LECTURE}/{TOPIC}.py", f"dgm_ref/{LECTURE}/{TOPIC}.py", f"dgm_ref/mistakes/{LECTURE}/{TOPIC}.py", f"solutions/{LECTURE}/{TOPIC}.py"]
+SEED = "a seed for the tests of grading"
+
+
+def build(house: Path) -> None:
+    """The engine whole, everything about the lecture for one topic only. Workers of another user may read it."""
+    house.chmod(0o755)
+    others = shutil.ignore_patterns("__pycache__", "test_[!h]*.py")
+    shutil.copytree(HOUSE / "grader", house / "grader", ignore=others)
+    for name in KEPT:
+        (house / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(HOUSE / name, house / name)
+        for package in [*Path(name).parents][:-1]:
+            (house / package / "__init__.py").touch()
+    shutil.copy(HOUSE / "dgm_ref/mistakes/__init__.py", house / "dgm_ref/mistakes/__init__.py")
+    exercises = (HOUSE / "assignments" / LECTURE / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
+    kept = "".join(f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if f'"{TOPIC}.' in text)
+    (house / "assignments" / LECTURE / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
+
+
+def submissions(folder: Path, number: int) -> Path:
+    """Tiny submissions, all different; every third hands in a wrong answer."""
+    folder.mkdir()
+    right = (HOUSE / "solutions" / LECTURE / f"{TOPIC}.py").read_text("utf-8")
+    for index in range(number):
+        text = right.replace("/ len(x)", "/ (len(x) + 1)") if index % 3 == 2 else right
+        (folder / f"s{index:02d}").mkdir()
+        (folder / f"s{index:02d}" / f"{TOPIC}.py").write_text(f"{text}\n# student {index}\n", "utf-8")
+    return folder
+
+
+def command(submitted: Path, results: Path, *options: str) -> list[str]:
+    """`dgm grade` as a user types it, two graders side by side."""
+    return [sys.executable, "-c", "from grader.cli import app; app()", "grade", str(submitted), "-o", str(results), "-j", "2", "--json", *options]
+
+
+def environment(house: Path, seed: str = SEED) -> dict[str, str]:
+    """That of the house's own `dgm`."""
+    return {**os.environ, "PYTHONPATH": str(house), "DGM_SEED": seed, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+
+
+def run(house: Path, submitted: Path, results: Path, *options: str, seed: str = SEED) -> subprocess.CompletedProcess[str]:
+    """One whole run."""
+    return subprocess.run(command(submitted, results, *options), cwd=house, env=environment(house, seed), capture_output=True, text=True, timeout=300, check=False)
