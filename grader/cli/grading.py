@@ -20,13 +20,24 @@ def add_to(app: typer.Typer) -> None:
 
 
 def grade(
-    submissions: Annotated[Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)],
+    submissions: Annotated[
+        Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the records go.")] = Path("results"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Graders side by side.")] = os.cpu_count() or 1,
-    isolation: Annotated[str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")] = "default",
-    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed, made on first use).")] = None,
+    isolation: Annotated[
+        str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")
+    ] = "default",
+    seed_file: Annotated[
+        Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed, made on first use).")
+    ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out checks that train a model.")] = False,
-    hide_expected: Annotated[bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")] = False,
+    hide_expected: Annotated[
+        bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")
+    ] = False,
+    scheduler: Annotated[
+        str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tcp://10.0.0.1:8786.")
+    ] = "",
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
     """Grade a folder of submissions."""
@@ -39,7 +50,12 @@ def grade(
     try:
         order = Order(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
         handed_in = submissions_in(submissions, LECTURE)
-        graded = run(handed_in, output, order, jobs)
+        if scheduler:
+            from grader.grading.cluster import grade_on
+
+            graded = grade_on(scheduler, handed_in, output, order)
+        else:
+            graded = run(handed_in, output, order, jobs)
         show = running.json_lines if json else running.bar if console.is_terminal else running.plain
         records = list(show(graded, len(handed_in), console))
     except (CannotGrade, SeedError, StoreError, Refused) as error:

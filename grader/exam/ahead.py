@@ -79,7 +79,9 @@ class _Unforeseen(BaseException):
 class SendingAhead(WorkerTransport):
     """A submission's transport that has plans."""
 
-    def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience, plans: Plans) -> None:
+    def __init__(
+        self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience, plans: Plans
+    ) -> None:
         super().__init__(workers, package, topics, patience)
         self._plans = plans
         self._check, self._input, self._call = "", -1, 0  # the call that is foreseen next; no input: none is
@@ -125,17 +127,17 @@ class SendingAhead(WorkerTransport):
 
     def _send(self) -> None:
         """Send as many calls, from the next one on, as a socket takes, also those on the inputs that follow."""
-        frames, size = [], 0
+        frames: list[bytes] = []
+        places: list[tuple[int, int]] = []
+        size = 0
         for number, call, foreseen in self._following():
             size += len(foreseen.frame)
             if frames and size > TOGETHER:
                 break
             frames.append(foreseen.frame)
-            self._sent.append((number, call))
-        data = b"".join(frames)
-        sent = list(self._sent)
-        self._reach(lambda worker, seconds: worker.send(data, seconds))
-        self._sent.extend(sent[len(self._sent) :])
+            places.append((number, call))
+        self._reach(lambda worker, seconds: worker.send(b"".join(frames), seconds))
+        self._sent.extend(places)
 
     def _following(self) -> Iterator[tuple[int, int, Foreseen]]:
         plans = self._plans[self._check]
@@ -176,7 +178,9 @@ def _same(one: Any, other: Any) -> bool:
         return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, Family):
         return one.name == other.name and _same(one.parameters, other.parameters)
-    return repr(one) == repr(other) if isinstance(one, float) else bool(one == other)  # a nan is itself, -0.0 is not 0.0
+    return (
+        repr(one) == repr(other) if isinstance(one, float) else bool(one == other)
+    )  # a nan is itself, -0.0 is not 0.0
 
 
 def _bytes(value: Tensor) -> Tensor:

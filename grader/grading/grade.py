@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.record import Record
 from grader.sandbox.policy import open_workers
-from grader.submission import HandedIn, find, read
+from grader.submission import HandedIn, Submission, find, read
 
 
 @dataclass(frozen=True)
@@ -68,34 +68,45 @@ def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
 def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int = 1) -> Iterator[Done]:
     """Grade submissions; yields them as they are done and leaves the records in `results`.
 
-    Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`; `Refused` from the isolation policy.
+    Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
+    `Refused` from the isolation policy.
     """
     if not available(order.lecture):
         raise CannotGrade(
             f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
         )
-    with Store(results) as store, Desk(order, handed_in, store) as desk:  # one desk: forked graders inherit all of it
-        pool: GraderPool[str, Done] = GraderPool(min(jobs, len(handed_in)), desk.grade)
-        records: list[Record] = []
+    named = {one.name: one for one in handed_in}
+    with Store(results) as store, Desk(order) as desk:  # one desk: forked graders inherit all of it
+
+        def work(name: str) -> Done:
+            submission = read(named[name], desk.assignment)
+            earlier = store.find(submission.name, content(submission), desk.kit)
+            return Done(earlier or desk.grade(submission), found=earlier is not None)
+
         try:
-            for _, done in pool.run([one.name for one in handed_in]):
-                if not done.found:
-                    store.write(done.record)
-                records.append(done.record)
-                yield done
+            yield from keep(store, (done for _, done in GraderPool(min(jobs, len(named)), work).run(named)))
         except GradersKilled as error:
             raise CannotGrade(
                 f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
             ) from None
-        store.finish(records)
+
+
+def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
+    """Write each record as it is done, and the tables at the end."""
+    records: list[Record] = []
+    for done in graded:
+        if not done.found:
+            store.write(done.record)
+        records.append(done.record)
+        yield done
+    store.finish(records)
 
 
 class Desk:
     """Everything that grading one submission takes: the examiner with its inputs, and workers to put students in."""
 
-    def __init__(self, order: Order, handed_in: Sequence[HandedIn], store: Store) -> None:
-        self.order, self.store = order, store
-        self.handed_in = {one.name: one for one in handed_in}
+    def __init__(self, order: Order) -> None:
+        self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
         self.examiner = Examiner(
@@ -134,12 +145,7 @@ class Desk:
                             f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
                         )
 
-    def grade(self, name: str) -> Done:
-        submission = read(self.handed_in[name], self.assignment)
-        earlier = self.store.find(submission.name, content(submission), self.kit)
-        if earlier is not None:
-            return Done(earlier, found=True)
-        return Done(
-            examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience, self.plans),
-            found=False,
+    def grade(self, submission: Submission) -> Record:
+        return examine(
+            submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience, self.plans
         )

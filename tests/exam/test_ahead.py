@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import textwrap
 from collections.abc import Callable
 from typing import Any
@@ -37,10 +38,14 @@ RIGHT = """
 """
 OTHERS = {
     "right": RIGHT,
-    "draws another way": RIGHT.replace("torch.rand(n, generator=generator)", "1 - torch.rand(2 * n, generator=generator)[:n]"),
+    "draws another way": RIGHT.replace(
+        "torch.rand(n, generator=generator)", "1 - torch.rand(2 * n, generator=generator)[:n]"
+    ),
     "raises": RIGHT.replace("return 2 * x", "raise KeyError('x')"),
     "raises on its second input": RIGHT.replace("return 2 * x", "return 2 * x if x.sum() < 4 else 1 / 0"),
-    "loops on its second input": RIGHT.replace("return 2 * x", "\n        while x.sum() >= 4: pass\n        return 2 * x"),
+    "loops on its second input": RIGHT.replace(
+        "return 2 * x", "\n        while x.sum() >= 4: pass\n        return 2 * x"
+    ),
     "has no box": RIGHT.replace("class Box", "class Bag"),
     "cannot make a box": RIGHT.replace("self.value = value", "self.value = value / 0"),
     "dies": RIGHT.replace("return self.value", "import os; os._exit(3)"),
@@ -119,8 +124,20 @@ def test_a_plan_ends_where_a_call_depends_on_an_answer(plans: Plans) -> None:
 
 def test_calls_are_the_same_only_to_the_bit() -> None:
     x = torch.tensor([0.0, float("nan")])
-    assert same({"run": 1, "x": [x, float("nan"), SeededGenerator(1, 2)]}, {"run": 2, "x": [x.clone(), float("nan"), SeededGenerator(1, 2)]})
-    different = [(x, -x), (x, x.double()), (x, x[None]), (0.0, -0.0), (1, True), (1, 1.0), ([1], (1,)), (SeededGenerator(1, 2), SeededGenerator(1, 3))]
+    assert same(
+        {"run": 1, "x": [x, float("nan"), SeededGenerator(1, 2)]},
+        {"run": 2, "x": [x.clone(), float("nan"), SeededGenerator(1, 2)]},
+    )
+    different = [
+        (x, -x),
+        (x, x.double()),
+        (x, x[None]),
+        (0.0, -0.0),
+        (1, True),
+        (1, 1.0),
+        ([1], (1,)),
+        (SeededGenerator(1, 2), SeededGenerator(1, 3)),
+    ]
     for one, other in different:
         assert not same({"x": one}, {"x": other})
 
@@ -138,7 +155,8 @@ def _all(transport: Any) -> dict[tuple[str, int], Any]:
     outcomes: dict[tuple[str, int], Any] = {}
     for body in BODIES:
         for number, x in enumerate(INPUTS):
-            outcomes[body.__name__, number] = outcome = transport.on_input(body.__name__, number, lambda: _outcome(body, x, transport))  # noqa: B023
+            run = functools.partial(_outcome, body, x, transport)
+            outcomes[body.__name__, number] = outcome = transport.on_input(body.__name__, number, run)
             if isinstance(outcome, str):
                 outcomes[body.__name__, -1] = _outcome(body, INPUTS[0], transport)  # an input that is not foreseen
                 break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,12 @@ from pathlib import Path
 from grader.assignment import HOUSE
 
 LECTURE, TOPIC = "lecture1", "histogram"
-KEPT = [f"assignments/{LECTURE}/{TOPIC}.py", f"dgm_ref/{LECTURE}/{TOPIC}.py", f"dgm_ref/mistakes/{LECTURE}/{TOPIC}.py", f"solutions/{LECTURE}/{TOPIC}.py"]
+KEPT = [
+    f"assignments/{LECTURE}/{TOPIC}.py",
+    f"dgm_ref/{LECTURE}/{TOPIC}.py",
+    f"dgm_ref/mistakes/{LECTURE}/{TOPIC}.py",
+    f"solutions/{LECTURE}/{TOPIC}.py",
+]
 SEED = "a seed for the tests of grading"
 
 
@@ -44,14 +50,51 @@ def submissions(folder: Path, number: int) -> Path:
 
 def command(submitted: Path, results: Path, *options: str) -> list[str]:
     """`dgm grade` as a user types it, two graders side by side."""
-    return [sys.executable, "-c", "from grader.cli import app; app()", "grade", str(submitted), "-o", str(results), "-j", "2", "--json", *options]
+    return [
+        sys.executable,
+        "-c",
+        "from grader.cli import app; app()",
+        "grade",
+        str(submitted),
+        "-o",
+        str(results),
+        "-j",
+        "2",
+        "--json",
+        *options,
+    ]
 
 
 def environment(house: Path, seed: str = SEED) -> dict[str, str]:
     """That of the house's own `dgm`."""
-    return {**os.environ, "PYTHONPATH": str(house), "DGM_SEED": seed, "OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    return {
+        **os.environ,
+        "PYTHONPATH": str(house),
+        "DGM_SEED": seed,
+        "OMP_NUM_THREADS": "1",
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
 
 
-def run(house: Path, submitted: Path, results: Path, *options: str, seed: str = SEED) -> subprocess.CompletedProcess[str]:
+def run(
+    house: Path, submitted: Path, results: Path, *options: str, seed: str = SEED
+) -> subprocess.CompletedProcess[str]:
     """One whole run."""
-    return subprocess.run(command(submitted, results, *options), cwd=house, env=environment(house, seed), capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(
+        command(submitted, results, *options),
+        cwd=house,
+        env=environment(house, seed),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def without_timings(results: Path) -> dict[str, str]:
+    """Every file of a folder of results, to the byte but for the seconds."""
+    paths = sorted(path for path in results.rglob("*") if path.is_file() and path.name != ".lock")
+    return {
+        str(path.relative_to(results)): re.sub(r'"seconds": ?[\d.e-]+', '"seconds"', path.read_text("utf-8"))
+        for path in paths
+    }

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import resource
 import shutil
 import signal
@@ -46,7 +45,9 @@ def unbroken(house: Path, submitted: Path, tmp_path_factory: pytest.TempPathFact
     return results
 
 
-def test_a_run_killed_at_any_moment_is_finished_by_the_next(house: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_a_run_killed_at_any_moment_is_finished_by_the_next(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
     results = tmp_path / "results"
     chance = random.Random(time.time_ns())
     for _ in range(2):
@@ -61,22 +62,28 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(house: Path, submitt
     assert last.returncode == 0, last.stdout + last.stderr
     events = [json.loads(line)["event"] for line in last.stdout.splitlines()]
     assert events.count("found") >= 2
-    assert _without_timings(results) == _without_timings(unbroken)
+    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
 
 
-def test_what_changed_is_graded_again_and_nothing_else(house: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_what_changed_is_graded_again_and_nothing_else(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
     results, changed = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     shutil.copytree(submitted, changed)
     with (changed / "s01" / "histogram.py").open("a") as file:
         file.write("# a new version\n")
     done = small_house.run(house, changed, results)
-    events = {line["submission"]: line["event"] for line in map(json.loads, done.stdout.splitlines()) if "submission" in line}
+    events = {
+        line["submission"]: line["event"] for line in map(json.loads, done.stdout.splitlines()) if "submission" in line
+    }
     assert events == {f"s{index:02d}": "graded" if index == 1 else "found" for index in range(NUMBER)}
 
 
 @pytest.mark.parametrize("other", ["seed", "version"])
-def test_another_seed_or_another_kit_grades_everything_again(house: Path, submitted: Path, unbroken: Path, tmp_path: Path, other: str) -> None:
+def test_another_seed_or_another_kit_grades_everything_again(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path, other: str
+) -> None:
     results, two = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     for name in ("s00", "s01"):
@@ -96,7 +103,9 @@ def test_another_seed_or_another_kit_grades_everything_again(house: Path, submit
 def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submitted: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
+    if subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)], capture_output=True, check=False
+    ).returncode:
         pytest.skip("no small disk can be mounted here")
     try:
         done = small_house.run(house, submitted, disk / "results")
@@ -115,7 +124,9 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submit
 def test_two_graders_on_one_folder_do_not_mix(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.write(_record("s00"))
-        second = subprocess.run([sys.executable, "-c", _SECOND, str(tmp_path)], capture_output=True, text=True, check=False)
+        second = subprocess.run(
+            [sys.executable, "-c", _SECOND, str(tmp_path)], capture_output=True, text=True, check=False
+        )
         assert second.stdout.strip() == "busy", second.stderr
     assert (tmp_path / "s00" / "record.json").exists()
 
@@ -174,16 +185,24 @@ except store.StoreBusy:
 
 def _record(name: str, problems: list[str] | None = None) -> Record:
     return Record(
-        submission=name, assignment="lecture1", score=0, max_score=0, not_graded=0, exercises=[], kit=_KIT, seconds=1.0, problems=problems or []
+        submission=name,
+        assignment="lecture1",
+        score=0,
+        max_score=0,
+        not_graded=0,
+        exercises=[],
+        kit=_KIT,
+        seconds=1.0,
+        problems=problems or [],
     )
 
 
 def _started(house: Path, submitted: Path, results: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        small_house.command(submitted, results), cwd=house, env=small_house.environment(house), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+        small_house.command(submitted, results),
+        cwd=house,
+        env=small_house.environment(house),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
-
-
-def _without_timings(results: Path) -> dict[str, str]:
-    paths = sorted(path for path in results.rglob("*") if path.is_file() and path.name != ".lock")
-    return {str(path.relative_to(results)): re.sub(r'"seconds": ?[\d.e-]+', '"seconds"', path.read_text("utf-8")) for path in paths}

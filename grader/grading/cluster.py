@@ -1,0 +1,110 @@
+"""`dgm grade --scheduler ADDRESS`: the same exam on the machines of a Dask cluster.
+
+A submission travels as its content, a record comes back; only this process touches the folder of results. A machine of
+the cluster needs the installed kit and the reference. What a lost machine had in hand is graded on another.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from grader import assignment as assignments
+from grader import record as records
+from grader.exam.reference import available
+from grader.grading.examination import content
+from grader.grading.grade import CannotGrade, Desk, Done, Order, keep
+from grader.grading.kit import version
+from grader.grading.store import Store
+from grader.record import KitRecord
+from grader.submission import HandedIn, Submission, read
+
+if TYPE_CHECKING:
+    from distributed import Client, Future
+
+CONNECT_SECONDS = 30.0
+IN_HAND = 500  # submissions that the scheduler holds; more would only cost its memory
+
+
+def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: Order) -> Iterator[Done]:
+    """Grade submissions on the cluster behind a scheduler; yields them as they are done.
+
+    Raises: `CannotGrade` without Dask, without a scheduler, or when workers have another kit; `StoreError`.
+    """
+    assignment = assignments.load(order.lecture)
+    with Store(results) as store, _connected(address) as client:
+        kit = _asked(client.submit(kit_there, order, version(), pure=False))
+        submissions = (read(one, assignment) for one in handed_in)
+        yield from keep(store, _graded(client, submissions, store, order, kit))
+
+
+def kit_there(order: Order, kit: str) -> KitRecord:
+    """On a worker: what grades there."""
+    with _busy:
+        return _desk(order, kit).kit
+
+
+def grade_there(order: Order, kit: str, submission: bytes) -> bytes:
+    """On a worker: the record of one submission, both as JSON."""
+    with _busy:
+        return records.encode(_desk(order, kit).grade(msgspec.json.decode(submission, type=Submission)))
+
+
+_busy = threading.Lock()  # one exam at a time in one process: start workers with one thread each
+_desks: dict[Order, Desk] = {}  # at most one, open as long as the worker lives
+
+
+def _desk(order: Order, kit: str) -> Desk:
+    if kit != version():
+        raise CannotGrade(f"a machine of the cluster has the kit {version()}, here is {kit}: install the same on all")
+    if not available(order.lecture):
+        raise CannotGrade(f"a machine of the cluster lacks the hidden reference dgm_ref/{order.lecture}")
+    if order not in _desks:
+        for earlier in list(_desks):
+            _desks.pop(earlier).__exit__()
+        _desks[order] = Desk(order).__enter__()
+    return _desks[order]
+
+
+def _connected(address: str) -> Client:
+    try:
+        from distributed import Client
+    except ImportError:
+        raise CannotGrade("--scheduler needs Dask: pip install 'dgm-kit[cluster]'") from None
+    try:
+        return Client(address, timeout=CONNECT_SECONDS)
+    except (OSError, ValueError) as error:
+        raise CannotGrade(f"there is no Dask scheduler at {address}: {error}") from None
+
+
+def _graded(
+    client: Client, submissions: Iterator[Submission], store: Store, order: Order, kit: KitRecord
+) -> Iterator[Done]:
+    from distributed import as_completed
+
+    in_hand = as_completed()
+    for submission in submissions:
+        earlier = store.find(submission.name, content(submission), kit)
+        if earlier is not None:
+            yield Done(earlier, found=True)
+            continue
+        in_hand.add(client.submit(grade_there, order, version(), msgspec.json.encode(submission), pure=False))
+        if in_hand.count() >= IN_HAND:
+            yield Done(records.decode(_asked(next(in_hand))), found=False)
+    for future in in_hand:
+        yield Done(records.decode(_asked(future)), found=False)
+
+
+def _asked(future: Future) -> Any:
+    from distributed import KilledWorker
+
+    try:
+        return future.result()
+    except KilledWorker as error:
+        raise CannotGrade(
+            f"{error}. What is finished is kept: look at the workers' memory, then start again and only the rest is graded"
+        ) from None

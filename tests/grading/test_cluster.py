@@ -1,0 +1,82 @@
+"""Grading on a Dask cluster of separate processes gives the records of a local run, also when a worker is lost."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.grading import small_house
+from tests.grading.small_house import without_timings
+
+pytest.importorskip("distributed")
+NUMBER = 8
+
+
+@pytest.fixture(scope="module")
+def house() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
+        small_house.build(Path(folder))
+        yield Path(folder)
+
+
+def test_a_lost_worker_changes_no_record(house: Path, tmp_path: Path) -> None:
+    submitted = small_house.submissions(tmp_path / "submissions", NUMBER)
+    with _cluster(house, workers=2) as (address, workers):
+        command = small_house.command(submitted, tmp_path / "cluster", "--scheduler", address)
+        with subprocess.Popen(
+            command, cwd=house, env=small_house.environment(house), stdout=subprocess.PIPE, text=True
+        ) as run:
+            assert run.stdout is not None
+            events = [json.loads(run.stdout.readline())["event"]]
+            workers[0].kill()
+            events += [json.loads(line)["event"] for line in run.stdout]
+    assert events == ["graded"] * NUMBER + ["finished"]
+    local = small_house.run(house, submitted, tmp_path / "local")
+    assert local.returncode == 0, local.stdout + local.stderr
+    assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "local")
+
+
+def test_no_scheduler_is_a_sentence(house: Path, tmp_path: Path) -> None:
+    submitted = small_house.submissions(tmp_path / "submissions", 1)
+    done = small_house.run(house, submitted, tmp_path / "results", "--scheduler", "nowhere")
+    said = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, said["event"]) == (2, "error")
+    assert "no Dask scheduler at nowhere" in said["message"]
+
+
+def test_grading_here_does_not_need_dask() -> None:
+    code = (
+        "import sys; sys.modules['distributed'] = sys.modules['dask'] = None\nimport grader.cli, grader.grading.grade"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@contextmanager
+def _cluster(house: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and workers, each a process of its own as on machines of their own."""
+    with ExitStack() as stack:
+        told = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scheduler.json"
+
+        def start(*arguments: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", "dask", *arguments, "--scheduler-file", str(told), "--no-dashboard"]
+            process = subprocess.Popen(
+                command, cwd=house, env=small_house.environment(house), stderr=subprocess.DEVNULL
+            )
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            return process
+
+        start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        deadline = time.monotonic() + 120
+        while not told.exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        started = [start("worker", "--nthreads", "1", "--no-nanny") for _ in range(workers)]
+        yield json.loads(told.read_text())["address"], started
