@@ -32,7 +32,9 @@ LOCK_SECONDS = 30.0
 DYING_SECONDS = 0.5  # between the end of the connection and the end of the process, where it is ending
 SEALS = 1 | 2 | 4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW
 
+# Shared libraries, some of which are opened on first use only, and the few devices that compute.
 SYSTEM = (
+    *filter(None, sysconfig.get_config_vars("LIBDIR")),
     "/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/share/zoneinfo", "/etc/ld.so.cache",
     "/dev/null", "/dev/zero", "/dev/urandom",
 )  # fmt: skip
@@ -67,7 +69,7 @@ class Fork:
         Raises: ``RuntimeError`` with the zygote's own words if it does not come up.
         """
         python, packages = import_path(), _packages(families)
-        readable = (*python, *(path for path in SYSTEM if os.path.exists(path)))
+        readable = _outermost([*python, *SYSTEM])
         plan = Plan(tuple(layers), limits or Limits(), readable, tuple(families), packages, walled=wall is not None)
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         config = {"path": [*python, *packages], "control": theirs.fileno(), "plan": dataclasses.asdict(plan)}
@@ -213,11 +215,10 @@ def _wall(bubblewrap: str, plan: Plan) -> list[str]:
             command += ["--cap-add", capability]
     else:
         command += ["--unshare-user"]
-    library = os.path.join(*map(str, sysconfig.get_config_vars("LIBDIR", "INSTSONAME")))
-    program = [os.path.realpath(sys.executable), library]
-    public = [os.path.join(folder, name) for folder in plan.packages for name in _public(plan)]
-    wanted = dict.fromkeys([*plan.readable, *program, *public])
-    shown = [path for path in wanted if os.path.lexists(path) and not path.startswith("/dev/")]
+    tops = dict.fromkeys(name.split(".")[0] for name in ("grader", *plan.modules))
+    public = [os.path.join(folder, top) for folder in plan.packages for top in tops]
+    wanted = [path for path in plan.readable if not path.startswith("/dev/")]
+    shown = _outermost([*wanted, os.path.realpath(sys.executable), *public])
     # bubblewrap makes missing parents 0700, which a worker with another user could not enter
     parents = sorted({str(parent) for path in shown for parent in Path(path).parents} - {"/"})
     for parent in [*parents, "/dev"]:
@@ -229,5 +230,10 @@ def _wall(bubblewrap: str, plan: Plan) -> list[str]:
     return [*command, "--proc", "/proc", "--dir", "/box", "--chdir", "/", "--remount-ro", "/", "--"]
 
 
-def _public(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(name.split(".")[0] for name in ("grader", *plan.modules)))
+def _outermost(paths: Sequence[str]) -> tuple[str, ...]:
+    """Those of the paths that exist and do not lie below another one."""
+    kept: list[str] = []
+    for path in sorted(filter(os.path.lexists, paths)):
+        if not any(path == outer or path.startswith(outer + "/") for outer in kept):
+            kept.append(path)
+    return tuple(kept)

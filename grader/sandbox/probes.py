@@ -42,7 +42,7 @@ PROBES = {
 _SOURCE = '''
 import ctypes, importlib.util, mmap, os, resource, socket, threading
 
-def attack(canary, hidden, modules, port, grader):
+def attack(canary, hidden, packages, port, grader):
     succeeded = []
     def attempt(name, action):
         try:
@@ -74,7 +74,7 @@ def attack(canary, hidden, modules, port, grader):
     attempt("write", lambda: open(canary + ".written", "w"))
     for path in hidden:
         attempt("hidden", lambda: os.listdir(path) if os.path.isdir(path) else open(path).read(1))
-    for name in modules:
+    for name in packages:
         attempt("import", lambda: importlib.util.find_spec(name) is not None)
     attempt("memory_of_grader", lambda: open("/proc/%d/mem" % grader, "rb").close())
     attempt("tcp", lambda: socket.create_connection(("127.0.0.1", port), 1))
@@ -102,11 +102,11 @@ def run_a_program():
 def attack(worker: Worker, hidden: Sequence[Path] = ()) -> list[str]:
     """Names of the probes that got through. The worker is of no further use."""
     with _prey() as (canary, port):
-        paths, modules = [str(path) for path in hidden], [path.name for path in hidden if path.is_dir()]
+        paths, packages = [str(path) for path in hidden], [path.name for path in hidden if (path / "__init__.py").exists()]
         topics = {"probes": [_SOURCE]}
         load = {"do": "load", "package": "doctor", "topics": topics, "seconds": 10.0, "definitions_only": False}
         worker.request(load, 20)
-        arguments = [str(canary), paths, modules, port, os.getpid()]
+        arguments = [str(canary), paths, packages, port, os.getpid()]
         answer = worker.request(_call("attack", arguments), 20)
         if "value" not in answer:
             raise RuntimeError(f"the worker cannot even run the probes: {answer}")
