@@ -112,6 +112,19 @@ def forward(weights: Weights, num_heads: int, x: Tensor) -> Tensor:
     return decode(weights, num_heads, embed(weights, x))
 
 
+def forward_on_device(weights: Weights, num_heads: int, x: Tensor, mode: str) -> Tensor:
+    """The same in float32 on the GPU if there is one, under bfloat16 autocast if `mode` says so: the error to expect."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    there = {name: w.to(device, torch.float32) for name, w in weights.items()}
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode == "bfloat16"):
+            return forward(there, num_heads, x.to(device)).double().cpu()
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
 def log_prob(weights: Weights, num_heads: int, x: Tensor) -> Tensor:
     """Log-likelihood (n,) of sequences, in nats."""
     logits = forward(weights, num_heads, x)
@@ -185,7 +198,7 @@ def train_step(weights: Weights, num_heads: int, x: Tensor, lr: float) -> tuple[
     with torch.enable_grad():
         moved = {name: w.clone().requires_grad_() for name, w in weights.items()}
         loss = -log_prob(moved, num_heads, x).mean() / x.shape[1]
-        gradients = torch.autograd.grad(loss, list(moved.values()), materialize_grads=True)  # one pixel reads no embedding
+        gradients = torch.autograd.grad(loss, list(moved.values()), materialize_grads=True)
     return loss.detach(), {name: w - lr * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from grader.cli import authoring, course, dev, exporting, grading, student
+from grader.cli import authoring, course, dev, exporting, grading, looking, student
 
 app = typer.Typer(
     help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -15,3 +15,4 @@ course.add_to(app)
 exporting.add_to(app)
 authoring.add_to(app)
 dev.add_to(app)
+looking.add_to(app)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -43,6 +44,14 @@ def show(module: ModuleType, folder: Path, steps: int = 600, progress: Callable[
         draw().savefig(path, dpi=110)
         written.append(path)
     return written
+
+
+def load(path: Path) -> ModuleType:
+    """The student's module in a file."""
+    module = ModuleType(path.stem)
+    sys.modules[path.stem] = module  # dataclasses look their own module up
+    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
+    return module
 
 
 def digits() -> tuple[Tensor, Tensor]:

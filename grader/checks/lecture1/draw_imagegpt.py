@@ -107,6 +107,24 @@ def digits() -> tuple[Tensor, Tensor]:
     return images[:1437], images[1437:]
 
 
+def patches(side: int) -> tuple[Tensor, Tensor]:
+    """Patches (n, side^2) of scikit-learn's two photographs in 16 greys: of the left part to train on, of the right one."""
+    from sklearn.datasets import load_sample_images
+
+    found: tuple[list[Tensor], list[Tensor]] = ([], [])
+    for photograph in load_sample_images().images:
+        grey = (torch.tensor(photograph).double().mean(dim=2) / 16).long()  # (H, W), 0..15
+        tiles = grey.unfold(0, side, side // 2).unfold(1, side, side // 2)  # (rows, columns, side, side)
+        border = int(0.75 * tiles.shape[1])
+        for part, chosen in zip(found, (tiles[:, : border - 1], tiles[:, border + 1 :]), strict=True):  # none shared
+            part.append(chosen.flatten(0, 1).flatten(1))
+    training, held_out = (torch.cat(part) for part in found)
+    generator = torch.Generator().manual_seed(0)
+    return training[torch.randperm(len(training), generator=generator)], held_out[
+        torch.randperm(len(held_out), generator=generator)
+    ]
+
+
 def telling_network(
     law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any
 ) -> Network:

@@ -34,7 +34,7 @@ def get_weights(module: nn.Module) -> dict[str, Tensor]:
 def new_cache(module: nn.Module, config: Any, n: int) -> Any:
     """An empty `KVCache` for n sequences, on the module's device and in its dtype."""
     parameter = next(module.parameters())
-    return _submission_of(module)["KVCache"](config, n, parameter.device, parameter.dtype)
+    return submission_of(module)["KVCache"](config, n, parameter.device, parameter.dtype)
 
 
 @helper
@@ -115,7 +115,7 @@ def break_layer(model: nn.Module, calls: int) -> None:
 def work_of_sampling(model: nn.Module, n: int, m: int, generator: torch.Generator, prefix: Tensor | None) -> int:
     """Multiplications in matrix products while the student's `sample` draws with its cache."""
     with _Multiplications() as counted:
-        _submission_of(model)["sample"](model, n, m, generator, prefix=prefix)
+        submission_of(model)["sample"](model, n, m, generator, prefix=prefix)
     return counted.total
 
 
@@ -127,7 +127,7 @@ def elsewhere(module: nn.Module, name: str, *args: Any) -> str:
     would refuse it. A function that reads values cannot run there; that is slow on a GPU but not wrong, and passes.
     """
     there = copy.deepcopy(module).to("meta")
-    function = _submission_of(module)[name] if name in _submission_of(module) else getattr(there, name)
+    function = submission_of(module)[name] if name in submission_of(module) else getattr(there, name)
     given = tree_map(lambda arg: _on_meta(arg, module, there), args)
     device = StrictDevice()
     try:
@@ -213,6 +213,6 @@ def _on_meta(arg: Any, module: nn.Module, there: nn.Module) -> Any:
     return arg.to("meta") if isinstance(arg, Tensor) else arg
 
 
-def _submission_of(module: nn.Module) -> dict[str, Any]:
+def submission_of(module: nn.Module) -> dict[str, Any]:
     """The names of the student's module, found from the given class's `__init__`."""
     return type(module).__init__.__globals__

@@ -1,0 +1,108 @@
+"""`dgm gpu-exam`: the checks that need a GPU, put to one module, with the figures that they measured.
+
+The module runs in this very process, on a device that it could misuse: only for code that is trusted. The bodies are
+those of `grader/checks/lecture1/test_imagegpt_gpu.py`; on a machine without a GPU they run small, on the CPU.
+"""
+
+from __future__ import annotations
+
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import torch
+
+FIGURES: dict[str, str] = {}
+
+
+def note(name: str, figure: str) -> None:
+    """Keep a figure that a check has measured, for the report."""
+    FIGURES[name] = figure
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """One check of the exam."""
+
+    check: str
+    outcome: str
+    sentence: str
+    message: str
+    seconds: float
+    figures: dict[str, str]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """One run of the exam: where, when, with what, and what was found."""
+
+    module: str
+    device: str
+    on_a_gpu: bool
+    torch: str
+    cuda: str
+    python: str
+    date: str
+    findings: list[Finding]
+
+    @property
+    def passed(self) -> bool:
+        return all(finding.outcome == "passed" for finding in self.findings)
+
+
+def gpu_exam(module: Path, lecture: str = "lecture1", seed: str = "gpu-exam") -> Report:
+    """Put every check marked `gpu` to the functions of a module, on the GPU if there is one."""
+    from grader.exam import candidates, reference
+    from grader.exam.collect import collect
+    from grader.exam.examiner import Examiner
+
+    checks = [check for check in collect(lecture) if check.gpu]
+    examiner = Examiner(lecture, checks, seed, reference=reference.available(lecture), gpu=True)
+    source = module.read_text(encoding="utf-8")
+    findings = []
+    for check in checks:
+        FIGURES.clear()
+        record = examiner.examine(check, candidates.from_source(check.topic, source))
+        findings.append(
+            Finding(record.check, record.outcome, record.sentence, record.message, record.seconds, dict(FIGURES))
+        )
+    cuda = torch.cuda.is_available()
+    return Report(
+        module=str(module),
+        device=torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()}), no GPU",
+        on_a_gpu=cuda,
+        torch=torch.__version__,
+        cuda=str(torch.version.cuda or "none"),
+        python=platform.python_version(),
+        date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        findings=findings,
+    )
+
+
+def write(report: Report, folder: Path) -> tuple[Path, Path]:
+    """The report as `gpu-exam.json` and `gpu-exam.md` in a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    as_json, as_markdown = folder / "gpu-exam.json", folder / "gpu-exam.md"
+    as_json.write_bytes(msgspec.json.format(msgspec.json.encode(report), indent=1) + b"\n")
+    as_markdown.write_text(markdown(report), encoding="utf-8")
+    return as_json, as_markdown
+
+
+def markdown(report: Report) -> str:
+    """The report as a page."""
+    lines = [
+        f"# GPU exam of {report.module}",
+        "",
+        f"Device: **{report.device}** · torch {report.torch} · CUDA {report.cuda} · Python {report.python} · {report.date}",
+        "",
+    ]
+    if not report.on_a_gpu:
+        lines += [
+            "**This run had no GPU.** It shows that the bodies work, small, on a CPU, and nothing about a GPU.",
+            "",
+        ]
+    lines += ["| check | outcome | figures | seconds |", "|---|---|---|---|"]
+    for finding in report.findings:
+        figures = "<br>".join(f"{name}: {figure}" for name, figure in finding.figures.items())
+        said = f"<br>{finding.message}" if finding.message else ""
+        lines.append(f"| {finding.sentence} | {finding.outcome}{said} | {figures} | {finding.seconds:.1f} |")
+    return "\n".join(lines) + "\n"

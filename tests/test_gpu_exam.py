@@ -1,0 +1,78 @@
+"""The bodies of the GPU exam, run small on a CPU: the solution passes them, and what they look for they find."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from grader import gpu_exam
+from grader.assignment import HOUSE
+from grader.exam import candidates
+from grader.exam.collect import collect
+from grader.exam.reference import Reference
+from grader.student import Student
+
+SOLUTION = HOUSE / "solutions" / "lecture1" / "imagegpt.py"
+CHECKS = {check.name: check for check in collect("lecture1") if check.gpu}
+
+
+def examine(name, source):
+    check = CHECKS[name]
+    fixtures = {"student": Student("imagegpt", candidates.from_source("imagegpt", source)), "seed": 5}
+    if check.needs_reference:
+        fixtures["ref"] = Reference("lecture1", "imagegpt")
+    return check.body(**{name: fixtures[name] for name in check.fixtures})
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU the large sizes run: `dgm gpu-exam`")
+@pytest.mark.parametrize("name", CHECKS)
+def test_the_solution_passes_small_on_a_cpu(name):
+    gpu_exam.FIGURES.clear()
+    examine(name, SOLUTION.read_text())
+    assert gpu_exam.FIGURES or name == "test_the_generator_of_the_device_decides_the_samples"
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong"),
+    [
+        ("test_logits_on_the_device_agree_in_single_precision", "return self.head(self.ln_f(h))",
+         "return self.head(self.ln_f(h)).bfloat16().float()"),
+        ("test_logits_on_the_device_agree_under_autocast", "torch.sigmoid(1.702 * z)", "torch.sigmoid(z)"),
+        ("test_samples_on_the_device_follow_the_joint_law", "/ temperature", "* 2"),
+        ("test_the_generator_of_the_device_decides_the_samples", "1, generator=generator", "1"),
+        ("test_a_cached_step_never_waits_for_the_host", "        h = h + self.proj(",
+         "        assert a.sum().item() < 1e9\n        h = h + self.proj("),
+        ("test_the_cached_sampler_beats_the_uncached_one", "if use_cache else None", "if False else None"),
+        ("test_it_learns_images_on_the_device", "            loss.backward()", "            (0 * loss).backward()"),
+    ],
+)  # fmt: skip
+def test_a_mistake_that_shows_on_a_device_is_found(name, right, wrong):
+    source = SOLUTION.read_text()
+    if wrong.startswith("            (0"):
+        right, wrong = right.strip(), wrong.strip()
+    assert source.count(right) >= 1
+    with pytest.raises(AssertionError):
+        examine(name, source.replace(right, wrong))
+
+
+def test_a_long_run_does_not_make_scores_of_all_pairs(monkeypatch):
+    source = SOLUTION.read_text().replace("if use_cache else None", "if False else None")
+    name = "test_memory_of_cached_sampling_grows_with_the_length_alone"
+    names = CHECKS[name].body.__globals__
+    scale = dataclasses.replace(names["SMALL"], e=1, num_heads=8, length=96, n=1)  # scores outweigh all else
+    monkeypatch.setitem(names, "SMALL", scale)
+    with pytest.raises(AssertionError, match="times the memory"):
+        examine(name, source)
+
+
+def test_the_report_says_when_there_was_no_gpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    report = gpu_exam.Report("m.py", "CPU, no GPU", False, "2", "none", "3", "today",
+                             [gpu_exam.Finding("test_x", "passed", "It holds.", "", 0.5, {"ratio": "9"})])  # fmt: skip
+    as_json, as_markdown = gpu_exam.write(report, tmp_path / "out")
+    assert "This run had no GPU" in as_markdown.read_text()
+    assert "| It holds. | passed | ratio: 9 | 0.5 |" in as_markdown.read_text()
+    assert '"on_a_gpu": false' in as_json.read_text()
+    assert report.passed
