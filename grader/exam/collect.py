@@ -117,10 +117,11 @@ class _Collector:
             self.errors.append(f"{report.nodeid}: {str(report.longrepr)[-500:]}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.checks = [_check(item) for item in session.items if isinstance(item, pytest.Function)]
+        self.checks = [check_of(item) for item in session.items if isinstance(item, pytest.Function)]
 
 
-def _check(item: pytest.Function) -> Check:
+def check_of(item: pytest.Function) -> Check:
+    """The check in a collected test, with the settings of grading applied to it."""
     function = item.obj
     handle = getattr(function, "hypothesis", None)
     body = handle.inner_test if handle else function
