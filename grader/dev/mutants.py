@@ -123,7 +123,7 @@ def _replaced(code: str, node: ast.stmt | ast.expr, text: str, until: ast.expr |
 
 
 def _meaning(code: str) -> str:
-    """The syntax tree without the wording of errors; empty for what is not Python."""
+    """The syntax tree without the wording of errors and without annotations; empty for what is not Python."""
     try:
         tree = ast.parse(code)
     except SyntaxError:
@@ -131,6 +131,10 @@ def _meaning(code: str) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.Raise) and isinstance(node.exc, ast.Call):
             node.exc.args = []
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef):
+            node.returns = None
     return ast.dump(tree)
 
 

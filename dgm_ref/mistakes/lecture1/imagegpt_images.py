@@ -521,7 +521,7 @@ def _images(images: Tensor) -> Tensor:
 
 
 def _sequence(x: Tensor, C: int, H: int, W: int) -> Tensor:
-    if len(x) < 1 or x.shape[1] != C * H * W:
+    if x.numel() < 1 or x.shape[1] != C * H * W:
         raise ValueError("x does not fit C, H and W")
     return x
 

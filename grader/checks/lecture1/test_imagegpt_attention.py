@@ -152,8 +152,9 @@ def test_attention_refuses_fewer_keys_than_queries(student, qkv):
     t = q.shape[2]
     twice = torch.cat([q, q], dim=2), k[:, :, : 2 * t - 1], v[:, :, : 2 * t - 1]
     more_heads = q, torch.cat([k, k], dim=1), torch.cat([v, v], dim=1)
-    for case in (twice, more_heads, (q, k, v[:, :, :-1]), (q, k[:, :, :-1], v)):
-        with refuses("q", "k", "v", "s", "t", "h"):
+    fewer_numbers = torch.cat([q, q], dim=3), k, v
+    for case in (twice, more_heads, fewer_numbers, (q, k, v[:, :, :-1]), (q, k[:, :, :-1], v)):
+        with refuses("q", "k", "v", "s", "t", "h", "e"):
             student.causal_attention(*case)
 
 

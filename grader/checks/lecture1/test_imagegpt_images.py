@@ -110,12 +110,15 @@ def test_inverse_raster_scan_of_a_numbered_image(student):
 @examples(4)
 @given(case=scans(), key=draw.seeds)
 def test_inverse_raster_scan_refuses_what_does_not_fit(student, case, key):
-    """Rows that do not hold H W C values, and empty batches, are refused; the sequence stays as it is."""
+    """Rows that do not hold H W C values, or none, and empty batches are refused; the sequence stays as it is."""
     x, C, H, W = case
     assert_no_trace(student.inverse_raster_scan.observed(x, C, H, W))
-    for wrong in (x.repeat(1, 2), torch.cat([x, x[:, :1]], dim=1), x[:0]):
+    for wrong in (x.repeat(1, 2), torch.cat([x, x[:, :1]], dim=1), x[:, 1:], x[:0]):
         with refuses("x", "C", "H", "W", "n", "m"):
             student.inverse_raster_scan(wrong, C, H, W)
+    for nothing in ((0, H, W), (C, 0, W), (C, H, 0)):
+        with refuses("x", "C", "H", "W", "m"):
+            student.inverse_raster_scan(x[:, :0], *nothing)
     sequence = draw.normal(tuple(x.shape), key)
     w = draw.normal((len(x), C, H, W), key)
     image, [gradient] = student.inverse_raster_scan.gradient(sequence, C, H, W, wrt=[sequence], weights=w)

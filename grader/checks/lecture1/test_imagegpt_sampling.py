@@ -229,12 +229,15 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
         ("temperature", 2, 3, {"temperature": -1.0}),
         ("top_k", 2, 3, {"top_k": 0}),
         (("prefix", "n"), 3, 4, {"prefix": prefix}),
+        (("prefix", "n"), 1, 4, {"prefix": prefix}),
         (("prefix", "m"), 2, 2, {"prefix": prefix}),
     ):
         with refuses(*([names] if isinstance(names, str) else names)):
             student.sample(model, n, m, generator, **how)
     whole = student.sample(model, 2, 3, generator, prefix=prefix)
     assert_agrees(whole, prefix, what="the result for a prefix that leaves nothing to draw")
+    one_colour = student.sample(model_of(student, network(seed, K=1, m=2)), 1, 1, generator)
+    assert_agrees(one_colour, torch.tensor([[0]]), what="one image of one pixel with one colour")
 
 
 @sample
