@@ -10,7 +10,7 @@ demo: install
 	.venv/bin/dgm grade examples/submissions --output results
 
 test: install
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup
 
 install: $(INSTALLED)
 

@@ -14,6 +14,8 @@ from tests.attacks.arena import HONEST, SWITCHABLE, Arena, Attack
 from tests.attacks.corpus import CORPUS
 from tests.attacks.table import PAGE, written
 
+pytestmark = pytest.mark.xdist_group("attacks")  # one arena, one process
+
 
 @pytest.fixture(scope="module")
 def arena():

@@ -1,7 +1,7 @@
 """The suite can fail: an attack gets through once the layers that stop it are off, and each of these layers alone stops it.
 
-Needs an ordinary user, who has no more rights than a worker without its layers. As root, a last test runs this file as
-one.
+Needs an ordinary user, who has no more rights than a worker without its layers. As root only the last test is there, and
+runs this file as such a user.
 """
 
 from __future__ import annotations
@@ -20,12 +20,13 @@ from grader.sandbox.policy import MINIMUM
 from tests.attacks.arena import SWITCHABLE, Arena
 from tests.attacks.corpus import CORPUS
 
-ordinary = pytest.mark.skipif(os.geteuid() == 0, reason="run by the last test, as an ordinary user")
+pytestmark = pytest.mark.xdist_group("layers off")  # in order, one arena at a time
+HERE = [] if os.geteuid() == 0 else CORPUS
 
-DEEDS = [attack for attack in CORPUS if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)]
+DEEDS = [attack for attack in HERE if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)]
 WITHOUT = sorted(((tuple(layer for layer in SWITCHABLE if layer not in deed.stopped_by), deed) for deed in DEEDS), key=lambda pair: pair[0])
 ALONE = sorted((((layer,), deed) for deed in DEEDS for layer in deed.stopped_by), key=lambda pair: pair[0])
-AT_LEAST = [attack for attack in CORPUS if attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
+AT_LEAST = [attack for attack in HERE if attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
 
 
 def _name(value: object) -> str:
@@ -51,13 +52,11 @@ def arena_with() -> Iterator[Callable[[tuple[str, ...]], Arena]]:
         arena.close()
 
 
-@ordinary
 @pytest.mark.parametrize(("layers", "deed"), WITHOUT, ids=_name)
 def test_an_attack_gets_through_when_what_stops_it_is_off(arena_with, layers, deed):
     assert arena_with(layers).run(deed)[1] != []
 
 
-@ordinary
 @pytest.mark.parametrize(("layers", "deed"), ALONE, ids=_name)
 def test_each_of_its_layers_alone_stops_an_attack(arena_with, layers, deed):
     if layers == ("landlock",) and landlock.abi() < deed.landlock_abi:
@@ -65,7 +64,6 @@ def test_each_of_its_layers_alone_stops_an_attack(arena_with, layers, deed):
     assert arena_with(layers).run(deed)[1] == []
 
 
-@ordinary
 @pytest.mark.parametrize("attack", AT_LEAST, ids=_name)
 def test_the_least_that_is_graded_with_stops_what_all_layers_stop(arena_with, attack):
     exercise, damage = arena_with(MINIMUM).run(attack)
