@@ -1,8 +1,7 @@
 """What a worker does to itself, in this order and for good, before it sees a line of a submission.
 
 user -> namespaces -> limits -> capabilities -> no_new_privs -> Landlock -> environment, descriptors -> system calls.
-Runs in a single-threaded process that was just forked. Each step stands in its own module or function; every step is
-undoable only by the kernel.
+Runs in a single-threaded process that was just forked. No step can be undone from within.
 """
 
 from __future__ import annotations
