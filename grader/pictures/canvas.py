@@ -4,11 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import matplotlib
-
-matplotlib.use("Agg")
-
-import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -21,7 +16,7 @@ def figure(
     columns: int, width: float, height: float, title: str, ratios: Sequence[float] | None = None, rows: int = 1
 ) -> tuple[Figure, list[Axes]]:
     """Axes under one title, row by row."""
-    drawn = plt.figure(figsize=(width, height), layout="constrained")
+    drawn = Figure(figsize=(width, height), layout="constrained")  # no pyplot: needs no screen and keeps no state
     axes = drawn.subplots(rows, columns, width_ratios=ratios, squeeze=False)
     drawn.suptitle(title, fontsize=13, color=INK, x=0.01, ha="left", fontweight="bold")
     return drawn, list(axes.flat)

@@ -24,6 +24,36 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+
+def _check_images(images: Tensor) -> None:
+    if images.dim() != 4 or images.numel() < 1:
+        raise ValueError(f"images must have shape (n, C, H, W) and not be empty, not {tuple(images.shape)}")
+
+
+def _check_palette(palette: Tensor) -> None:
+    if palette.dim() != 2 or palette.numel() < 1:
+        raise ValueError(f"palette must have shape (K, C) and not be empty, not {tuple(palette.shape)}")
+
+
+def _embed(model: ImageGPT, x: Int[Tensor, "n m"], start: int, stop: int) -> Float[Tensor, "n t dim"]:
+    """Positions start..stop-1 as the blocks meet them: the value before each, and where it stands."""
+    before = model.wte(x[:, max(start - 1, 0) : stop - 1])
+    if start == 0:
+        before = torch.cat([model.sos.expand(len(x), 1, -1), before], dim=1)
+    return before + model.wpe.weight[start:stop]  # (n, stop - start, dim)
+
+
+def _draw(
+    logits: Float[Tensor, "n K"], generator: torch.Generator, temperature: float, top_k: int | None
+) -> Int[Tensor, " n"]:
+    """One value a row from softmax(logits / temperature) over the top_k likeliest."""
+    if top_k is not None and top_k < logits.shape[1]:
+        values, indices = logits.topk(top_k, dim=1)  # exactly k of them, also when some are tied
+        logits = torch.full_like(logits, -math.inf).scatter(1, indices, values)
+    scaled = (logits - logits.amax(dim=1, keepdim=True)) / temperature  # no overflow however cold
+    return torch.multinomial(scaled.softmax(dim=1), 1, generator=generator)[:, 0]
+
+
 # %% [markdown]
 # ## Images as sequences
 #
@@ -463,31 +493,25 @@ def sample(
 # plt.show()
 
 
-# %% helpers
-def _check_images(images: Tensor) -> None:
-    if images.dim() != 4 or images.numel() < 1:
-        raise ValueError(f"images must have shape (n, C, H, W) and not be empty, not {tuple(images.shape)}")
+# %% [markdown]
+# ## What it has learnt
+#
+# The next cell trains your model for a minute on real 8 × 8 digits and shows what it draws, how it completes digits, which
+# pixels surprise it, and where it looks. `dgm show imagegpt` draws the same pictures into files.
 
-
-def _check_palette(palette: Tensor) -> None:
-    if palette.dim() != 2 or palette.numel() < 1:
-        raise ValueError(f"palette must have shape (K, C) and not be empty, not {tuple(palette.shape)}")
-
-
-def _embed(model: ImageGPT, x: Int[Tensor, "n m"], start: int, stop: int) -> Float[Tensor, "n t dim"]:
-    """Positions start..stop-1 as the blocks meet them: the value before each, and where it stands."""
-    before = model.wte(x[:, max(start - 1, 0) : stop - 1])
-    if start == 0:
-        before = torch.cat([model.sos.expand(len(x), 1, -1), before], dim=1)
-    return before + model.wpe.weight[start:stop]  # (n, stop - start, dim)
-
-
-def _draw(
-    logits: Float[Tensor, "n K"], generator: torch.Generator, temperature: float, top_k: int | None
-) -> Int[Tensor, " n"]:
-    """One value a row from softmax(logits / temperature) over the top_k likeliest."""
-    if top_k is not None and top_k < logits.shape[1]:
-        values, indices = logits.topk(top_k, dim=1)  # exactly k of them, also when some are tied
-        logits = torch.full_like(logits, -math.inf).scatter(1, indices, values)
-    scaled = (logits - logits.amax(dim=1, keepdim=True)) / temperature  # no overflow however cold
-    return torch.multinomial(scaled.softmax(dim=1), 1, generator=generator)[:, 0]
+# %% tags=["active-ipynb"]
+# import sys
+# from IPython.display import display
+# from grader.pictures import imagegpt as pictures
+# %matplotlib inline
+#
+# mine = sys.modules["__main__"]
+# training, held_out = pictures.digits()
+# model = pictures.trained(mine, training, steps=600)
+# display(pictures.samples(mine, model, held_out))
+# display(pictures.completions(mine, model, held_out))
+# display(pictures.surprise(model, held_out))
+# display(pictures.receptive_field(model, held_out))
+# display(pictures.attention(mine, model, held_out))
+# display(pictures.temperature(mine, model))
+# display(pictures.palette(mine))

@@ -24,6 +24,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+
 # %% [markdown]
 # ## Images as sequences
 #
@@ -363,3 +364,9 @@ def sample(
 # %% [markdown]
 # All of it at work: a model of 8 x 8 digits in four grey levels, trained for a few seconds. It completes the upper
 # half of a digit that it is given, and draws whole ones from nothing.
+
+# %% [markdown]
+# ## What it has learnt
+#
+# The next cell trains your model for a minute on real 8 × 8 digits and shows what it draws, how it completes digits, which
+# pixels surprise it, and where it looks. `dgm show imagegpt` draws the same pictures into files.

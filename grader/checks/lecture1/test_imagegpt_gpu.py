@@ -203,7 +203,8 @@ def test_it_learns_images_on_the_device(student, seed):
     if not losses[-1] < losses[0] or not bits < baseline_bits:
         raise Mismatch(
             "value",
-            f"after {scale.steps} steps it needs {bits:.2f} bits per dimension, expected fewer than independent pixels ({baseline_bits:.2f})",
+            f"after {scale.steps} steps it needs {bits:.2f} bits per dimension, "
+            f"expected fewer than independent pixels ({baseline_bits:.2f})",
         )
 
 
