@@ -7,6 +7,7 @@ The code of the submission runs with all your rights. Grades come from `dgm grad
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +48,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(pytest.mark.skip(reason="needs a GPU, and this machine has none"))
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def submitted(request: pytest.FixtureRequest) -> LocalTransport:
     path = request.config.getoption("--submission")
     if path is None:
         pytest.skip("say what to examine: --submission PATH")
-    lecture = request.path.parent.name
+    return _loaded(path, request.path.parent.name)
+
+
+@functools.cache
+def _loaded(path: Path, lecture: str) -> LocalTransport:
     assignment = assignments.load(lecture)
     (handed_in,) = find(path, assignment)
     host = Host()

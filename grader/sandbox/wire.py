@@ -139,11 +139,12 @@ class _Encoder:
         self.tensors += 1
         if size > self.limits.blob - self.size - ALIGNMENT or self.tensors > self.limits.tensors:
             raise WireError("the tensors are too large")
-        # `contiguous` leaves a single expanded value as it is, with stride 0, and no bytes can be viewed then
-        plain = value.detach().resolve_neg().clone(memory_format=torch.contiguous_format)
+        plain = value.detach().resolve_neg()
+        if plain.dtype is torch.bfloat16:  # which numpy does not know
+            plain = plain.view(torch.int16)
         offset, self.size = self.size, self.size + size + -size % ALIGNMENT
         if size:
-            self.parts += [bytes(plain.reshape(-1).view(torch.uint8).numpy()), bytes(-size % ALIGNMENT)]
+            self.parts += [plain.numpy().tobytes(), bytes(-size % ALIGNMENT)]  # in the order of the axes, whatever the strides
         return ["t", name, list(value.shape), offset]
 
 
