@@ -53,8 +53,12 @@ def assert_samples_follow_the_joint_law(student, ref, seed, **how):
 @points(0.25)
 def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
     """Each image goes on from its own given pixels, which stay as they are, with the law that they leave."""
-    wrong = lambda *net: {"another_prefix": _continued(ref, *net, 1), "no_prefix": ref.joint_pmf(*net[:2], 2)}  # noqa: E731
     law = lambda *net: _continued(ref, *net, 0)  # noqa: E731
+    wrong = lambda *net: {  # noqa: E731
+        "one_prefix_for_all": _continued(ref, *net, 1),
+        "pastes_the_prefix_on": ref.joint_pmf(*net).sum(dim=0),
+        "starts_anew_after_the_prefix": ref.joint_pmf(*net[:2], 2),
+    }
     net = telling_network(law, wrong, seed, 3)
     model, generator = model_of(student, net), student.generator(seed)
 
@@ -65,7 +69,8 @@ def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
         assert_agrees(x[:, :1], prefix, what="the part of the result that was given")
         return outcome_index(x[n:, 1:], 2)
 
-    assert_follows_pmf(completions, law(net.weights, net.num_heads, 3))
+    given_net = net.weights, net.num_heads, 3
+    assert_follows_pmf(completions, law(*given_net), named=wrong(*given_net))
 
 
 def _continued(ref, weights, num_heads, m, first):
