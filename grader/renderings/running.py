@@ -22,14 +22,25 @@ def bar(graded: Iterable[Done], total: int, console: Console) -> Iterator[Record
     """Rate, time left, and how the checks came out so far."""
     totals: Counter[str] = Counter()
     fresh, started = 0, time.monotonic()
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"), TimeRemainingColumn(), TextColumn("{task.fields[totals]}"))
+    columns = (
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[totals]}"),
+    )
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=total, rate="", totals="rehearsing")
         for done in graded:
             totals += outcomes(done.record)
             fresh += not done.found
             rate = f"{60 * fresh / (time.monotonic() - started):.1f}/min"
-            progress.update(task, advance=1, rate=rate, totals=" ".join(f"{SIGNS[name]}{totals[name]}" for name in SIGNS if totals[name]))
+            progress.update(
+                task,
+                advance=1,
+                rate=rate,
+                totals=" ".join(f"{SIGNS[name]}{totals[name]}" for name in SIGNS if totals[name]),
+            )
             yield done.record
 
 
@@ -38,7 +49,12 @@ def plain(graded: Iterable[Done], total: int, console: Console) -> Iterator[Reco
     for number, done in enumerate(graded, start=1):
         record = done.record
         how = "found from an earlier run" if done.found else f"{record.seconds:.1f} s"
-        console.print(f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}  ({how})", markup=False, highlight=False, soft_wrap=True)
+        console.print(
+            f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}  ({how})",
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
         yield record
 
 

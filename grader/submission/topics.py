@@ -6,6 +6,7 @@ import functools
 import importlib.util
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +15,7 @@ from grader.submission.files import File
 from grader.submission.notebook import code_cells
 from grader.submission.text import decode
 
+DEFINITION = re.compile(r"^(?:async +def|def|class)\s+(\w+)", re.MULTILINE)
 STUB = re.compile(r"^\s+raise NotImplementedError\b", re.MULTILINE)
 IMPORT = re.compile(r"^\s*(?:from\s+\.?([A-Za-z_]\w*)[\w.]*\s+import\b|import\s+([\w., ]+))", re.MULTILINE)
 
@@ -31,9 +33,11 @@ class Source:
 
     def defines(self, function: str) -> int:
         """How often ``function`` or the class of the method is defined at the top of a cell."""
-        name = re.escape(function.split(".")[0])
-        pattern = re.compile(rf"^(?:async +def|def|class)\s+{name}\b", re.MULTILINE)
-        return sum(len(pattern.findall(cell)) for cell in self.cells)
+        return self._definitions[function.split(".")[0]]
+
+    @functools.cached_property
+    def _definitions(self) -> Counter[str]:
+        return Counter(name for cell in self.cells for name in DEFINITION.findall(cell))
 
     def stubs(self) -> int:
         """How many functions are left as they were handed out."""
@@ -56,8 +60,9 @@ def by_topic(sources: list[Source], assignment: Assignment, problems: list[str])
     """The cells of each topic, and of the modules that they import."""
     topics: dict[str, list[str]] = {}
     unused = list(sources)
+    belonging = [(source, topics_of(source, assignment)) for source in sources]
     for topic in assignment.topics:
-        candidates = [source for source in sources if topic in topics_of(source, assignment)]
+        candidates = [source for source, belongs_to in belonging if topic in belongs_to]
         candidates.sort(key=lambda source: _preference(source, assignment.functions(topic)))
         unused = [source for source in unused if source not in candidates]
         if candidates:
