@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import os
 import platform
 import random
@@ -179,7 +180,8 @@ def main() -> None:
         }
         print(f"\n{'':34}{'n':>6} {'CPU s each':>11} {'wall s each':>12} {'peak MiB of a process':>22}")
         for size, submissions in sorted(classes.items()):
-            each = _row("dgm grade", size, cost(lambda s=submissions, n=size: dgm_grade(s, folder / f"results{n}")))
+            spent = cost(functools.partial(dgm_grade, submissions, folder / f"results{size}"))
+            each = _row("dgm grade", size, spent)
         submitted = classes[options.number]
         with Desk(ORDER) as desk:
             assignment = assignments.load(LECTURE)
