@@ -53,12 +53,17 @@ def assert_samples_follow_the_joint_law(student, ref, seed, **how):
 @points(0.25)
 def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
     """Each image goes on from its own given pixels, which stay as they are, with the law that they leave."""
-    law = lambda *net: _continued(ref, *net, 0)  # noqa: E731
-    wrong = lambda *net: {  # noqa: E731
-        "one_prefix_for_all": _continued(ref, *net, 1),
-        "pastes_the_prefix_on": ref.joint_pmf(*net).sum(dim=0),
-        "starts_anew_after_the_prefix": ref.joint_pmf(*net[:2], 2),
-    }
+
+    def law(weights, num_heads, m, first=0):
+        return ref.joint_pmf(weights, num_heads, m, prefix=torch.tensor([first]))
+
+    def wrong(weights, num_heads, m):
+        return {
+            "one_prefix_for_all": law(weights, num_heads, m, first=1),
+            "pastes_the_prefix_on": ref.joint_pmf(weights, num_heads, m).sum(dim=0),
+            "starts_anew_after_the_prefix": ref.joint_pmf(weights, num_heads, m - 1),
+        }
+
     net = telling_network(law, wrong, seed, 3)
     model, generator = model_of(student, net), student.generator(seed)
 
@@ -71,10 +76,6 @@ def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
 
     given_net = net.weights, net.num_heads, 3
     assert_follows_pmf(completions, law(*given_net), named=wrong(*given_net))
-
-
-def _continued(ref, weights, num_heads, m, first):
-    return ref.joint_pmf(weights, num_heads, m, prefix=torch.tensor([first]))
 
 
 @sample
@@ -145,7 +146,7 @@ def test_top_k_of_all_values_truncates_nothing(student, seed):
     law = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64).softmax(dim=0)
     for top_k in (3, 7):
         draws = _draws(student, model, 1, student.generator(seed + top_k), top_k=top_k)
-        assert_follows_pmf(lambda n, draws=draws: draws(n)[:, 0], law)
+        assert_follows_pmf(_first_pixels(draws), law)
 
 
 @sample
@@ -255,6 +256,10 @@ def test_sampling_stays_on_the_device_of_the_model(student, seed):
         problem = student.run(elsewhere, model, "sample", *arguments)
         if problem:
             raise Mismatch("device", f"with the model on another device, {problem}. Give `device=` to what you make.")
+
+
+def _first_pixels(draws):
+    return lambda n: draws(n)[:, 0]
 
 
 def _draws(student, model, m, generator, **how):
