@@ -76,10 +76,9 @@ class Check:
 def collect(lecture: str) -> tuple[Check, ...]:
     """The checks of a lecture in the order of their files. Collected once per process."""
     collector = _Collector()
-    status = pytest.main(
-        ["--collect-only", "-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull, "--rootdir", str(folder(lecture)), str(folder(lecture))],
-        plugins=[collector],
-    )  # fmt: skip
+    here = str(folder(lecture))
+    quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
+    status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
     if status is not pytest.ExitCode.OK:
         raise RuntimeError(f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}")
     return tuple(collector.checks)

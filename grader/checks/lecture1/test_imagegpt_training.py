@@ -60,7 +60,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
 @example(case=SQUARE)
 def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
     """Plain gradient descent moves every parameter by minus lr times its gradient, which is not clipped."""
-    _assert_steps(student, ref, *case)
+    _assert_steps(student, ref, case)
 
 
 @train
@@ -70,7 +70,7 @@ def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
 @example(case=SQUARE, left=1.0)
 def test_gradients_left_from_before_do_not_count(student, ref, case, left):
     """Whatever gradients the parameters carry, the step is that of this batch alone."""
-    _assert_steps(student, ref, *case, left=left)
+    _assert_steps(student, ref, case, left=left)
 
 
 @train
@@ -80,7 +80,7 @@ def test_gradients_left_from_before_do_not_count(student, ref, case, left):
 @example(case=SQUARE)
 def test_a_step_works_where_gradients_are_off(student, ref, case):
     """Called under torch.no_grad(), it steps all the same."""
-    _assert_steps(student, ref, *case, under_no_grad=True)
+    _assert_steps(student, ref, case, under_no_grad=True)
 
 
 @train
@@ -106,7 +106,8 @@ def test_a_step_leaves_modes_and_random_state_alone(student, case):
             student.train_step(model, optimizer, wrong)
 
 
-def _assert_steps(student, ref, net, x, left=None, under_no_grad=False):
+def _assert_steps(student, ref, case, left=None, under_no_grad=False):
+    net, x = case
     model = model_of(student, net)
     optimizer = student.run(sgd, model, LR)
     if left is not None:
