@@ -368,5 +368,5 @@ def sample(
 # %% [markdown]
 # ## What it has learnt
 #
-# The next cell trains your model for a minute on real 8 × 8 digits and shows what it draws, how it completes digits, which
-# pixels surprise it, and where it looks. `dgm show imagegpt` draws the same pictures into files.
+# The same in 17 grey levels, looked at more closely: what the model draws, how it completes digits, which pixels
+# surprise it, and where it looks. `dgm show imagegpt` draws these pictures into files.
