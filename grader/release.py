@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -92,7 +91,8 @@ def _engine(lecture: str) -> list[Path]:
     root = HOUSE / "grader"
     inside = [path for path in root.rglob("*") if path.suffix in OPEN and path.is_file()]
     parts = {path: path.relative_to(root).parts for path in inside}
-    return [path for path in inside if parts[path][0] != "dev" and not (parts[path][0] == "checks" and parts[path][1] not in ("__init__.py", lecture))]
+    other = {path for path in inside if parts[path][0] == "checks" and parts[path][1] not in ("__init__.py", lecture)}
+    return [path for path in inside if parts[path][0] != "dev" and path not in other]
 
 
 def _pyproject() -> str:
@@ -129,8 +129,9 @@ def _wheel(files: Mapping[str, bytes], target: Path) -> Path:
             (root / path).parent.mkdir(parents=True, exist_ok=True)
             (root / path).write_bytes(content)
         command = [sys.executable, "-m", "hatchling", "build", "--target", "wheel", "--directory", str(wheels)]
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"})
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True)
         if done.returncode:
-            raise CannotRelease(f"hatchling did not build the wheel:\n{done.stderr.strip()}\nInstall it with: pip install 'dgm-kit[instructor]'")
+            install = "Is it installed? pip install 'dgm-kit[instructor]'"
+            raise CannotRelease(f"hatchling did not build the wheel:\n{done.stderr.strip()}\n{install}")
         (built,) = wheels.glob("*.whl")
         return Path(shutil.move(built, target / built.name))
