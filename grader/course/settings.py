@@ -7,22 +7,33 @@ from traitlets.config import Config
 
 def configure(config: Config) -> None:
     """Put the isolated exam in the place of the kernel; everything else of nbgrader stays as it is."""
+    from nbconvert.preprocessors import ClearMetadataPreprocessor
     from nbgrader.converters import GenerateAssignment
     from nbgrader.preprocessors import (
-        AssignLatePenalties, CheckCellMetadata, ClearOutput, DeduplicateIds, IgnorePattern, LimitOutput,
-        OverwriteCells, OverwriteKernelspec, SaveAutoGrades,
+        AssignLatePenalties,
+        CheckCellMetadata,
+        ClearOutput,
+        DeduplicateIds,
+        IgnorePattern,
+        LimitOutput,
+        OverwriteCells,
+        OverwriteKernelspec,
+        SaveAutoGrades,
     )  # fmt: skip
-    from nbconvert.preprocessors import ClearMetadataPreprocessor
 
     from grader.course.exam import IsolatedExam, SaveExam
-    from grader.course.submitted import ForgivingExporter, KnownCells
     from grader.course.release import WithoutHelpers
+    from grader.course.submitted import ForgivingExporter, KnownCells
 
-    config.GenerateAssignment.preprocessors = [WithoutHelpers, *GenerateAssignment.class_traits()["preprocessors"].default()]
+    config.GenerateAssignment.preprocessors = [
+        WithoutHelpers,
+        *GenerateAssignment.class_traits()["preprocessors"].default(),
+    ]
     config.Autograde.exporter_class = ForgivingExporter
     config.Autograde.sanitize_preprocessors = [
         KnownCells, ClearOutput, DeduplicateIds, OverwriteKernelspec, OverwriteCells, CheckCellMetadata,
     ]  # fmt: skip
     config.Autograde.autograde_preprocessors = [
-        IsolatedExam, IgnorePattern, ClearMetadataPreprocessor, LimitOutput, SaveAutoGrades, SaveExam, AssignLatePenalties, CheckCellMetadata,
+        IsolatedExam, IgnorePattern, ClearMetadataPreprocessor, LimitOutput,
+        SaveAutoGrades, SaveExam, AssignLatePenalties, CheckCellMetadata,
     ]  # fmt: skip

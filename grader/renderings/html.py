@@ -20,7 +20,9 @@ def exercises(records: Sequence[ExerciseRecord]) -> str:
 def environment() -> jinja2.Environment:
     """The templates of this package, with escaping on."""
     loader = jinja2.PackageLoader("grader.renderings")
-    result = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
+    result = jinja2.Environment(
+        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
     result.globals["signs"] = SIGNS
     result.filters["points"] = "{:g}".format
     result.filters["words"] = lambda name: name.removeprefix("test_").replace("_", " ")

@@ -6,7 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
@@ -16,7 +16,15 @@ from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, Record
 
 SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "⧖", "crashed": "☠", "missing": "○", "not_graded": "–"}
-STYLES = {"passed": "green", "failed": "red", "error": "red", "timeout": "yellow", "crashed": "red", "missing": "dim", "not_graded": "dim"}
+STYLES = {
+    "passed": "green",
+    "failed": "red",
+    "error": "red",
+    "timeout": "yellow",
+    "crashed": "red",
+    "missing": "dim",
+    "not_graded": "dim",
+}
 BAR = 30  # characters of the progress bar
 
 
@@ -24,10 +32,15 @@ def class_table(records: Sequence[Record]) -> Table:
     """One line a submission: score, and how the checks came out."""
     table = Table("submission", "score", "of", "not graded", "outcomes", "seconds")
     for record in sorted(records, key=lambda record: record.submission):
-        outcomes = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
+        outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
         summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
         table.add_row(
-            Text(record.submission), f"{record.score:g}", f"{record.max_score:g}", f"{record.not_graded:g}", summary, f"{record.seconds:.1f}"
+            Text(record.submission),
+            f"{record.score:g}",
+            f"{record.max_score:g}",
+            f"{record.not_graded:g}",
+            summary,
+            f"{record.seconds:.1f}",
         )
     table.caption = "  ".join(f"{sign} {outcome.replace('_', ' ')}" for outcome, sign in SIGNS.items())
     return table
@@ -44,7 +57,7 @@ def print_practice(console: Console, exercises: Iterable[ExerciseRecord]) -> boo
 
 def as_text(exercises: Iterable[ExerciseRecord]) -> str:
     """The same without colour, for a plain display."""
-    console = Console(width=80, color_system=None, force_terminal=False, file=io.StringIO())
+    console = Console(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
     print_practice(console, exercises)
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
@@ -58,12 +71,19 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
     if not graded:
         return Group(_head(name, "not_graded", f"{later} checks, all graded after submission", ""))
     if not failures:
-        return Group(_head(name, "passed", f"{len(graded)} checks" + (f", {later} more graded after submission" if later else ""), ""))
+        return Group(
+            _head(
+                name,
+                "passed",
+                f"{len(graded)} checks" + (f", {later} more graded after submission" if later else ""),
+                "",
+            )
+        )
     first = failures[0]
     again = Text(f"again: dgm check {name}      hint: dgm hint {name}", "dim")
     if first.outcome == "missing":
         return Group(_head(name, "missing", first.message, exercise.slide), _below(again))
-    lines = [_head(name, first.outcome, first.sentence or first.check, exercise.slide), *_details(first)]
+    lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, exercise.slide), *_details(first)]
     if len(failures) > 1:
         lines.append(_below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
     return Group(*lines, _below(again))
@@ -71,7 +91,13 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
 
 def _head(name: str, outcome: str, sentence: str, slide: str) -> Table:
     """Name and sign, the property in words, the slide at the right edge."""
-    head = Table.grid(Column(no_wrap=True), Column(ratio=1), Column(no_wrap=True, style="dim", justify="right"), expand=True, padding=(0, 2, 0, 0))
+    head = Table.grid(
+        Column(no_wrap=True),
+        Column(ratio=1),
+        Column(no_wrap=True, style="dim", justify="right"),
+        expand=True,
+        padding=(0, 2, 0, 0),
+    )
     head.add_row(Text(f"{name}  {SIGNS[outcome]}", STYLES[outcome]), Text(sentence), f"slide {slide}" if slide else "")
     return head
 

@@ -1,0 +1,54 @@
+"""`check(...)` in a student's notebook, in a real kernel."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+nbclient = pytest.importorskip("nbclient")
+
+from grader.assignment import HOUSE  # noqa: E402
+
+RIGHT = """import torch
+def kl_divergence(p, q):
+    if p.shape[-1] != q.shape[-1] or p.shape[-1] == 0:
+        raise ValueError("p and q need the same K, at least 1")
+    try:
+        p, q = torch.broadcast_tensors(p, q)
+    except RuntimeError:
+        raise ValueError("p and q do not broadcast")
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)"""
+WRONG = RIGHT + "\nkl_divergence_right = kl_divergence\ndef kl_divergence(p, q): return kl_divergence_right(q, p)"
+TIMED = 'import time; started = time.perf_counter(); report = check("kl_divergence"); took = time.perf_counter() - started; print(took)'
+
+
+@pytest.fixture(scope="module")
+def executed():
+    """A student's session: a right answer, then a wrong one."""
+    setup = 'from grader.notebook import checker\n\ncheck = checker("lecture1", "divergences")'
+    cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)"]
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(HOUSE)}}).execute()
+    nbformat.validate(notebook)
+    return [cell.outputs for cell in notebook.cells]
+
+
+def test_a_check_takes_less_than_a_second_after_the_first(executed):
+    assert float(executed[3][0].text) < 1.0
+
+
+def test_the_result_is_html_with_a_plain_twin(executed):
+    for outputs in (executed[2], executed[5]):
+        (result,) = outputs
+        assert result.output_type == "execute_result"
+        assert set(result.data) == {"text/html", "text/plain"}
+    assert 'class="dgm"' in executed[2][0].data["text/html"]
+    assert "kl_divergence" in executed[2][0].data["text/plain"]
+    assert "kl_divergence" in executed[6][0].text
+
+
+def test_a_wrong_function_of_this_notebook_is_told_its_counterexample(executed):
+    assert 'class="good"' in executed[2][0].data["text/html"]
+    wrong = executed[5][0].data
+    assert 'class="bad"' in wrong["text/html"]
+    assert "0.5108, expected 0.3681" in wrong["text/html"]
+    assert "0.5108, expected 0.3681" in wrong["text/plain"]
