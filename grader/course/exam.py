@@ -34,7 +34,9 @@ class IsolatedExam(NbGraderPreprocessor):
     Notebooks of other assignments are executed as nbgrader does.
     """
 
-    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(config=True)
+    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(
+        config=True
+    )
     isolation = Unicode("default", help="As in dgm grade --isolation.").tag(config=True)
     jobs = Int(os.cpu_count() or 1, help="Graders side by side.").tag(config=True)
     quick = Bool(False, help="Leave out checks that train a model.").tag(config=True)
@@ -64,11 +66,17 @@ class IsolatedExam(NbGraderPreprocessor):
 
     def _grade(self, converter: Autograde, lecture: str) -> Iterator[Done]:
         course = Path(converter.coursedir.root)
-        pattern = converter.coursedir.format_path(converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True)
-        students = {match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))}
+        pattern = converter.coursedir.format_path(
+            converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True
+        )
+        students = {
+            match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))
+        }
         handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
         seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
-        return grade(handed_in, course / "dgm-results" / lecture, Order(lecture, seed, self.isolation, self.quick), self.jobs)
+        return grade(
+            handed_in, course / "dgm-results" / lecture, Order(lecture, seed, self.isolation, self.quick), self.jobs
+        )
 
 
 class SaveExam(NbGraderPreprocessor):
@@ -122,7 +130,11 @@ def _result(exercise: ExerciseRecord) -> NotebookNode:
 
 def _of_notebook(problems: list[str], notebook: str) -> list[str]:
     """The remarks on one notebook and on the submission as a whole."""
-    topics = {exercise.split(".")[0] for lecture in assignments.lectures() for exercise in (e.name for e in assignments.load(lecture).exercises)}
+    topics = {
+        exercise.split(".")[0]
+        for lecture in assignments.lectures()
+        for exercise in (e.name for e in assignments.load(lecture).exercises)
+    }
     return [problem for problem in problems if problem.startswith(notebook) or not problem.startswith(tuple(topics))]
 
 

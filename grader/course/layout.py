@@ -31,7 +31,9 @@ def init(folder: Path, lecture: str, course: str | None = None) -> list[Path]:
     folder = folder.resolve()
     config = folder / "nbgrader_config.py"
     if config.exists():
-        raise CourseExists(f"{config} is already there. Take another folder, or add the kit's line to it: see `pydoc grader.course`.")
+        raise CourseExists(
+            f"{config} is already there. Take another folder, or add the kit's line to it: see `pydoc grader.course`."
+        )
     source = folder / "source" / lecture
     source.mkdir(parents=True, exist_ok=True)
     written = [config]
@@ -39,6 +41,9 @@ def init(folder: Path, lecture: str, course: str | None = None) -> list[Path]:
     assignment = assignments.load(lecture)
     for topic in assignment.topics:
         notebook = source / f"{topic}.ipynb"
-        notebook.write_text(build.instructor_notebook(build.read(HOUSE / "solutions" / lecture / f"{topic}.py"), assignment), encoding="utf-8")
+        notebook.write_text(
+            build.instructor_notebook(build.read(HOUSE / "solutions" / lecture / f"{topic}.py"), assignment),
+            encoding="utf-8",
+        )
         written.append(notebook)
     return written

@@ -22,7 +22,7 @@ A_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what a browser takes for one
 class ForgivingExporter(NotebookExporter):
     """Reads a notebook whatever it is; one that cannot be read becomes an empty one that says so."""
 
-    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[str, Any]:
+    def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[Any, Any]:
         resources = self._init_resources(resources)
         with open(filename, "rb") as file:
             notebook, resources[REMARKS] = readable(file.read())
@@ -36,7 +36,9 @@ def readable(content: bytes) -> tuple[NotebookNode, list[str]]:
         text = json.dumps(raw, ensure_ascii=False).encode("utf-8", "replace").decode()  # JSON allows half characters
         notebook = nbformat.reads(text, as_version=4)
     except Exception as error:  # nbformat raises many kinds for what is not a notebook
-        return new_notebook(), [f"This file could not be read as a notebook ({type(error).__name__}: {str(error)[:200]})."]
+        return new_notebook(), [
+            f"This file could not be read as a notebook ({type(error).__name__}: {str(error)[:200]})."
+        ]
     try:
         nbformat.validate(notebook)
         return notebook, []
@@ -47,7 +49,7 @@ def readable(content: bytes) -> tuple[NotebookNode, list[str]]:
     return new_notebook(cells=kept), [remark]
 
 
-def _rebuilt(cell: NotebookNode) -> NotebookNode:
+def _rebuilt(cell: dict[str, Any]) -> NotebookNode:
     """A valid cell with the text and the nbgrader name of this one."""
     source = cell.get("source")
     text = "".join(map(str, source)) if isinstance(source, list) else str(source)
@@ -73,7 +75,9 @@ class KnownCells(NbGraderPreprocessor):
             nb.cells = [self._as_given(cell, number) for number, cell in enumerate(self._named_once(nb.cells))]
             present = {cell.metadata["nbgrader"]["grade_id"] for cell in nb.cells if "nbgrader" in cell.metadata}
             for name in [name for name in self.known if name not in present]:
-                self.remarks.append(f"The cell {name} had been deleted{'; it is shown at the end' if name in self.worth else ''}.")
+                self.remarks.append(
+                    f"The cell {name} had been deleted{'; it is shown at the end' if name in self.worth else ''}."
+                )
             nb.cells += [self._original(name) for name in self.worth if name not in present]
         metadata = {REMARKS: self.remarks[:MOST_REMARKS], "language_info": {"name": "python"}}
         return new_notebook(cells=nb.cells, metadata=metadata), resources

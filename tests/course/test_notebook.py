@@ -27,7 +27,9 @@ def executed():
     setup = 'from grader.notebook import checker\n\ncheck = checker("lecture1", "divergences")'
     cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)"]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(HOUSE)}}).execute()
+    nbclient.NotebookClient(
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(HOUSE)}}
+    ).execute()
     nbformat.validate(notebook)
     return [cell.outputs for cell in notebook.cells]
 

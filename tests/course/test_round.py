@@ -1,0 +1,155 @@
+"""What came out of the round that the fixture `course` has gone."""
+
+import csv
+import json
+
+import nbformat
+import pytest
+
+from grader.assignment import load
+from grader.grading.store import read
+from tests.course.conftest import SEED, TOPICS, in_a_process
+from tests.course.students import SCRIPT
+
+STUDENTS = [
+    "anna",
+    "blank",
+    "broken",
+    "carl",
+    "cells",
+    "dora",
+    "emil",
+    "injects",
+    "leaves",
+    "module",
+    "nojson",
+    "old",
+    "patches",
+    "zoe",
+]
+
+
+@pytest.fixture(scope="session")
+def gradebook(course):
+    """From student and exercise to the score in the gradebook."""
+    from nbgrader.api import Gradebook
+
+    from grader.course.exam import check_cell_id
+
+    exercises = {(e.topic, check_cell_id(e.function)): e.name for e in load("lecture1").exercises}
+    with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:
+        return {
+            submission.student.id: {
+                exercises[notebook.name, grade.name]: grade.auto_score for notebook in submission.notebooks for grade in notebook.grades
+            }
+            for submission in book.assignment_submissions("lecture1")
+        }  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def graded_by_dgm(course):
+    return {
+        record.submission: {e.exercise: e.score for e in record.exercises if e.exercise.split(".")[0] in TOPICS}
+        for record in read(course.results)
+    }
+
+
+def test_the_two_grades_agree_for_every_student_and_exercise(gradebook, graded_by_dgm):
+    assert sorted(gradebook) == STUDENTS
+    assert gradebook == graded_by_dgm
+
+
+def test_the_grades_are_what_the_work_deserves(gradebook):
+    worth = {e.name: e.points for e in load("lecture1").exercises if e.topic in TOPICS}
+    for student in ("anna", "broken", "cells", "emil", "injects", "module", "old", "zoe"):
+        assert gradebook[student] == worth, student
+    for student in ("blank", "patches"):
+        assert set(gradebook[student].values()) == {0}, student
+    wrong = {student: {name for name in worth if scores[name] < worth[name]} for student, scores in gradebook.items()}
+    assert {"divergences.kl_divergence", "histogram.fit_histogram"} <= wrong["carl"]
+    assert gradebook["carl"]["histogram.num_parameters"] == worth["histogram.num_parameters"]
+    assert wrong["dora"] == {"divergences.kl_divergence"}
+    assert {name.split(".")[0] for name in wrong["leaves"]} == {"histogram"}
+    assert wrong["nojson"] == {name for name in worth if name.startswith("divergences.")}
+
+
+def test_the_export_has_the_totals(course, gradebook):
+    with (course.root / "grades.csv").open() as file:
+        totals = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+    assert totals == {student: sum(scores.values()) for student, scores in gradebook.items()}
+
+
+def test_the_feedback_shows_checks_counterexample_and_named_mistake(course):
+    page = course.feedback("dora", "divergences")
+    assert "you computed the reverse KL" in page
+    assert "you returned" in page
+    assert "kl_divergence(" in page.split("This is KL")[0]
+
+
+def test_what_was_done_to_cells_is_reported(course):
+    page = course.feedback("cells", "histogram")
+    for remark in (
+        "The cell check-fit_histogram had been deleted", "The cell check-num_parameters stands here more than once",
+        "The locked cell check-sample_histogram had been changed", "A cell calls itself &#39;mine&#39;",
+    ):  # fmt: skip
+        assert remark in page or remark.replace("&#39;", "'") in page, remark
+
+
+def test_a_notebook_that_cannot_be_graded_has_a_clear_entry(course):
+    assert "could not be read as a notebook" in course.feedback("nojson", "divergences")
+    assert "was skipped" in course.feedback("emil", "histogram")
+
+
+def test_validate_tells_right_work_from_unfinished_work(course):
+    said = {}
+    for student in ("anna", "blank"):
+        said[student] = in_a_process(
+            "nbgrader", "validate", "histogram.ipynb", folder=course.homes / student / "lecture1"
+        )
+    assert "Success! Your notebook passes all the tests." in said["anna"]
+    assert "VALIDATION FAILED ON 5 CELL(S)!" in said["blank"]
+
+
+def test_nobody_is_missing(course):
+    for student in STUDENTS:
+        assert (course.root / "feedback" / student / "lecture1").is_dir(), student
+
+
+def test_feedback_came_back_through_the_exchange(course):
+    assert list((course.exchange / "course" / "feedback").glob("*.html"))
+
+
+@pytest.mark.parametrize("topic", TOPICS)
+def test_neither_page_nor_notebook_holds_a_solution_or_the_seed(course, topic):
+    source = nbformat.read(str(course.root / "source" / "lecture1" / f"{topic}.ipynb"), 4)
+    secret = set()
+    for cell in source.cells:
+        inside = "solution-only" in cell.metadata.get("tags", [])
+        for line in cell.source.splitlines():
+            if "SOLUTION" in line:
+                inside = "BEGIN" in line
+            elif inside and len(line.strip()) > 25:
+                secret.add(line.strip())
+    released = (course.root / "release" / "lecture1" / f"{topic}.ipynb").read_text()
+    assert len(secret) > 5
+    for text in (released, course.autograded("blank", topic), course.feedback("blank", topic)):
+        assert SEED not in text
+        plain = (
+            text.replace("&quot;", '"')
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&#39;", "'")
+            .replace('\\"', '"')
+        )
+        assert [line for line in secret if line in plain] == []
+    for student in STUDENTS:
+        for path in (course.root / "autograded" / student).rglob("*.ipynb"):
+            assert SEED not in path.read_text()
+            json.loads(path.read_text())
+
+
+def test_nothing_of_a_students_runs_in_a_reader_s_browser(course):
+    page = course.feedback("injects", "divergences")
+    assert SCRIPT not in page
+    assert "<script>window" not in page
+    assert "<img src=x" not in page
