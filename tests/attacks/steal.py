@@ -208,7 +208,8 @@ def attack():
 
 deed("read the neighbour's folder", """
 def attack():
-    return [path for path in glob.glob("/box/*") + glob.glob("/tmp/*") if show(repr(path)) or os.path.exists(path)]
+    seen = [path for path in glob.glob("/box/*") + glob.glob("/tmp/*") if show(repr(path)) or os.path.exists(path)]
+    return [path for path in seen if not torch.__file__.startswith(path)]  # libraries may be installed anywhere
 """, "landlock", "namespaces")
 
 deed("read shared memory", """
