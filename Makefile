@@ -16,5 +16,5 @@ install: $(INSTALLED)
 
 $(INSTALLED): pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
-	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[student,instructor,cluster,nbgrader,dev]'
+	.venv/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[student,instructor,cluster,docs,nbgrader,dev]'
 	touch $@

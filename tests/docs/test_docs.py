@@ -1,0 +1,76 @@
+"""The documentation: every command in it is run, the reference is what the code gives, links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from grader.assignment import HOUSE
+from grader.dev.reference import PAGE, reference
+
+pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
+
+DOCS = HOUSE / "docs"
+PAGES = ("student.md", "instructor.md", "authoring.md")
+DGM = Path(sys.executable).with_name("dgm")
+INSTALLING = {  # run by tests/release/test_kit.py
+    "python -m venv .venv",
+    ". .venv/bin/activate",
+    'pip install -c constraints.txt -e ".[student]"',
+}
+
+
+def commands(page: str) -> list[str]:
+    """The lines after a `$` in the console blocks of a page."""
+    blocks = re.findall(r"```console\n(.*?)```", (DOCS / page).read_text("utf-8"), re.DOTALL)
+    return [line.removeprefix("$ ") for block in blocks for line in block.splitlines()]
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Path:
+    """What a reader has in front of them: the assignments, and two submissions to grade."""
+    shutil.copytree(HOUSE / "assignments", tmp_path / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
+    for name in ("05_only_divergences.py", "06_reverse_kl"):
+        source, target = HOUSE / "examples" / "submissions" / name, tmp_path / "submissions" / name
+        target.parent.mkdir(exist_ok=True)
+        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    return tmp_path
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_runs(page: str, desk: Path) -> None:
+    shown = [command for command in commands(page) if command not in INSTALLING]
+    assert shown
+    for command in shown:
+        assert command.startswith("dgm "), f"{page}: no test runs {command!r}"
+        done = subprocess.run(
+            [DGM, *command.split()[1:]], cwd=desk, input="y\n", capture_output=True, text=True, timeout=600,
+            start_new_session=True, env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
+        )  # fmt: skip
+        nothing_written_yet = command.startswith("dgm check") and "○" in done.stdout
+        assert done.returncode == (1 if nothing_written_yet else 0), f"{command}\n{done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stdout + done.stderr, command
+
+
+def test_the_reference_is_what_the_code_gives() -> None:
+    assert PAGE.read_text("utf-8") == reference(), "run python -m grader.dev.reference"
+
+
+def test_every_link_leads_to_a_file() -> None:
+    for page in [*DOCS.glob("*.md"), HOUSE / "README.md"]:
+        for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
+            assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_site_builds(tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs", reason="mkdocs-material is not installed: pip install 'dgm-kit[docs]'")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
+    done = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / "site" / "student" / "index.html").is_file()
