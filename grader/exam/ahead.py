@@ -14,13 +14,12 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-import torch
 from torch import Tensor
 
 from grader.exam.transport import LocalTransport, Patience, WorkerTransport
 from grader.sandbox.families import Family, tensors_in
 from grader.sandbox.objects import special
-from grader.sandbox.wire import encode
+from grader.sandbox.wire import encode, raw
 from grader.sandbox.workers import TO_WORKER, WorkerGone, Workers
 
 TOGETHER = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
@@ -171,7 +170,7 @@ def _same(one: Any, other: Any) -> bool:
     if type(one) is not type(other):
         return False
     if isinstance(one, Tensor):
-        return one.dtype == other.dtype and one.shape == other.shape and torch.equal(_bytes(one), _bytes(other))
+        return one.dtype == other.dtype and one.shape == other.shape and raw(one) == raw(other)
     if isinstance(one, list | tuple):
         return len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, dict):
@@ -181,7 +180,3 @@ def _same(one: Any, other: Any) -> bool:
     return (
         repr(one) == repr(other) if isinstance(one, float) else bool(one == other)
     )  # a nan is itself, -0.0 is not 0.0
-
-
-def _bytes(value: Tensor) -> Tensor:
-    return value.detach().resolve_neg().contiguous().reshape(-1).view(torch.uint8)

@@ -139,13 +139,18 @@ class _Encoder:
         self.tensors += 1
         if size > self.limits.blob - self.size - ALIGNMENT or self.tensors > self.limits.tensors:
             raise WireError("the tensors are too large")
-        plain = value.detach().resolve_neg()
-        if plain.dtype is torch.bfloat16:  # which numpy does not know
-            plain = plain.view(torch.int16)
         offset, self.size = self.size, self.size + size + -size % ALIGNMENT
         if size:
-            self.parts += [plain.numpy().tobytes(), bytes(-size % ALIGNMENT)]  # in the order of the axes, whatever the strides
+            self.parts += [raw(value), bytes(-size % ALIGNMENT)]
         return ["t", name, list(value.shape), offset]
+
+
+def raw(value: Tensor) -> bytes:
+    """The bytes of a plain tensor in the order of its axes, whatever its strides."""
+    plain = value.detach().resolve_neg()
+    if plain.dtype is torch.bfloat16:  # which numpy does not know
+        plain = plain.view(torch.int16)
+    return plain.numpy().tobytes()
 
 
 class _Decoder:
