@@ -28,6 +28,8 @@ fit_gaussian_reverse_kl = pytest.mark.exercise("divergences.fit_gaussian_reverse
 points = pytest.mark.points
 examples = pytest.mark.examples
 
+HARDLY = 2e-3  # how far five steps of size 1e-6 may go, whatever the optimiser and its parametrisation
+
 
 # -- fit_gaussian_forward_kl --
 
@@ -182,7 +184,7 @@ def test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start(student, m, key, dtyp
     assert_agrees(got, start, like=dtype, scale=2.0)
     got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 5, 1e-6, 4, student.generator(key))
     for part, was, name in zip(_pair(got, m, dtype), start, ("mean", "standard deviation"), strict=True):
-        if not (part - was).abs().max() < 2e-3:
+        if not (part - was).abs().max() < HARDLY:
             raise Mismatch("value", f"steps of size 1e-6 moved a {name} by {(part - was).abs().max():.2g}", part, was)
 
 

@@ -21,6 +21,8 @@ from grader.compare import Mismatch, assert_agrees, assert_form, assert_no_trace
 forward = pytest.mark.exercise("imagegpt.ImageGPT.forward")
 points, examples = pytest.mark.points, pytest.mark.examples
 
+FELT = 1e-9  # of a float64 logit: what arrives moves it by 1e-5 and more, what does not by rounding alone
+
 
 @forward
 @points(0.25)
@@ -57,7 +59,7 @@ def test_a_pixel_moves_the_logits_of_all_later_pixels_and_of_no_other(student, s
         what=f"the logits up to pixel {j} after a change of x[:, {j}]",
     )
     moved = (after - before).abs().amax(dim=2)[0, j + 1 :]
-    if (moved < 1e-9).any():
+    if (moved < FELT).any():
         raise Mismatch(
             "value", f"a change of x[:, {j}] does not reach the logits of pixel {j + 1 + int(moved.argmin())}", after
         )
@@ -79,7 +81,7 @@ def test_the_start_vector_and_every_position_count(student, seed, j, key):
     for name, changed, first in (("sos", net.weights["sos"] + shift, 0), ("wpe.weight", wpe, j)):
         after = _logits(model_of(student, net._replace(weights={**net.weights, name: changed})), x, 4)
         moved = (after - before).abs().amax(dim=2)[0]
-        if (moved[first:] < 1e-9).any() or (moved[:first] > 1e-9).any():
+        if (moved[first:] < FELT).any() or (moved[:first] > FELT).any():
             what = "the start vector `sos`" if name == "sos" else f"row {j} of `wpe`"
             raise Mismatch(
                 "value", f"a change of {what} must move the logits of the pixels from {first} on, and no others", after
