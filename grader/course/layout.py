@@ -16,7 +16,7 @@ c = get_config()  # noqa: F821  nbgrader provides it
 c.CourseDirectory.course_id = "{course}"
 c.CourseDirectory.root = {root!r}
 # c.Exchange.root = "/srv/nbgrader/exchange"
-# c.CourseDirectory.db_url = "postgresql://user@host/gradebook"
+# c.CourseDirectory.db_url = "postgresql+psycopg2://user@host/gradebook"
 
 configure(c)  # grades come from the isolated exam; settings of yours may follow
 '''

@@ -42,7 +42,7 @@ def database():
     run("pg_ctl", "-D", folder / "data", "-o", options, "-l", folder / "log", "-w", "start")
     try:
         run("createdb", "-h", "127.0.0.1", "-p", str(port), "-U", "course", "gradebook")
-        yield f"postgresql://course@127.0.0.1:{port}/gradebook"
+        yield f"postgresql+psycopg2://course@127.0.0.1:{port}/gradebook"
     finally:
         run("pg_ctl", "-D", folder / "data", "-m", "immediate", "stop")
         time.sleep(0.1)
@@ -68,6 +68,6 @@ def test_grades_reach_a_postgresql_gradebook(database, tmp_path):
     worth = float(rows[1][rows[0].index("max_score")])
     assert scores == {"anna": worth, "patches": 0.0}
     assert not (course.root / "gradebook.db").exists()
-    with contextlib.closing(psycopg2.connect(database)) as connection, connection.cursor() as cursor:
+    with contextlib.closing(psycopg2.connect(database.replace("+psycopg2", ""))) as connection, connection.cursor() as cursor:
         cursor.execute("select sum(auto_score) from grade")
         assert cursor.fetchone()[0] == worth
