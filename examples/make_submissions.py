@@ -176,8 +176,9 @@ def _source(topic: str) -> build.Source:
 
 def main() -> None:
     """Write everything anew."""
+    made = submissions()  # or a refusal, before anything is lost
     shutil.rmtree(SUBMISSIONS, ignore_errors=True)
-    for name, content in submissions().items():
+    for name, content in made.items():
         for path, data in content.items() if isinstance(content, dict) else [("", content)]:
             target = SUBMISSIONS / name / path
             target.parent.mkdir(parents=True, exist_ok=True)
