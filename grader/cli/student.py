@@ -34,7 +34,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Exercises or topics; everything without.", show_default=False)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Exercises or topics; everything without.", show_default=False)
+    ] = None,
     folder: Folder = HERE,
 ) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
@@ -56,21 +58,24 @@ def check(
 
 def watch(
     folder: Folder = HERE,
-    poll: Annotated[bool, typer.Option("--poll", help="For network drives and WSL, where changes are not announced.")] = False,
+    poll: Annotated[
+        bool, typer.Option("--poll", help="For network drives and WSL, where changes are not announced.")
+    ] = False,
 ) -> None:
     """Check again on every save. Keys: h hint, l list, q quit."""
+    from grader.practice.keys import single_keys
     from grader.practice.run import NothingHere, Practice
     from grader.practice.watch import Pressed, Watcher
 
     state = progress.load(folder)
     try:
-        with Practice(LECTURE, folder, warm=True) as practice:
-            watcher = Watcher(folder, practice.assignment, typer.getchar, poll)
+        with Practice(LECTURE, folder, warm=True) as practice, single_keys() as read_key:
+            watcher = Watcher(folder, practice.assignment, read_key, poll)
             _show(practice, state, [state.current(practice.assignment).name])
             for event in watcher.events():
                 if not isinstance(event, Pressed):
                     _show(practice, state, event.exercises)
-                elif event.key in "qQ\x03\x04":
+                elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
                     console.print(terminal.exercise_list(practice.assignment, state))
@@ -79,6 +84,8 @@ def watch(
                 progress.save(state, folder)
     except NothingHere as error:
         _stop(error)
+    except KeyboardInterrupt:
+        progress.save(state, folder)
 
 
 def list_exercises(folder: Folder = HERE) -> None:
@@ -109,7 +116,9 @@ def reset(name: Annotated[str, typer.Argument(show_default=False)], folder: Fold
     console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
 
 
-def pack(folder: Folder = HERE, output: Annotated[Path, typer.Option("--output", "-o")] = Path(f"{LECTURE}.zip")) -> None:
+def pack(
+    folder: Folder = HERE, output: Annotated[Path, typer.Option("--output", "-o")] = Path(f"{LECTURE}.zip")
+) -> None:
     """Write the zip to hand in."""
     from grader.practice.pack import NothingToPack
     from grader.practice.pack import pack as write
@@ -156,4 +165,3 @@ def _one(assignment: assignments.Assignment, name: str) -> str:
 def _stop(reason: object) -> NoReturn:
     console.print(f"[red]{reason}[/red]")
     raise typer.Exit(2)
-

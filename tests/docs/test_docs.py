@@ -36,10 +36,10 @@ def commands(page: str) -> list[str]:
 def desk(tmp_path: Path) -> Path:
     """What a reader has in front of them: the assignments, and two submissions to grade."""
     shutil.copytree(HOUSE / "assignments", tmp_path / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
-    for name in ("05_only_divergences.py", "06_reverse_kl"):
-        source, target = HOUSE / "examples" / "submissions" / name, tmp_path / "submissions" / name
-        target.parent.mkdir(exist_ok=True)
-        (shutil.copytree if source.is_dir() else shutil.copy)(source, target)
+    half_done, nothing_done = (tmp_path / "submissions" / name for name in ("half_done", "nothing_done"))
+    shutil.copytree(HOUSE / "assignments" / "lecture1", nothing_done)
+    shutil.copytree(nothing_done, half_done)
+    shutil.copy(HOUSE / "solutions" / "lecture1" / "divergences.py", half_done)
     return tmp_path
 
 
