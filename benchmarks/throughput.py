@@ -1,10 +1,10 @@
-"""What a class costs: `dgm grade` beside a fresh pytest process per submission, notebooks run in kernels as stock
-nbgrader does, and the bare functions.
+"""What a class costs: `dgm grade` beside a fresh pytest process per submission, stock nbgrader, and the
+bare functions.
 
-    python benchmarks/throughput.py [--class 40] [--pytest 40] [--notebooks 2] [--growth 10 1000]
+    python benchmarks/throughput.py [--class 40] [--pytest 40] [--nbgrader 2] [--growth 10 1000]
 
 All grade the same generated submissions by the same checks, those that train a model apart. CPU seconds are of the
-process and all its children. Notebooks run their public checks only: they do less than the others.
+process and all its children. Stock nbgrader runs the notebooks' public checks only: it does less.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import platform
 import random
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -40,7 +41,8 @@ from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
 ORDER = Order(LECTURE, "a seed for benchmarks", quick=True)
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "DGM_SEED": ORDER.seed}
+PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
+ENVIRONMENT = {**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", "DGM_SEED": ORDER.seed}
 RIGHT, MISSING = 0.8, 0.1  # shares of the functions of a generated submission; the rest is wrong
 
 WRONG = """
@@ -92,15 +94,19 @@ def pytest_processes(submissions: list[Path]) -> None:
         _run(["-m", "pytest", checks, *options, "--submission", str(path)], may_fail=True)
 
 
-def executed_notebooks(number: int, folder: Path) -> None:
-    """Right notebooks run in kernels, as nbgrader's autograde does: its own bookkeeping is not even counted."""
+def stock_nbgrader(number: int, folder: Path) -> tuple[float, float]:
+    """Stock autograde of right notebooks; making the assignment is not counted."""
+    source = folder / "source" / LECTURE
+    source.mkdir(parents=True)
+    for notebook in (HOUSE / "assignments" / LECTURE).glob("*.ipynb"):
+        shutil.copy(notebook, source)
     for index in range(number):
         with zipfile.ZipFile(HOUSE / "examples/submissions/02_all_right_notebooks.zip") as archive:
-            archive.extractall(folder / str(index))
-        for notebook in sorted((folder / str(index)).rglob("*.ipynb")):
-            _run(
-                ["-m", "nbconvert", "--execute", "--allow-errors", "--to", "notebook", "--output", "run", str(notebook)]
-            )
+            archive.extractall(folder / "submitted" / f"s{index:04d}" / LECTURE)
+    configuration = f"c = get_config()\nc.CourseDirectory.root = {str(folder)!r}\nc.ExecutePreprocessor.timeout = 900\n"
+    (folder / "nbgrader_config.py").write_text(configuration, "utf-8")
+    _run(["-m", "nbgrader", "generate_assignment", LECTURE, "--create"], folder)
+    return cost(lambda: _run(["-m", "nbgrader", "autograde", LECTURE, "--create"], folder))
 
 
 def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
@@ -167,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--class", dest="number", type=int, default=40)
     parser.add_argument("--pytest", type=int, default=40, help="how many of them in pytest processes")
-    parser.add_argument("--notebooks", type=int, default=2, help="how many submissions of six notebooks")
+    parser.add_argument("--nbgrader", type=int, default=2, help="how many submissions of six notebooks")
     parser.add_argument("--growth", type=int, nargs="*", default=[], help="sizes of further classes for dgm grade")
     options = parser.parse_args()
     torch.set_num_threads(1)
@@ -193,11 +199,10 @@ def main() -> None:
         print()
         paths = sorted(submitted.iterdir())[: options.pytest]
         pytest_each = _row("a pytest process each", len(paths), cost(lambda: pytest_processes(paths)))
-        notebooks = folder / "notebooks"
-        spent = cost(lambda: executed_notebooks(options.notebooks, notebooks))
-        kernels_each = _row("notebooks in kernels", options.notebooks, spent)
+        spent = stock_nbgrader(options.nbgrader, folder / "course")
+        nbgrader_each = _row("stock nbgrader autograde", options.nbgrader, spent)
     print(f"\nCPU of a submission in dgm grade: 1/{pytest_each / each:.1f} of a pytest process, ", end="")
-    print(f"1/{kernels_each / each:.1f} of its notebooks in kernels, {each / bare_each:.1f} times the functions alone")
+    print(f"1/{nbgrader_each / each:.1f} of stock nbgrader, {each / bare_each:.1f} times the functions alone")
 
 
 def _row(name: str, number: int, spent: tuple[float, float]) -> float:
