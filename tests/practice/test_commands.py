@@ -1,0 +1,137 @@
+"""The student's commands on a working copy: check, hint, list, reset, pack, watch."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sys
+import time
+import zipfile
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from grader.assignment import HOUSE
+from grader.cli import app
+from grader.record import CheckRecord, ExerciseRecord, exercise_record
+from grader.renderings import terminal
+
+WRONG = "return f(x).sum(0)"
+RIGHT = "return f(x).mean(0)"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    folder = tmp_path / "my work"
+    shutil.copytree(HOUSE / "assignments" / "lecture1", folder, ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
+    return folder
+
+
+def write(work: Path, answer: str) -> None:
+    module = work / "course_tricks.py"
+    module.write_text(module.read_text("utf-8").replace('raise NotImplementedError("monte_carlo")', answer), "utf-8")
+
+
+def dgm(*arguments: object, expect: int = 0, typed: str = "") -> str:
+    done = CliRunner().invoke(app, [str(argument) for argument in arguments], input=typed)
+    assert done.exit_code == expect, done.output
+    return done.output
+
+
+def failure(**more: str) -> ExerciseRecord:
+    check = CheckRecord(check="test_kl", outcome="failed", points=0.0, max_points=1.0, **more)
+    return exercise_record("divergences.kl_divergence", "34", [check])
+
+
+def test_a_failure_says_where_what_why_and_how_to_go_on() -> None:
+    text = terminal.as_text(
+        [failure(sentence="KL is not symmetric.", counterexample="p = [0.9, 0.1]", message="you returned 0.5108, expected 0.3681",
+                 mistake_says="This is KL(q‖p): you computed the reverse KL.")]
+    )  # fmt: skip
+    assert [line.rstrip() for line in text.splitlines()] == [
+        "kl_divergence  ✗  KL is not symmetric." + " " * 34 + "slide 34",
+        "  p = [0.9, 0.1]",
+        "  you returned 0.5108, expected 0.3681",
+        "  This is KL(q‖p): you computed the reverse KL.",
+        "  again: dgm check kl_divergence      hint: dgm hint kl_divergence",
+    ]
+
+
+def test_no_line_is_longer_than_80_columns_nor_read_as_markup() -> None:
+    text = terminal.as_text([failure(sentence="[red]a sentence[/red] " * 9, message="x" * 300, counterexample="[bold]" * 40)])
+    assert max(map(len, text.splitlines())) <= 80
+    assert "[red]" in text
+    assert "\x1b" not in text
+
+
+def test_one_more_hint_each_time(work: Path) -> None:
+    assert dgm("hint", "monte_carlo", "--folder", work).count("hint ") == 1
+    assert dgm("hint", "monte_carlo", "--folder", work).count("hint ") == 2
+    assert "Did you mean 'monte_carlo'" in dgm("hint", "monte_calro", "--folder", work, expect=2).replace("\n", " ")
+
+
+def test_progress_is_remembered(work: Path) -> None:
+    write(work, RIGHT)
+    dgm("check", "monte_carlo", "--folder", work, expect=1)  # an empty batch must be refused
+    assert "✗  course_tricks.monte_carlo " in dgm("list", "--folder", work)
+    (work / ".dgm-progress.json").write_text("{damaged")
+    assert "○  course_tricks.monte_carlo " in dgm("list", "--folder", work)
+
+
+def test_reset_asks_keeps_a_backup_and_touches_one_function(work: Path) -> None:
+    original = (work / "course_tricks.py").read_text("utf-8")
+    write(work, WRONG)
+    module = work / "course_tricks.py"
+    module.write_text(module.read_text("utf-8") + "\n\ndef mine() -> None: ...\n", "utf-8")
+    mine = module.read_text("utf-8")
+    dgm("reset", "monte_carlo", "--folder", work, typed="n\n", expect=1)
+    assert module.read_text("utf-8") == mine
+    dgm("reset", "monte_carlo", "--folder", work, typed="y\n")
+    assert module.read_text("utf-8") == original + "\n\ndef mine() -> None: ...\n"
+    (backup,) = work.glob("*.bak")
+    assert backup.read_text("utf-8") == mine
+
+
+def test_pack_says_what_is_missing_and_is_the_same_twice(work: Path) -> None:
+    (work / "histogram.py").unlink()
+    (work / "histogram.ipynb").unlink()
+    one, two = work.parent / "one.zip", work.parent / "two.zip"
+    assert "histogram: nothing of it is here" in dgm("pack", "--folder", work, "-o", one)
+    dgm("pack", "--folder", work, "-o", two)
+    assert one.read_bytes() == two.read_bytes()
+    with zipfile.ZipFile(one) as archive:
+        manifest = json.loads(archive.read("manifest.json"))
+        assert set(manifest["files"]) == set(archive.namelist()) - {"manifest.json"}
+    assert "--folder" in dgm("pack", "--folder", work.parent, expect=2)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is needed")
+def test_watch_answers_a_save_and_keys(work: Path) -> None:
+    pexpect = pytest.importorskip("pexpect")
+    command = str(Path(sys.executable).with_name("dgm"))
+    session = pexpect.spawn(
+        command,
+        ["watch", "--folder", str(work)],
+        cwd=str(work.parent),
+        env={**os.environ, "TERM": "xterm"},
+        dimensions=(40, 80),
+        timeout=120,
+        encoding="utf-8",
+    )
+    session.expect("not implemented yet")
+    session.expect("q quit")
+    session.send("h")
+    session.expect("hint 1 of")
+    session.expect("\r\n")  # a terminal in raw mode would not go back to the left edge
+    time.sleep(1)
+    write(work, WRONG)
+    session.expect("✗")
+    session.expect("again: dgm check monte_carlo")
+    session.send("l")
+    session.expect("imagegpt.sample")
+    session.send("q")
+    session.expect(pexpect.EOF)
+    session.close()
+    assert session.exitstatus == 0
