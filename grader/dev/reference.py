@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator
+from typing import Any
 
-import click
 import msgspec
 import typer
 
@@ -25,7 +25,7 @@ def reference() -> str:
     return "\n".join([*head, *commands, "## The record", "", "`results/<submission>/record.json`, as JSON.", "", *fields])
 
 
-def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Command]]:
+def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
     if not hasattr(command, "commands"):
         yield path, command
         return
@@ -33,7 +33,7 @@ def _commands(path: str, command: click.Command) -> Iterator[tuple[str, click.Co
         yield from _commands(f"{path} {name}", inner)
 
 
-def _command(name: str, command: click.Command) -> Iterator[str]:
+def _command(name: str, command: Any) -> Iterator[str]:
     parameters = [parameter for parameter in command.params if parameter.name != "help"]
     arguments = [p for p in parameters if p.param_type_name == "argument"]
     shown = [(p.metavar or p.name or "").upper() for p in arguments]
@@ -45,11 +45,11 @@ def _command(name: str, command: click.Command) -> Iterator[str]:
         yield ""
 
 
-def _names(parameter: click.Parameter) -> str:
+def _names(parameter: Any) -> str:
     return (parameter.name or "").upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
 
 
-def _default(parameter: click.Parameter) -> str:
+def _default(parameter: Any) -> str:
     if parameter.name == "jobs":
         return "the number of cores"  # another one on another machine
     return "" if parameter.default in (None, False) or parameter.required else f"`{parameter.default}`"
