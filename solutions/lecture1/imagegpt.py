@@ -24,8 +24,15 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
+# %% [markdown]
+# ## Images as sequences
+#
+# Slide 43: *a pixel ordering must be selected; the raster scan is a standard choice.* Rows from top to bottom,
+# the pixels of a row from left to right, and the channels of a pixel next to each other, so that they can depend
+# on each other too.
 
-# BEGIN SOLUTION helpers
+# %%
+# BEGIN SOLUTION checks_of_images
 def _check_images(images: Tensor) -> None:
     if images.dim() != 4 or images.numel() < 1:
         raise ValueError(f"images must have shape (n, C, H, W) and not be empty, not {tuple(images.shape)}")
@@ -34,34 +41,7 @@ def _check_images(images: Tensor) -> None:
 def _check_palette(palette: Tensor) -> None:
     if palette.dim() != 2 or palette.numel() < 1:
         raise ValueError(f"palette must have shape (K, C) and not be empty, not {tuple(palette.shape)}")
-
-
-def _embed(model: ImageGPT, x: Int[Tensor, "n m"], start: int, stop: int) -> Float[Tensor, "n t dim"]:
-    """Positions start..stop-1 as the blocks meet them: the value before each, and where it stands."""
-    before = model.wte(x[:, max(start - 1, 0) : stop - 1])
-    if start == 0:
-        before = torch.cat([model.sos.expand(len(x), 1, -1), before], dim=1)
-    return before + model.wpe.weight[start:stop]  # (n, stop - start, dim)
-
-
-def _draw(
-    logits: Float[Tensor, "n K"], generator: torch.Generator, temperature: float, top_k: int | None
-) -> Int[Tensor, " n"]:
-    """One value a row from softmax(logits / temperature) over the top_k likeliest."""
-    if top_k is not None and top_k < logits.shape[1]:
-        values, indices = logits.topk(top_k, dim=1)  # exactly k of them, also when some are tied
-        logits = torch.full_like(logits, -math.inf).scatter(1, indices, values)
-    scaled = (logits - logits.amax(dim=1, keepdim=True)) / temperature  # no overflow however cold
-    return torch.multinomial(scaled.softmax(dim=1), 1, generator=generator)[:, 0]
-# END SOLUTION helpers
-
-
-# %% [markdown]
-# ## Images as sequences
-#
-# Slide 43: *a pixel ordering must be selected; the raster scan is a standard choice.* Rows from top to bottom,
-# the pixels of a row from left to right, and the channels of a pixel next to each other, so that they can depend
-# on each other too.
+# END SOLUTION checks_of_images
 
 
 # %% raster_scan
@@ -303,6 +283,16 @@ class Block(nn.Module):
 # Position $j$ of the network predicts $x_j$ and may not see it: its input is the value *before*, $x_{j-1}$, and a
 # learned start vector where there is none. To this comes a learned vector for the position itself.
 
+# %%
+# BEGIN SOLUTION embedding
+def _embed(model: ImageGPT, x: Int[Tensor, "n m"], start: int, stop: int) -> Float[Tensor, "n t dim"]:
+    """Positions start..stop-1 as the blocks meet them: the value before each, and where it stands."""
+    before = model.wte(x[:, max(start - 1, 0) : stop - 1])
+    if start == 0:
+        before = torch.cat([model.sos.expand(len(x), 1, -1), before], dim=1)
+    return before + model.wpe.weight[start:stop]  # (n, stop - start, dim)
+# END SOLUTION embedding
+
 
 # %% ImageGPT
 class ImageGPT(nn.Module):
@@ -426,6 +416,19 @@ def train_step(model: ImageGPT, optimizer: torch.optim.Optimizer, x: Int[Tensor,
 #
 # *Temperature* $T$ divides the logits; *top-k* keeps the $k$ likeliest values. Either makes samples cleaner and
 # the sampler wrong: only $T = 1$ without top-k draws from $p_{\theta}$.
+
+# %%
+# BEGIN SOLUTION drawing
+def _draw(
+    logits: Float[Tensor, "n K"], generator: torch.Generator, temperature: float, top_k: int | None
+) -> Int[Tensor, " n"]:
+    """One value a row from softmax(logits / temperature) over the top_k likeliest."""
+    if top_k is not None and top_k < logits.shape[1]:
+        values, indices = logits.topk(top_k, dim=1)  # exactly k of them, also when some are tied
+        logits = torch.full_like(logits, -math.inf).scatter(1, indices, values)
+    scaled = (logits - logits.amax(dim=1, keepdim=True)) / temperature  # no overflow however cold
+    return torch.multinomial(scaled.softmax(dim=1), 1, generator=generator)[:, 0]
+# END SOLUTION drawing
 
 
 # %% sample

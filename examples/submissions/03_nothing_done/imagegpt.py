@@ -24,14 +24,12 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int, Shaped
 from torch import Tensor, nn
 
-
 # %% [markdown]
 # ## Images as sequences
 #
 # Slide 43: *a pixel ordering must be selected; the raster scan is a standard choice.* Rows from top to bottom,
 # the pixels of a row from left to right, and the channels of a pixel next to each other, so that they can depend
 # on each other too.
-
 
 # %% raster_scan
 def raster_scan(images: Shaped[Tensor, "n C H W"]) -> Shaped[Tensor, "n m"]:
@@ -231,7 +229,6 @@ class Block(nn.Module):
 # Position $j$ of the network predicts $x_j$ and may not see it: its input is the value *before*, $x_{j-1}$, and a
 # learned start vector where there is none. To this comes a learned vector for the position itself.
 
-
 # %% ImageGPT
 class ImageGPT(nn.Module):
     def __init__(self, config: ImageGPTConfig) -> None:
@@ -332,7 +329,6 @@ def train_step(model: ImageGPT, optimizer: torch.optim.Optimizer, x: Int[Tensor,
 #
 # *Temperature* $T$ divides the logits; *top-k* keeps the $k$ likeliest values. Either makes samples cleaner and
 # the sampler wrong: only $T = 1$ without top-k draws from $p_{\theta}$.
-
 
 # %% sample
 def sample(
