@@ -34,6 +34,7 @@ Key = tuple[str, str, str]  # exercise, before, after
 class MutationRun:
     """What became of the mutants of some exercises."""
 
+    topics: set[str] = field(default_factory=set)  # run as a whole
     exercises: set[str] = field(default_factory=set)
     mutants: int = 0
     survivors: list[Key] = field(default_factory=list)
@@ -42,8 +43,9 @@ class MutationRun:
         return [key for key in self.survivors if key not in explained]
 
     def outdated(self, explained: dict[Key, str]) -> list[Key]:
-        """Entries for these exercises that no longer survive."""
-        return [key for key in explained if key[0] in self.exercises and key not in self.survivors]
+        """Entries for these topics and exercises that no longer survive, or are no longer there."""
+        run = self.topics | self.exercises
+        return [key for key in explained if {key[0], key[0].split(".")[0]} & run and key not in self.survivors]
 
 
 def explained_survivors() -> dict[Key, str]:
@@ -56,7 +58,7 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
     """Put every mutant of the topics' solutions (or of some exercises) to the checks of the exercise it changes."""
     checks = collect(lecture)
     examiner = Examiner(lecture, checks, seed, reference=True)
-    found = MutationRun()
+    found = MutationRun(topics=set() if exercises else set(topics))
     for topic in topics:
         solution = sources.read(HOUSE / "solutions" / lecture / f"{topic}.py")
         order = _cheapest_first(examiner, topic, candidates.solution(lecture, topic))
@@ -75,10 +77,10 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
 
 
 def _cheapest_first(examiner: Examiner, topic: str, solution: Transport) -> list[Check]:
-    """The checks of a topic, which its solution must pass, in the order of their time."""
+    """The checks of a topic in the order of their time; its solution must pass them. Without GPU, without training."""
     timed: list[tuple[float, Check]] = []
     for check in examiner.checks:
-        if check.topic == topic and not check.gpu:
+        if check.topic == topic and not check.gpu and not check.training:
             examiner.examples(check)
             started = time.perf_counter()
             if not _passes(examiner, check, solution):

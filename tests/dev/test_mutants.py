@@ -81,10 +81,10 @@ def test_every_survivor_of_a_small_exercise_is_explained():
 
 
 def test_an_unexplained_survivor_and_an_outdated_entry_are_told():
-    run = MutationRun({"t.f"}, 2, [("t.f", "a", "b")])
-    explained = {("t.f", "a", "c"): "why", ("t.g", "a", "b"): "why"}
+    run = MutationRun(topics={"whole"}, exercises={"t.f"}, mutants=2, survivors=[("t.f", "a", "b")])
+    explained = {(name, "a", "c"): "why" for name in ("t.f", "t.g", "whole.gone")}
     assert run.unexplained(explained) == [("t.f", "a", "b")]
-    assert run.outdated(explained) == [("t.f", "a", "c")]
+    assert run.outdated(explained) == [("t.f", "a", "c"), ("whole.gone", "a", "c")]
 
 
 @pytest.mark.parametrize("entry", list(explained_survivors().items()), ids=lambda entry: " -> ".join(entry[0])[:80])
