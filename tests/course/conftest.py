@@ -126,7 +126,8 @@ def course(tmp_path_factory):
     nbgrader("zip_collect", "lecture1", named, folder=course.root)
     in_a_process("nbgrader", "autograde", "lecture1", folder=course.root)
     nbgrader("generate_feedback", "lecture1", folder=course.root)
-    nbgrader("release_feedback", "lecture1", folder=course.root)
+    without = "--CourseDirectory.student_id_exclude=zoe"  # nbgrader cannot release feedback on what came from a zip
+    nbgrader("release_feedback", "lecture1", without, folder=course.root)
     nbgrader("export", folder=course.root)
     work = course.root.parent / "the-same-work"
     for submitted in (course.root / "submitted").iterdir():
