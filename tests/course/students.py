@@ -115,7 +115,7 @@ def _class(released, source, right):
             cell.metadata.nbgrader |= {"schema_version": 1, "points": "many"}
 
     broken = json.loads(nbformat.writes(right["divergences"]))
-    broken["cells"] += [{"cell_type": "code", "source": "x = '\ud800'"}, "no cell", {"cell_type": "poem", "source": 7}]
+    broken["cells"] += [{"cell_type": "code", "source": "x = '\ud800'"}, {"cell_type": "poem", "source": 7}]
     broken["cells"][0].pop("metadata")
 
     module = "\n\n".join(

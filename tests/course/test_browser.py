@@ -17,6 +17,7 @@ from tests.course.conftest import SEED  # noqa: E402
 
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium: apt-get install chromium")
+MATHJAX = "window.MathJax = {Hub: {Config() {}, Configured() {}, Queue() {}, Startup: {signal: {Interest() {}}}}};"
 SHOTS = Path(os.environ.get("DGM_SCREENSHOTS", ""))  # where to leave pictures for a person to look at
 
 
@@ -35,7 +36,7 @@ def page(browser, request):
     problems = []
     page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.route("**/mathjax/**", lambda route: route.fulfill(body="", content_type="text/javascript"))
+    page.route("**/mathjax/**", lambda route: route.fulfill(body=MATHJAX, content_type="text/javascript"))
     yield page
     page.close()
     assert problems == []
