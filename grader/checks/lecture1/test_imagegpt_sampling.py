@@ -135,6 +135,7 @@ def test_top_k_keeps_exactly_k_values(student, seed):
         "keeps_all_that_are_tied": mass(math.e, 3.0),
         "ignores_top_k": mass(math.e, 3 + math.exp(-1) + math.exp(-2)),
         "keeps_one_value_more": mass(math.e, 2.0),
+        "fills_with_zero": mass(math.e, 1 + 4 * math.exp(-1)),
     }
     assert_follows_pmf(lambda n: (draws(n)[:, 1] != 0).long(), mass(math.e, 1.0), effect=0.05, named=wrong)
 
