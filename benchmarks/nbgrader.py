@@ -1,6 +1,6 @@
 """What `nbgrader autograde` costs per submission: with the isolated exam, and as nbgrader comes.
 
-    python benchmarks/nbgrader.py [--exam 10] [--stock 2]
+    python benchmarks/nbgrader.py [--exam 20] [--stock 2]
 
 The same solved notebooks (divergences and histogram) in two copies of one course; in the second copy the line that
 configures the exam is taken out, so that nbgrader runs each notebook in a kernel. Those kernels draw the public checks
@@ -32,7 +32,7 @@ ENVIRONMENT = {
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--exam", type=int, default=10, help="submissions graded by the isolated exam")
+    parser.add_argument("--exam", type=int, default=20, help="submissions graded by the isolated exam")
     parser.add_argument("--stock", type=int, default=2, help="submissions graded by stock nbgrader")
     numbers = parser.parse_args()
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, two notebooks a submission\n")
