@@ -82,7 +82,7 @@ class Course:
             config.write(f'c.Exchange.root = "{self.exchange}"\n{settings}\n')
         self.exchange.mkdir()
         self.exchange.chmod(0o777)
-        nbgrader("generate_assignment", "lecture1", folder=self.root)
+        in_a_process("nbgrader", "generate_assignment", "lecture1", folder=self.root)
 
     def hand_in(self, name, files):
         """A student fetches, works, and submits."""

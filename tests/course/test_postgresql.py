@@ -13,7 +13,7 @@ import pytest
 pytest.importorskip("nbgrader")
 pytest.importorskip("psycopg2")
 
-from tests.course.conftest import Course, in_a_process, nbgrader  # noqa: E402
+from tests.course.conftest import Course, in_a_process  # noqa: E402
 from tests.course.students import students  # noqa: E402
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -62,8 +62,8 @@ def test_grades_reach_a_postgresql_gradebook(database, tmp_path):
             for file, content in files.items():
                 (folder / file).write_bytes(content)
     in_a_process("nbgrader", "autograde", "lecture1", folder=course.root)
-    nbgrader("generate_feedback", "lecture1", folder=course.root)
-    nbgrader("export", folder=course.root)
+    in_a_process("nbgrader", "generate_feedback", "lecture1", folder=course.root)
+    in_a_process("nbgrader", "export", folder=course.root)
     rows = [line.split(",") for line in (course.root / "grades.csv").read_text().splitlines()]
     scores = {row[rows[0].index("student_id")]: float(row[rows[0].index("score")]) for row in rows[1:]}
     worth = float(rows[1][rows[0].index("max_score")])
