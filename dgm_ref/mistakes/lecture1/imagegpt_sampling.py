@@ -175,19 +175,6 @@ def temperature_of_probabilities(
 
 @mistake(
     SAMPLE,
-    killed_by=COLDER,
-    says="Dividing probabilities by the temperature and normalising again changes nothing: divide the logits.",
-)
-@picking
-def probabilities_divided_and_normalised(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    p = truncate(logits, top_k).softmax(-1) / temperature
-    return multinomial(p / p.sum(-1, keepdim=True), generator)
-
-
-@mistake(
-    SAMPLE,
     killed_by=TOP_K,
     says="You keep every value that is as likely as the k-th one. top_k keeps exactly k values.",
 )
