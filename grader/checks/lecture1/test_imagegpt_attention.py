@@ -91,6 +91,7 @@ def test_queries_that_ask_nothing_get_the_mean(student, qkv):
 @examples(10)
 @given(qkv=queries_keys_values(scale=100.0))
 @example(qkv=tuple(torch.tensor([[[[1.0], [-1.0], [2.0]]]]) * size for size in (1000.0, 1000.0, 1.0)))
+@example(qkv=(torch.full((1, 1, 2, 1), 1e3), torch.full((1, 1, 2, 1), -1e3), torch.tensor([[[[1.0], [2.0]]]])))
 def test_large_scores_do_not_overflow(student, ref, qkv):
     """Scores of many thousands pick out the largest one: nothing overflows, and what is masked stays masked."""
     assert_attends(student.causal_attention(*qkv), ref, *qkv)
