@@ -36,7 +36,7 @@ from grader.grading.grade import Desk, Order
 from grader.sandbox.host import Host
 from grader.sandbox.loading import SubmissionFinder
 from grader.sandbox.objects import revive
-from grader.sandbox.wire import HEAD, WireError, decode, encode
+from grader.sandbox.wire import WireError, decode, encode, split
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
@@ -131,7 +131,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
     return cpu, wall
 
 
-def split(desk: Desk, submission: Submission, bare_cpu: float) -> None:
+def where_it_goes(desk: Desk, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = desk.workers._zygote.pid  # type: ignore[attr-defined]
     drawn = Examiner(LECTURE, desk.examiner.checks, ORDER.seed, reference=True, quick=True)
@@ -195,7 +195,7 @@ def main() -> None:
             (right,) = [read(one, assignment) for one in find(HOUSE / "examples/submissions/01_all_right", assignment)]
             bare_each = _row("bare limit", len(everybody), bare(everybody, desk.plans))
             right_bare, _ = bare([right], desk.plans)
-            split(desk, right, right_bare)
+            where_it_goes(desk, right, right_bare)
         print()
         paths = sorted(submitted.iterdir())[: options.pytest]
         pytest_each = _row("a pytest process each", len(paths), cost(lambda: pytest_processes(paths)))
@@ -221,9 +221,7 @@ def _run(arguments: list[str], folder: Path = HOUSE, may_fail: bool = False) -> 
 
 
 def _message(frame: bytes) -> dict[str, object]:
-    _, header, _ = HEAD.unpack_from(frame)
-    start = HEAD.size + header
-    message: dict[str, object] = decode(frame[HEAD.size : start], bytearray(frame[start:]), revive)
+    message: dict[str, object] = decode(*split(frame), revive)
     return message
 
 

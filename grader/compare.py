@@ -54,51 +54,49 @@ def assert_agrees(
     scale: float | Tensor = 0.0,
     condition: float | Tensor = 0.0,
     error: float | Tensor = 0.0,
-    what: str = "the result",
+    what: str = "",
+    unit: str = "",
 ) -> None:
     """Raise `Mismatch` unless `got` is `want` within the tolerance that its dtype explains.
 
     `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A floating result must
     have the dtype of `like`, or of `want` where there is no `like`; a Python float, the accuracy of `like`. `scale`,
-    `condition` and `error` are explained in `grader.tolerance`.
+    `condition` and `error` are explained in `grader.tolerance`. `what` names an answer that is not simply what the call
+    returned; `unit` stands behind the expected number: nats, bits.
     """
     if isinstance(want, tuple):
         _assert_tuple(got, want, what)
         for position, (one, other) in enumerate(zip(got, want, strict=True), start=1):
+            part = f"part {position} of {what or 'what you returned'}"
             assert_agrees(
-                one, other, like=like, scale=scale, condition=condition, error=error, what=f"part {position} of {what}"
+                one, other, like=like, scale=scale, condition=condition, error=error, what=part, unit=unit
             )
     elif isinstance(want, Tensor):
-        _assert_tensor(got, want, _expected_dtype(want, like), scale, condition, error, what)
+        assert_form(got, want.shape, _expected_dtype(want, like), want=want, what=what)
+        _assert_tensor(got, want, got.dtype, scale, condition, error, what, unit)
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
-        _assert_number(got, want, dtype, scale, condition, error, what)
+        _assert_number(got, want, dtype, scale, condition, error, what, unit)
 
 
-def assert_form(
-    got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any = None, what: str = "the result"
-) -> None:
+def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any = None, what: str = "") -> None:
     """The ladder up to the values: raise `Mismatch` unless `got` is a tensor of this shape and dtype."""
     shape = tuple(shape)
-    if got is None:
-        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+    _refuse_nothing(got, want, what)
+    said = _answer(what, _name(got))
     if isinstance(got, Unsendable) and "device" in got.description:
-        raise Mismatch("device", f"{what} is {got.description}, expected one on the device of the inputs", got, want)
+        raise Mismatch("device", f"{said}, expected one on the device of the inputs", got, want)
     if isinstance(got, Unsendable) and "dtype" in got.description:
-        raise Mismatch("dtype", f"{what} is {got.description}, expected dtype {_dtype(dtype)}", got, want)
+        raise Mismatch("dtype", f"{said}, expected dtype {_dtype(dtype)}", got, want)
     if not isinstance(got, Tensor):
-        raise Mismatch("type", f"{what} is {_name(got)}, expected a torch.Tensor", got, want)
+        raise Mismatch("type", f"{said}, expected a torch.Tensor", got, want)
     if got.dim() != len(shape):
-        raise Mismatch(
-            "rank",
-            f"{what} has {got.dim()} axes (shape {tuple(got.shape)}), expected {len(shape)}: shape {shape}",
-            got,
-            want,
-        )
+        axes = f"{_count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
+        raise Mismatch("rank", f"{_answer(what, f'a tensor with {axes}')}, expected {len(shape)}: shape {shape}", got, want)
     if tuple(got.shape) != shape:
-        raise Mismatch("shape", f"{what} has shape {tuple(got.shape)}, expected {shape}", got, want)
+        raise Mismatch("shape", f"{said}, expected shape {shape}", got, want)
     if got.dtype != dtype:
-        raise Mismatch("dtype", f"{what} has dtype {_dtype(got.dtype)}, expected {_dtype(dtype)}", got, want)
+        raise Mismatch("dtype", f"{_answer(what, f'a {_dtype(got.dtype)} tensor')}, expected {_dtype(dtype)}", got, want)
 
 
 def assert_gradient_agrees(
@@ -174,13 +172,18 @@ def _expected_dtype(want: Tensor, like: Tensor | torch.dtype | None) -> torch.dt
     return like if isinstance(like, torch.dtype) else like.dtype
 
 
-def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
+def _refuse_nothing(got: Any, want: Any, what: str) -> None:
     if got is None:
-        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+        raise Mismatch("nothing", f"{_answer(what, 'None')}: does the function end with a `return`?", got, want)
+
+
+def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
+    _refuse_nothing(got, want, what)
     if not isinstance(got, tuple | list):
-        raise Mismatch("type", f"{what} is {_name(got)}, expected a tuple of {len(want)}", got, want)
+        raise Mismatch("type", f"{_answer(what, _name(got))}, expected a tuple of {len(want)}", got, want)
     if len(got) != len(want):
-        raise Mismatch("shape", f"{what} has {len(got)} parts, expected {len(want)}", got, want)
+        parts = f"a tuple of {len(got)}"
+        raise Mismatch("shape", f"{_answer(what, parts)}, expected one of {len(want)}", got, want)
 
 
 def _assert_number(
@@ -191,16 +194,16 @@ def _assert_number(
     condition: float | Tensor,
     error: float | Tensor,
     what: str,
+    unit: str,
 ) -> None:
-    if got is None:
-        raise Mismatch("nothing", f"{what} is None: does the function end with a `return`?", got, want)
+    _refuse_nothing(got, want, what)
     if type(got) is not type(want):
-        raise Mismatch("type", f"{what} is {_name(got)}, expected {_name(want)}", got, want)
+        raise Mismatch("type", f"{_answer(what, _name(got))}, expected {_name(want)}", got, want)
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
-        _assert_values(torch.tensor(got, dtype=torch.float64), right, dtype, scale, condition, error, what)
+        _assert_values(torch.tensor(got, dtype=torch.float64), right, dtype, scale, condition, error, what, unit)
     elif got != want:
-        raise Mismatch("value", f"{what} is {_short(got)}, expected {_short(want)}", got, want)
+        raise _differs("value", _short(got), _short(want), got, want, what, unit)
 
 
 def _assert_tensor(
@@ -211,13 +214,13 @@ def _assert_tensor(
     condition: float | Tensor,
     error: float | Tensor,
     what: str,
+    unit: str,
 ) -> None:
-    assert_form(got, want.shape, dtype, want=want, what=what)
     if want.is_floating_point():
-        _assert_values(got.double(), want.double(), dtype, scale, condition, error, what)
+        _assert_values(got.double(), want.double(), dtype, scale, condition, error, what, unit)
     elif not torch.equal(got, want):
         place = _first_place(got != want)
-        raise Mismatch("value", f"{what}{_at(place)} is {got[place].item()}, expected {want[place].item()}", got, want)
+        raise _differs("value", got[place].item(), want[place].item(), got, want, what, unit, place)
 
 
 def _assert_values(
@@ -228,29 +231,39 @@ def _assert_values(
     condition: float | Tensor,
     error: float | Tensor,
     what: str,
+    unit: str,
 ) -> None:
     """Finite where it should be, then the value: both float64 and of one shape."""
     strange = ~want.isfinite() | ~got.isfinite()
     wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
     if wrong.any():
         place = _first_place(wrong)
-        raise Mismatch(
-            "finite", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want
-        )
+        raise _differs("finite", _number(got[place]), _number(want[place]), got, want, what, unit, place)
     excess = torch.where(strange, 0.0, (got - want).abs() - tolerance(want, dtype, scale, condition, error))
     if (excess > 0).any():
         place = _first_place(excess == excess.max())
-        raise Mismatch(
-            "value", f"{what}{_at(place)} is {_number(got[place])}, expected {_number(want[place])}", got, want
-        )
+        raise _differs("value", _number(got[place]), _number(want[place]), got, want, what, unit, place)
 
 
 def _first_place(mask: Tensor) -> tuple[int, ...]:
     return tuple(int(index) for index in mask.nonzero()[0])
 
 
-def _at(place: tuple[int, ...]) -> str:
-    return f" at [{', '.join(map(str, place))}]" if place else ""
+def _differs(
+    rung: str, mine: object, right: object, got: Any, want: Any, what: str, unit: str, place: tuple[int, ...] = ()
+) -> Mismatch:
+    """`you returned 0.26 at [2], expected 0.25 (nats)`: what stands before `, expected` gives nothing away."""
+    at = f" at [{', '.join(map(str, place))}]" if place else ""
+    said = f"{what}{at} is {mine}" if what else f"you returned {mine}{at}"
+    return Mismatch(rung, f"{said}, expected {right}{f' ({unit})' if unit else ''}", got, want)
+
+
+def _answer(what: str, description: str) -> str:
+    return f"{what} is {description}" if what else f"you returned {description}"
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _number(value: Tensor) -> str:

@@ -15,7 +15,7 @@ import torch
 
 from grader.sandbox.host import Host, instead
 from grader.sandbox.objects import printable, revive, revive_answer, special
-from grader.sandbox.wire import HEAD, WireError, decode, encode
+from grader.sandbox.wire import WireError, decode, encode, split
 from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 from grader.student import Result
 
@@ -154,10 +154,7 @@ def _unchanged_process() -> Iterator[None]:
 
 
 def _copied(value: Any, special: Any, revive: Any) -> Any:
-    frame = encode(value, special)
-    _, header, _ = HEAD.unpack_from(frame)
-    start = HEAD.size + header
-    return decode(frame[HEAD.size : start], bytearray(frame[start:]), revive)
+    return decode(*split(encode(value, special)), revive)
 
 
 def _sentences(value: Any) -> bool:

@@ -27,10 +27,11 @@ import numpy
 import torch
 from torch import Tensor
 
+from grader.sandbox.channel import Channel, WireClosed
 from grader.sandbox.families import HELPERS, Family, tensors_in
 from grader.sandbox.loading import SubmissionFinder, Topic, describe
 from grader.sandbox.objects import RemoteObject, SeededGenerator, Unsendable, revive, special
-from grader.sandbox.wire import NAMES, Channel, Limits, WireClosed, WireError
+from grader.sandbox.wire import NAMES, Limits, WireError
 
 FROM_GRADER = Limits(blob=1 << 30)
 

@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import json
 import math
-import socket
 import struct
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,14 +37,6 @@ ITEM_SIZES = {name: torch.empty(0, dtype=dtype).element_size() for name, dtype i
 
 class WireError(Exception):
     """The peer broke the protocol, or a value has no place in it."""
-
-
-class WireTimeout(Exception):
-    """The total time for one message ran out."""
-
-
-class WireClosed(Exception):
-    """The peer is gone."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +68,13 @@ def encode(value: Any, special: Special, limits: Limits = LIMITS) -> bytes:
     if len(header) > limits.header:
         raise WireError("the value has too many parts")
     return b"".join([HEAD.pack(MAGIC, len(header), encoder.size), header, *encoder.parts])
+
+
+def split(frame: bytes) -> tuple[bytes, bytearray]:
+    """The header and the blob of a frame."""
+    _, header, _ = HEAD.unpack_from(frame)
+    start = HEAD.size + header
+    return frame[HEAD.size : start], bytearray(frame[start:])
 
 
 def decode(header: bytes | bytearray, blob: bytearray, revive: Revive, limits: Limits = LIMITS) -> Any:
@@ -249,61 +246,3 @@ class _Decoder:
         except UnicodeEncodeError:
             raise WireError("half a character") from None
         return value
-
-
-class Channel:
-    """Frames over a connected stream socket. Every deadline is for the whole message, so a slow drip gains nothing."""
-
-    def __init__(
-        self,
-        connection: socket.socket,
-        special: Special,
-        revive: Revive,
-        send: Limits = LIMITS,
-        receive: Limits = LIMITS,
-    ) -> None:
-        self.connection, self.special, self.revive = connection, special, revive
-        self.send_limits, self.receive_limits = send, receive
-
-    def send(self, value: Any, deadline: float | None = None) -> None:
-        """Send one value; `deadline` on the clock of `time.monotonic`."""
-        self.send_frames(encode(value, self.special, self.send_limits), deadline)
-
-    def send_frames(self, frames: bytes, deadline: float | None = None) -> None:
-        """Send values that are encoded already."""
-        data = memoryview(frames)
-        while data:
-            data = data[self._within(deadline, self.connection.send, data) :]
-
-    def receive(self, deadline: float | None = None) -> Any:
-        """Receive one value; nothing is allocated before its announced size is known to be within the limits."""
-        magic, header_size, blob_size = HEAD.unpack(self._exactly(HEAD.size, deadline))
-        if magic != MAGIC or header_size > self.receive_limits.header or blob_size > self.receive_limits.blob:
-            raise WireError("not a frame, or a frame beyond the limits")
-        header = self._exactly(header_size, deadline)
-        return decode(header, self._exactly(blob_size, deadline), self.revive, self.receive_limits)
-
-    def close(self) -> None:
-        self.connection.close()
-
-    def _exactly(self, size: int, deadline: float | None) -> bytearray:
-        data = bytearray(size)
-        view = memoryview(data)
-        while view:
-            received = self._within(deadline, self.connection.recv_into, view)
-            if received == 0:
-                raise WireClosed("the peer closed the connection")
-            view = view[received:]
-        return data
-
-    def _within(self, deadline: float | None, operation: Callable[[memoryview], int], data: memoryview) -> int:
-        remaining = None if deadline is None else deadline - time.monotonic()
-        if remaining is not None and remaining <= 0:
-            raise WireTimeout
-        try:
-            self.connection.settimeout(remaining)
-            return operation(data)
-        except TimeoutError:
-            raise WireTimeout from None
-        except OSError as error:
-            raise WireClosed(str(error)) from None

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from grader.sandbox.channel import Channel, WireClosed, WireTimeout
 from grader.sandbox.objects import revive_answer, special
-from grader.sandbox.wire import Channel, Limits, WireClosed, WireError, WireTimeout
+from grader.sandbox.wire import Limits, WireError
 
 TO_WORKER = Limits(blob=1 << 30)
 

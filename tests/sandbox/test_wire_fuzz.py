@@ -15,8 +15,9 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from grader.sandbox.channel import Channel, WireClosed, WireTimeout
 from grader.sandbox.objects import Unsendable, revive_answer, special
-from grader.sandbox.wire import HEAD, LIMITS, MAGIC, Channel, Limits, WireClosed, WireError, WireTimeout, decode, encode
+from grader.sandbox.wire import HEAD, LIMITS, MAGIC, Limits, WireError, decode, encode, split
 
 SMALL = Limits(header=4096, blob=4096, nodes=200, depth=8, dimensions=4, tensors=16, string=256, digits=40)
 
@@ -49,22 +50,17 @@ def same(a: object, b: object) -> bool:
     return a == b or (a != a and b != b)
 
 
-def parts(frame: bytes) -> tuple[bytes, bytearray]:
-    _, header, _ = HEAD.unpack_from(frame)
-    return frame[HEAD.size : HEAD.size + header], bytearray(frame[HEAD.size + header :])
-
-
 @settings(max_examples=150, deadline=None)
 @given(values)
 def test_what_is_sent_is_what_arrives(value):
-    assert same(decode(*parts(encode(value, special)), revive_answer), value)
+    assert same(decode(*split(encode(value, special)), revive_answer), value)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(tensors.filter(lambda t: t.numel() > 1), min_size=1, max_size=3))
 def test_views_arrive_as_plain_tensors(originals):
     views = [original.flatten().flip(0)[::2].expand(2, -1) for original in originals]
-    arrived = decode(*parts(encode(views, special)), revive_answer)
+    arrived = decode(*split(encode(views, special)), revive_answer)
     assert all(got.is_contiguous() and torch.equal(got, view) for got, view in zip(arrived, views, strict=True))
 
 
@@ -107,7 +103,7 @@ def test_a_hostile_frame_is_a_value_or_a_wire_error(header, blob):
 @settings(max_examples=100, deadline=None)
 @given(values, st.data())
 def test_a_frame_with_some_bytes_changed_is_a_value_or_a_wire_error(value, data):
-    header, blob = parts(encode(value, special))
+    header, blob = split(encode(value, special))
     broken = bytearray(header)
     for _ in range(data.draw(st.integers(1, 4))):
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
