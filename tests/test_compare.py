@@ -19,19 +19,19 @@ WANT = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
 @pytest.mark.parametrize(
     ("got", "rung", "words"),
     [
-        (None, "nothing", "None"),
-        (0.5, "type", "a Python float"),
+        (None, "nothing", "you returned None"),
+        (0.5, "type", "you returned a Python float, expected a torch.Tensor"),
         ([0.25, 0.5, 0.25], "type", "a Python list"),
         (Unsendable("a sparse tensor"), "type", "a sparse tensor"),
-        (torch.tensor(0.5), "rank", "0 axes"),
-        (torch.tensor([0.5]), "shape", "(1,)"),
+        (torch.tensor(0.5), "rank", "you returned a tensor with 0 axes (shape ()), expected 1: shape (3,)"),
+        (torch.tensor([0.5]), "shape", "you returned a tensor of shape (1,), expected shape (3,)"),
         (torch.empty(0), "shape", "(0,)"),
-        (WANT, "dtype", "float64"),
+        (WANT, "dtype", "you returned a float64 tensor, expected float32"),
         (Unsendable("a tensor of dtype complex64"), "dtype", "complex64"),
         (Unsendable("a tensor on the device cuda:0"), "device", "cuda:0"),
-        (torch.tensor([0.25, math.nan, 0.25]), "finite", "[1] is nan"),
-        (torch.tensor([0.25, 0.5, math.inf]), "finite", "[2] is inf"),
-        (torch.tensor([0.25, 0.5, 0.26]), "value", "[2] is 0.26, expected 0.25"),
+        (torch.tensor([0.25, math.nan, 0.25]), "finite", "you returned nan at [1], expected 0.5"),
+        (torch.tensor([0.25, 0.5, math.inf]), "finite", "you returned inf at [2], expected 0.25"),
+        (torch.tensor([0.25, 0.5, 0.26]), "value", "you returned 0.26 at [2], expected 0.25"),
     ],
 )
 def test_each_rung_stops_with_its_own_sentence(got, rung, words):
@@ -46,10 +46,22 @@ def test_the_right_answer_passes_in_either_precision():
     assert_agrees(WANT, WANT)
 
 
+def test_the_unit_stands_behind_what_was_expected():
+    with pytest.raises(Mismatch) as stop:
+        assert_agrees(torch.tensor(0.5108), torch.tensor(0.3681, dtype=torch.float64), like=torch.float32, unit="nats")
+    assert stop.value.sentence == "you returned 0.5108, expected 0.3681 (nats)"
+
+
+def test_what_is_not_simply_returned_has_its_own_name():
+    with pytest.raises(Mismatch) as stop:
+        assert_agrees(torch.tensor([1.0, 2.0]), torch.ones(2, dtype=torch.float64), like=torch.float32, what="the gradient")
+    assert stop.value.sentence == "the gradient at [1] is 2, expected 1"
+
+
 def test_infinities_and_nans_must_stand_where_they_are_wanted():
     want = torch.tensor([math.inf, math.nan, -math.inf], dtype=torch.float64)
     assert_agrees(want.clone(), want)
-    with pytest.raises(Mismatch, match="is inf, expected -inf"):
+    with pytest.raises(Mismatch, match="you returned inf at .2., expected -inf"):
         assert_agrees(torch.tensor([math.inf, math.nan, math.inf], dtype=torch.float64), want)
 
 
@@ -64,7 +76,7 @@ def test_integers_are_compared_exactly_and_a_bool_is_no_integer():
 
 
 def test_parts_of_a_tuple_are_named():
-    with pytest.raises(Mismatch, match="part 2 of the result"):
+    with pytest.raises(Mismatch, match="part 2 of what you returned is a tensor of shape .2,., expected shape .3,."):
         assert_agrees((WANT, WANT[:2]), (WANT, WANT))
     with pytest.raises(Mismatch, match="expected a tuple of 2"):
         assert_agrees(WANT, (WANT, WANT))

@@ -82,7 +82,7 @@ def test_the_export_has_the_totals(course, gradebook):
 def test_the_feedback_shows_checks_counterexample_and_named_mistake(course):
     page = course.feedback("dora", "divergences")
     assert "you computed the reverse KL" in page
-    assert "the result is 0.5108, expected 0.3681" in page
+    assert "you returned 0.5108, expected 0.3681 (nats)" in page
     assert "kl_divergence(" in page.split("This is KL")[0]
 
 

@@ -50,7 +50,7 @@ def test_log_prob_is_the_sum_of_the_log_conditionals(student, ref, case):
     conditional, x = case
     table = conditional.parameters["table"]
     got = student.log_prob(conditional, x)
-    assert_agrees(got, ref.log_prob(conditional, x), like=table, scale=rounding(conditional, x))
+    assert_agrees(got, ref.log_prob(conditional, x), like=table, scale=rounding(conditional, x), unit="nats")
 
 
 @log_prob
@@ -63,7 +63,7 @@ def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
     joint = joint_pmf(m, K, key)
     conditional, x = model_of_joint(joint, dtype), all_sequences(m, K)
     got = student.log_prob(conditional, x)
-    assert_agrees(got, joint.flatten().log(), like=dtype, scale=rounding(conditional, x))
+    assert_agrees(got, joint.flatten().log(), like=dtype, scale=rounding(conditional, x), unit="nats")
 
 
 @log_prob
@@ -90,7 +90,7 @@ def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
     table = torch.tensor([offset, offset - gap], dtype=dtype).expand(m, 3, 2).contiguous()
     conditional, x = markov_table(table), torch.tensor([[1] * m, [0] * m])
     want = torch.tensor([-gap * m, 0.0], dtype=torch.float64)  # what e^{-gap} adds is below all rounding
-    assert_agrees(student.log_prob(conditional, x), want, like=dtype, scale=rounding(conditional, x))
+    assert_agrees(student.log_prob(conditional, x), want, like=dtype, scale=rounding(conditional, x), unit="nats")
 
 
 @log_prob
@@ -102,7 +102,7 @@ def test_log_prob_of_784_dimensions(student, ref, K, scale, key, dtype):
     conditional = markov_table(draw.normal((784, K + 1, K), key, scale, dtype))
     x = draw.integers((2, 784), key + 1, K)
     got = student.log_prob(conditional, x)
-    assert_agrees(got, ref.log_prob(conditional, x), like=dtype, scale=rounding(conditional, x))
+    assert_agrees(got, ref.log_prob(conditional, x), like=dtype, scale=rounding(conditional, x), unit="nats")
 
 
 @log_prob
@@ -116,7 +116,7 @@ def test_an_impossible_value_makes_the_sequence_impossible(student, allowed, m, 
     last_is_not = torch.cat([possible[:-1], torch.tensor([allowed])])
     got = student.log_prob(markov_table(logits.expand(m, 5, 4).contiguous()), torch.stack([possible, last_is_not]))
     want = torch.tensor([-m * math.log(allowed), -math.inf], dtype=torch.float64)
-    assert_agrees(got, want, like=dtype, scale=m * math.log(4))
+    assert_agrees(got, want, like=dtype, scale=m * math.log(4), unit="nats")
 
 
 @log_prob
@@ -170,7 +170,8 @@ def test_the_loss_is_the_mean_per_sample_and_dimension(student, ref, case):
     conditional, x = case
     scale = rounding(conditional, x).mean() / x.shape[1]
     got = student.negative_log_likelihood(conditional, x)
-    assert_agrees(got, ref.negative_log_likelihood(conditional, x), like=conditional.parameters["table"], scale=scale)
+    want = ref.negative_log_likelihood(conditional, x)
+    assert_agrees(got, want, like=conditional.parameters["table"], scale=scale, unit="nats per dimension")
 
 
 @negative_log_likelihood
@@ -181,7 +182,7 @@ def test_knowing_nothing_costs_log_K_nats_per_dimension(student, K, m, n, key, d
     """Under a uniform model the loss is log K, for any number of samples and dimensions."""
     conditional = markov_table(torch.zeros(m, K + 1, K, dtype=dtype))
     got = student.negative_log_likelihood(conditional, draw.integers((n, m), key, K))
-    assert_agrees(got, torch.tensor(math.log(K), dtype=torch.float64), like=dtype, scale=1 + m / 32)
+    assert_agrees(got, torch.tensor(math.log(K), dtype=torch.float64), like=dtype, scale=1 + m / 32, unit="nats per dimension")
 
 
 @negative_log_likelihood
@@ -202,7 +203,7 @@ def test_the_loss_at_its_edges(student):
     """One impossible sequence makes the loss inf; no samples are a ValueError; nothing else changes."""
     never_one = prefix_table(torch.tensor([[0.0, -math.inf]]).expand(7, 2).contiguous())
     x = torch.tensor([[0, 0, 0], [0, 0, 1]])
-    assert_agrees(student.negative_log_likelihood(never_one, x), torch.tensor(math.inf))
+    assert_agrees(student.negative_log_likelihood(never_one, x), torch.tensor(math.inf), unit="nats per dimension")
     with refuses("x", "n", "m"):
         student.negative_log_likelihood(FAIR_COINS, torch.zeros(0, 3, dtype=torch.int64))
     with refuses("x", "n", "m"):

@@ -55,7 +55,7 @@ def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m
     conditional, x = gaussian_model(m, key, dtype), quarters((n, m), key + 4, 2, dtype)
     got = student.gaussian_log_prob(conditional, x)
     want, scale = ref.gaussian_log_prob(conditional, x), ref.gaussian_rounding(conditional, x)
-    assert_agrees(got, want, like=dtype, scale=scale)
+    assert_agrees(got, want, like=dtype, scale=scale, unit="nats")
 
 
 @gaussian_log_prob
@@ -67,7 +67,7 @@ def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
     log_sigma = -halvings * math.log(2)
     got = student.gaussian_log_prob(centred_model(m, log_sigma, dtype), torch.zeros(2, m, dtype=dtype))
     want = torch.full((2,), m * (halvings * math.log(2) - 0.5 * math.log(2 * math.pi)), dtype=torch.float64)
-    assert_agrees(got, want, like=dtype, scale=m * (halvings + 1.0))
+    assert_agrees(got, want, like=dtype, scale=m * (halvings + 1.0), unit="nats")
 
 
 @gaussian_log_prob
@@ -80,7 +80,7 @@ def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student, ref, 
     conditional = centred_model(m, log_sigma, dtype)
     x = draw.normal((2, m), key, math.exp(log_sigma), dtype)
     want, scale = ref.gaussian_log_prob(conditional, x), ref.gaussian_rounding(conditional, x)
-    assert_agrees(student.gaussian_log_prob(conditional, x), want, like=dtype, scale=scale)
+    assert_agrees(student.gaussian_log_prob(conditional, x), want, like=dtype, scale=scale, unit="nats")
 
 
 @gaussian_log_prob

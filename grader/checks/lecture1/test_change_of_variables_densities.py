@@ -51,7 +51,7 @@ def test_log_prob_x_is_the_change_of_variables(student, ref, problem):
     """The log-density of a sample is that of its latent plus the log-volume change at the sample."""
     f, log_p_z, x = problem
     want, scale = ref.log_prob_x(f, log_p_z, x), ref.rounding_of_log_prob(f, log_p_z, x)
-    assert_agrees(student.log_prob_x(f, log_p_z, x), want, like=x, scale=scale)
+    assert_agrees(student.log_prob_x(f, log_p_z, x), want, like=x, scale=scale, unit="nats")
 
 
 @log_prob_x
@@ -67,7 +67,7 @@ def test_a_gaussian_through_an_affine_map_is_gaussian(student, m, n, key, dtype)
     mean = torch.linalg.solve(A.double(), (mu - b).double())
     precision = A.double().T @ torch.diag(sigma.double() ** -2) @ A.double()
     want = MultivariateNormal(mean, precision_matrix=precision).log_prob(x.double())
-    assert_agrees(got, want, like=dtype, scale=m * CONDITION + _gaussian_size(x, b, mu, sigma))
+    assert_agrees(got, want, like=dtype, scale=m * CONDITION + _gaussian_size(x, b, mu, sigma), unit="nats")
 
 
 @log_prob_x
@@ -112,7 +112,7 @@ def test_log_prob_x_integrates_to_one(student, a, mirror, key):
 def test_log_prob_x_is_finite_where_densities_are_not(student, key, dtype, c):
     """In 64 dimensions densities under- and overflow; their logarithms stay right."""
     f, base, x, want, size = _far_out(key, dtype, c)
-    assert_agrees(student.log_prob_x(f, base, x), want, like=dtype, scale=size)
+    assert_agrees(student.log_prob_x(f, base, x), want, like=dtype, scale=size, unit="nats")
 
 
 @log_prob_x
@@ -121,7 +121,7 @@ def test_data_whose_latents_are_impossible_are_impossible(student):
     """Where the latent has density zero the log-density of the sample is -inf."""
     f, x = scaled(torch.tensor(2.0), reverse()), torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, -0.75]])
     got = student.log_prob_x(f, uniform_log_density(*_unit_box(2, torch.float32)), x)
-    assert_agrees(got, torch.tensor([math.log(4.0), -math.inf, -math.inf], dtype=torch.float64), like=x)
+    assert_agrees(got, torch.tensor([math.log(4.0), -math.inf, -math.inf], dtype=torch.float64), like=x, unit="nats")
 
 
 @log_prob_x
@@ -161,7 +161,7 @@ def test_log_prob_z_is_the_change_of_variables(student, ref, problem):
     """The log-density of a latent is that of its sample plus the log-volume change of the inverse at the latent."""
     f_inverse, log_p_x, z = problem
     want, scale = ref.log_prob_z(f_inverse, log_p_x, z), ref.rounding_of_log_prob(f_inverse, log_p_x, z)
-    assert_agrees(student.log_prob_z(f_inverse, log_p_x, z), want, like=z, scale=scale)
+    assert_agrees(student.log_prob_z(f_inverse, log_p_x, z), want, like=z, scale=scale, unit="nats")
 
 
 @log_prob_z
@@ -177,7 +177,7 @@ def test_a_gaussian_seen_through_an_inverse_is_gaussian(student, m, n, key, dtyp
     inverse = torch.linalg.inv(B.double())
     covariance = inverse @ torch.diag(sigma.double() ** 2) @ inverse.T
     want = MultivariateNormal(inverse @ (mu - c).double(), (covariance + covariance.T) / 2).log_prob(z.double())
-    assert_agrees(got, want, like=dtype, scale=m * CONDITION**2 + _gaussian_size(z, c, mu, sigma))
+    assert_agrees(got, want, like=dtype, scale=m * CONDITION**2 + _gaussian_size(z, c, mu, sigma), unit="nats")
 
 
 @log_prob_z
@@ -188,7 +188,7 @@ def test_a_law_seen_through_its_distribution_function_is_uniform(student, m, n, 
     """A logistic variable, pushed through its own distribution function, is uniform on (0, 1): log-density zero."""
     z = draw.uniform((n, m), key, 0.1, 0.9, dtype)
     got = student.log_prob_z(elementwise("logit"), logistic_log_density(), z)
-    assert_agrees(got, torch.zeros(n), like=dtype, scale=m * 10)
+    assert_agrees(got, torch.zeros(n), like=dtype, scale=m * 10, unit="nats")
 
 
 @log_prob_z
@@ -217,7 +217,7 @@ def test_a_map_and_its_inverse_undo_each_other(student, there, key, data):
 def test_log_prob_z_is_finite_where_densities_are_not(student, key, dtype, c):
     """In 64 dimensions densities under- and overflow; their logarithms stay right."""
     f_inverse, law, z, want, size = _far_out(key, dtype, c)
-    assert_agrees(student.log_prob_z(f_inverse, law, z), want, like=dtype, scale=size)
+    assert_agrees(student.log_prob_z(f_inverse, law, z), want, like=dtype, scale=size, unit="nats")
 
 
 @log_prob_z
@@ -226,7 +226,7 @@ def test_latents_of_impossible_data_are_impossible(student):
     """Where the sample has density zero the log-density of the latent is -inf."""
     f_inverse, z = scaled(torch.tensor(2.0), reverse()), torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, -0.75]])
     got = student.log_prob_z(f_inverse, uniform_log_density(*_unit_box(2, torch.float32)), z)
-    assert_agrees(got, torch.tensor([math.log(4.0), -math.inf, -math.inf], dtype=torch.float64), like=z)
+    assert_agrees(got, torch.tensor([math.log(4.0), -math.inf, -math.inf], dtype=torch.float64), like=z, unit="nats")
 
 
 @log_prob_z

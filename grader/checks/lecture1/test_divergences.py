@@ -35,7 +35,7 @@ def size(q: torch.Tensor) -> float:
 def test_kl_averages_the_log_ratio_over_its_first_argument(student, ref, batch, K, key, zeros, dtype):
     """Each divergence is the average, under p, of log p - log q, in nats."""
     p, q = draw.pmf((*batch, K), key, zeros, dtype), draw.pmf((*batch, K), key + 1, False, dtype)
-    assert_agrees(student.kl_divergence(p, q), ref.kl_divergence(p, q), like=dtype, scale=size(q))
+    assert_agrees(student.kl_divergence(p, q), ref.kl_divergence(p, q), like=dtype, scale=size(q), unit="nats")
 
 
 @kl_divergence
@@ -43,8 +43,8 @@ def test_kl_averages_the_log_ratio_over_its_first_argument(student, ref, batch, 
 def test_kl_depends_on_the_order_of_its_arguments(student):
     """D(p, q) = 0.3681 and D(q, p) = 0.5108 for p = (0.9, 0.1) and q = (0.5, 0.5): a divergence is no distance."""
     p, q = torch.tensor([0.9, 0.1], dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
-    assert_agrees(student.kl_divergence(p, q), torch.tensor(0.3680642071684971, dtype=torch.float64), scale=3.0)
-    assert_agrees(student.kl_divergence(q, p), torch.tensor(0.5108256237659907, dtype=torch.float64), scale=3.0)
+    assert_agrees(student.kl_divergence(p, q), torch.tensor(0.3680642071684971, dtype=torch.float64), scale=3.0, unit="nats")
+    assert_agrees(student.kl_divergence(q, p), torch.tensor(0.5108256237659907, dtype=torch.float64), scale=3.0, unit="nats")
 
 
 @kl_divergence
@@ -55,7 +55,7 @@ def test_kl_vanishes_on_equal_pmfs_and_nowhere_else(student, K, key, zeros, dtyp
     """D(p, p) = 0, and D(p, q) is at least half the squared sum of |p - q| (Pinsker's inequality)."""
     p, q = draw.pmf((K,), key, zeros, dtype), draw.pmf((K,), key + 1, False, dtype)
     nothing = torch.zeros((), dtype=torch.float64)
-    assert_agrees(student.kl_divergence(p, p), nothing, like=dtype, scale=size(p))
+    assert_agrees(student.kl_divergence(p, p), nothing, like=dtype, scale=size(p), unit="nats")
     got = student.kl_divergence(p, q)
     assert_form(got, (), dtype)
     bound = 0.5 * (p.double() - q.double()).abs().sum() ** 2
@@ -75,7 +75,7 @@ def test_kl_is_infinite_outside_the_support(student, K, key, dtype):
     other = student.kl_divergence(p[1], q[1])
     assert_form(other, (), dtype)
     want = torch.stack([torch.tensor(math.inf, dtype=torch.float64), other.double()])
-    assert_agrees(student.kl_divergence(p, q), want, like=dtype, scale=size(q))
+    assert_agrees(student.kl_divergence(p, q), want, like=dtype, scale=size(q), unit="nats")
 
 
 @kl_divergence
@@ -91,7 +91,7 @@ def test_values_without_mass_cost_nothing(student, K, key, mass, dtype):
     assert_form(without, (), dtype)
     place, rest = key % (K + 1), [torch.zeros(1, dtype=dtype), torch.tensor([mass], dtype=dtype)]
     p, q = (torch.cat([pmf[:place], value, pmf[place:]]) for pmf, value in zip((p, q), rest, strict=True))
-    assert_agrees(student.kl_divergence(p, q), without.double(), like=dtype, scale=size(q))
+    assert_agrees(student.kl_divergence(p, q), without.double(), like=dtype, scale=size(q), unit="nats")
 
 
 @kl_divergence
@@ -104,8 +104,8 @@ def test_kl_takes_tiny_probabilities_at_their_word(student, tiny):
     dtype, mass = tiny
     p, q = torch.tensor([0.5, 0.5], dtype=dtype), torch.tensor([1.0, mass], dtype=dtype)
     forward, backward = torch.tensor([-math.log(2) - 0.5 * math.log(mass), math.log(2)], dtype=torch.float64)
-    assert_agrees(student.kl_divergence(p, q), forward, like=dtype, scale=size(q))
-    assert_agrees(student.kl_divergence(q, p), backward, like=dtype, scale=size(p))
+    assert_agrees(student.kl_divergence(p, q), forward, like=dtype, scale=size(q), unit="nats")
+    assert_agrees(student.kl_divergence(q, p), backward, like=dtype, scale=size(p), unit="nats")
 
 
 @kl_divergence
@@ -123,7 +123,7 @@ def test_batches_of_pmfs_broadcast_over_the_leading_axes(student, shapes, K, key
     batch = torch.broadcast_shapes(*shapes)
     copied = student.kl_divergence(p.expand(*batch, K).contiguous(), q.expand(*batch, K).contiguous())
     assert_form(copied, batch, torch.float32, what="the divergence of two batches of one shape")
-    assert_agrees(student.kl_divergence(p, q), copied.double(), like=torch.float32, scale=size(q))
+    assert_agrees(student.kl_divergence(p, q), copied.double(), like=torch.float32, scale=size(q), unit="nats")
 
 
 @kl_divergence

@@ -54,7 +54,7 @@ def test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data(student, ref, n
     x = laws.sample_data(n, torch.Generator().manual_seed(key))
     want = ref.mean_log_ratio(laws.log_p_data, laws.log_p_theta, x)
     got = student.forward_kl(*laws, n, student.generator(key))
-    assert_agrees(got, want, like=dtype, **accuracy(x, laws.log_p_data, laws.log_p_theta))
+    assert_agrees(got, want, like=dtype, **accuracy(x, laws.log_p_data, laws.log_p_theta), unit="nats")
 
 
 @forward_kl
@@ -72,9 +72,9 @@ def test_forward_kl_draws_once_and_only_data(student, n, key):
 def test_forward_kl_by_hand(student):
     """Draws exactly as frequent as p_data says give the divergence, 1.25 log 2 - 0.25 log 3; tiny densities count."""
     got = student.forward_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 4, student.generator(0))
-    assert_agrees(got, number(1.25 * math.log(2) - 0.25 * math.log(3)), like=torch.float32, scale=3.0)
+    assert_agrees(got, number(1.25 * math.log(2) - 0.25 * math.log(3)), like=torch.float32, scale=3.0, unit="nats")
     got = student.forward_kl(*categoricals([-1000.0], [-1600.0], [0], [0]), 1, student.generator(0))
-    assert_agrees(got, number(600.0), like=torch.float32, scale=1600.0)
+    assert_agrees(got, number(600.0), like=torch.float32, scale=1600.0, unit="nats")
 
 
 @forward_kl
@@ -84,7 +84,7 @@ def test_forward_kl_by_hand(student):
 def test_forward_kl_is_infinite_when_the_model_misses_data(student, m, key, dtype):
     """Data where the model has density zero make the forward KL infinite, not nan."""
     got = student.forward_kl(*boxes(m, dtype), 64, student.generator(key))
-    assert_agrees(got, INFINITY, like=dtype)
+    assert_agrees(got, INFINITY, like=dtype, unit="nats")
 
 
 @forward_kl
@@ -141,7 +141,7 @@ def test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model(student, ref, 
     x = laws.sample_theta(n, torch.Generator().manual_seed(key))
     want = ref.mean_log_ratio(laws.log_p_theta, laws.log_p_data, x)
     got = student.reverse_kl(*laws, n, student.generator(key))
-    assert_agrees(got, want, like=dtype, **accuracy(x, laws.log_p_data, laws.log_p_theta))
+    assert_agrees(got, want, like=dtype, **accuracy(x, laws.log_p_data, laws.log_p_theta), unit="nats")
 
 
 @reverse_kl
@@ -159,9 +159,9 @@ def test_reverse_kl_draws_once_and_only_from_the_model(student, n, key):
 def test_reverse_kl_by_hand(student):
     """Draws exactly as frequent as p_theta says give the divergence, 0.75 log 3 - 0.375 log 2; tiny densities count."""
     got = student.reverse_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 8, student.generator(0))
-    assert_agrees(got, number(0.75 * math.log(3) - 0.375 * math.log(2)), like=torch.float32, scale=3.0)
+    assert_agrees(got, number(0.75 * math.log(3) - 0.375 * math.log(2)), like=torch.float32, scale=3.0, unit="nats")
     got = student.reverse_kl(*categoricals([-1000.0], [-1600.0], [0], [0]), 1, student.generator(0))
-    assert_agrees(got, number(-600.0), like=torch.float32, scale=1600.0)
+    assert_agrees(got, number(-600.0), like=torch.float32, scale=1600.0, unit="nats")
 
 
 @reverse_kl
@@ -172,9 +172,9 @@ def test_reverse_kl_is_finite_inside_the_data_and_infinite_outside(student, m, k
     """A model on part of the data's support has a finite reverse KL, m log 2; one that leaves it an infinite one."""
     laws = boxes(m, dtype)
     got = student.reverse_kl(*laws, 64, student.generator(key))
-    assert_agrees(got, number(m * math.log(2)), like=dtype, scale=4.0 * m)
+    assert_agrees(got, number(m * math.log(2)), like=dtype, scale=4.0 * m, unit="nats")
     swapped = [laws[place] for place in (1, 0, 3, 2)]
-    assert_agrees(student.reverse_kl(*swapped, 64, student.generator(key)), INFINITY, like=dtype)
+    assert_agrees(student.reverse_kl(*swapped, 64, student.generator(key)), INFINITY, like=dtype, unit="nats")
 
 
 @reverse_kl

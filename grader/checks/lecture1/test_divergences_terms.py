@@ -52,7 +52,7 @@ def test_the_low_variance_estimate_averages_its_terms(student, ref, K, n, key, d
     p, q = categorical_log_density(log_p), categorical_log_density(log_q)
     want = ref.kl_low_variance(p, q, x)
     largest_r = 1 + n * want.item()  # about
-    assert_agrees(student.kl_low_variance(p, q, x), want, like=dtype, scale=largest_r * (1 + 8 * scale))
+    assert_agrees(student.kl_low_variance(p, q, x), want, like=dtype, scale=largest_r * (1 + 8 * scale), unit="nats")
 
 
 @kl_low_variance
@@ -66,7 +66,7 @@ def test_the_low_variance_estimate_is_unbiased(student, ref, K, key, dtype):
     p, q = counts.to(dtype) / counts.sum(), draw.pmf((K,), key + 1, False, dtype)
     x = torch.arange(K).repeat_interleave(counts)[:, None].to(dtype)
     got = student.kl_low_variance(categorical_log_density(p.log()), categorical_log_density(q.log()), x)
-    assert_agrees(got, ref.kl_divergence(p, q), like=dtype, scale=(1 + q.max() / p.min()).item() * 8)
+    assert_agrees(got, ref.kl_divergence(p, q), like=dtype, scale=(1 + q.max() / p.min()).item() * 8, unit="nats")
 
 
 @kl_low_variance
@@ -107,7 +107,7 @@ def test_the_low_variance_estimate_is_finite_where_log_r_is(student, dtype):
     for pair, want in log_densities.items():
         log_p, log_q = torch.tensor(pair, dtype=dtype)[:, None]
         got = student.kl_low_variance(categorical_log_density(log_p), categorical_log_density(log_q), x)
-        assert_agrees(got, number(want), like=dtype, scale=1.0)
+        assert_agrees(got, number(want), like=dtype, scale=1.0, unit="nats")
 
 
 @kl_low_variance
@@ -151,7 +151,7 @@ def test_the_likelihood_is_averaged_over_samples(student, ref, n, m, key, dtype)
     log_p = mixture_and_gaussian(m, key, dtype).log_p_data
     x = draw.normal((n, m), key, dtype=dtype)
     want = ref.negative_log_likelihood(log_p, x)
-    assert_agrees(student.negative_log_likelihood(log_p, x), want, like=dtype, **accuracy(x, log_p))
+    assert_agrees(student.negative_log_likelihood(log_p, x), want, like=dtype, **accuracy(x, log_p), unit="nats")
 
 
 @negative_log_likelihood
@@ -163,10 +163,10 @@ def test_the_likelihood_is_forward_kl_up_to_the_entropy_of_the_data(student):
     entropy, cross_entropy = (
         student.negative_log_likelihood(categorical_log_density(torch.tensor(pmf).log()), x) for pmf in (p, q)
     )
-    assert_agrees(entropy, number(1.5 * math.log(2)), like=torch.float32, scale=2.0)
-    assert_agrees(cross_entropy, number(2.75 * math.log(2) - 0.25 * math.log(3)), like=torch.float32, scale=2.0)
+    assert_agrees(entropy, number(1.5 * math.log(2)), like=torch.float32, scale=2.0, unit="nats")
+    assert_agrees(cross_entropy, number(2.75 * math.log(2) - 0.25 * math.log(3)), like=torch.float32, scale=2.0, unit="nats")
     narrow = uniform_log_density(torch.zeros(1), torch.ones(1))
-    assert_agrees(student.negative_log_likelihood(narrow, x), INFINITY, like=torch.float32)
+    assert_agrees(student.negative_log_likelihood(narrow, x), INFINITY, like=torch.float32, unit="nats")
 
 
 @negative_log_likelihood

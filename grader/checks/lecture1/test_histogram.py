@@ -106,7 +106,7 @@ def test_fit_leaves_no_trace(student):
 def test_log_prob_is_the_logarithm_of_the_bin(student, ref, pi, n, key):
     """The log-probability of a sample is the natural logarithm of its bin's probability, one number a sample."""
     x = draw.integers((n,), key, len(pi))
-    assert_agrees(student.histogram_log_prob(pi, x), ref.histogram_log_prob(pi, x), like=pi)
+    assert_agrees(student.histogram_log_prob(pi, x), ref.histogram_log_prob(pi, x), like=pi, unit="nats")
 
 
 @histogram_log_prob
@@ -118,7 +118,7 @@ def test_log_prob_is_the_logarithm_of_the_bin(student, ref, pi, n, key):
 def test_an_empty_bin_has_log_probability_minus_infinity(student, dtype):
     """What has probability zero has log-probability -inf, and a certain event has log-probability 0."""
     got = student.histogram_log_prob(torch.tensor([0.0, 1.0, 0.0], dtype=dtype), torch.tensor([1, 2, 1, 0]))
-    assert_agrees(got, torch.tensor([0.0, -math.inf, 0.0, -math.inf], dtype=dtype))
+    assert_agrees(got, torch.tensor([0.0, -math.inf, 0.0, -math.inf], dtype=dtype), unit="nats")
 
 
 @histogram_log_prob

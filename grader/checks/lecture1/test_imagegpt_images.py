@@ -239,7 +239,7 @@ def test_dequantize_loses_nothing_of_the_tokens(student, case, key):
 def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_prob, num_dims):
     """An image of log-probability log p costs -log p / (D log 2) bits per dimension, an impossible one infinity."""
     nats = log_prob[:, 0]
-    assert_agrees(student.bits_per_dim(nats, num_dims), ref.bits_per_dim(nats, num_dims), like=nats)
+    assert_agrees(student.bits_per_dim(nats, num_dims), ref.bits_per_dim(nats, num_dims), like=nats, unit="bits per dimension")
 
 
 @bits
@@ -250,7 +250,7 @@ def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_p
 def test_a_uniform_guess_costs_log2_K_bits(student, K, num_dims, n):
     """A model that gives each of K values the same probability needs log2 K bits per dimension."""
     nats = torch.full((n,), -num_dims * math.log(K), dtype=torch.float64)
-    assert_agrees(student.bits_per_dim(nats, num_dims), torch.full((n,), math.log2(K), dtype=torch.float64))
+    assert_agrees(student.bits_per_dim(nats, num_dims), torch.full((n,), math.log2(K), dtype=torch.float64), unit="bits per dimension")
 
 
 @bits

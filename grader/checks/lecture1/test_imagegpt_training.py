@@ -50,7 +50,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
     model = model_of(student, net)
     loss, _ = ref.train_step(net.weights, net.num_heads, x, LR)
     got = student.train_step(model, student.run(sgd, model, LR), x)
-    assert_agrees(got, loss.item(), like=torch.float64, scale=32 * (1 + loss.item()))
+    assert_agrees(got, loss.item(), like=torch.float64, scale=32 * (1 + loss.item()), unit="nats per dimension")
 
 
 @train
