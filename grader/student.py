@@ -48,8 +48,11 @@ class Transport(Protocol):
 
     def begin_exercise(self) -> None: ...
 
-    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
-        """Run a check on the input of this number, which every submission meets; a transport may be prepared for it."""
+    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
+        """What `run` makes of the input of this number, which every submission meets: None where the check passes.
+
+        A transport may be prepared for the input, and may know the answer without running anything.
+        """
         ...
 
 

@@ -5,10 +5,14 @@ those bytes in one go; a call of the check is answered from what comes back as l
 foreseen. Where it is not, because it depends on an answer, the input starts again with one call at a time.
 
 What a submission is sent depends on the plan and on its own answers, never on time or on other submissions.
+
+A check is a function of its input and of the answers. Where every answer to a foreseen call is to the bit one with which
+the check has passed before, in the rehearsal or for another submission, it has passed again and is not run.
 """
 
 from __future__ import annotations
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,13 +20,14 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from grader.exam.transport import LocalTransport, Patience, WorkerTransport
+from grader.exam.transport import LocalTransport, Patience, WorkerTransport, checked
 from grader.sandbox.families import Family, tensors_in
 from grader.sandbox.objects import special
 from grader.sandbox.wire import encode, raw
 from grader.sandbox.workers import TO_WORKER, WorkerGone, Workers
 
 TOGETHER = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
+REMEMBERED = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
 DRAIN_SECONDS = 1.0  # for answers that nobody needs any more; then a new worker is cheaper
 
 Result = TypeVar("Result")
@@ -37,11 +42,32 @@ class Foreseen:
 
 
 @dataclass
+class Answers:
+    """The answers to the calls of a plan, known by a chain of digests: each stands for its answer and those before."""
+
+    digests: list[bytes] = field(default_factory=list)
+
+    def add(self, frame: bytes) -> bytes:
+        """The digest of all answers up to this one."""
+        before = self.digests[-1] if self.digests else b""
+        self.digests.append(hashlib.blake2b(before + frame, digest_size=16).digest())
+        return self.digests[-1]
+
+
+@dataclass
 class Plan:
     """The calls of a check on one input, up to the first that depends on an answer."""
 
     calls: list[Foreseen] = field(default_factory=list)
     complete: bool = True
+    passed: set[bytes] = field(default_factory=set)  # digests of answers, and of their beginnings, that have passed
+
+    def remember(self, answers: Answers) -> None:
+        """Let whoever gives these answers pass."""
+        if len(answers.digests) == len(self.calls) > 0 and self.complete:
+            if len(self.passed) >= REMEMBERED * len(self.calls):
+                self.passed.clear()
+            self.passed.update(answers.digests)
 
 
 Plans = dict[str, list[Plan]]  # by the check, in the order of its inputs
@@ -53,21 +79,27 @@ class Rehearsal(LocalTransport):
     def __init__(self, inner: LocalTransport, plans: Plans) -> None:
         super().__init__(inner.host)
         self._plans, self._plan = plans, Plan()
-        self._answers: list[Tensor] = []  # kept, so that no other tensor gets their place in memory
+        self._answers = Answers()
+        self._tensors: list[Tensor] = []  # of answers; kept, so that no other tensor gets their place in memory
 
-    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
-        self._plan, self._answers = Plan(), []
+    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
+        self._plan, self._answers, self._tensors = Plan(), Answers(), []
         self._plans.setdefault(check, []).insert(number, self._plan)
-        return run()
+        failure = run()
+        if failure is None:
+            self._plan.remember(self._answers)
+        return failure
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        answered = {tensor.untyped_storage().data_ptr() for tensor in self._answers if tensor.numel()}
+        answered = {tensor.untyped_storage().data_ptr() for tensor in self._tensors if tensor.numel()}
         if any(tensor.untyped_storage().data_ptr() in answered for tensor in tensors_in(message)):
             self._plan.complete = False
         if self._plan.complete:
             self._plan.calls.append(Foreseen(message, encode(message, special, TO_WORKER)))
-        answer = super().ask(message)
-        self._answers += tensors_in(answer)
+        frame = self.answer(message)
+        self._answers.add(frame)
+        answer = self.open(frame)
+        self._tensors += tensors_in(answer)
         return answer
 
 
@@ -85,13 +117,23 @@ class SendingAhead(WorkerTransport):
         self._plans = plans
         self._check, self._input, self._call = "", -1, 0  # the call that is foreseen next; no input: none is
         self._sent: deque[tuple[int, int]] = deque()  # calls of this check whose answers are still to come
+        self._answers = Answers()  # to the foreseen calls on this input
+        self._come: deque[bytes | WorkerGone] = deque()  # those that the check has not asked for yet
+        self._beyond = False  # whether the check has made calls that were not foreseen
 
-    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
+    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         if check != self._check or (self._sent and self._sent[0] != (number, 0)):
             self._drain()
         self._check, self._input, self._call = check, number, 0
+        self._answers, self._come, self._beyond = Answers(), deque(), False
+        plan = self._plan(number)
         try:
-            return run()
+            if self._has_passed(plan):
+                return None
+            failure = run()
+            if failure is None and not self._beyond:
+                plan.remember(self._answers)
+            return failure
         except _Unforeseen:
             self._drain()
             self._input = -1
@@ -103,33 +145,57 @@ class SendingAhead(WorkerTransport):
         if self._input < 0:
             self._drain()
             return super().ask(message)
-        calls = self._foreseen(self._input)
+        calls = self._plan(self._input).calls
         if self._call < len(calls) and same(calls[self._call].message, message):
-            if not self._sent:
-                self._send()
-            self._sent.popleft()
+            if not self._come:
+                self._take()
+            come = self._come.popleft()
+            if isinstance(come, WorkerGone):
+                raise come
             self._call += 1
-            return self._answer(lambda worker, seconds: worker.answer(seconds), message["mode"])
+            return self._reach(lambda worker, seconds: checked(worker.open(come), message["mode"]))
         if self._sent:
             raise _Unforeseen
         if self._call:  # the worker knows this run by the number that the foreseen calls bore
             message = {**message, "run": calls[0].message["run"]}
+        self._beyond = True
         return super().ask(message)
+
+    def _has_passed(self, plan: Plan) -> bool:
+        """Whether the answers to all calls of a plan have passed before. No further answer is waited for once one has not."""
+        for _ in plan.calls:
+            self._take()
+            if isinstance(self._come[-1], WorkerGone) or self._answers.digests[-1] not in plan.passed:
+                return False
+        return plan.complete and bool(plan.calls)
+
+    def _take(self) -> None:
+        """Receive the answer to the next foreseen call; whatever is wrong with it is said when the check asks for it."""
+        try:
+            if not self._sent:
+                self._send(len(self._answers.digests))
+            self._sent.popleft()
+            frame = self._reach(lambda worker, seconds: worker.answer(seconds))
+        except WorkerGone as gone:
+            self._come.append(gone)
+        else:
+            self._answers.add(frame)
+            self._come.append(frame)
 
     def close(self) -> None:
         self._sent.clear()
         super().close()
 
-    def _foreseen(self, number: int) -> list[Foreseen]:
+    def _plan(self, number: int) -> Plan:
         plans = self._plans.get(self._check, [])
-        return plans[number].calls if number < len(plans) else []
+        return plans[number] if number < len(plans) else Plan()
 
-    def _send(self) -> None:
-        """Send as many calls, from the next one on, as a socket takes, also those on the inputs that follow."""
+    def _send(self, first: int) -> None:
+        """Send as many calls, from the first one named on, as a socket takes, also those on the inputs that follow."""
         frames: list[bytes] = []
         places: list[tuple[int, int]] = []
         size = 0
-        for number, call, foreseen in self._following():
+        for number, call, foreseen in self._following(first):
             size += len(foreseen.frame)
             if frames and size > TOGETHER:
                 break
@@ -138,9 +204,8 @@ class SendingAhead(WorkerTransport):
         self._reach(lambda worker, seconds: worker.send(b"".join(frames), seconds))
         self._sent.extend(places)
 
-    def _following(self) -> Iterator[tuple[int, int, Foreseen]]:
+    def _following(self, first: int) -> Iterator[tuple[int, int, Foreseen]]:
         plans = self._plans[self._check]
-        first = self._call
         for number in range(self._input, len(plans)):
             for call in range(first, len(plans[number].calls)):
                 yield number, call, plans[number].calls[call]

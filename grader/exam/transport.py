@@ -44,13 +44,10 @@ class WorkerTransport:
         self.waited = 0.0  # seconds that the student's code has taken; what the grader itself takes is nobody's fault
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        return self._answer(lambda worker, seconds: worker.request(message, seconds), message["mode"])
+        return self._reach(lambda worker, seconds: checked(worker.request(message, seconds), message["mode"]))
 
-    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
+    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()
-
-    def _answer(self, take: Callable[[Worker, float], Any], mode: str) -> dict[str, Any]:
-        return self._reach(lambda worker, seconds: _checked(take(worker, seconds), mode))
 
     def _reach(self, use: Callable[[Worker, float], Result]) -> Result:
         """Use the worker within the time of a call; one that fails is gone."""
@@ -117,20 +114,29 @@ class LocalTransport:
         self.waited = 0.0
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        return self.open(self.answer(message))
+
+    def answer(self, message: dict[str, Any]) -> bytes:
+        """The answer as a worker would send it."""
         started = time.process_time()  # our own code: a busy machine is no reason to fail
         with _unchanged_process():
-            result = self.host.answer(_copied(message, special, revive))
+            result = self.host.answer(decode(*split(encode(message, special)), revive))
             try:
-                answer: dict[str, Any] = _copied(result, self.host.keep, revive_answer)
+                frame = encode(result, self.host.keep)
             except (WireError, RuntimeError, TypeError, ValueError) as error:  # as the worker does
-                answer = _copied(instead(result, str(error)), self.host.keep, revive_answer)
+                frame = encode(instead(result, str(error)), self.host.keep)
         self.waited += time.process_time() - started
+        return frame
+
+    def open(self, frame: bytes) -> dict[str, Any]:
+        """The value in an answer."""
+        answer: dict[str, Any] = decode(*split(frame), revive_answer)
         return answer
 
     def begin_exercise(self) -> None:
         pass
 
-    def on_input(self, check: str, number: int, run: Callable[[], Result]) -> Result:
+    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()
 
     def close(self) -> None:
@@ -153,15 +159,11 @@ def _unchanged_process() -> Iterator[None]:
         numpy.random.set_state(numpy_state)
 
 
-def _copied(value: Any, special: Any, revive: Any) -> Any:
-    return decode(*split(encode(value, special)), revive)
-
-
 def _sentences(value: Any) -> bool:
     return type(value) is list and all(type(sentence) is str for sentence in value)
 
 
-def _checked(answer: Any, mode: str) -> dict[str, Any]:
+def checked(answer: Any, mode: str) -> dict[str, Any]:
     """`answer` if it has the form that `grader.sandbox.host` promises; the worker may be hostile."""
     match answer, mode:
         case {"missing": str()}, _:

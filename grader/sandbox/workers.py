@@ -67,9 +67,13 @@ class Worker:
         """Send messages that are encoded already; each will have an `answer`, in their order."""
         self._within(seconds, lambda deadline: self._channel.send_frames(frames, deadline))
 
-    def answer(self, seconds: float) -> Any:
-        """The next answer to what was sent."""
-        return self._within(seconds, self._channel.receive)
+    def answer(self, seconds: float) -> bytes:
+        """The next answer to what was sent, as it came: `open` gives the value."""
+        return self._within(seconds, self._channel.receive_frame)
+
+    def open(self, frame: bytes) -> Any:
+        """The value in an answer. One that cannot be read ends the worker."""
+        return self._within(0.0, lambda _: self._channel.open(frame))
 
     def _within(self, seconds: float, use: Callable[[float], Any]) -> Any:
         if self._gone:

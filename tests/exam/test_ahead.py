@@ -142,12 +142,66 @@ def test_calls_are_the_same_only_to_the_bit() -> None:
         assert not same({"x": one}, {"x": other})
 
 
+OTHER_BITS = RIGHT.replace("2 * x", "2 * x * (1 + 1e-12)")
+MORE_CALLS = RIGHT.replace("2 * x", "2 * x * (1 + 1e-8)")
+JUDGED = [  # in this order: how often the check is run for each
+    (RIGHT, 0),
+    (OTHER_BITS, 3),
+    (OTHER_BITS, 0),
+    (RIGHT.replace("return 2 * x", "return 2 * x + (x.sum() > 6)"), 1),  # wrong at the second call on the second input
+    (RIGHT.replace("return 2 * x", "return 2 * x if x.sum() < 6 else 1 / 0"), 1),
+    (MORE_CALLS, 5),  # twice where the third call comes unforeseen
+    (MORE_CALLS, 4),  # the third input needs no third call: it is remembered
+]
+
+
+def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: Spawn) -> None:
+    plans: Plans = {}
+    host = Host()
+    host.topics = {"topic": load_topic("topic", [textwrap.dedent(RIGHT)], seconds=5, definitions_only=False)}
+    assert _judge(Rehearsal(LocalTransport(host), plans)) == (None, 3)
+    for source, runs in JUDGED:
+        topics = {"topic": [textwrap.dedent(source)]}
+        one_by_one = WorkerTransport(workers, "assignments.demo", topics, PATIENCE)
+        ahead = SendingAhead(workers, "assignments.demo", topics, PATIENCE, plans)
+        try:
+            wanted, _ = _judge(one_by_one)
+            assert _judge(ahead) == (wanted, runs), source
+        finally:
+            one_by_one.close()
+            ahead.close()
+
+
+def _judge(transport: Any) -> tuple[str | None, int]:
+    """What a check of two calls, or of three where the answers are off, makes of three inputs; and how often it ran."""
+    ran = 0
+
+    def verdict(x: torch.Tensor) -> str | None:
+        nonlocal ran
+        ran += 1
+        student = Student("topic", transport)
+        try:
+            values = [student.double(y) for y in (x, x + 1)]
+            if (values[0] - 2 * x).abs().max() > 1e-9:
+                values.append(student.double(x + 2))
+        except StudentError as error:
+            return str(error)
+        right = all(torch.allclose(value, 2 * (x + i)) for i, value in enumerate(values))
+        return None if right else "not twice x"
+
+    for number, x in enumerate(torch.tensor([[1.0] * 3, [2.0] * 3, [0.0] * 3], dtype=torch.float64)):
+        outcome = transport.on_input("verdict", number, functools.partial(verdict, x))
+        if outcome is not None:
+            return outcome, ran
+    return None, ran
+
+
 class _Counting(SendingAhead):
     sendings = 0
 
-    def _send(self) -> None:
+    def _send(self, first: int) -> None:
         self.sendings += 1
-        super()._send()
+        super()._send(first)
 
 
 def _all(transport: Any) -> dict[tuple[str, int], Any]:
