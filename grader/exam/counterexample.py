@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grader.sandbox.families import Family
-from grader.sandbox.objects import RemoteObject, SeededGenerator, Unsendable
+from grader.sandbox.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable
 from grader.student import Call, Remote
 
 LITERAL = 24  # elements of a tensor that are still written out
@@ -39,6 +39,8 @@ def literal(value: Any) -> str:
         return f"torch.Generator().manual_seed({value.seed})"
     if isinstance(value, RemoteObject):
         return f"<your {value.label}>"
+    if isinstance(value, BlackBox):
+        return value.name
     if isinstance(value, Unsendable):
         return f"<{value.description}>"
     if isinstance(value, Remote):

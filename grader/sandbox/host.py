@@ -27,10 +27,11 @@ import numpy
 import torch
 from torch import Tensor
 
+from grader.sandbox.black_boxes import Asking, Line
 from grader.sandbox.channel import Channel, WireClosed
 from grader.sandbox.families import HELPERS, Family, tensors_in
 from grader.sandbox.loading import SubmissionFinder, Topic, describe
-from grader.sandbox.objects import RemoteObject, SeededGenerator, Unsendable, revive, special
+from grader.sandbox.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, revive, special
 from grader.sandbox.wire import NAMES, Limits, WireError
 
 FROM_GRADER = Limits(blob=1 << 30)
@@ -40,12 +41,17 @@ def serve(channel: Channel) -> None:
     """Answer messages until the grader hangs up."""
     host = Host()
     channel.special = host.keep
+
+    def line(question: bytes) -> Any:
+        channel.send_frames(question)
+        return channel.receive()
+
     while True:
         try:
             message = channel.receive()
         except WireClosed:
             return
-        answer = host.answer(message)
+        answer = host.answer(message, line)
         try:
             channel.send(answer)
         except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
@@ -65,15 +71,21 @@ class Host:
         self.identities: dict[int, int] = {}
         self.generators: dict[int, torch.Generator] = {}
         self.run: int | None = None  # of a check on one input; objects and generators live no longer
+        self.line: Line | None = None  # to the grader, for the black boxes of the present call
+        self.boxes: list[Asking] = []
 
-    def answer(self, message: dict[str, Any]) -> dict[str, Any]:
+    def answer(self, message: dict[str, Any], line: Line | None = None) -> dict[str, Any]:
         """The answer to one message; whatever the student's code raises is part of it."""
+        self.line = line
         try:
             return self._load(message) if message["do"] == "load" else self._call(message)
         except Missing as missing:
             return {"missing": str(missing)}
         except BaseException as error:  # SystemExit, KeyboardInterrupt, pytest's skip: all are just answers
             return {"error": _report(error)}
+        finally:
+            while self.boxes:
+                self.boxes.pop().close()
 
     def keep(self, value: Any) -> tuple[str, Any] | None:
         """The wire's `special` on this side: what is not plain stays here, behind a handle."""
@@ -118,7 +130,7 @@ class Host:
             raise Missing("; ".join([str(missing), *topic.problems[:3]])) from None
 
     def _resolve(self, value: Any) -> Any:
-        """Arguments as the student's code gets them: families built, handles and generators replaced by the objects."""
+        """Arguments as the student's code gets them: families built, and whatever stands for something replaced by it."""
         if isinstance(value, Family):
             return value.build()
         if isinstance(value, RemoteObject):
@@ -127,6 +139,9 @@ class Host:
             if value.identity not in self.generators:
                 self.generators[value.identity] = torch.Generator().manual_seed(value.seed)
             return self.generators[value.identity]
+        if isinstance(value, BlackBox):
+            self.boxes.append(Asking(value.name, self.line))
+            return self.boxes[-1]
         if isinstance(value, list | tuple):
             return type(value)(self._resolve(item) for item in value)
         if isinstance(value, dict):

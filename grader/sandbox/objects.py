@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +26,14 @@ class SeededGenerator:
     seed: int
 
 
+@dataclass(frozen=True, eq=False)
+class BlackBox:
+    """A function that stays with the grader; the worker knows its name, and asks. See `grader.sandbox.black_boxes`."""
+
+    name: str  # no other box of the same call has it
+    function: Callable[..., Any] | None = None  # None in the worker
+
+
 @dataclass(frozen=True)
 class Unsendable:
     """What stands in the place of a value that has no form on the wire, with the words to call it by."""
@@ -45,6 +54,8 @@ def special(value: Any) -> tuple[str, Any] | None:
         return "remote", [value.identity, value.label[:80]]
     if isinstance(value, SeededGenerator):
         return "generator", [value.identity, value.seed]
+    if isinstance(value, BlackBox):
+        return "black box", [value.name]
     if isinstance(value, Unsendable):
         return "unsendable", [value.description[:200]]
     return None
@@ -59,6 +70,8 @@ def revive(kind: str, payload: Any) -> Any:
             return RemoteObject(identity, printable(label))
         case "generator", [int(identity), int(seed)]:
             return SeededGenerator(identity, seed)
+        case "black box", [str(name)]:
+            return BlackBox(name)
         case "unsendable", [str(description)] if len(description) <= 200:
             return Unsendable(printable(description))
     raise WireError(f"an unknown or broken object of kind {kind[:20]!r}")

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from grader.sandbox.black_boxes import Boxes
 from grader.sandbox.channel import Channel, WireClosed, WireTimeout
 from grader.sandbox.objects import revive_answer, special
 from grader.sandbox.wire import Limits, WireError
@@ -57,9 +58,22 @@ class Worker:
         self._end, self._read_output = end, read_output
         self._gone: WorkerGone | None = None
 
-    def request(self, message: object, seconds: float) -> Any:
-        """The worker's answer to `message`. After any failure the worker is dead and stays so."""
+    def request(self, message: object, seconds: float, boxes: Boxes | None = None) -> Any:
+        """The worker's answer to `message`. After any failure the worker is dead and stays so.
+
+        `boxes` answer what the worker asks meanwhile, in time of their own.
+        """
         deadline = time.monotonic() + seconds
+        reply = self._exchange(message, seconds, deadline)
+        while boxes and boxes.asked(reply):
+            answer = self._answered(boxes, reply)
+            reply = self._exchange(answer, seconds, deadline + boxes.seconds)
+        return reply
+
+    def _answered(self, boxes: Boxes, question: Any) -> dict[str, Any]:
+        return self._within(0.0, lambda _: boxes.answer(question))
+
+    def _exchange(self, message: object, seconds: float, deadline: float) -> Any:
         self._within(seconds, lambda _: self._channel.send(message, deadline))
         return self._within(seconds, lambda _: self._channel.receive(deadline))
 

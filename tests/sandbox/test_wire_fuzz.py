@@ -73,7 +73,7 @@ nodes = st.recursive(
         st.tuples(st.sampled_from("iflutds"), inner).map(list),
         st.tuples(st.just("t"), st.sampled_from(["float64", "bool", "int8", "object"]), st.lists(st.integers(-1, 1 << 41)), inner).map(list),
         st.tuples(st.just("t"), st.just("uint8"), st.lists(st.integers(0, 9), max_size=6), st.integers(-16, 64)).map(list),
-        st.tuples(st.just("s"), st.sampled_from(["remote", "unsendable", "family", "pickle"]), inner).map(list),
+        st.tuples(st.just("s"), st.sampled_from(["remote", "unsendable", "family", "black box", "pickle"]), inner).map(list),
         st.dictionaries(st.text(max_size=3), inner, max_size=3),
     ),
     max_leaves=30,
@@ -155,7 +155,7 @@ def test_a_shape_that_is_none_is_refused(shape):
         decode(f'["t","uint8",{shape},0]'.encode(), bytearray(64), revive_answer)
 
 
-@pytest.mark.parametrize("kind", ["family", "generator", "pickle", ""])
+@pytest.mark.parametrize("kind", ["family", "generator", "black box", "pickle", ""])
 def test_an_answer_holds_nothing_that_would_run_here(kind):
     with pytest.raises(WireError):
         decode(json.dumps(["s", kind, ["l", ["affine", ["d", []]]]]).encode(), bytearray(), revive_answer)
