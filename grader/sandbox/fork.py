@@ -19,6 +19,7 @@ import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -39,18 +40,20 @@ SYSTEM = (
     "/dev/null", "/dev/zero", "/dev/urandom",
 )  # fmt: skip
 
-# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported.
+# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported; no
+# GPU, for which torch would start threads.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "USER": "student", "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-    "TORCHINDUCTOR_CACHE_DIR": "/box", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "MALLOC_ARENA_MAX": "2",
+    "TORCHINDUCTOR_CACHE_DIR": "/box", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "CUDA_VISIBLE_DEVICES": "",
+    "MALLOC_ARENA_MAX": "2",
 }  # fmt: skip
 
 BOOT = """import json, sys
 config = json.loads(sys.argv[1])
 sys.path[:] = config["path"]
-from grader.sandbox.zygote import boot
-boot(config)"""
+from grader.sandbox import zygote
+getattr(zygote, config["role"])(config)"""
 
 
 class Fork:
@@ -68,15 +71,9 @@ class Fork:
 
         Raises: ``RuntimeError`` with the zygote's own words if it does not come up.
         """
-        python, packages = import_path(), _packages(families)
-        readable = _outermost([*python, *SYSTEM])
-        plan = Plan(tuple(layers), limits or Limits(), readable, tuple(families), packages, walled=wall is not None)
+        plan = plan_for(families, layers, wall, limits or Limits())
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        config = {"path": [*python, *packages], "control": theirs.fileno(), "plan": dataclasses.asdict(plan)}
-        interpreter = os.path.realpath(sys.executable)
-        command = [interpreter, "-I", "-S", "-B", "-u", "-W", "ignore", "-c", BOOT, json.dumps(config)]
-        if wall is not None:
-            command = [*_wall(wall, plan), *command]
+        command = command_for("boot", plan, wall, control=theirs.fileno())
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
         self._zygote = subprocess.Popen(
             command, env=ENVIRONMENT, cwd="/", pass_fds=[theirs.fileno()],
@@ -98,9 +95,7 @@ class Fork:
     def start(self) -> Worker:
         """A fresh worker, every layer on. Raises: ``RuntimeError`` if it could not be locked down."""
         connection, theirs = socket.socketpair()
-        output = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
-        os.ftruncate(output, OUTPUT_LIMIT)
-        fcntl.fcntl(output, fcntl.F_ADD_SEALS, SEALS)  # it can never hold more
+        output = sealed_output()
         reply, zygotes = socket.socketpair()  # one for each request: no grader can take, or leave behind, another's
         with theirs, reply, zygotes:
             try:
@@ -113,12 +108,7 @@ class Fork:
             connection.close()
             os.close(output)
             raise RuntimeError("no worker could be forked")
-        process = _Process(connection, descriptors[0], descriptors[1], output)
-        obstacle = process.obstacle()
-        if obstacle is not None:
-            connection.close()
-            raise RuntimeError(f"the worker could not be locked down: {obstacle}")
-        return Worker(connection, process.end, process.output)
+        return LockedProcess(connection, descriptors[0], descriptors[1], output).worker()
 
     def close(self) -> None:
         """End the zygote, and with it every worker."""
@@ -131,6 +121,30 @@ class Fork:
         self._complaints.seek(0)
         self._said = self._complaints.read().decode(errors="replace")[-2000:].strip()
         self._complaints.close()
+
+
+def plan_for(
+    families: Sequence[str], layers: Sequence[str], wall: str | None, limits: Limits, **more: Any
+) -> Plan:
+    """What a process that holds `families` is told; `more`: what its plan says about a GPU."""
+    readable = _outermost([*import_path(), *SYSTEM, *more.pop("readable", ())])
+    return Plan(tuple(layers), limits, readable, tuple(families), _packages(families), walled=wall is not None, **more)
+
+
+def command_for(role: str, plan: Plan, wall: str | None, **descriptors: Any) -> list[str]:
+    """The command of a process that plays a role of `grader.sandbox.zygote`, behind the wall where there is one."""
+    path = [*import_path(), *plan.packages]
+    config = json.dumps({"role": role, "path": path, "plan": dataclasses.asdict(plan), **descriptors})
+    python = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-u", "-W", "ignore", "-c", BOOT, config]
+    return python if wall is None else [*_wall(wall, plan), *python]
+
+
+def sealed_output() -> int:
+    """A file in memory for what a student prints; it can never hold more than `OUTPUT_LIMIT`."""
+    output = os.memfd_create("output", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(output, OUTPUT_LIMIT)
+    fcntl.fcntl(output, fcntl.F_ADD_SEALS, SEALS)
+    return output
 
 
 def import_path() -> tuple[str, ...]:
@@ -149,16 +163,25 @@ def _packages(families: Sequence[str]) -> tuple[str, ...]:
     return tuple(folder for folder in dict.fromkeys(folders) if folder not in import_path())
 
 
-class _Process:
-    """A worker's process, by the descriptors that the zygote gave us."""
+class LockedProcess:
+    """A worker's process, by its descriptors: the connection, its pidfd, its status pipe, what it prints."""
+
+    lock_seconds = LOCK_SECONDS
 
     def __init__(self, connection: socket.socket, pidfd: int, status: int, output: int) -> None:
         self._connection, self._pidfd, self._status, self._output = connection, pidfd, status, output
         self._printed: str | None = None
 
-    def obstacle(self) -> str | None:
-        """None once every layer is on; otherwise what stood in the way, and the process is gone."""
-        said = os.read(self._status, len(READY)) if _readable(self._status, LOCK_SECONDS) else b"no word from it"
+    def worker(self) -> Worker:
+        """The worker, every layer on. Raises: ``RuntimeError`` if it could not be locked down; then it is gone."""
+        obstacle = self._obstacle()
+        if obstacle is not None:
+            self._connection.close()
+            raise RuntimeError(f"the worker could not be locked down: {obstacle}")
+        return Worker(self._connection, self.end, self.output)
+
+    def _obstacle(self) -> str | None:
+        said = os.read(self._status, len(READY)) if _readable(self._status, self.lock_seconds) else b"no word from it"
         if said == READY:
             return None
         if _readable(self._status, 0.0):
@@ -172,13 +195,21 @@ class _Process:
         by_itself = _readable(self._pidfd, DYING_SECONDS if hung_up else 0.0)
         if not by_itself:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
-        report = b""
-        while _readable(self._status, LOCK_SECONDS) and (part := os.read(self._status, 1000)):
-            report += part
+        how = self._how(by_itself)
         self._printed = self.output()
         for descriptor in (self._pidfd, self._status, self._output):
             os.close(descriptor)
-        return _how(report, by_itself)
+        return how
+
+    def _how(self, by_itself: bool) -> str:
+        """How it ended, if we did not kill it. The zygote reports; an empty report means that it ended as well."""
+        report = b""
+        while _readable(self._status, LOCK_SECONDS) and (part := os.read(self._status, 1000)):
+            report += part
+        if b"{" not in report:
+            return "and the zygote with it"
+        end = json.loads(report[report.index(b"{") :])
+        return ending(int(end["code"]), by_itself, f" after {float(end['cpu']):.1f} s of processor time")
 
     def output(self) -> str:
         if self._printed is not None:
@@ -192,17 +223,11 @@ def _readable(descriptor: int, seconds: float, event: int = select.POLLIN) -> bo
     return bool(poll.poll(seconds * 1000))
 
 
-def _how(report: bytes, by_itself: bool) -> str:
-    """How a process ended, if we did not kill it; an empty report means that the zygote ended with it."""
-    if b"{" not in report:
-        return "and the zygote with it"
-    end = json.loads(report[report.index(b"{") :])
-    code, cpu = int(end["code"]), float(end["cpu"])
+def ending(code: int, by_itself: bool, after: str = "") -> str:
+    """The end of a process in words, if we did not kill it."""
     if code == -signal.SIGKILL and not by_itself:
         return ""
-    if code < 0:
-        return f"{signal.Signals(-code).name} after {cpu:.1f} s of processor time"
-    return f"exit code {code}"
+    return f"{signal.Signals(-code).name}{after}" if code < 0 else f"exit code {code}"
 
 
 def _wall(bubblewrap: str, plan: Plan) -> list[str]:
@@ -217,7 +242,7 @@ def _wall(bubblewrap: str, plan: Plan) -> list[str]:
         command += ["--unshare-user"]
     tops = dict.fromkeys(name.split(".")[0] for name in ("grader", *plan.modules))
     public = [os.path.join(folder, top) for folder in plan.packages for top in tops]
-    wanted = [path for path in plan.readable if not path.startswith("/dev/")]
+    wanted = [path for path in plan.readable if not path.startswith(("/dev/", "/proc"))]
     shown = _outermost([*wanted, os.path.realpath(sys.executable), *public])
     # bubblewrap makes missing parents 0700, which a worker with another user could not enter
     parents = sorted({str(parent) for path in shown for parent in Path(path).parents} - {"/"})
@@ -225,7 +250,7 @@ def _wall(bubblewrap: str, plan: Plan) -> list[str]:
         command += ["--dir", parent]
     for path in shown:
         command += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
-    for device in ("/dev/null", "/dev/zero", "/dev/urandom"):
+    for device in ("/dev/null", "/dev/zero", "/dev/urandom", *(plan.devices or ())):
         command += ["--dev-bind", device, device]
     return [*command, "--proc", "/proc", "--dir", "/box", "--chdir", "/", "--remount-ro", "/", "--"]
 

@@ -23,6 +23,7 @@ TCP, SCOPES = 0b11, 0b11  # bind and connect; abstract sockets and signals
 
 READ = READ_FILE | READ_DIR
 WRITE = READ | WRITE_FILE | TRUNCATE | MAKE_REG | MAKE_DIR | REMOVE_FILE | REMOVE_DIR | REFER
+DEVICE = READ | WRITE_FILE | IOCTL_DEV
 FILE_RIGHTS = EXECUTE | WRITE_FILE | READ_FILE | TRUNCATE | IOCTL_DEV
 
 CREATE_RULESET_VERSION, RULE_PATH_BENEATH = 1, 1
@@ -35,9 +36,10 @@ def abi() -> int:
     return max(0, version)
 
 
-def restrict(*, readable: Iterable[str], writable: Iterable[str]) -> None:
+def restrict(*, readable: Iterable[str], writable: Iterable[str], devices: Iterable[str] = ()) -> None:
     """Take away every right to the file system but these, all of TCP, and signals and abstract sockets to others.
 
+    `devices`: files that may be read, written and sent `ioctl`s.
     Needs no_new_privs. Paths that do not exist are passed over.
     """
     version = abi()
@@ -56,6 +58,8 @@ def restrict(*, readable: Iterable[str], writable: Iterable[str]) -> None:
             _allow(ruleset, path, READ & rights)
         for path in writable:
             _allow(ruleset, path, WRITE & rights)
+        for path in devices:
+            _allow(ruleset, path, DEVICE & rights)
         check(libc.syscall(restrict_self, ruleset, no_flags), "landlock_restrict_self")
     finally:
         os.close(ruleset)

@@ -36,12 +36,17 @@ GIB, MIB = 1 << 30, 1 << 20
 class Limits:
     """What one worker may use up in its whole life."""
 
-    address_space: int = 4 * GIB  # torch alone maps 0.6 GiB, with torch._dynamo and its friends more
+    address_space: int | None = 4 * GIB  # torch alone maps 0.6 GiB, with torch._dynamo and its friends more
+    data: int | None = None  # private writable memory, where address space cannot be bounded
     cpu_seconds: int = 120
     threads: int = 32
     open_files: int = 64
     file_size: int = 8 * MIB
     folder: int = 16 * MIB
+
+
+# CUDA reserves far more address space than any bound, starts threads and opens its files many times over.
+WITH_A_DEVICE = Limits(address_space=None, data=32 * GIB, cpu_seconds=1200, threads=128, open_files=1024)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,6 +59,8 @@ class Plan:
     modules: tuple[str, ...]
     packages: tuple[str, ...]  # folders on the import path of the zygote only
     walled: bool = False  # bubblewrap has built the root folder already
+    devices: tuple[str, ...] | None = None  # files of the GPU that this worker may open; None: it is not to have one
+    environment: dict[str, str] = dataclasses.field(default_factory=dict)  # what the GPU's libraries go by
 
 
 def lock(plan: Plan, kept: int, worker: int) -> None:
@@ -68,6 +75,8 @@ def lock(plan: Plan, kept: int, worker: int) -> None:
     if "namespaces" in layers:
         namespaces.worker_namespaces(os.getuid(), os.getgid())
         namespaces.private_folder(plan.limits.folder)
+        if plan.devices is None:
+            namespaces.hide_processes()
         os.chdir(namespaces.BOX)
     if "limits" in layers:
         _limit(plan.limits)
@@ -77,17 +86,18 @@ def lock(plan: Plan, kept: int, worker: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a change of user would have cleared it
     if "landlock" in layers:
         folder = [namespaces.BOX] if "namespaces" in layers else []
-        landlock.restrict(readable=plan.readable, writable=folder)
-    _forget()
+        landlock.restrict(readable=plan.readable, writable=folder, devices=plan.devices or ())
+    _forget(plan.environment)
     os.closerange(kept, 1 << 20)
     if "seccomp" in layers:
-        seccomp.install(seccomp.assemble(os.uname().machine, os.getpid()))
+        seccomp.install(seccomp.assemble(os.uname().machine, os.getpid(), device=plan.devices is not None))
 
 
 def _limit(limits: Limits) -> None:
     # hard equals soft: there is no way back, and at the CPU limit SIGKILL instead of a signal that can be caught
     for what, most in (
         (resource.RLIMIT_AS, limits.address_space),
+        (resource.RLIMIT_DATA, limits.data),
         (resource.RLIMIT_CPU, limits.cpu_seconds),
         (resource.RLIMIT_NPROC, limits.threads),
         (resource.RLIMIT_NOFILE, limits.open_files),
@@ -97,6 +107,8 @@ def _limit(limits: Limits) -> None:
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_SIGPENDING, 64),
     ):
+        if most is None:
+            continue
         already = resource.getrlimit(what)[1]
         most = most if already == resource.RLIM_INFINITY else min(most, already)
         resource.setrlimit(what, (most, most))
@@ -110,9 +122,9 @@ def _drop_capabilities() -> None:
     check(libc.syscall(syscall_number(x86_64=126, aarch64=91), header, none), "capset")
 
 
-def _forget() -> None:
+def _forget(kept: dict[str, str]) -> None:
     """Leave nothing of the grader's environment and command line within the student's reach."""
     os.environ.clear()
     folder = os.getcwd()
-    os.environ.update(HOME=folder, TMPDIR=folder, LANG="C.UTF-8", OMP_NUM_THREADS="1")
+    os.environ.update(HOME=folder, TMPDIR=folder, LANG="C.UTF-8", OMP_NUM_THREADS="1", **kept)
     sys.argv[:] = [""]

@@ -32,7 +32,8 @@ def enter() -> None:
     child = os.fork()
     if child:
         signal.signal(signal.SIGTERM, lambda *_: os.kill(child, signal.SIGKILL))
-        os._exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) & 0xFF)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        os._exit(code if code >= 0 else 128 - code)  # as shells and bubblewrap tell a signal
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     mount(None, "/", None, REC | PRIVATE)
 
@@ -48,6 +49,7 @@ def why_not() -> str | None:
                 become(NOBODY)
             worker_namespaces(os.getuid(), os.getgid())
             private_folder(1 << 20, at="/proc")
+            hide_processes()
         except OSError as error:
             os.write(writer, str(error).encode())
         finally:
@@ -61,9 +63,11 @@ def why_not() -> str | None:
 
 def minimal_root(readable: Iterable[str]) -> None:
     """Replace the root folder by one with the readable paths, read-only, and the empty folder of a worker."""
+    covered = os.open(NEW_ROOT, os.O_PATH)  # what is wanted of it is shown all the same
     mount("tmpfs", NEW_ROOT, "tmpfs", NOSUID | NODEV, "size=1m,mode=0755")
-    for path in [*readable, "/proc"]:
-        _show(path)
+    for path in dict.fromkeys([*readable, "/proc"]):
+        _show(path, f"/proc/self/fd/{covered}" if path == NEW_ROOT else path)
+    os.close(covered)
     os.mkdir(NEW_ROOT + BOX)
     os.chdir(NEW_ROOT)
     check(libc.syscall(syscall_number(x86_64=155, aarch64=41), b".", b"."), "pivot_root")
@@ -87,9 +91,13 @@ def become(uid: int) -> None:
 
 
 def private_folder(size: int, at: str = BOX) -> None:
-    """A temporary folder that only this worker sees, of at most `size` bytes, and no /proc any more."""
+    """A temporary folder that only this worker sees, of at most `size` bytes."""
+    mount("tmpfs", at, "tmpfs", NOSUID | NODEV | NOEXEC, f"size={size},nr_inodes=2048,mode=0700")
+
+
+def hide_processes() -> None:
+    """No /proc any more."""
     flags = NOSUID | NODEV | NOEXEC
-    mount("tmpfs", at, "tmpfs", flags, f"size={size},nr_inodes=2048,mode=0700")
     mount("none", "/proc", "tmpfs", flags | RDONLY, "size=4k,nr_inodes=2,mode=0555")
 
 
@@ -117,18 +125,18 @@ def mount(source: str | None, target: str, kind: str | None, flags: int, data: s
     check(result, f"mount({target})")
 
 
-def _show(path: str) -> None:
+def _show(path: str, source: str) -> None:
     """Make `path` appear in the new root: a link as it is, anything else as a read-only view of the real thing."""
     target = NEW_ROOT + path
     os.makedirs(os.path.dirname(target), exist_ok=True)
     if os.path.islink(path):
         os.symlink(os.readlink(path), target)
-    elif os.path.isdir(path):
+    elif os.path.isdir(source):
         os.makedirs(target, exist_ok=True)
-        mount(path, target, None, BIND | REC)
+        mount(source, target, None, BIND | REC)
         if path != "/proc":
             # in a user namespace a mount's noexec cannot be taken off, so it is repeated
-            mount(None, target, None, REMOUNT | BIND | RDONLY | NOSUID | NODEV | (os.statvfs(path).f_flag & NOEXEC))
+            mount(None, target, None, REMOUNT | BIND | RDONLY | NOSUID | NODEV | (os.statvfs(source).f_flag & NOEXEC))
     elif os.path.exists(path):
         open(target, "x").close()
         mount(path, target, None, BIND)

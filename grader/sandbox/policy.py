@@ -12,7 +12,7 @@ import os
 import platform
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MODES = ("default", "strict", "none")
 MINIMUM = ("limits", "landlock", "seccomp")
+OPEN_TO_A_DEVICE = ("socket", "memory")  # probes that get through where a GPU's driver needs the same
 
 HOW_TO_GET = {
     "linux": "use Linux, a Linux container, WSL 2 or a virtual machine; or, for work you trust, --isolation=none",
@@ -64,6 +65,25 @@ def open_workers(mode: str, families: Sequence[str], hidden: Sequence[Path] = ()
     except BaseException:
         workers.close()
         raise
+    return workers
+
+
+def open_device_workers(
+    mode: str, layers: Sequence[str], families: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]
+) -> Workers:
+    """A source of workers that may open a GPU, isolated by the layers that the other workers of this run have.
+
+    `device`: `fresh.environment_of_the_device`. Raises: `Refused` if a layer does not hold with a GPU in reach.
+    """
+    from grader.sandbox.fresh import DEVICE_VARIABLES, Fresh
+    from grader.sandbox.process import Spawn
+
+    if mode == "none":
+        others = {name: value for name, value in os.environ.items() if name not in DEVICE_VARIABLES}
+        return Spawn(list(families), environment={**others, **device})
+    wall = shutil.which("bwrap") if "wall" in layers else None
+    workers = Fresh(families, mode, [layer for layer in layers if layer != "wall"], device, wall)
+    _prove(workers, hidden, needed=OPEN_TO_A_DEVICE)
     return workers
 
 
@@ -109,8 +129,8 @@ def _trusting(families: Sequence[str]) -> Workers:
     return Spawn(list(families))
 
 
-def _prove(workers: Fork, hidden: Sequence[Path]) -> None:
-    """Refuse if an attack on a throw-away worker gets through a layer that claims to be on."""
+def _prove(workers: Workers, hidden: Sequence[Path], needed: Collection[str] = ()) -> None:
+    """Refuse if an attack on a throw-away worker gets through a layer that claims to be on; `needed`: may get through."""
     from grader.sandbox.probes import PROBES, attack
 
     try:
@@ -121,7 +141,7 @@ def _prove(workers: Fork, hidden: Sequence[Path]) -> None:
         succeeded = attack(worker, hidden)
     finally:
         worker.close()
-    for name in succeeded:
+    for name in set(succeeded).difference(needed):
         layer, meaning = PROBES[name]
         if layer in (*workers.isolation.layers, "process"):
             raise Refused(f"a worker with {', '.join(workers.isolation.layers)} does not hold: {meaning} ({layer})")

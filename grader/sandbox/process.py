@@ -1,4 +1,4 @@
-"""A worker in a fresh Python process, on any platform: for a student's own machine, for a GPU, and for work one trusts.
+"""A worker in a fresh Python process, on any platform: for a student's own machine, and for work one trusts.
 
 The process is told where to connect and a one-time password on its standard input. No isolation beyond the process.
 """
@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
 
 from grader.sandbox.workers import Isolation, Worker
 
@@ -22,17 +23,23 @@ START_SECONDS = 120.0  # a cold start imports torch: seconds here, much longer o
 
 
 class Spawn:
-    """Workers that are fresh Python processes. One spare is started ahead where `spare` says so."""
+    """Workers that are fresh Python processes. One spare is started ahead where `spare` says so.
+
+    `environment`: all the variables that they have; without it those of this process.
+    """
 
     isolation = Isolation("none", ())
 
-    def __init__(self, families: list[str], spare: bool = False) -> None:
-        self._families, self._keep_spare = families, spare
-        self._spare = _Process(families) if spare else None
+    def __init__(self, families: list[str], spare: bool = False, environment: Mapping[str, str] | None = None) -> None:
+        self._families, self._keep_spare, self._environment = families, spare, environment
+        self._spare = self._process() if spare else None
+
+    def _process(self) -> _Process:
+        return _Process(self._families, self._environment)
 
     def start(self) -> Worker:
-        process = self._spare or _Process(self._families)
-        self._spare = _Process(self._families) if self._keep_spare else None
+        process = self._spare or self._process()
+        self._spare = self._process() if self._keep_spare else None
         return Worker(process.connection(), process.end, process.output)
 
     def close(self) -> None:
@@ -41,7 +48,7 @@ class Spawn:
 
 
 class _Process:
-    def __init__(self, families: list[str]) -> None:
+    def __init__(self, families: list[str], environment: Mapping[str, str] | None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._password = secrets.token_bytes(32)
         self._folder = tempfile.TemporaryDirectory(prefix="dgm-worker-", ignore_cleanup_errors=True)
@@ -53,7 +60,7 @@ class _Process:
             stdout=self._output,
             stderr=subprocess.STDOUT,
             cwd=self._folder.name,
-            env={**os.environ, "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"},
+            env={**(environment or os.environ), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"},
         )
         assert self._process.stdin is not None
         self._process.stdin.write(self._password)

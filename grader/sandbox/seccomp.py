@@ -28,6 +28,7 @@ CLONE_THREAD, CLONE_NEW = 0x00010000, 0x7E020080  # the second: every CLONE_NEW*
 O_TRUNC, O_ACCMODE = 0o1000, 0o3
 IOCTLS = (0x5401, 0x5421, 0x5450, 0x5451, 0x541B)  # TCGETS FIONBIO FIONCLEX FIOCLEX FIONREAD
 FCNTLS = (0, 1, 2, 3, 4, 1030)  # DUPFD GETFD SETFD GETFL SETFL DUPFD_CLOEXEC: no locks, leases, seals, pipe sizes
+AF_UNIX, SOCK_STREAM, SOCK_SEQPACKET = 1, 1, 5  # no SOCK_DGRAM, which would send without being connected
 PRCTLS = (15, 16, 0x53564D41)  # SET_NAME GET_NAME SET_VMA
 
 PR_SET_SECCOMP, SECCOMP_MODE_FILTER, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC = 22, 2, 1, 1
@@ -40,9 +41,12 @@ def available() -> bool:
 
 
 @functools.cache
-def assemble(machine: str, own_pid: int) -> bytes:
-    """The filter for a worker whose process id (as it sees it) is `own_pid`: the only one it may signal."""
-    nr = numbers(machine)
+def assemble(machine: str, own_pid: int, device: bool = False) -> bytes:
+    """The filter for a worker whose process id (as it sees it) is `own_pid`: the only one it may signal.
+
+    `device`: it may open a GPU, whose driver is spoken to in `ioctl`s that nobody could list.
+    """
+    nr = numbers(machine, device)
     refuse = ERRNO | errno.EPERM
     program: list[Instruction] = [
         (LOAD, 0, 0, ARCHITECTURE),
@@ -65,6 +69,12 @@ def assemble(machine: str, own_pid: int) -> bytes:
         "kill": _argument(0, 0xFFFFFFFF, [own_pid], refuse),
         "tgkill": _argument(0, 0xFFFFFFFF, [own_pid], refuse),
     }
+    if device:
+        del looked_at["ioctl"]
+        looked_at["socket"] = [
+            *_argument(0, 0xFFFFFFFF, [AF_UNIX], refuse)[:-1],  # where it would allow, the next argument is looked at
+            *_argument(1, 0xF, [SOCK_STREAM, SOCK_SEQPACKET], refuse),
+        ]
     for name, body in looked_at.items():
         program += [(JUMP_EQUAL, 0, len(body), nr[name]), *body]
     allowed = sorted(number for name, number in nr.items() if name not in looked_at)

@@ -2,7 +2,8 @@
 
 What is missing is missing on purpose: nothing that makes a process, a socket, a device, a link, a lock, shared memory
 or a namespace; nothing that runs a program, traces, signals others, changes owners, modes, times or priorities
-(Landlock does not see those); no `truncate` by path (Landlock sees it from Linux 6.2 on only).
+(Landlock does not see those); no `truncate` by path (Landlock sees it from Linux 6.2 on only). A GPU's driver wants a
+socket that it only waits at; no worker can connect, accept or send to an address of another.
 `tests/sandbox/test_seccomp.py` compares the numbers with the kernel's own headers.
 """
 
@@ -37,12 +38,17 @@ recvfrom 45 207        sendto 44 206          clone 56 220           clone3 435 
 fcntl 72 25            prctl 157 167          prlimit64 302 261      kill 62 129            tgkill 234 131
 """
 
+_OF_A_DEVICE = """
+socket 41 198          bind 49 200            listen 50 201          setsockopt 54 208      getsockopt 55 209
+getsockname 51 204
+"""
+
 MACHINES = ("x86_64", "aarch64")
 
 
-def numbers(machine: str) -> dict[str, int]:
-    """Number of every system call in the table that `machine` has."""
+def numbers(machine: str, device: bool = False) -> dict[str, int]:
+    """Number of every system call in the table that `machine` has; with those that only a GPU's driver makes."""
     column = 1 + MACHINES.index(machine)
-    fields = _TABLE.split()
+    fields = (_TABLE + (_OF_A_DEVICE if device else "")).split()
     rows = [fields[i : i + 3] for i in range(0, len(fields), 3)]
     return {row[0]: int(row[column]) for row in rows if row[column] != "-"}

@@ -23,6 +23,7 @@ import selectors
 import signal
 import socket
 import sys
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 from grader.sandbox import lockdown, namespaces, seccomp
@@ -41,17 +42,11 @@ READY = b"ready"
 def boot(config: dict[str, Any]) -> NoReturn:
     """Load everything, say hello, fork workers until the grader hangs up."""
     control = socket.socket(fileno=config["control"])
-    plan = Plan(**{**config["plan"], "limits": lockdown.Limits(**config["plan"]["limits"])})
+    plan = _plan(config)
     why_no_namespaces = namespaces.why_not() if "namespaces" in plan.layers else None
     if why_no_namespaces:
         plan = dataclasses.replace(plan, layers=tuple(layer for layer in plan.layers if layer != "namespaces"))
-    if "namespaces" in plan.layers:
-        namespaces.enter()
-    _load(plan)
-    if "namespaces" in plan.layers and not plan.walled:
-        namespaces.minimal_root(plan.readable)
-    sys.path[:] = [entry for entry in sys.path if entry not in plan.packages]
-    os.chdir("/")
+    _settle(plan, _load)
     gc.collect()
     gc.freeze()  # a collection in a worker would touch, and so copy, every inherited page
     if "namespaces" in plan.layers:
@@ -60,9 +55,33 @@ def boot(config: dict[str, Any]) -> NoReturn:
     _serve(control, plan)
 
 
-def _load(plan: Plan) -> None:
-    import torch
+def alone(config: dict[str, Any]) -> NoReturn:
+    """Be the one worker of a process that was never forked with torch in it: it may open a GPU, after the lock only."""
+    plan = _plan(config)
+    _settle(plan, _import)
+    _become_worker(plan, config["descriptors"], int.from_bytes(os.urandom(2), "little"))
 
+
+def _plan(config: dict[str, Any]) -> Plan:
+    return Plan(**{**config["plan"], "limits": lockdown.Limits(**config["plan"]["limits"])})
+
+
+def _settle(plan: Plan, load: Callable[[Plan], None]) -> None:
+    """Load what there is to load, alone; then see nothing but what the plan names."""
+    if "namespaces" in plan.layers:
+        namespaces.enter()
+    load(plan)
+    with open("/proc/self/status") as status:
+        threads = next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
+    if threads != 1:
+        raise RuntimeError(f"there are {threads} threads before the lock; neither a fork nor Landlock would be safe")
+    if "namespaces" in plan.layers and not plan.walled:
+        namespaces.minimal_root([*plan.readable, *(plan.devices or ())])
+    sys.path[:] = [entry for entry in sys.path if entry not in plan.packages]
+    os.chdir("/")
+
+
+def _import(plan: Plan) -> None:
     from grader.sandbox import host
 
     host.quiet_start()
@@ -72,6 +91,12 @@ def _load(plan: Plan) -> None:
         except ModuleNotFoundError as error:
             if error.name != name or name in plan.modules:
                 raise
+
+
+def _load(plan: Plan) -> None:
+    import torch
+
+    _import(plan)
     # lazy initialisers (processor features, linear algebra, autograd, printing) want files that a worker does not see
     x = torch.randn(8, 8, dtype=torch.float64, requires_grad=True)
     torch.linalg.slogdet(x @ x.T + torch.eye(8, dtype=torch.float64))[1].backward()
@@ -79,10 +104,6 @@ def _load(plan: Plan) -> None:
     torch.func.vmap(torch.func.jacrev(torch.sin))(torch.randn(2, 3))
     torch.nn.Conv2d(3, 4, 3)(torch.randn(1, 3, 8, 8))
     str(torch.randn(3))
-    with open("/proc/self/status") as status:
-        threads = next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
-    if threads != 1:
-        raise RuntimeError(f"the zygote has {threads} threads; forking it would not be safe")
 
 
 def _serve(control: socket.socket, plan: Plan) -> NoReturn:
@@ -145,7 +166,8 @@ def _become_worker(plan: Plan, descriptors: list[int], number: int) -> NoReturn:
         for descriptor, wanted in ((output, 1), (output, 2), (connection, CONNECTION), (status, STATUS)):
             os.dup2(descriptor, wanted)
         try:
-            os.setsid()  # also a scheduling group of its own: many threads here do not slow the neighbours
+            if os.getsid(0) != os.getpid():
+                os.setsid()  # also a scheduling group of its own: many threads here do not slow the neighbours
             channel = host.connect(socket.socket(fileno=CONNECTION))
             lockdown.lock(plan, STATUS + 1, number)
             sys.stdout = sys.stderr = _Capped.text()

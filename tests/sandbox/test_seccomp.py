@@ -21,11 +21,13 @@ ALLOWED, ENOSYS, EPERM = seccomp.ALLOW, seccomp.ERRNO | errno.ENOSYS, seccomp.ER
 PID = 42
 
 
-def verdict(machine: str, call: str | int, *arguments: int, architecture: int | None = None) -> int:
+def verdict(
+    machine: str, call: str | int, *arguments: int, architecture: int | None = None, device: bool = False
+) -> int:
     """What the filter answers, by a model of the kernel's interpreter."""
-    number = syscalls.numbers(machine)[call] if isinstance(call, str) else call
+    number = syscalls.numbers(machine, device)[call] if isinstance(call, str) else call
     data = struct.pack("<IIQ6Q", number, architecture or seccomp.AUDIT_ARCH[machine], 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])
-    program = list(struct.iter_unpack("<HBBI", seccomp.assemble(machine, PID)))
+    program = list(struct.iter_unpack("<HBBI", seccomp.assemble(machine, PID, device)))
     assert len(program) < 4096
     accumulator = position = 0
     while True:
@@ -52,7 +54,7 @@ def test_the_numbers_are_those_of_the_kernel(machine):
         pytest.skip("no kernel headers here")
     named = dict(re.findall(r"#define\s+__NR(?:3264)?_(\w+)\s+(\d+)", Path(found[0]).read_text()))
     named.setdefault("newfstatat", named.get("fstatat", ""))  # the generic header knows it by its old name
-    for name, number in syscalls.numbers(machine).items():
+    for name, number in syscalls.numbers(machine, device=True).items():
         assert named[name] == str(number), name
 
 
@@ -90,6 +92,20 @@ def test_arguments_that_reach_others_are_refused(machine):
     assert verdict(machine, "fcntl", 1, 5) == EPERM  # F_GETLK
     assert verdict(machine, "ioctl", 0, 0x5412) == seccomp.ERRNO | errno.ENOTTY  # TIOCSTI
     assert verdict(machine, "prctl", 22) == EPERM
+
+
+@pytest.mark.parametrize("machine", syscalls.MACHINES)
+def test_a_device_adds_its_own_calls_and_nothing_else(machine):
+    both = set(syscalls.numbers(machine).values())
+    added = set(syscalls.numbers(machine, device=True).values()) - both
+    assert len(added) == 6
+    for number in range(600):
+        if number not in {*added, syscalls.numbers(machine)["ioctl"]}:
+            assert verdict(machine, number, 7, 7, 7, device=True) == verdict(machine, number, 7, 7, 7), number
+    assert verdict(machine, "ioctl", 0, 0x46C8, device=True) == ALLOWED
+    assert verdict(machine, "socket", 1, 5 | 0o2000000, device=True) == ALLOWED
+    for family, kind in [(1, 2), (1, 3), (2, 1), (2, 5), (10, 1), (16, 3), (40, 1)]:
+        assert verdict(machine, "socket", family, kind, device=True) == EPERM
 
 
 @pytest.mark.parametrize("machine", syscalls.MACHINES)
