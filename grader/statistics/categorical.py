@@ -21,6 +21,8 @@ ORDER_SENTENCES = {
     "too even": "the draws of one call are not independent: every outcome comes up too evenly for chance",
 }
 
+CLEARLY = 1e4  # a mistake is called by another one's name with probability 1e-4 at most (Ville)
+
 
 def assert_follows_pmf(
     draw: Callable[[int], Tensor],
@@ -155,10 +157,10 @@ class SequentialPmf:
         return Verdict(False, self.n, sentence, got=got, want=want, mistake=self._mistake(on_law))
 
     def _mistake(self, on_law: dict[str, float]) -> str | None:
-        """The named law that explains the draws better than any law learnt from them, and than any other named one."""
+        """The named law that explains the draws better than any law learnt from them, and far better than any other named one."""
         best = max(on_law, key=on_law.__getitem__)
         others = [w for name, w in on_law.items() if name.startswith("named") and name != best]
-        clear = on_law[best] - max(others, default=-math.inf) > math.log(20)
+        clear = on_law[best] - max(others, default=-math.inf) > math.log(CLEARLY)
         return best.removeprefix("named ") if best.startswith("named") and clear else None
 
     def _outcome(self, k: int) -> str:

@@ -6,6 +6,7 @@ they are initialised, a wrong scale or a forgotten mask would hardly move the lo
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -128,7 +129,7 @@ def patches(side: int) -> tuple[Tensor, Tensor]:
 def telling_network(
     law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any
 ) -> Network:
-    """A network with two colours whose law of m pixels tells samplers apart: no image is certain, wrong laws differ.
+    """A network with two colours whose law of m pixels tells samplers apart: no image is certain, all laws differ.
 
     `law` and `wrong` are functions of the reference: of weights, num_heads, m and `how`.
     """
@@ -136,7 +137,8 @@ def telling_network(
         net = network(seed + attempt, K=2, m=m + 1, e=3, num_layers=1)
         net.weights["head.weight"] *= 1.5
         p = law(net.weights, net.num_heads, m, *how)
-        distances = [(p - q).abs().sum() / 2 for q in wrong(net.weights, net.num_heads, m, *how).values()]
+        laws = [p, *wrong(net.weights, net.num_heads, m, *how).values()]
+        distances = [(q - r).abs().sum() / 2 for q, r in itertools.combinations(laws, 2)]
         if p.max() < 0.5 and min(distances) > 0.1:
             return net
     raise ValueError("none of 1000 networks tells samplers apart")

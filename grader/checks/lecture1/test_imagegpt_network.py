@@ -30,7 +30,7 @@ chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of 
 
 @block
 @points(0.5)
-@examples(10)
+@examples(6)
 @given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
     """a = h + proj(Attention(qkv(ln_1(h)))), then a + out(g(fc(ln_2(a)))) with g(x) = x sigmoid(1.702 x)."""
@@ -41,7 +41,7 @@ def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
 
 @block
 @points(0.25)
-@examples(5)
+@examples(3)
 @given(net=networks(), n=st.integers(1, 3), key=draw.seeds)
 def test_a_block_on_a_single_position(student, ref, net, n, key):
     """A single position attends to itself alone: what is left are projections, norms, residuals and the MLP."""
@@ -52,7 +52,7 @@ def test_a_block_on_a_single_position(student, ref, net, n, key):
 
 @block
 @points(0.25)
-@examples(5)
+@examples(3)
 @given(net=networks(), scale=st.sampled_from([1e-3, 1e-2]), key=draw.seeds)
 @example(net=network(0, e=4), scale=1e-3, key=0)
 def test_a_block_norms_small_inputs_with_their_epsilon(student, ref, net, scale, key):
@@ -64,7 +64,7 @@ def test_a_block_norms_small_inputs_with_their_epsilon(student, ref, net, scale,
 
 @block
 @points(0.25)
-@examples(6)
+@examples(4)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key):
     """Fed in pieces with a cache, a sequence gives what it gives at once."""
@@ -80,7 +80,7 @@ def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, ke
 
 @block
 @points(0.25)
-@examples(4)
+@examples(3)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, chunks, key):
     """Positions go into the place of the layer that is named, and more than config.m of them are refused."""
@@ -119,7 +119,7 @@ def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, k
 
 @block
 @points(0.25)
-@examples(4)
+@examples(3)
 @given(net=networks(dtype=torch.float64), key=draw.seeds)
 def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
     """An image comes out the same alone and in a batch; nothing is changed or drawn; gradients may be off."""
@@ -139,7 +139,7 @@ def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
 
 @decode
 @points(0.5)
-@examples(8)
+@examples(5)
 @given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
     """All blocks in order, the last norm, the head: no positions are added, no softmax is taken."""
@@ -150,7 +150,7 @@ def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
 
 @decode
 @points(0.25)
-@examples(6)
+@examples(3)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key):
     """Fed in pieces with a cache, a sequence gives the logits that it gives at once, and every layer counts along."""
@@ -173,7 +173,7 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 
 @decode
 @points(0.25)
-@examples(4)
+@examples(3)
 @given(net=networks(dtype=torch.float64), key=draw.seeds)
 def test_decode_reaches_every_parameter_behind_it(student, net, key):
     """Gradients reach the embedded positions and all of blocks, norm and head; nothing is changed or drawn."""

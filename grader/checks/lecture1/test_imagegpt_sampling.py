@@ -82,7 +82,7 @@ def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
 
 @sample
 @points(0.25)
-@examples(6)
+@examples(3)
 @given(seed=draw.seeds, t=st.integers(0, 6), key=draw.seeds, use_cache=st.booleans())
 @example(seed=0, t=0, key=0, use_cache=True)
 @example(seed=1, t=1, key=1, use_cache=True)
@@ -116,9 +116,9 @@ def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student,
 @points(0.25)
 def test_temperature_divides_the_logits(student, ref, seed):
     """At temperature T pixels are drawn from softmax(logits / T)."""
-    net = telling_network(ref.joint_pmf, ref.mistaken_temperatures, seed, 2, 0.5)
-    given_net = net.weights, net.num_heads, 2, 0.5
-    draws = _draws(student, model_of(student, net), 2, student.generator(seed), temperature=0.5)
+    net = telling_network(ref.joint_pmf, ref.mistaken_temperatures, seed, 2, 2.0)
+    given_net = net.weights, net.num_heads, 2, 2.0
+    draws = _draws(student, model_of(student, net), 2, student.generator(seed), temperature=2.0)
     assert_follows_pmf(
         lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_temperatures(*given_net)
     )
@@ -175,7 +175,7 @@ def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
 
 @sample
 @points(0.25)
-@examples(3)
+@examples(1)
 @given(seed=draw.seeds, use_cache=st.booleans(), broken=st.booleans())
 @example(seed=0, use_cache=True, broken=False)
 @example(seed=0, use_cache=True, broken=True)
@@ -201,13 +201,13 @@ def test_the_model_samples_in_eval_mode_and_gets_its_modes_back(student, seed, u
 
 @sample
 @points(0.25)
-@examples(2)
-@given(seed=draw.seeds, t=st.sampled_from([0, 1, 8]))
+@examples(1)
+@given(seed=draw.seeds, t=st.sampled_from([0, 1, 4]))
 @example(seed=0, t=0)
-@example(seed=0, t=8)
+@example(seed=0, t=4)
 def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
     """With the cache each position goes through the network once: at most twice the work of one whole pass."""
-    n, m = 2, 24
+    n, m = 2, 12
     net = network(seed, K=3, m=m, e=4)
     dim, num_layers = net.sizes["dim"], net.sizes["num_layers"]
     one_pass = n * m * (num_layers * (12 * dim**2 + 2 * m * dim) + dim * net.sizes["K"])
@@ -224,7 +224,7 @@ def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
 
 @sample
 @points(0.25)
-@examples(3)
+@examples(1)
 @given(seed=draw.seeds, key=draw.seeds)
 def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
     """No images, no or too many pixels, no temperature, no values to keep, a prefix that does not fit are refused."""
@@ -253,9 +253,9 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
 @points(0.25)
 def test_sampling_stays_on_the_device_of_the_model(student, seed):
     """The buffer of pixels and all else are made where the model is, whatever that device is."""
-    model, prefix = model_of(student, network(seed, K=3, m=4)), draw.integers((2, 1), seed, high=3)
+    model, prefix = model_of(student, network(seed, K=3, m=3, num_layers=1)), draw.integers((2, 1), seed, high=3)
     for use_cache in (True, False):
-        arguments = model, 2, 4, student.generator(seed), 0.7, 2, prefix, use_cache
+        arguments = model, 2, 3, student.generator(seed), 0.7, 2, prefix, use_cache
         problem = student.run(elsewhere, model, "sample", *arguments)
         if problem:
             raise Mismatch("device", f"with the model on another device, {problem}. Give `device=` to what you make.")

@@ -41,7 +41,7 @@ SQUARE = (
 
 @train
 @points(0.25)
-@examples(6)
+@examples(4)
 @given(case=batches())
 @example(case=SQUARE)
 def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
@@ -55,7 +55,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
 
 @train
 @points(0.125)
-@examples(4)
+@examples(3)
 @given(case=batches())
 @example(case=SQUARE)
 def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
@@ -65,7 +65,7 @@ def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
 
 @train
 @points(0.125)
-@examples(4)
+@examples(2)
 @given(case=batches(), left=st.sampled_from([1.0, -3.0]))
 @example(case=SQUARE, left=1.0)
 def test_gradients_left_from_before_do_not_count(student, ref, case, left):
@@ -75,7 +75,7 @@ def test_gradients_left_from_before_do_not_count(student, ref, case, left):
 
 @train
 @points(0.125)
-@examples(3)
+@examples(2)
 @given(case=batches())
 @example(case=SQUARE)
 def test_a_step_works_where_gradients_are_off(student, ref, case):
@@ -85,7 +85,7 @@ def test_a_step_works_where_gradients_are_off(student, ref, case):
 
 @train
 @points(0.125)
-@examples(3)
+@examples(2)
 @given(case=batches())
 def test_a_step_leaves_modes_and_random_state_alone(student, case):
     """Every submodule stays in its mode, nothing is drawn or printed; long and empty batches are refused."""
