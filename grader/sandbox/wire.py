@@ -233,16 +233,17 @@ class _Decoder:
             raise WireError("a tensor that does not fit its bytes")
         if size == 0:
             return torch.empty(shape, dtype=DTYPES[name])
-        raw = torch.frombuffer(self.blob, dtype=torch.uint8, count=size, offset=offset)
-        if name == "bool":
-            return (raw != 0).reshape(shape)  # a bool byte other than 0 and 1 is undefined behaviour in torch
-        return raw.view(DTYPES[name]).reshape(shape).clone()
+        if name == "bool":  # a byte other than 0 and 1 is undefined behaviour in torch
+            return torch.frombuffer(self.blob, dtype=torch.uint8, count=size, offset=offset).reshape(shape) != 0
+        count = size // ITEM_SIZES[name]
+        return torch.frombuffer(self.blob, dtype=DTYPES[name], count=count, offset=offset).reshape(shape).clone()
 
     def string(self, value: Any) -> str:
         if type(value) is not str or len(value) > self.limits.string:
             raise WireError("not a string, or too long")
-        try:
-            value.encode()
-        except UnicodeEncodeError:
-            raise WireError("half a character") from None
+        if not value.isascii():
+            try:
+                value.encode()
+            except UnicodeEncodeError:
+                raise WireError("half a character") from None
         return value
