@@ -8,6 +8,13 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from dgm_ref.lecture1.histogram_pairs import broken_pair, honest_pair, honest_twin
+
+__all__ = [
+    "broken_pair", "fit_conditional_histogram", "fit_histogram", "histogram_log_prob", "honest_pair", "honest_twin",
+    "num_parameters",
+]  # fmt: skip
+
 
 def fit_histogram(x: Tensor, num_bins: int) -> Tensor:
     """The share of samples in each bin."""

@@ -1,7 +1,8 @@
 """Names the mistake behind a failure: the registered mistake that gives the student's answers on the same input.
 
 A name is given only when exactly one registered mistake matches. Where two agree on the input, further inputs of the
-check are tried until they part; where they never do, the failure stays unnamed.
+check are tried until they part; where they never do, the failure stays unnamed. So does a mere yes or no, which tells no
+mistake from another that is not registered.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ class NameFromCatalogue:
         registered = mistakes.MISTAKES.get(check.exercise, [])
         if failure.mistake is not None:
             return next(((m.name, m.says) for m in registered if m.name == failure.mistake), None)
+        if all(isinstance(call.answer.get("value"), bool) for call in failure.calls):
+            return None
         matching = [m for m in registered if self._same(examiner, check, failure.example, m, failure.calls)]
         for example in examiner.examples(check)[:FURTHER_INPUTS]:
             if len(matching) < 2:

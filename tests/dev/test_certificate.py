@@ -9,6 +9,7 @@ from grader.dev.certify import catalogue_faults, certify
 
 LECTURE = "lecture1"
 ASSIGNMENT = assignments.load(LECTURE)
+YES_OR_NO = {"histogram.accepts"}  # verdicts, which tell no mistake from another
 
 
 @pytest.mark.parametrize("topic", ASSIGNMENT.topics)
@@ -17,7 +18,8 @@ def test_every_mistake_dies_by_its_check_and_every_variant_passes(topic):
         certify(LECTURE, "a seed for tests", [exercise.name for exercise in ASSIGNMENT.of_topic(topic)])
     )
     assert [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] == []
-    assert sum(one.named for one in certificates) >= 0.9 * sum(one.mistakes for one in certificates)
+    told = [one for one in certificates if one.exercise not in YES_OR_NO]
+    assert sum(one.named for one in told) >= 0.9 * sum(one.mistakes for one in told)
 
 
 def test_nothing_is_missing_from_the_catalogue_and_nothing_is_left_over():
