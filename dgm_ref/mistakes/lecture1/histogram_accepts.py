@@ -21,7 +21,8 @@ CALLS = "test_calls_that_repeat_each_other_are_rejected"
 PUBLIC = "test_a_coin_and_a_die_are_judged"
 CONDUCT = "test_judging_needs_a_value_and_leaves_no_trace"
 
-Density, Sampler = Callable[[Tensor], Tensor], Callable[[int], Tensor]
+Density = Callable[[Tensor], Tensor]
+Sampler = Callable[[int], Tensor]
 N = 10_000
 
 

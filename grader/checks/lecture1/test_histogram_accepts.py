@@ -47,8 +47,8 @@ def test_a_coin_and_a_die_are_judged(student):
 @example(number=5)
 def test_a_hundred_honest_pairs_are_accepted(student, ref, seed, number):
     """Honest pairs raise no false alarm: not one in a hundred, whether the mass is spread, peaked, rare or partly zero."""
-    words, *honest = ref.honest_pair(number)
-    assert_agrees(student.accepts(*pair(*honest, seed + number)), True, what=f"the verdict on an honest pair ({words})")
+    words, log_p, sampler = ref.honest_pair(number)
+    assert_agrees(student.accepts(*pair(log_p, sampler, seed + number)), True, what=f"the verdict on an honest pair ({words})")
     if number < 6:
         _assert_rejects(student, ref, "law", number, seed)
 
@@ -116,8 +116,8 @@ def test_neighbours_that_depend_on_each_other_are_rejected(student, ref, seed, n
 def test_calls_that_repeat_each_other_are_rejected(student, ref, seed, number):
     """A sampler that gives the same draws in each call is rejected; a peaked one whose calls often agree is not."""
     _assert_tells_apart(student, ref, "calls", number, seed)
-    words, *peaked = ref.honest_pair(6 * (number % 1000) + 5)
-    assert_agrees(student.accepts(*pair(*peaked, seed)), True, what=f"the verdict on an honest pair ({words})")
+    words, log_p, sampler = ref.honest_pair(6 * (number % 1000) + 5)
+    assert_agrees(student.accepts(*pair(log_p, sampler, seed)), True, what=f"the verdict on an honest pair ({words})")
 
 
 @accepts
@@ -134,11 +134,11 @@ def test_judging_needs_a_value_and_leaves_no_trace(student):
 def _assert_tells_apart(student: Any, ref: Any, kind: str, number: int, seed: int) -> None:
     """The broken pair is rejected, and the honest one beside it accepted."""
     _assert_rejects(student, ref, kind, number, seed)
-    words, *honest = ref.honest_twin(number, kind)
-    got = student.accepts(*pair(*honest, seed + number))
+    words, log_p, sampler = ref.honest_twin(number, kind)
+    got = student.accepts(*pair(log_p, sampler, seed + number))
     assert_agrees(got, True, what=f"the verdict on the honest pair beside the broken one ({words})")
 
 
 def _assert_rejects(student: Any, ref: Any, kind: str, number: int, seed: int) -> None:
-    words, *broken = ref.broken_pair(number, kind)
-    assert_agrees(student.accepts(*pair(*broken, seed + number)), False, what=f"the verdict on a broken pair ({words})")
+    words, log_p, sampler = ref.broken_pair(number, kind)
+    assert_agrees(student.accepts(*pair(log_p, sampler, seed + number)), False, what=f"the verdict on a broken pair ({words})")
