@@ -55,8 +55,11 @@ def gpu_exam(module: Path, lecture: str = "lecture1", seed: str = "gpu-exam") ->
     from grader.exam.collect import collect
     from grader.exam.examiner import Examiner
 
+    cuda = torch.cuda.is_available()
     checks = [check for check in collect(lecture) if check.gpu]
-    examiner = Examiner(lecture, checks, seed, reference=reference.available(lecture), gpu=True)
+    examiner = Examiner(
+        lecture, checks, seed, reference=reference.available(lecture), device="cuda" if cuda else "cpu"
+    )
     source = module.read_text(encoding="utf-8")
     findings = []
     for check in checks:
@@ -65,7 +68,6 @@ def gpu_exam(module: Path, lecture: str = "lecture1", seed: str = "gpu-exam") ->
         findings.append(
             Finding(record.check, record.outcome, record.sentence, record.message, record.seconds, dict(FIGURES))
         )
-    cuda = torch.cuda.is_available()
     return Report(
         module=str(module),
         device=torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()}), no GPU",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-
 import pytest
 import torch
 
@@ -20,13 +18,12 @@ CHECKS = {check.name: check for check in collect("lecture1") if check.gpu}
 
 def examine(name, source):
     check = CHECKS[name]
-    fixtures = {"student": Student("imagegpt", candidates.from_source("imagegpt", source)), "seed": 5}
+    fixtures = {"student": Student("imagegpt", candidates.from_source("imagegpt", source)), "seed": 5, "device": "cpu"}
     if check.needs_reference:
         fixtures["ref"] = Reference("lecture1", "imagegpt")
     return check.body(**{name: fixtures[name] for name in check.fixtures})
 
 
-@pytest.mark.skipif(torch.cuda.is_available(), reason="on a GPU the large sizes run: `dgm gpu-exam`")
 @pytest.mark.parametrize("name", CHECKS)
 def test_the_solution_passes_small_on_a_cpu(name):
     gpu_exam.FIGURES.clear()
@@ -44,6 +41,7 @@ def test_the_solution_passes_small_on_a_cpu(name):
         ("test_the_generator_of_the_device_decides_the_samples", "1, generator=generator", "1"),
         ("test_a_cached_step_never_waits_for_the_host", "        h = h + self.proj(",
          "        assert a.sum().item() < 1e9\n        h = h + self.proj("),
+        ("test_memory_of_cached_sampling_grows_with_the_length_alone", "if use_cache else None", "if False else None"),
         ("test_the_cached_sampler_beats_the_uncached_one", "if use_cache else None", "if False else None"),
         ("test_it_learns_images_on_the_device", "            loss.backward()", "            (0 * loss).backward()"),
     ],
@@ -55,16 +53,6 @@ def test_a_mistake_that_shows_on_a_device_is_found(name, right, wrong):
     assert source.count(right) >= 1
     with pytest.raises(AssertionError):
         examine(name, source.replace(right, wrong))
-
-
-def test_a_long_run_does_not_make_scores_of_all_pairs(monkeypatch):
-    source = SOLUTION.read_text().replace("if use_cache else None", "if False else None")
-    name = "test_memory_of_cached_sampling_grows_with_the_length_alone"
-    names = CHECKS[name].body.__globals__
-    scale = dataclasses.replace(names["SMALL"], e=1, num_heads=8, length=96, n=1)  # scores outweigh all else
-    monkeypatch.setitem(names, "SMALL", scale)
-    with pytest.raises(AssertionError, match="times the memory"):
-        examine(name, source)
 
 
 def test_the_report_says_when_there_was_no_gpu(tmp_path, monkeypatch):

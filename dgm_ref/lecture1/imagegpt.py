@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import itertools
 import math
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import torch
 from torch import Tensor
@@ -112,14 +114,23 @@ def forward(weights: Weights, num_heads: int, x: Tensor) -> Tensor:
     return decode(weights, num_heads, embed(weights, x))
 
 
-def forward_on_device(weights: Weights, num_heads: int, x: Tensor, mode: str) -> Tensor:
-    """The same in float32 on the GPU if there is one, under bfloat16 autocast if `mode` says so: the error to expect."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+def forward_on_device(weights: Weights, num_heads: int, x: Tensor, mode: str, device: str) -> Tensor:
+    """The same in float32 on a device, under bfloat16 autocast if `mode` says so: the error to expect there.
+
+    A GPU is opened in a process of its own: graders are forked, and CUDA does not survive that.
+    """
+    if device == "cpu":
+        return _forward_on_device(weights, num_heads, x, mode, device)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+        return fresh.submit(_forward_on_device, weights, num_heads, x, mode, device).result()
+
+
+def _forward_on_device(weights: Weights, num_heads: int, x: Tensor, mode: str, device: str) -> Tensor:
     there = {name: w.to(device, torch.float32) for name, w in weights.items()}
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=mode == "bfloat16"):
+        with torch.autocast(device, dtype=torch.bfloat16, enabled=mode == "bfloat16"):
             return forward(there, num_heads, x.to(device)).double().cpu()
     finally:
         torch.set_float32_matmul_precision(before)

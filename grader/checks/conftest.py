@@ -82,3 +82,8 @@ def ref(request: pytest.FixtureRequest) -> Any:
 @pytest.fixture
 def seed(request: pytest.FixtureRequest) -> int:
     return derive(SEED, f"fixture {request.node.stash[CHECK].identity}")
+
+
+@pytest.fixture
+def device() -> str:
+    return "cuda"  # without one, checks that ask for it are skipped

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-FIXTURES = ("student", "ref", "seed")
+FIXTURES = ("student", "ref", "seed", "device")
 
 GRADING = settings(
     database=None,  # a planted example database must not choose our inputs

@@ -19,6 +19,8 @@ from grader.record import CheckRecord, Outcome
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
 from grader.student import Call, NoGradient, NotThere, Student, StudentError, Transport
 
+NO_GPU = "needs a GPU, and this machine has none"
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -43,7 +45,10 @@ class Namer(Protocol):
 
 
 class Examiner:
-    """The checks of one lecture with their inputs and reference answers, ready for any number of submissions."""
+    """The checks of one lecture with their inputs and reference answers, ready for any number of submissions.
+
+    `device`: what checks marked `gpu` are put on: "cuda"; "cpu", small, in the kit's own tests only; or nothing.
+    """
 
     def __init__(
         self,
@@ -52,13 +57,13 @@ class Examiner:
         seed: str,
         *,
         reference: bool,
-        gpu: bool = False,
+        device: str | None = None,
         quick: bool = False,
         namer: Namer | None = None,
         show_expected: bool = True,
     ) -> None:
         self.lecture, self.checks, self.seed = lecture, tuple(checks), seed
-        self._reference, self._gpu, self._quick = reference, gpu, quick
+        self._reference, self._device, self._quick = reference, device, quick
         self._namer, self._show_expected = namer, show_expected
         self._references: dict[str, Reference] = {}
         self._examples: dict[str, list[Example]] = {}
@@ -77,14 +82,7 @@ class Examiner:
         """The record of one check put to the submission behind `transport`."""
         unable = self._unable(check)
         if unable:
-            return CheckRecord(
-                check=check.name,
-                outcome="not_graded",
-                points=0.0,
-                max_points=check.points,
-                message=unable,
-                sentence=check.sentence,
-            )
+            return not_graded(check, unable)
         started = time.perf_counter()
         limit = transport.waited + check.seconds  # of the student's own time
         try:
@@ -99,14 +97,7 @@ class Examiner:
             named = self._name(check, failure, transport)
         except Exception as error:  # a fault of ours must cost nobody anything
             message = f"this check is broken ({type(error).__name__}: {error}). It does not count; please tell the course staff."
-            return CheckRecord(
-                check=check.name,
-                outcome="not_graded",
-                points=0.0,
-                max_points=check.points,
-                message=message[:500],
-                sentence=check.sentence,
-            )
+            return not_graded(check, message[:500])
         return CheckRecord(
             check=check.name,
             outcome=failure.outcome,
@@ -133,6 +124,7 @@ class Examiner:
         """Run the body of a check on one input."""
         student = Student(check.topic, transport)
         fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
+        fixtures["device"] = self._device
         if check.needs_reference:
             fixtures["ref"] = self._topic_reference(check.topic)
         arguments = {name: fixtures[name] for name in check.fixtures} | example
@@ -174,8 +166,8 @@ class Examiner:
         return None
 
     def _unable(self, check: Check) -> str:
-        if check.gpu and not self._gpu:
-            return "needs a GPU, and this machine has none"
+        if check.gpu and self._device is None:
+            return NO_GPU
         if check.training and self._quick:
             return "left out by --quick: it trains a model"
         if check.needs_reference and not self._reference:
@@ -209,14 +201,23 @@ class Examiner:
         return smallest
 
     def _name(self, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
-        if self._namer is None or failure.outcome not in ("failed", "error") or check.training:
-            return None  # to name a mistake by its training, every registered mistake would have to be trained
+        if self._namer is None or failure.outcome not in ("failed", "error"):
+            return None
+        if check.training or check.gpu:
+            return None  # to name such a mistake, every registered one would have to be trained, or put on the device
         return self._namer(self, check, failure, transport)
 
     def _topic_reference(self, topic: str) -> Reference:
         if topic not in self._references:
             self._references[topic] = Reference(self.lecture, topic)
         return self._references[topic]
+
+
+def not_graded(check: Check, why: str) -> CheckRecord:
+    """The record of a check that was not put to anyone."""
+    return CheckRecord(
+        check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=why, sentence=check.sentence
+    )
 
 
 def _uncredited(record: CheckRecord) -> CheckRecord:

@@ -1,7 +1,4 @@
-"""Public helpers of the GPU exam: what has to run where the model and the device are.
-
-Everything works on a CPU as well, where "the device" is the CPU: the kit's tests run the same bodies small.
-"""
+"""Public helpers of the GPU exam: what has to run where the model is. With the model on a CPU all of it works as well."""
 
 from __future__ import annotations
 
@@ -19,38 +16,25 @@ from torch.utils._pytree import tree_leaves
 from grader.checks.lecture1.imagegpt_helpers import new_cache, submission_of
 from grader.sandbox.families import helper
 
-CUDA = torch.device("cuda")
-CPU = torch.device("cpu")
-
-
-def accelerator() -> torch.device:
-    """The GPU if there is one."""
-    return CUDA if torch.cuda.is_available() else CPU
-
 
 @helper
-def device_type() -> str:
-    """ "cuda" or "cpu"."""
-    return accelerator().type
-
-
-@helper
-def to_device(model: nn.Module) -> None:
+def to_device(model: nn.Module, device: str) -> None:
     """Move a model to the device."""
-    model.to(accelerator())
+    model.to(device)
 
 
 @helper
-def device_generator(seed: int) -> torch.Generator:
+def device_generator(seed: int, device: str) -> torch.Generator:
     """A generator on the device."""
-    return torch.Generator(accelerator()).manual_seed(seed)
+    return torch.Generator(device).manual_seed(seed)
 
 
 @helper
 def device_logits(model: nn.Module, x: Tensor, mode: str) -> tuple[Tensor, str]:
     """Logits computed on the device in a mode of `precision`, brought back in float64, and the device they were on."""
-    with torch.no_grad(), precision(mode):
-        logits = model(x.to(accelerator()))
+    device = _device_of(model)
+    with torch.no_grad(), precision(mode, device):
+        logits = model(x.to(device))
     return logits.double().cpu(), logits.device.type
 
 
@@ -59,26 +43,29 @@ def device_samples(
     model: nn.Module, n: int, m: int, generator: torch.Generator, use_cache: bool
 ) -> tuple[Tensor, str, bool]:
     """Samples drawn on the device, the device they were on, and whether a global random state moved."""
-    before = _random_states()
+    device = _device_of(model)
+    before = _random_states(device)
     x = submission_of(model)["sample"](model, n, m, generator, use_cache=use_cache)
-    moved = any(not torch.equal(one, other) for one, other in zip(before, _random_states(), strict=True))
+    moved = any(not torch.equal(one, other) for one, other in zip(before, _random_states(device), strict=True))
     return x.cpu(), x.device.type, moved
 
 
 @helper
 def seconds_of_completion(model: nn.Module, n: int, m: int, new: int, use_cache: bool, repeats: int) -> float:
     """Median time of drawing the last `new` of m pixels, on a device that has nothing else to do."""
-    prefix = torch.randint(model.config.K, (n, m - new), device=accelerator())  # type: ignore[union-attr,arg-type]
-    generator = torch.Generator(accelerator()).manual_seed(0)
+    device = _device_of(model)
+    prefix = torch.randint(model.config.K, (n, m - new), device=device)  # type: ignore[union-attr,arg-type]
+    generator = torch.Generator(device).manual_seed(0)
     sample = submission_of(model)["sample"]
-    return _median_seconds(lambda: sample(model, n, m, generator, prefix=prefix, use_cache=use_cache), repeats)
+    return _median_seconds(lambda: sample(model, n, m, generator, prefix=prefix, use_cache=use_cache), repeats, device)
 
 
 @helper
 def bytes_of_sampling(model: nn.Module, n: int, m: int) -> tuple[int, int]:
     """The largest tensor that sampling with a cache makes besides it, and (on a GPU) the peak of memory, both in bytes."""
-    generator = torch.Generator(accelerator()).manual_seed(0)
-    cuda = accelerator().type == "cuda"
+    device = _device_of(model)
+    generator = torch.Generator(device).manual_seed(0)
+    cuda = device.type == "cuda"
     if cuda:
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -92,11 +79,12 @@ def bytes_of_sampling(model: nn.Module, n: int, m: int) -> tuple[int, int]:
 def host_reads_of_decoding(model: nn.Module, config: Any, n: int, steps: int) -> int:
     """How often `decode` with a cache waits for a value from the device in so many steps of one position each."""
     cache = new_cache(model, config, n)
-    h = torch.randn(n, 1, config.dim, device=accelerator(), dtype=next(model.parameters()).dtype)
+    device = _device_of(model)
+    h = torch.randn(n, 1, config.dim, device=device, dtype=next(model.parameters()).dtype)
     decode: Callable[..., Tensor] = model.decode  # type: ignore[assignment]
     with torch.no_grad():
         decode(h, cache)  # the first call may set things up
-        with _HostReads() as reads, _synchronisation_refused():
+        with _HostReads() as reads, _synchronisation_refused(device):
             for _ in range(steps):
                 decode(h, cache)
     return reads.count
@@ -105,7 +93,7 @@ def host_reads_of_decoding(model: nn.Module, config: Any, n: int, steps: int) ->
 @helper
 def train_on_device(model: nn.Module, x: Tensor, steps: int, batch: int, lr: float) -> list[float]:
     """The losses of `train_step` on random batches of x, on the device."""
-    images = x.to(accelerator())
+    images = x.to(_device_of(model))
     generator = torch.Generator().manual_seed(0)
     optimizer = torch.optim.Adam(model.parameters(), lr=lr, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(
@@ -120,11 +108,11 @@ def train_on_device(model: nn.Module, x: Tensor, steps: int, batch: int, lr: flo
 
 
 @contextlib.contextmanager
-def precision(mode: str) -> Iterator[None]:
+def precision(mode: str, device: torch.device) -> Iterator[None]:
     """ "highest": float32 without TF32; "bfloat16": autocast."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
-    autocast = torch.autocast(accelerator().type, dtype=torch.bfloat16)
+    autocast = torch.autocast(device.type, dtype=torch.bfloat16)
     try:
         with autocast if mode == "bfloat16" else contextlib.nullcontext():
             yield
@@ -158,8 +146,8 @@ class _HostReads(TorchDispatchMode):
 
 
 @contextlib.contextmanager
-def _synchronisation_refused() -> Iterator[None]:
-    if accelerator().type != "cuda":
+def _synchronisation_refused(device: torch.device) -> Iterator[None]:
+    if device.type != "cuda":
         yield
         return
     torch.cuda.set_sync_debug_mode("error")
@@ -169,8 +157,8 @@ def _synchronisation_refused() -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def _median_seconds(run: Callable[[], Any], repeats: int) -> float:
-    clock = _clock_of_the_gpu if accelerator().type == "cuda" else time.process_time
+def _median_seconds(run: Callable[[], Any], repeats: int, device: torch.device) -> float:
+    clock = _clock_of_the_gpu if device.type == "cuda" else time.process_time
     run()  # a warm-up
     seconds = []
     for _ in range(repeats):
@@ -185,5 +173,9 @@ def _clock_of_the_gpu() -> float:
     return time.perf_counter()
 
 
-def _random_states() -> list[Tensor]:
-    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if accelerator().type == "cuda" else [])]
+def _device_of(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+def _random_states(device: torch.device) -> list[Tensor]:
+    return [torch.get_rng_state(), *([torch.cuda.get_rng_state()] if device.type == "cuda" else [])]

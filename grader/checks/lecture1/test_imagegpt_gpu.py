@@ -1,6 +1,7 @@
 """ImageGPT on a GPU: the same model, on the model's device throughout, as accurate as its dtype and worth its cache.
 
-Every check runs on a CPU as well, small: `LARGE` is for a GPU, `SMALL` for the kit's own tests.
+Every check runs on a CPU as well, small: `LARGE` is for a GPU, `SMALL` for the kit's own tests. The fixture `device` says
+which.
 """
 
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ from grader.checks.lecture1.imagegpt_gpu import (
     device_generator,
     device_logits,
     device_samples,
-    device_type,
     host_reads_of_decoding,
     seconds_of_completion,
     to_device,
@@ -51,30 +51,30 @@ class Scale:
 
 
 LARGE = Scale(m=784, e=64, num_layers=8, num_heads=8, n=64, new=16, length=784, steps=400, side=28)
-SMALL = Scale(m=256, e=16, num_layers=2, num_heads=4, n=2, new=16, length=32, steps=60, side=8)
+SMALL = Scale(m=256, e=16, num_layers=2, num_heads=4, n=2, new=16, length=128, steps=60, side=8)
 
 
 @points(0.25)
-def test_logits_on_the_device_agree_in_single_precision(student, ref, seed):
+def test_logits_on_the_device_agree_in_single_precision(student, ref, seed, device):
     """In float32 the logits lie on the model's device and agree with the float64 reference as closely as float32 allows."""
-    _assert_logits_agree(student, ref, seed, "highest")
+    _assert_logits_agree(student, ref, seed, device, "highest")
 
 
 @points(0.25)
-def test_logits_on_the_device_agree_under_autocast(student, ref, seed):
+def test_logits_on_the_device_agree_under_autocast(student, ref, seed, device):
     """Under bfloat16 autocast the logits agree with the float64 reference as closely as bfloat16 allows."""
-    _assert_logits_agree(student, ref, seed, "bfloat16")
+    _assert_logits_agree(student, ref, seed, device, "bfloat16")
 
 
-def _assert_logits_agree(student, ref, seed, mode):
-    net = network(seed, K=16, m=64, e=32 if _scale(student) is LARGE else 4, num_layers=4, num_heads=4)
-    model = _model(student, net)
+def _assert_logits_agree(student, ref, seed, device, mode):
+    net = network(seed, K=16, m=64, e=32 if _scale(device) is LARGE else 4, num_layers=4, num_heads=4)
+    model = _model(student, net, device)
     x = draw.integers((2, 64), seed, high=16)
-    got, device = student.run(device_logits, model, x, mode)
-    _assert_device(device, student, "the logits are")
+    got, where = student.run(device_logits, model, x, mode)
+    _assert_device(where, device, "the logits are")
     want, accepted = (
         ref.forward(net.weights, net.num_heads, x),
-        ref.forward_on_device(net.weights, net.num_heads, x, mode),
+        ref.forward_on_device(net.weights, net.num_heads, x, mode, device),
     )
     assert_form(got, want.shape, torch.float64)
     error, accepted_error = (got - want).abs(), (accepted - want).abs()
@@ -93,16 +93,16 @@ def _assert_logits_agree(student, ref, seed, mode):
 
 
 @points(0.25)
-def test_samples_on_the_device_follow_the_joint_law(student, ref, seed):
+def test_samples_on_the_device_follow_the_joint_law(student, ref, seed, device):
     """Drawn with a generator of the device, cached or not, images lie on the device and follow p_theta."""
     net = telling_network(ref.joint_pmf, ref.mistaken_joint_pmfs, seed, 3)
-    model = _model(student, net)
+    model = _model(student, net, device)
     for use_cache in (True, False):
-        generator = student.run(device_generator, seed % 2**31)
+        generator = student.run(device_generator, seed % 2**31, device)
 
         def draws(n, generator=generator, use_cache=use_cache):
-            x, device, _ = student.run(device_samples, model, n, 3, generator, use_cache)
-            _assert_device(device, student, "the samples are")
+            x, where, _ = student.run(device_samples, model, n, 3, generator, use_cache)
+            _assert_device(where, device, "the samples are")
             assert_form(x, (n, 3), torch.int64)
             return outcome_index(x, 2)
 
@@ -111,11 +111,11 @@ def test_samples_on_the_device_follow_the_joint_law(student, ref, seed):
 
 
 @points(0.25)
-def test_the_generator_of_the_device_decides_the_samples(student, seed):
+def test_the_generator_of_the_device_decides_the_samples(student, seed, device):
     """The same state gives the same images, another one others, and no global random state moves."""
-    model = _model(student, network(seed, K=8, m=32, e=8))
+    model = _model(student, network(seed, K=8, m=32, e=8), device)
     states = seed % 2**31, seed % 2**31, seed % 2**31 + 1
-    runs = [student.run(device_samples, model, 8, 32, student.run(device_generator, state), True) for state in states]
+    runs = [student.run(device_samples, model, 8, 32, student.run(device_generator, state, device), True) for state in states]
     for x, _, moved in runs:
         assert_form(x, (8, 32), torch.int64)
         if moved:
@@ -126,12 +126,12 @@ def test_the_generator_of_the_device_decides_the_samples(student, seed):
 
 
 @points(0.25)
-def test_memory_of_cached_sampling_grows_with_the_length_alone(student, seed):
+def test_memory_of_cached_sampling_grows_with_the_length_alone(student, seed, device):
     """No tensor of m x m scores is made: what sampling computes at once grows with m, not with its square."""
-    scale = _scale(student)
+    scale = _scale(device)
     largest = []
     for m in (scale.length // 2, scale.length):
-        model = _model(student, network(seed, **{**scale.sizes(), "m": m, "num_layers": 2}))
+        model = _model(student, network(seed, **{**scale.sizes(), "m": m, "num_layers": 2}), device)
         tensor, peak = student.run(bytes_of_sampling, model, scale.n, m)
         largest.append(tensor)
         note(
@@ -145,10 +145,10 @@ def test_memory_of_cached_sampling_grows_with_the_length_alone(student, seed):
 
 
 @points(0.25)
-def test_a_cached_step_never_waits_for_the_host(student, seed):
+def test_a_cached_step_never_waits_for_the_host(student, seed, device):
     """Decoding a position reads no value back from the device: no .item(), no `if tensor`, no copy to the CPU."""
     net = network(seed, K=8, m=32, e=8)
-    model = _model(student, net)
+    model = _model(student, net, device)
     reads = student.run(host_reads_of_decoding, model, student.ImageGPTConfig(**net.sizes), 4, 16)
     note("host reads in 16 cached steps", str(reads))
     if reads:
@@ -159,10 +159,10 @@ def test_a_cached_step_never_waits_for_the_host(student, seed):
 
 
 @points(0.25)
-def test_the_cached_sampler_beats_the_uncached_one(student, seed):
+def test_the_cached_sampler_beats_the_uncached_one(student, seed, device):
     """Drawing the last 16 pixels of an image is at least 3 times faster with the cache than without, on the same device."""
-    scale = _scale(student)
-    model = _model(student, network(seed, **scale.sizes()))
+    scale = _scale(device)
+    model = _model(student, network(seed, **scale.sizes()), device)
     seconds = [
         student.run(seconds_of_completion, model, scale.n, scale.m, scale.new, use_cache, 3 if scale is LARGE else 1)
         for use_cache in (False, True)
@@ -179,14 +179,15 @@ def test_the_cached_sampler_beats_the_uncached_one(student, seed):
 
 
 @points(0.25)
-def test_it_learns_images_on_the_device(student, seed):
+@pytest.mark.training
+def test_it_learns_images_on_the_device(student, seed, device):
     """Trained on patches of photographs, it needs fewer bits than a model of independent pixels."""
-    scale = _scale(student)
+    scale = _scale(device)
     training, held_out = patches(scale.side)
     net = untrained_network(
         seed, K=16, m=scale.side**2, e=32 if scale is LARGE else 8, num_layers=4 if scale is LARGE else 1, num_heads=4
     )
-    model = _model(student, net)
+    model = _model(student, net, device)
     losses = student.run(
         train_on_device, model, training, scale.steps, 64 if scale is LARGE else 16, 3e-3 if scale is LARGE else 1e-2
     )
@@ -208,17 +209,16 @@ def test_it_learns_images_on_the_device(student, seed):
         )
 
 
-def _scale(student):
-    return LARGE if student.run(device_type) == "cuda" else SMALL
+def _scale(device):
+    return SMALL if device == "cpu" else LARGE
 
 
-def _model(student, net):
+def _model(student, net, device):
     model = model_of(student, net)
-    student.run(to_device, model)
+    student.run(to_device, model, device)
     return model
 
 
-def _assert_device(device, student, what):
-    wanted = student.run(device_type)
-    if device != wanted:
-        raise Mismatch("device", f"{what} on the device {device}, expected {wanted}, where the model is")
+def _assert_device(where, device, what):
+    if where != device:
+        raise Mismatch("device", f"{what} on the device {where}, expected {device}, where the model is")
