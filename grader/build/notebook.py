@@ -77,7 +77,8 @@ def _functions(exercise: Exercise) -> set[str]:
 
 
 def _setup_cell(lecture: str, topic: str) -> NotebookNode:
-    code = f'from grader.notebook import checker\n\ncheck = checker("{lecture}", "{topic}")'
+    of = f'"{lecture}", "{topic}"'
+    code = f"from grader.notebook import checker, painter\n\ncheck = checker({of})\nshow = painter({of})"
     return new_code_cell(code, metadata={"nbgrader": _nbgrader("setup", locked=True)})
 
 

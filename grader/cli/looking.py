@@ -1,4 +1,4 @@
-"""`dgm show`: pictures of your own models; `dgm gpu-exam`: the checks that need a GPU."""
+"""`dgm show`: pictures of what your functions do; `dgm gpu-exam`: the checks that need a GPU."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from grader.cli.student import HERE, Folder
+from grader import assignment as assignments
+from grader.cli.student import HERE, LECTURE, Folder, stop
 
 console = Console()
 
@@ -19,25 +20,44 @@ def add_to(app: typer.Typer) -> None:
 
 
 def show(
-    topic: Annotated[str, typer.Argument(help="The topic to draw: imagegpt.")] = "imagegpt",
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Exercises or topics; everything without.", show_default=False)
+    ] = None,
     folder: Folder = HERE,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the pictures go.")] = Path("pictures"),
-    steps: Annotated[int, typer.Option(help="Training steps; 600 take about a minute.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of an ImageGPT; 600 take about a minute.")] = 600,
 ) -> None:
-    """Train the model that you wrote on 8 x 8 digits, and draw what it does."""
-    module = folder / f"{topic}.py"
-    if topic != "imagegpt" or not module.is_file():
-        console.print(f"[red]there are no pictures of {topic} in {folder}[/red]: `dgm show imagegpt` needs {module}")
-        raise typer.Exit(2)
-    from grader.pictures import imagegpt
-
+    """Draw what your functions do, beside what they should do where that gives nothing away."""
     try:
-        written = imagegpt.show(imagegpt.load(module), out, steps, console.print)
-    except NotImplementedError as error:
-        console.print(f"[yellow]not implemented yet[/yellow]: {error}")
-        raise typer.Exit(1) from None
-    for path in written:
-        console.print(f"wrote {path}")
+        from grader.pictures import gallery
+    except ModuleNotFoundError as error:
+        stop(f"pictures need {error.name}, which is not installed: pip install -e \".\\[student]\"")
+    from grader.practice.run import NothingHere, UnknownName, load, select
+
+    assignment = assignments.load(LECTURE)
+    try:
+        exercises = select(assignment, names or [])
+        modules = load(assignment, folder)
+    except (UnknownName, NothingHere) as error:
+        stop(error)
+    works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
+    out.mkdir(parents=True, exist_ok=True)
+    written = 0
+    for topic, picture in gallery.chosen(assignment, exercises):
+        if topic not in works:
+            console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow", markup=False, highlight=False)
+            continue
+        path = out / f"{topic}-{picture.name}.png"
+        try:
+            with console.status(f"drawing {path.stem} …"):
+                path.write_bytes(picture.png(works[topic]))
+        except gallery.CannotDraw as why:
+            console.print(f"{path.stem}: {why}", style="yellow", markup=False, highlight=False)
+        else:
+            written += 1
+            console.print(path, soft_wrap=True, markup=False, highlight=False)
+            console.print(f"  {picture.sentence}", style="dim", markup=False, highlight=False)
+    raise typer.Exit(0 if written else 1)
 
 
 def gpu_exam(

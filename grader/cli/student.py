@@ -52,7 +52,7 @@ def check(
                 good = good and state.states[record.exercise] == "passed"
             progress.save(state, folder)
     except (UnknownName, NothingHere) as error:
-        _stop(error)
+        stop(error)
     raise typer.Exit(0 if good else 1)
 
 
@@ -83,7 +83,7 @@ def watch(
                     _hint(state, practice.assignment, state.current(practice.assignment))
                 progress.save(state, folder)
     except NothingHere as error:
-        _stop(error)
+        stop(error)
     except KeyboardInterrupt:
         progress.save(state, folder)
 
@@ -112,7 +112,7 @@ def reset(name: Annotated[str, typer.Argument(show_default=False)], folder: Fold
     try:
         backup = put_back(exercise, folder, LECTURE)
     except CannotReset as error:
-        _stop(error)
+        stop(error)
     console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
 
 
@@ -126,7 +126,7 @@ def pack(
     try:
         packed = write(folder, assignments.load(LECTURE), output)
     except NothingToPack as error:
-        _stop(error)
+        stop(error)
     for remark in packed.remarks:
         console.print(f"[yellow]note:[/yellow] {remark}")
     console.print(f"{packed.path}: {', '.join(packed.files)}\nsha256 {packed.digest}")
@@ -156,12 +156,12 @@ def _one(assignment: assignments.Assignment, name: str) -> str:
     try:
         found = select(assignment, [name])
     except UnknownName as error:
-        _stop(error)
+        stop(error)
     if len(found) > 1:
-        _stop(f"{name!r} may be {' or '.join(found)}: say which")
+        stop(f"{name!r} may be {' or '.join(found)}: say which")
     return found[0]
 
 
-def _stop(reason: object) -> NoReturn:
+def stop(reason: object) -> NoReturn:
     console.print(f"[red]{reason}[/red]")
     raise typer.Exit(2)

@@ -1,15 +1,17 @@
-"""Small images on paper: grids with gaps, one look for all figures."""
+"""One look for all pictures: figures, curves and dots on axes with names, grids of small images, tables as colours."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-INK, ACCENT, GAP = "#222222", "#c8102e", 0.15  # the gap between tiles is light grey: neither paper nor ink
+INK, PAPER, GAP = "#222222", "#d9d9d9", 0.15  # the gap between tiles is light grey: neither paper nor ink
+YOURS, OTHER, THIRD, ACCENT = "#0072B2", "#E69F00", "#009E73", "#D55E00"  # Okabe and Ito: told apart by every eye
 
 
 def figure(
@@ -22,11 +24,34 @@ def figure(
     return drawn, list(axes.flat)
 
 
+def name(axes: Axes, title: str, x: str = "", y: str = "", legend: str = "") -> None:
+    """Say what a plot shows and what its axes mean; `legend` is where the legend goes."""
+    axes.set_title(title, fontsize=10, color=INK, loc="left")
+    axes.set_xlabel(x, fontsize=9)
+    axes.set_ylabel(y, fontsize=9)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+    if legend:
+        axes.legend(loc=legend, fontsize=8, frameon=False)  # type: ignore[call-overload]  # any place by its name
+
+
+def numbers(values: Tensor) -> np.ndarray:
+    """What a student's function returned, without its graph."""
+    return values.detach().double().numpy()
+
+
+def shares(axes: Axes, x: Tensor, **style: Any) -> None:
+    """How often each whole number comes in a sample, as bars that sum to one."""
+    values = numbers(x)
+    bins = [value - 0.5 for value in range(int(values.min()), int(values.max()) + 2)]
+    axes.hist(values, bins=bins, density=True, rwidth=0.8, **style)
+
+
 def grid(
     axes: Axes, rows: Sequence[Tensor], levels: int, title: str, labels: Sequence[str] = (), marks: Sequence[int] = ()
 ) -> None:
     """Rows of images (n, H, W), dark on light, with a gap between them; a red line before the columns in `marks`."""
-    tiles = [[_framed(image.double().numpy() / (levels - 1)) for image in row] for row in rows]
+    tiles = [[_framed(numbers(image) / (levels - 1)) for image in row] for row in rows]
     picture = np.concatenate([np.concatenate(row, axis=1) for row in tiles], axis=0)
     axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     height, width = tiles[0][0].shape
@@ -46,7 +71,7 @@ def heatmap(
     axes: Axes, values: Tensor, title: str, unit: str = "", cmap: str = "magma", at: tuple[int, int] | None = None
 ) -> None:
     """A table of numbers as colours, with their scale; a cross on one cell."""
-    shown = axes.imshow(values.detach().double().numpy(), cmap=cmap, interpolation="nearest", vmin=0)
+    shown = axes.imshow(numbers(values), cmap=cmap, interpolation="nearest", vmin=0)
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.03)
     bar.set_label(unit, fontsize=9)
     bar.ax.tick_params(labelsize=8)

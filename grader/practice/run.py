@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from types import ModuleType
 
 import torch
 
@@ -14,8 +16,9 @@ from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Patience, WorkerTransport
 from grader.record import ExerciseRecord, exercise_record
+from grader.sandbox.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
-from grader.submission import find, read
+from grader.submission import Submission, find, read
 
 PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grade's
 
@@ -53,20 +56,29 @@ class Practice:
         Raises: `UnknownName`; `NothingHere`.
         """
         wanted = select(self.assignment, names)
-        try:
-            (handed_in,) = find(self.folder, self.assignment)
-        except (FileNotFoundError, ValueError):
-            raise NothingHere(
-                f"{self.folder}: no modules or notebooks of {self.assignment.name} here; name the right folder with --folder"
-            ) from None
-        submission = read(handed_in, self.assignment)
+        submission = _read(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
         transport = WorkerTransport(self._workers, package, submission.topics, Patience())
         try:
             for name in wanted:
-                yield exercise_record(name, str(self.assignment[name].slide), self._examiner.exercise(name, transport))
+                exercise = self.assignment[name]
+                yield exercise_record(name, str(exercise.slide), self._examiner.exercise(name, transport), exercise.bonus)
         finally:
             transport.close()
+
+
+def load(assignment: Assignment, folder: Path) -> dict[str, ModuleType]:
+    """The modules of a working copy in this very process, where their owner wants to look at them.
+
+    Raises: `NothingHere`.
+    """
+    torch.set_num_threads(1)
+    package, topics = f"assignments.{assignment.name}", _read(assignment, folder).topics
+    for name in topics:
+        sys.modules.pop(name, None)
+        sys.modules.pop(f"{package}.{name}", None)
+    finder = SubmissionFinder(package, topics, seconds=60, definitions_only=False)
+    return {name: topic.module for name, topic in finder.load_all().items()}
 
 
 def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
@@ -84,3 +96,13 @@ def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen or known))
+
+
+def _read(assignment: Assignment, folder: Path) -> Submission:
+    try:
+        (handed_in,) = find(folder, assignment)
+    except (FileNotFoundError, ValueError):
+        raise NothingHere(
+            f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder"
+        ) from None
+    return read(handed_in, assignment)

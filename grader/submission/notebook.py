@@ -11,28 +11,30 @@ from grader.submission.files import Unreadable
 
 MAGICS_AROUND_PYTHON = {"capture", "memit", "prun", "time", "timeit"}  # below any other ``%%magic`` stands no Python
 MAGIC = re.compile(r"[%!?]|[\w.,][\w., ]*=\s*(?:!|%[a-z])|[\w.]+\?{1,2}\s*$")
-KIT = re.compile(r"from grader\.notebook import checker\b|check = checker\(|check\(")  # our own cells: nothing to grade
+KIT = re.compile(  # our own cells: nothing to grade, and pictures take seconds to draw
+    r"from grader\.notebook import checker\b|check = checker\(|show = painter\(|(check|show)\([^()]*\)\s*(#|$)"
+)
 OUTSIDE_STRINGS = re.compile(r"""#|\"{3}|'{3}|["'(\[{)\]}]""")
 TO_THE_END_OF = {quote: re.compile(rf"(?:\\.|[^\\])*?{quote}") for quote in ('"', "'", '"""', "'''")}
 
 
-def code_cells(name: str, content: bytes, tag: str | None = None) -> list[str]:
-    """The sources of the code cells, or of those with a tag; magics become ``pass``, so that lines keep their numbers.
+def code_cells(name: str, content: bytes) -> list[str]:
+    """The sources of the code cells; magics and calls of the kit become ``pass``, so that lines keep their numbers.
 
     Raises: ``Unreadable`` if this is no notebook.
     """
     try:
-        cells = list(_sources(json.loads(content.decode("utf-8-sig")), tag))
+        cells = list(_sources(json.loads(content.decode("utf-8-sig"))))
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise Unreadable(f"{name} is no notebook: {type(error).__name__}: {str(error)[:200]}") from None
     return [_without_magics(cell) for cell in cells]
 
 
-def _sources(notebook: dict[str, Any], tag: str | None) -> Iterator[str]:
+def _sources(notebook: dict[str, Any]) -> Iterator[str]:
     sheets = notebook.get("worksheets", [notebook])  # sheets are of format 3, before 2015
     for sheet in sheets:
         for cell in sheet["cells"]:
-            if cell["cell_type"] == "code" and (tag is None or tag in cell["metadata"].get("tags", [])):
+            if cell["cell_type"] == "code":
                 source = cell["source"] if "source" in cell else cell["input"]
                 text = "".join(source if isinstance(source, list) else [source])
                 yield text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")  # JSON allows half characters

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from grader.assignment import HOUSE, Assignment
+from grader.assignment import Assignment
 from grader.submission.files import File
 from grader.submission.notebook import code_cells
 from grader.submission.text import decode
@@ -67,8 +67,7 @@ def by_topic(sources: list[Source], assignment: Assignment, problems: list[str])
         unused = [source for source in unused if source not in candidates]
         if candidates:
             chosen, *others = candidates
-            given = _given_pictures(assignment.name, topic)
-            topics[topic] = ["" if cell in given else cell for cell in chosen.cells]
+            topics[topic] = chosen.cells
             problems.extend(_complaints(topic, chosen, others, assignment))
     for helper in _imported(topics, unused):
         topics[helper.stem] = helper.cells
@@ -107,15 +106,6 @@ def _complaints(topic: str, chosen: Source, others: list[Source], assignment: As
         for function in assignment.functions(topic):
             if chosen.defines(function) > 1:
                 yield f"{chosen.name} defines {function} {chosen.defines(function)} times: the last one counts"
-
-
-@functools.cache
-def _given_pictures(lecture: str, topic: str) -> frozenset[str]:
-    """Our own picture cells, word for word: they take seconds to draw and hold nothing of the student's."""
-    notebook = HOUSE / "assignments" / lecture / f"{topic}.ipynb"
-    if not notebook.is_file():
-        return frozenset()
-    return frozenset(code_cells(notebook.name, notebook.read_bytes(), tag="active-ipynb"))
 
 
 def _imported(topics: dict[str, list[str]], unused: list[Source]) -> list[Source]:

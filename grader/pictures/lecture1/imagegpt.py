@@ -1,14 +1,9 @@
-"""Pictures of a small ImageGPT, trained with a student's own functions on 8 x 8 digits.
-
-`module` is the student's module: its `ImageGPT`, `train_step`, `sample`, … are what is looked at.
-"""
+"""A small ImageGPT, trained with a student's own functions on 8 x 8 digits: once for all of its pictures."""
 
 from __future__ import annotations
 
+import functools
 import math
-import sys
-from collections.abc import Callable
-from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -17,43 +12,15 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from grader.pictures import canvas
+from grader.pictures.canvas import INK, OTHER, YOURS
+from grader.pictures.gallery import Work, picture
 
 SIDE, LEVELS = 8, 17
 TEMPERATURES = (0.25, 0.5, 0.75, 1.0, 1.25, 1.6)
+INDEPENDENT = 2.42  # bits per dimension of a model of independent pixels, on these digits
 
 
-def show(module: ModuleType, folder: Path, steps: int = 600, progress: Callable[[str], None] = print) -> list[Path]:
-    """Train a model and write every picture of it into a folder."""
-    training, held_out = digits()
-    progress(f"training on {len(training)} digits for {steps} steps …")
-    model = trained(module, training, steps)
-    pictures = {
-        "samples": lambda: samples(module, model, held_out),
-        "completions": lambda: completions(module, model, held_out),
-        "surprise": lambda: surprise(model, held_out),
-        "receptive-field": lambda: receptive_field(model, held_out),
-        "attention": lambda: attention(module, model, held_out),
-        "temperature": lambda: temperature(module, model),
-        "palette": lambda: palette(module),
-    }
-    folder.mkdir(parents=True, exist_ok=True)
-    written = []
-    for name, draw in pictures.items():
-        progress(f"drawing {name} …")
-        path = folder / f"imagegpt-{name}.png"
-        draw().savefig(path, dpi=110)
-        written.append(path)
-    return written
-
-
-def load(path: Path) -> ModuleType:
-    """The student's module in a file."""
-    module = ModuleType(path.stem)
-    sys.modules[path.stem] = module  # dataclasses look their own module up
-    exec(compile(path.read_text(encoding="utf-8"), str(path), "exec"), module.__dict__)
-    return module
-
-
+@functools.cache
 def digits() -> tuple[Tensor, Tensor]:
     """Scikit-learn's digits as sequences (n, 64) of 17 grey levels: 1437 to train on, 360 held out."""
     from sklearn.datasets import load_digits
@@ -63,23 +30,41 @@ def digits() -> tuple[Tensor, Tensor]:
     return x[:1437], x[1437:]
 
 
-def trained(module: ModuleType, x: Tensor, steps: int, seed: int = 0) -> Any:
-    """The student's model, trained with the student's `train_step`."""
+@functools.lru_cache(maxsize=1)
+def trained(mine: Work) -> tuple[Any, list[float]]:
+    """The student's model, trained with the student's `train_step`, and what that returned at every step."""
+    x, _ = digits()
     with torch.random.fork_rng():
-        torch.manual_seed(seed)
-        model = module.ImageGPT(module.ImageGPTConfig(K=LEVELS, m=SIDE**2, dim=64, num_layers=2, num_heads=4))
+        torch.manual_seed(0)
+        model = mine.ImageGPT(mine.ImageGPTConfig(K=LEVELS, m=SIDE**2, dim=64, num_layers=2, num_heads=4))
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3, betas=(0.9, 0.95))
-    generator = torch.Generator().manual_seed(seed)
-    for step in range(steps):
+    generator = torch.Generator().manual_seed(0)
+    losses = []
+    for step in range(mine.steps):
         for group in optimizer.param_groups:
-            group["lr"] = 3e-3 * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / steps))
-        module.train_step(model, optimizer, x[torch.randint(len(x), (64,), generator=generator)])
-    return model
+            group["lr"] = 3e-3 * min(1, (step + 1) / 50) * 0.5 * (1 + math.cos(math.pi * step / mine.steps))
+        losses.append(mine.train_step(model, optimizer, x[torch.randint(len(x), (64,), generator=generator)]))
+    return model, losses
 
 
-def samples(module: ModuleType, model: Any, held_out: Tensor) -> Figure:
+@picture("train_step")
+def learning(mine: Work) -> Figure:
+    """The loss of the training, beside what models know that look at no other pixel."""
+    _, losses = trained(mine)
+    drawn, (axes,) = canvas.figure(1, 6.6, 3.6, "An ImageGPT learns 8 × 8 digits of 17 grey levels")
+    axes.plot([loss / math.log(2) for loss in losses], color=YOURS, linewidth=1, label="your training loss")
+    axes.axhline(math.log2(LEVELS), color=OTHER, label=f"knows nothing: log₂ 17 = {math.log2(LEVELS):.2f}")
+    axes.axhline(INDEPENDENT, color=INK, linestyle="--", linewidth=1, label=f"independent pixels: {INDEPENDENT}")
+    axes.set_ylim(1, 5)
+    canvas.name(axes, "", "step", "bits per dimension", "upper right")
+    return drawn
+
+
+@picture("sample")
+def samples(mine: Work) -> Figure:
     """What the model draws, beside digits that it has not seen."""
-    drawn = module.sample(model, 80, SIDE**2, torch.Generator().manual_seed(1))
+    model, held_out = trained(mine)[0], digits()[1]
+    drawn = mine.sample(model, 80, SIDE**2, torch.Generator().manual_seed(1))
     bits = _bits(model, held_out).mean().item()
     result, (left, right) = canvas.figure(2, 9.2, 4.5, f"An ImageGPT of 8 × 8 digits: {bits:.2f} bits per dimension")
     canvas.grid(left, _images(drawn).split(10), LEVELS, "drawn by the model, pixel by pixel")
@@ -87,14 +72,16 @@ def samples(module: ModuleType, model: Any, held_out: Tensor) -> Figure:
     return result
 
 
-def completions(module: ModuleType, model: Any, held_out: Tensor, count: int = 8) -> Figure:
+@picture("sample")
+def completions(mine: Work) -> Figure:
     """Whole digits, their upper halves, and eight ways in which the model goes on from there."""
+    model, held_out = trained(mine)[0], digits()[1]
     half = SIDE**2 // 2
     rows = []
-    for i in range(count):
+    for i in range(8):
         given = held_out[i : i + 1, :half]
         prefix = given.expand(8, -1)
-        drawn = module.sample(model, 8, SIDE**2, torch.Generator().manual_seed(i), prefix=prefix)
+        drawn = mine.sample(model, 8, SIDE**2, torch.Generator().manual_seed(i), prefix=prefix)
         blank = torch.cat([given, torch.zeros_like(given)], dim=1)
         rows.append(_images(torch.cat([held_out[i : i + 1], blank, drawn])))
     result, (axes,) = canvas.figure(1, 6.4, 5.6, "Image completion")
@@ -102,8 +89,10 @@ def completions(module: ModuleType, model: Any, held_out: Tensor, count: int = 8
     return result
 
 
-def surprise(model: Any, held_out: Tensor) -> Figure:
+@picture("ImageGPT.forward", "ImageGPT.decode")
+def surprise(mine: Work) -> Figure:
     """How many bits each pixel costs: on average, and in single digits."""
+    model, held_out = trained(mine)[0], digits()[1]
     bits = _bits(model, held_out).view(-1, SIDE, SIDE)
     title = "Surprise of each pixel, in bits: −log₂ p(xⱼ | x₁ … xⱼ₋₁)"
     result, axes = canvas.figure(5, 14, 3.1, title, ratios=(1.25, 1, 1.25, 1, 1.25))
@@ -116,9 +105,12 @@ def surprise(model: Any, held_out: Tensor) -> Figure:
     return result
 
 
-def receptive_field(model: Any, held_out: Tensor, pixels: tuple[int, ...] = (9, 27, 36, 54)) -> Figure:
+@picture("ImageGPT.forward", "ImageGPT.decode", "Block.forward")
+def receptive_field(mine: Work) -> Figure:
     """Which pixels the logits of one pixel depend on: norms of the gradients with respect to their embeddings."""
+    model, held_out = trained(mine)[0], digits()[1]
     embedded: list[Tensor] = []
+    pixels = (9, 27, 36, 54)
     hook = model.wte.register_forward_hook(lambda *args: embedded.append(args[2]))
     try:
         logits = model(held_out[:64])
@@ -138,9 +130,11 @@ def receptive_field(model: Any, held_out: Tensor, pixels: tuple[int, ...] = (9, 
     return result
 
 
-def attention(module: ModuleType, model: Any, held_out: Tensor) -> Figure:
+@picture("causal_attention")
+def attention(mine: Work) -> Figure:
     """The attention weights of every head, averaged over digits."""
-    weights = _attention_weights(module, model, held_out[:64])  # (layers, h, m, m)
+    model, held_out = trained(mine)[0], digits()[1]
+    weights = _attention_weights(mine.module, model, held_out[:64])  # (layers, h, m, m)
     num_layers, num_heads = weights.shape[:2]
     title = "Attention: where each position looks, averaged over digits"
     result, axes = canvas.figure(num_heads, 2.7 * num_heads, 2.9 * num_layers + 0.3, title, rows=num_layers)
@@ -156,10 +150,12 @@ def attention(module: ModuleType, model: Any, held_out: Tensor) -> Figure:
     return result
 
 
-def temperature(module: ModuleType, model: Any) -> Figure:
+@picture("sample")
+def temperature(mine: Work) -> Figure:
     """Samples at several temperatures: from the likeliest to the wild."""
+    model, _ = trained(mine)
     rows = [
-        _images(module.sample(model, 12, SIDE**2, torch.Generator().manual_seed(3), temperature=value))
+        _images(mine.sample(model, 12, SIDE**2, torch.Generator().manual_seed(3), temperature=value))
         for value in TEMPERATURES
     ]
     result, (axes,) = canvas.figure(1, 7.2, 4.1, "Temperature: only T = 1 draws from the model")
@@ -167,11 +163,13 @@ def temperature(module: ModuleType, model: Any) -> Figure:
     return result
 
 
-def palette(module: ModuleType, sizes: tuple[int, ...] = (4, 16, 64)) -> Figure:
+@picture("quantize", "dequantize")
+def palette(mine: Work) -> Figure:
     """A photograph before and after quantisation to palettes of several sizes."""
     from sklearn.cluster import KMeans
     from sklearn.datasets import load_sample_image
 
+    sizes = (4, 16, 64)
     image = torch.tensor(load_sample_image("china.jpg")).float().permute(2, 0, 1)[None] / 255  # (1, 3, H, W)
     image = torch.nn.functional.avg_pool2d(image[:, :, 40:360, 60:540], 2)
     pixels = image[0].flatten(1).T
@@ -180,7 +178,7 @@ def palette(module: ModuleType, sizes: tuple[int, ...] = (4, 16, 64)) -> Figure:
     canvas.photograph(axes[0], image[0], "photograph: 24 bits a pixel")
     for one, K in zip(axes[1:], sizes, strict=True):
         colours = torch.from_numpy(KMeans(K, n_init=1, random_state=0).fit(chosen).cluster_centers_).float()
-        painted = module.dequantize(module.quantize(image, colours), colours)
+        painted = mine.dequantize(mine.quantize(image, colours), colours)
         canvas.photograph(one, painted[0], f"K = {K} colours: {math.log2(K):g} bits a pixel")
     return result
 
@@ -188,8 +186,7 @@ def palette(module: ModuleType, sizes: tuple[int, ...] = (4, 16, 64)) -> Figure:
 def _bits(model: Any, x: Tensor) -> Tensor:
     """The cost of every pixel of x: (n, m)."""
     with torch.no_grad():
-        log_pi = model(x).double().log_softmax(dim=2)
-    return -log_pi.gather(2, x[..., None])[..., 0] / math.log(2)
+        return -torch.distributions.Categorical(logits=model(x).double()).log_prob(x) / math.log(2)
 
 
 def _images(x: Tensor) -> Tensor:
