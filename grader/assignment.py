@@ -21,7 +21,8 @@ class Exercise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     points: float
     slide: int | str
     hints: tuple[str, ...]
-    bonus: bool = False
+    bonus: bool = False  # points beside those that one can lose
+    enabled: bool = True  # false takes the exercise out of everything
     of: tuple[str, ...] = ()  # names of the exercises that this one examines again
 
     def __post_init__(self) -> None:
@@ -50,6 +51,7 @@ class Assignment(msgspec.Struct, frozen=True):
     name: str
     title: str
     exercises: tuple[Exercise, ...]
+    switched_off: tuple[str, ...] = ()  # names of exercises that are there for nobody
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -59,7 +61,12 @@ class Assignment(msgspec.Struct, frozen=True):
     @property
     def points(self) -> float:
         """What all exercises together are worth, bonus apart."""
-        return sum(exercise.points for exercise in self.exercises if not exercise.bonus)
+        return sum(exercise.points for exercise in self.required)
+
+    @property
+    def required(self) -> tuple[Exercise, ...]:
+        """The exercises that one can lose points on: all but the bonus."""
+        return tuple(exercise for exercise in self.exercises if not exercise.bonus)
 
     def of_topic(self, topic: str) -> tuple[Exercise, ...]:
         """The exercises of one module, in order."""
@@ -100,8 +107,10 @@ def load(name: str, house: Path = HOUSE) -> Assignment:
         file = msgspec.convert(content, _File)
     except msgspec.ValidationError as error:
         raise AssignmentError(f"{path}: {_in_toml_words(str(error))}") from None
-    _refuse_disorder(file.exercise, path)
-    return Assignment(name=name, title=file.title, exercises=file.exercise)
+    on = tuple(exercise for exercise in file.exercise if exercise.enabled)
+    off = tuple(exercise.name for exercise in file.exercise if not exercise.enabled)
+    _refuse_disorder(file.exercise, on, path)
+    return Assignment(name=name, title=file.title, exercises=on, switched_off=off)
 
 
 def lectures(house: Path = HOUSE) -> tuple[str, ...]:
@@ -114,14 +123,15 @@ def _in_toml_words(message: str) -> str:
     return message.replace("`$.", "`").replace(" - at `$`", "")
 
 
-def _refuse_disorder(exercises: tuple[Exercise, ...], path: Path) -> None:
+def _refuse_disorder(exercises: tuple[Exercise, ...], enabled: tuple[Exercise, ...], path: Path) -> None:
     names = [exercise.name for exercise in exercises]
     for name in names:
         if names.count(name) > 1:
             raise AssignmentError(f"{path}: exercise {name} stands here {names.count(name)} times")
-    for exercise in exercises:
+    there = {exercise.name for exercise in enabled}
+    for exercise in enabled:
         for other in exercise.of:
-            if other not in names:
+            if other not in there:
                 raise AssignmentError(f"{path}: exercise {exercise.name}: of: there is no exercise {other!r}")
     topics = [exercise.topic for exercise in exercises]
     for before, topic in zip(topics, topics[1:], strict=False):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
+from typing import Any, Literal
 
 import msgspec
 
@@ -35,6 +36,7 @@ class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
     max_score: float
     not_graded: float = 0.0
     slide: str = ""
+    bonus: bool = False
     checks: list[CheckRecord]
 
 
@@ -47,6 +49,8 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
     seed: str
     isolation: str = "none"
     layers: list[str] = []
+    device: str = ""  # the GPU on which checks that need one were run
+    device_layers: list[str] = []  # what stood around the workers that could open it
     options: list[str] = []  # of the run, where they change a record: quick, hide-expected
 
 
@@ -60,7 +64,7 @@ class Person(msgspec.Struct, frozen=True):
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
-    """One graded submission. `score + lost = max_score`; what was not graded is in neither."""
+    """One graded submission. `score + lost = max_score`; what was not graded is in neither, and neither is the bonus."""
 
     submission: str
     assignment: str
@@ -75,6 +79,18 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     problems: list[
         str
     ] = []  # what the reader of the submission should know: files that could not be read, statements skipped
+    bonus: list[ExerciseRecord] = []  # exercises beside those above
+    bonus_score: float = 0.0  # points beside the score
+
+    @property
+    def bonus_max_score(self) -> float:
+        """What the bonus exercises are worth, as far as they were graded; 0 where there are none."""
+        return _sum(exercise.max_score for exercise in self.bonus)
+
+    @property
+    def examined(self) -> list[ExerciseRecord]:
+        """All exercises, the bonus last."""
+        return [*self.exercises, *self.bonus]
 
 
 def encode(record: Record) -> bytes:
@@ -87,17 +103,32 @@ def decode(data: bytes) -> Record:
     return msgspec.json.decode(data, type=Record)
 
 
-def exercise_record(exercise: str, slide: str, checks: list[CheckRecord]) -> ExerciseRecord:
+def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus: bool = False) -> ExerciseRecord:
     """An exercise from its checks."""
     graded = [check for check in checks if check.outcome != "not_graded"]
     return ExerciseRecord(
         exercise=exercise,
         slide=slide,
+        bonus=bonus,
         score=_sum(check.points for check in graded),
         max_score=_sum(check.max_points for check in graded),
         not_graded=_sum(check.max_points for check in checks if check.outcome == "not_graded"),
         checks=checks,
     )
+
+
+def summed(exercises: Sequence[ExerciseRecord]) -> dict[str, Any]:
+    """The fields of a record that follow from its exercises: those that one can lose points on, and the bonus beside them."""
+    required = [exercise for exercise in exercises if not exercise.bonus]
+    bonus = [exercise for exercise in exercises if exercise.bonus]
+    return {
+        "exercises": required,
+        "score": _sum(exercise.score for exercise in required),
+        "max_score": _sum(exercise.max_score for exercise in required),
+        "not_graded": _sum(exercise.not_graded for exercise in required),
+        "bonus": bonus,
+        "bonus_score": _sum(exercise.score for exercise in bonus),
+    }
 
 
 def _sum(points: object) -> float:

@@ -14,9 +14,11 @@ from grader.assignment import HOUSE, Assignment, load
 from grader.build.notebook import instructor_notebook, student_notebook
 from grader.build.source import Source, SourceError, read
 from grader.build.stub import stub
+from grader.build.switched_off import without
 
 __all__ = [
-    "Source", "SourceError", "build", "instructor_notebook", "outdated", "products", "read", "student_notebook", "stub",
+    "Source", "SourceError", "build", "instructor_notebook", "outdated", "products", "read", "source_of", "student_notebook",
+    "stub",
 ]  # fmt: skip
 
 
@@ -42,16 +44,26 @@ def products(lecture: str, house: Path = HOUSE) -> list[tuple[Path, bytes]]:
     return [product for source in _sources(assignment, house) for product in _products(source, assignment, house)]
 
 
+def source_of(topic: str, assignment: Assignment, house: Path = HOUSE) -> Source:
+    """The source of one topic, without what the assignment switches off.
+
+    Raises: ``SourceError``.
+    """
+    off = [name.split(".", 1)[1] for name in assignment.switched_off if name.split(".")[0] == topic]
+    return without(read(house / "solutions" / assignment.name / f"{topic}.py"), off)
+
+
 def _sources(assignment: Assignment, house: Path) -> Iterator[Source]:
     folder = house / "solutions" / assignment.name
-    unknown = {path.stem for path in folder.glob("*.py")} - {"__init__"} - set(assignment.topics)
+    topics = {*assignment.topics, *(name.split(".")[0] for name in assignment.switched_off)}
+    unknown = {path.stem for path in folder.glob("*.py")} - {"__init__"} - topics
     for topic in sorted(unknown):
         raise SourceError(f"{folder / topic}.py:1: assignment.toml has no exercise of topic {topic}")
     for topic in assignment.topics:
         path = folder / f"{topic}.py"
         if not path.is_file():
             raise SourceError(f"{path}:1: this file is missing; assignment.toml has exercises of topic {topic}")
-        source = read(path)
+        source = source_of(topic, assignment, house)
         _refuse_other_exercises(source, assignment)
         yield source
 

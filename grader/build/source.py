@@ -56,7 +56,11 @@ def read(path: Path) -> Source:
 
     Raises: ``SourceError`` with file, line and a sentence.
     """
-    text = path.read_text("utf-8")
+    return parse(path, path.read_text("utf-8"))
+
+
+def parse(path: Path, text: str) -> Source:
+    """The same for the text of a file."""
     try:
         tree = ast.parse(text)
     except SyntaxError as error:

@@ -6,7 +6,6 @@ from pathlib import Path
 
 from grader import assignment as assignments
 from grader import build
-from grader.assignment import HOUSE
 
 CONFIG = '''"""Configuration of this nbgrader course. Made by `dgm course init`; yours to change."""
 
@@ -42,8 +41,7 @@ def init(folder: Path, lecture: str, course: str | None = None) -> list[Path]:
     for topic in assignment.topics:
         notebook = source / f"{topic}.ipynb"
         notebook.write_text(
-            build.instructor_notebook(build.read(HOUSE / "solutions" / lecture / f"{topic}.py"), assignment),
-            encoding="utf-8",
+            build.instructor_notebook(build.source_of(topic, assignment), assignment), encoding="utf-8"
         )
         written.append(notebook)
     return written

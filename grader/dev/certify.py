@@ -141,7 +141,7 @@ def catalogue_faults(lecture: str) -> list[str]:
             faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")
         if not exercise.of and len(mistakes.VARIANTS.get(exercise.name, [])) < VARIANTS:
             faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
-    known = {exercise.name for exercise in assignment.exercises}
+    known = {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}
     faults += [f"{name} is not in assignment.toml" for name in sorted({*mistakes.MISTAKES, *mistakes.VARIANTS} - known)]
     for folder, prefix in (
         (f"solutions/{lecture}", ""),

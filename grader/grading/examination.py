@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from grader.assignment import Assignment
 from grader.exam.ahead import Plans, SendingAhead
 from grader.exam.collect import Check
-from grader.exam.examiner import Examiner
+from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import Patience, WorkerTransport
-from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record
+from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record, summed
 from grader.sandbox.workers import Workers
 from grader.submission import Submission
 
@@ -38,17 +38,12 @@ def examine(
     return Record(
         submission=submission.name,
         assignment=assignment.name,
-        score=round(sum((exercise.score for exercise in exercises), 0.0), 6),
-        max_score=round(
-            sum((exercise.max_score for exercise in exercises if not assignment[exercise.exercise].bonus), 0.0), 6
-        ),
-        not_graded=round(sum((exercise.not_graded for exercise in exercises), 0.0), 6),
-        exercises=exercises,
         kit=kit,
         seconds=round(time.perf_counter() - started, 3),
         student=submission.student,
         content=content(submission),
         problems=problems[:50],
+        **summed(exercises),
     )
 
 
@@ -60,15 +55,17 @@ def content(submission: Submission) -> str:
 def _exercises(
     assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience
 ) -> Iterator[ExerciseRecord]:
-    for exercise in assignment.exercises:
+    for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
         if transport.waited > patience.submission:
             checks = [
-                _out_of_time(check, patience.submission) for check in examiner.checks if check.exercise == exercise.name
+                not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, patience.submission)
+                for check in examiner.checks
+                if check.exercise == exercise.name
             ]
         else:
             checks = examiner.exercise(exercise.name, transport)
         if checks:
-            yield exercise_record(exercise.name, str(exercise.slide), checks)
+            yield exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
 
 
 def _out_of_time(check: Check, seconds: float) -> CheckRecord:

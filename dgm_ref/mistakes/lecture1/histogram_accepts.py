@@ -88,7 +88,7 @@ def looks_for_correlation(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x = sample(N).double()
     centred = x - x.mean()
-    related = K > 1 and abs((centred[1:] * centred[:-1]).mean()) > 0.1 * (centred**2).mean()
+    related = K > 1 and bool(abs((centred[1:] * centred[:-1]).mean()) > 0.1 * (centred**2).mean())
     return _is_followed(p, sample, neighbours=False) and not related
 
 
@@ -97,7 +97,7 @@ def looks_for_correlation(log_prob: Density, sample: Sampler, K: int) -> bool:
 def skips_every_second_pair(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x, y = sample(N), sample(N)
-    good = abs(p.sum() - 1) < 0.02 and bool((p[torch.cat([x, y])] > 0).all())
+    good = bool(abs(p.sum() - 1) < 0.02 and (p[torch.cat([x, y])] > 0).all())
     return good and _near(x[::2] * K + x[1::2], _pairs(p)) and _near(x * K + y, _pairs(p))
 
 
