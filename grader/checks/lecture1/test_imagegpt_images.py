@@ -142,7 +142,7 @@ def test_quantize_finds_the_nearest_colour(student, ref, case):
 @points(0.25)
 @given(case=pictures(ties=True))
 @example(case=(torch.tensor([[[[0.5]]]]), torch.tensor([[1.0], [0.0]])))
-@example(case=(torch.tensor([[[[0.0]], [[0.0]]]]), torch.tensor([[6.0, 0.0], [4.0, -3.0], [3.0, 4.0]])))
+@example(case=(torch.tensor([[[[0.0]], [[0.0]]]]), torch.tensor([[6.0, 0.0], [4.0, 4.0], [4.0, -3.0], [3.0, 4.0]])))
 def test_quantize_takes_the_lowest_index_of_equally_near_colours(student, ref, case):
     """Of two colours at the same distance the first one in the palette is taken."""
     images, palette = case

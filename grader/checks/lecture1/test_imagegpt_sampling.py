@@ -207,7 +207,7 @@ def test_the_model_samples_in_eval_mode_and_gets_its_modes_back(student, seed, u
 @example(seed=0, t=4)
 def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
     """With the cache each position goes through the network once: at most twice the work of one whole pass."""
-    n, m = 2, 12
+    n, m = 2, 8
     net = network(seed, K=3, m=m, e=4)
     dim, num_layers = net.sizes["dim"], net.sizes["num_layers"]
     one_pass = n * m * (num_layers * (12 * dim**2 + 2 * m * dim) + dim * net.sizes["K"])
