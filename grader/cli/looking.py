@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.padding import Padding
+from rich.text import Text
 
 from grader import assignment as assignments
 from grader.cli.student import HERE, LECTURE, Folder, stop
@@ -56,7 +58,7 @@ def show(
         else:
             written += 1
             console.print(path, soft_wrap=True, markup=False, highlight=False)
-            console.print(f"  {picture.sentence}", style="dim", markup=False, highlight=False)
+            console.print(Padding(Text(picture.sentence, "dim"), (0, 0, 0, 2)))
     raise typer.Exit(0 if written else 1)
 
 

@@ -15,7 +15,7 @@ from grader.assignment import Assignment
 from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, Record
 
-SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "⧖", "crashed": "☠", "missing": "○", "not_graded": "–"}
+SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "∞", "crashed": "☠", "missing": "○", "not_graded": "–"}
 STYLES = {
     "passed": "green",
     "failed": "red",
@@ -30,7 +30,8 @@ BAR = 30  # characters of the progress bar
 
 def class_table(records: Sequence[Record]) -> Table:
     """One line a submission: score, and how the checks came out."""
-    table = Table("submission", "score", "of", "not graded", "outcomes", "seconds")
+    bonus = any(record.bonus for record in records)
+    table = Table("submission", "score", "of", *(["bonus"] if bonus else []), "not graded", "outcomes", "seconds")
     for record in sorted(records, key=lambda record: record.submission):
         outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
         summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
@@ -38,6 +39,7 @@ def class_table(records: Sequence[Record]) -> Table:
             Text(record.submission),
             f"{record.score:g}",
             f"{record.max_score:g}",
+            *([f"{record.bonus_score:g}"] if bonus else []),
             f"{record.not_graded:g}",
             summary,
             f"{record.seconds:.1f}",
@@ -51,7 +53,8 @@ def print_practice(console: Console, exercises: Iterable[ExerciseRecord]) -> boo
     good = True
     for exercise in exercises:
         console.print(exercise_view(exercise))
-        good = good and all(check.outcome in ("passed", "not_graded") for check in exercise.checks)
+        fine = ("passed", "not_graded", *(["missing"] if exercise.bonus else []))
+        good = good and all(check.outcome in fine for check in exercise.checks)
     return good
 
 
@@ -68,28 +71,24 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
     failures = [check for check in graded if check.outcome != "passed"]
     later = len(exercise.checks) - len(graded)
+    bonus = ["bonus"] if exercise.bonus else []
     if not graded:
-        return Group(_head(name, "not_graded", f"{later} checks, all graded after submission", ""))
+        return Group(_head(name, "not_graded", f"{later} checks, all graded after submission", *bonus))
     if not failures:
-        return Group(
-            _head(
-                name,
-                "passed",
-                f"{len(graded)} checks" + (f", {later} more graded after submission" if later else ""),
-                "",
-            )
-        )
+        more = f", {later} more graded after submission" if later else ""
+        return Group(_head(name, "passed", f"{len(graded)} checks{more}", *bonus))
     first = failures[0]
+    aside = [*bonus, *([f"slide {exercise.slide}"] if exercise.slide else [])]
     again = Text(f"again: dgm check {name}      hint: dgm hint {name}", "dim")
     if first.outcome == "missing":
-        return Group(_head(name, "missing", first.message, exercise.slide), _below(again))
-    lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, exercise.slide), *_details(first)]
+        return Group(_head(name, "missing", first.message, *aside), _below(again))
+    lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, *aside), *_details(first)]
     if len(failures) > 1:
         lines.append(_below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
     return Group(*lines, _below(again))
 
 
-def _head(name: str, outcome: str, sentence: str, slide: str) -> Table:
+def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
     """Name and sign, the property in words, the slide at the right edge."""
     head = Table.grid(
         Column(no_wrap=True),
@@ -98,7 +97,7 @@ def _head(name: str, outcome: str, sentence: str, slide: str) -> Table:
         expand=True,
         padding=(0, 2, 0, 0),
     )
-    head.add_row(Text(f"{name}  {SIGNS[outcome]}", STYLES[outcome]), Text(sentence), f"slide {slide}" if slide else "")
+    head.add_row(Text(f"{name}  {SIGNS[outcome]}", STYLES[outcome]), Text(sentence), ", ".join(aside))
     return head
 
 
@@ -120,15 +119,19 @@ def exercise_list(assignment: Assignment, progress: Progress) -> Group:
     table = Table("", "exercise", "points", "slide", box=None, pad_edge=False)
     for exercise in assignment.exercises:
         state = progress.states.get(exercise.name, "missing")
-        table.add_row(Text(SIGNS[state], STYLES[state]), exercise.name, f"{exercise.points:g}", str(exercise.slide))
+        points = f"{exercise.points:g}{' bonus' if exercise.bonus else ''}"
+        table.add_row(Text(SIGNS[state], STYLES[state]), exercise.name, points, str(exercise.slide))
     return Group(table, progress_line(assignment, progress))
 
 
 def progress_line(assignment: Assignment, progress: Progress) -> Text:
     """How far the student is, as far as the public checks can tell."""
-    passed, total = progress.passed(assignment), len(assignment.exercises)
+    passed, total = progress.passed(assignment), len(assignment.required)
     done = round(BAR * passed / total)
-    follows = f"next: {progress.current(assignment).function}" if passed < total else "all done: dgm pack"
+    current = progress.current(assignment)
+    follows = f"next: {current.function}" if passed < total else "all done: dgm pack"
+    if passed == total and current.bonus:
+        follows += f"   bonus: {current.function}"
     return Text.assemble(("█" * done, "green"), ("░" * (BAR - done), "dim"), f" {passed}/{total}   {follows}")
 
 
