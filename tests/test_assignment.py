@@ -40,7 +40,20 @@ def test_an_assignment_keeps_its_exercises_in_order(tmp_path):
 
 def test_bonus_is_beside_the_points(tmp_path):
     lecture(tmp_path, exercises("flows.planar", "flows.radial") + "bonus = true\n")
-    assert load("lecture9", tmp_path).points == 2
+    loaded = load("lecture9", tmp_path)
+    assert loaded.points == 2
+    assert [exercise.name for exercise in loaded.required] == ["flows.planar"]
+    assert loaded.functions("flows") == ("planar", "radial")
+
+
+def test_an_exercise_that_is_switched_off_is_not_there(tmp_path):
+    lecture(tmp_path, exercises("flows.planar", "flows.radial") + "enabled = false\n")
+    loaded = load("lecture9", tmp_path)
+    assert loaded.functions("flows") == ("planar",)
+    assert loaded.switched_off == ("flows.radial",)
+    assert loaded.points == 2
+    with pytest.raises(KeyError, match="no exercise 'flows.radial'"):
+        loaded["flows.radial"]
 
 
 def test_an_exercise_that_looks_again_is_no_function(tmp_path):
@@ -61,6 +74,7 @@ def test_an_exercise_that_looks_again_is_no_function(tmp_path):
         (exercises("flows.planar", "flows.planar"), "exercise flows.planar stands here 2 times"),
         (exercises("flows.planar", "vaes.elbo", "flows.radial"), "exercises of flows are scattered"),
         (exercises("flows.planar") + 'of = ["flows.radial"]', "exercise flows.planar: of: there is no exercise"),
+        (exercises("flows.a", "flows.b").replace("slide", 'of = ["flows.b"]\nslide', 1) + "enabled = false", "flows.a: of: there is no"),
     ],
 )
 def test_a_file_that_makes_no_sense_is_refused_by_file_and_key(tmp_path, content, complaint):
@@ -82,7 +96,9 @@ def test_every_committed_assignment_loads(name):
 
 
 def test_the_first_lecture_is_worth_a_hundred_points():
-    points = {topic: sum(e.points for e in load("lecture1").of_topic(topic)) for topic in load("lecture1").topics}
+    points: dict[str, float] = {}
+    for exercise in load("lecture1").required:
+        points[exercise.topic] = points.get(exercise.topic, 0) + exercise.points
     assert list(points.items()) == [
         ("course_tricks", 18),
         ("change_of_variables", 14),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import jupytext
 import nbformat
@@ -85,7 +86,9 @@ def _setup_cell(lecture: str, topic: str) -> NotebookNode:
 def _check_cell(exercise: Exercise) -> NotebookNode:
     worth = f"{exercise.points:g} point{'' if exercise.points == 1 else 's'}{' (bonus)' if exercise.bonus else ''}"
     grade_id = "check-" + _grade_id(exercise.function)
-    metadata = {"nbgrader": _nbgrader(grade_id, grade=True, locked=True, points=exercise.points)}
+    # nbgrader knows no points beside its total: of a bonus, it gets the cell for the feedback and no grade
+    graded: Any = {} if exercise.bonus else {"grade": True, "points": exercise.points}
+    metadata = {"nbgrader": _nbgrader(grade_id, locked=True, **graded)}
     return new_code_cell(f'check("{exercise.function}")  # {worth}', metadata=metadata)
 
 

@@ -76,11 +76,15 @@ class KnownCells(NbGraderPreprocessor):
             present = {cell.metadata["nbgrader"]["grade_id"] for cell in nb.cells if "nbgrader" in cell.metadata}
             for name in [name for name in self.known if name not in present]:
                 self.remarks.append(
-                    f"The cell {name} had been deleted{'; it is shown at the end' if name in self.worth else ''}."
+                    f"The cell {name} had been deleted{'; it is shown at the end' if self._has_feedback(name) else ''}."
                 )
-            nb.cells += [self._original(name) for name in self.worth if name not in present]
+            nb.cells += [self._original(name) for name in self.known if self._has_feedback(name) and name not in present]
         metadata = {REMARKS: self.remarks[:MOST_REMARKS], "language_info": {"name": "python"}}
         return new_notebook(cells=nb.cells, metadata=metadata), resources
+
+    def _has_feedback(self, name: str) -> bool:
+        """Whether it is a cell of a grade, or checks a bonus, which has none."""
+        return name in self.worth or name.startswith("check-")
 
     def _named_once(self, cells: list[NotebookNode]) -> list[NotebookNode]:
         """The cells; of those with one name only the first keeps it, of those with unknown names none."""

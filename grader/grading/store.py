@@ -103,10 +103,13 @@ def read(folder: Path) -> list[Record]:
 
 def _grades(ordered: list[Record]) -> str:
     names = list(dict.fromkeys(exercise.exercise for record in ordered for exercise in record.exercises))
-    rows: list[list[str | float]] = [["submission", "score", "max_score", "not_graded", *names]]
+    extra = list(dict.fromkeys(exercise.exercise for record in ordered for exercise in record.bonus))
+    beside = ["bonus"] if extra else []
+    rows: list[list[str | float]] = [["submission", "score", "max_score", "not_graded", *names, *beside, *extra]]
     for record in ordered:
-        scores = {exercise.exercise: exercise.score for exercise in record.exercises}
-        points = [scores.get(name, "") for name in names]
+        scores = {exercise.exercise: exercise.score for exercise in record.examined}
+        bonus = [record.bonus_score for _ in beside]
+        points = [*(scores.get(name, "") for name in names), *bonus, *(scores.get(name, "") for name in extra)]
         rows.append([record.submission, record.score, record.max_score, record.not_graded, *points])
     return csv_text(rows)
 

@@ -43,9 +43,10 @@ def pack(folder: Path, assignment: Assignment, target: Path) -> Packed:
         )
     (handed_in,) = find(folder, assignment)
     submission = read(handed_in, assignment)
+    expected = dict.fromkeys(exercise.topic for exercise in assignment.required)
     remarks = [
         *submission.problems,
-        *(f"{topic}: nothing of it is here" for topic in assignment.topics if topic not in submission.topics),
+        *(f"{topic}: nothing of it is here" for topic in expected if topic not in submission.topics),
     ]
     digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
     digest = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()

@@ -32,12 +32,13 @@ class Progress(msgspec.Struct):
         return list(exercise.hints[: self.hints[exercise.name]])
 
     def passed(self, assignment: Assignment) -> int:
-        """How many exercises are done as far as the public checks can tell."""
-        return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.exercises)
+        """How many exercises are done as far as the public checks can tell, bonus apart."""
+        return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.required)
 
     def current(self, assignment: Assignment) -> Exercise:
-        """The first exercise that is not done; the last one when all are."""
-        return next((e for e in assignment.exercises if self.states.get(e.name) != "passed"), assignment.exercises[-1])
+        """The first exercise that is not done, then the first bonus; the last exercise when all are."""
+        in_turn = sorted(assignment.exercises, key=lambda exercise: exercise.bonus)
+        return next((e for e in in_turn if self.states.get(e.name) != "passed"), assignment.required[-1])
 
 
 def load(folder: Path) -> Progress:

@@ -38,6 +38,7 @@ class ExerciseSummary:
 
     whole: Item
     slide: str
+    bonus: bool
     checks: list[Item]
 
 
@@ -56,7 +57,7 @@ class Class:
     """Everything that the report shows, students' own pages apart."""
 
     records: list[Record]
-    shares: list[float]  # score / max_score of each record, at most 1
+    shares: list[float]  # score / max_score of each record
     histogram: list[int]
     exercises: list[ExerciseSummary]
     mistakes: list[Group]
@@ -94,8 +95,8 @@ def summarise(records: Sequence[Record]) -> Class:
 
 
 def share(score: float, of: float) -> float:
-    """A score as a share of what could be had; bonus points do not lift it above 1."""
-    return min(score / of, 1.0) if of else 0.0
+    """A score as a share of what could be had."""
+    return score / of if of else 0.0
 
 
 def point_biserial(passed: Sequence[bool], rest: Sequence[float]) -> float | None:
@@ -117,12 +118,13 @@ def point_biserial(passed: Sequence[bool], rest: Sequence[float]) -> float | Non
 def _exercises(records: Sequence[Record]) -> list[ExerciseSummary]:
     taken: dict[str, list[tuple[Record, ExerciseRecord]]] = defaultdict(list)
     for record in records:
-        for exercise in record.exercises:
+        for exercise in record.examined:
             taken[exercise.exercise].append((record, exercise))
     return [_exercise(name, both) for name, both in taken.items()]
 
 
 def _exercise(name: str, taken: list[tuple[Record, ExerciseRecord]]) -> ExerciseSummary:
+    bonus = taken[0][1].bonus
     checks: dict[str, list[tuple[Record, CheckRecord]]] = defaultdict(list)
     for record, exercise in taken:
         for check in exercise.checks:
@@ -131,14 +133,14 @@ def _exercise(name: str, taken: list[tuple[Record, ExerciseRecord]]) -> Exercise
     items = []
     for check_name, both in checks.items():
         graded = [(record, check.points, check.max_points) for record, check in both if check.outcome != "not_graded"]
-        items.append(_item(check_name, both[0][1].sentence, both[0][1].max_points, graded))
+        items.append(_item(check_name, both[0][1].sentence, both[0][1].max_points, graded, bonus))
     points = max(exercise.max_score + exercise.not_graded for _, exercise in taken)
-    return ExerciseSummary(_item(name, "", points, whole), taken[0][1].slide, items)
+    return ExerciseSummary(_item(name, "", points, whole, bonus), taken[0][1].slide, bonus, items)
 
 
-def _item(name: str, sentence: str, points: float, graded: list[tuple[Record, float, float]]) -> Item:
+def _item(name: str, sentence: str, points: float, graded: list[tuple[Record, float, float]], bonus: bool) -> Item:
     full = [score >= of for _, score, of in graded]
-    rest = [record.score - score for record, score, _ in graded]
+    rest = [record.score - (0.0 if bonus else score) for record, score, _ in graded]
     mean = statistics.fmean(share(score, of) for _, score, of in graded) if graded else 0.0
     return Item(name, sentence, points, len(graded), sum(full), mean, point_biserial(full, rest))
 
@@ -147,7 +149,7 @@ def _groups(records: Sequence[Record], words: Callable[[CheckRecord], str]) -> l
     """Checks for which `words` says something, gathered by exercise and words; the most frequent first."""
     found: dict[tuple[str, str], dict[str, float]] = defaultdict(dict)
     for record in records:
-        for exercise in record.exercises:
+        for exercise in record.examined:
             for check in exercise.checks:
                 said = words(check)
                 if said:

@@ -9,15 +9,20 @@ from grader.record import CheckRecord, ExerciseRecord, Record
 
 
 def gradescope(record: Record) -> str:
-    """What an autograder leaves in ``/autograder/results/results.json``; each check is a test with its own points."""
+    """What an autograder leaves in ``/autograder/results/results.json``; each check is a test with its own points.
+
+    Gradescope takes the total from ``score``, to which the bonus does not belong; ``extra_data`` has it for scripts.
+    """
+    beside = f"Bonus, beside the score: {record.bonus_score:g} of {record.bonus_max_score:g} points."
     results = {
         "score": record.score,
         "execution_time": round(record.seconds),
-        "output": "\n".join(record.problems),
+        "output": "\n".join([*([beside] if record.bonus else []), *record.problems]),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
-        "tests": [test for number, exercise in enumerate(record.exercises, 1) for test in _tests(number, exercise)],
+        "extra_data": {"bonus_score": record.bonus_score},
+        "tests": [test for number, exercise in enumerate(record.examined, 1) for test in _tests(number, exercise)],
     }
     return json.dumps(results, indent=1, ensure_ascii=False)
 
@@ -25,7 +30,7 @@ def gradescope(record: Record) -> str:
 def _tests(number: int, exercise: ExerciseRecord) -> Iterator[dict[str, object]]:
     for part, check in enumerate(exercise.checks, 1):
         test: dict[str, object] = {
-            "name": f"{exercise.exercise}: {check.sentence or check.check}",
+            "name": f"{'bonus: ' if exercise.bonus else ''}{exercise.exercise}: {check.sentence or check.check}",
             "number": f"{number}.{part}",
             "output": explanation(check),
             "output_format": "text",

@@ -3,6 +3,9 @@
 Canvas (Grades, Import) finds students by the columns of its own export, of which ``ID`` is enough, and the assignment
 by the title of its column; a new title makes a new assignment. Moodle (Assignment, Upload grading worksheet) finds them
 by ``Identifier``. Both ids stand in the names of the platform's bulk download: they are there when that was graded.
+
+Bonus points are no part of a grade. In Canvas they are an assignment of their own, worth 0, which is how Canvas counts
+extra credit; Moodle's worksheet has one grade, so there they stand in the feedback.
 """
 
 from __future__ import annotations
@@ -22,9 +25,15 @@ MOODLE = (
 def canvas(records: Sequence[Record]) -> str:
     """A CSV for Canvas's gradebook: ids, one assignment, and the row of points possible that Canvas itself writes."""
     title = records[0].assignment if records else "assignment"
-    possible: Row = ["    Points Possible", "", "", "", "", max((record.max_score for record in records), default=0.0)]
-    rows: list[Row] = [[_name(record), _id(record, "canvas"), "", "", "", record.score] for record in records]
-    return csv_text([[*CANVAS, title], possible, *rows])
+    bonus = any(record.bonus for record in records)
+    possible = max((record.max_score for record in records), default=0.0)
+    head: Row = [*CANVAS, title, f"{title} bonus"]
+    worth: Row = ["    Points Possible", "", "", "", "", possible, 0.0]
+    rows: list[Row] = [
+        [_name(record), _id(record, "canvas"), "", "", "", record.score, record.bonus_score] for record in records
+    ]
+    table = [head, worth, *rows]
+    return csv_text(table if bonus else [row[:-1] for row in table])
 
 
 def moodle(records: Sequence[Record]) -> str:
@@ -57,4 +66,5 @@ def _identifier(record: Record) -> str:
 def _feedback(record: Record) -> str:
     lost = [exercise for exercise in record.exercises if exercise.score < exercise.max_score]
     lines = [f"{exercise.exercise}: {exercise.score:g} of {exercise.max_score:g}" for exercise in lost]
-    return "\n".join([*lines, *record.problems])
+    bonus = [f"bonus, beside the grade: {record.bonus_score:g} of {record.bonus_max_score:g}"] if record.bonus_score else []
+    return "\n".join([*lines, *bonus, *record.problems])

@@ -50,7 +50,7 @@ def plain(graded: Iterable[Done], total: int, console: Console) -> Iterator[Reco
         record = done.record
         how = "found from an earlier run" if done.found else f"{record.seconds:.1f} s"
         console.print(
-            f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}  ({how})",
+            f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}{_beside(record)}  ({how})",
             markup=False,
             highlight=False,
             soft_wrap=True,
@@ -64,9 +64,14 @@ def json_lines(graded: Iterable[Done], total: int, console: Console) -> Iterator
         record = done.record
         event(
             console, "found" if done.found else "graded", number=number, of=total, submission=record.submission, score=record.score,
-            max_score=record.max_score, not_graded=record.not_graded, outcomes=outcomes(record), seconds=record.seconds,
+            max_score=record.max_score, not_graded=record.not_graded, bonus_score=record.bonus_score, outcomes=outcomes(record),
+            seconds=record.seconds,
         )  # fmt: skip
         yield record
+
+
+def _beside(record: Record) -> str:
+    return f", bonus {record.bonus_score:g}" if record.bonus_score else ""
 
 
 def event(console: Console, name: str, **facts: Any) -> None:

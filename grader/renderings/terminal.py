@@ -6,6 +6,7 @@ import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
 from rich.table import Column, Table
@@ -31,7 +32,10 @@ BAR = 30  # characters of the progress bar
 def class_table(records: Sequence[Record]) -> Table:
     """One line a submission: score, and how the checks came out."""
     bonus = any(record.bonus for record in records)
-    table = Table("submission", "score", "of", *(["bonus"] if bonus else []), "not graded", "outcomes", "seconds")
+    numbers = ["score", "of", *(["bonus"] if bonus else []), "not graded"]
+    columns = [Column(name, justify="right", max_width=6) for name in numbers]
+    name = Column("submission", overflow="fold", min_width=20)
+    table = Table(name, *columns, Column("checks", ratio=1), Column("s", justify="right"), box=SIMPLE_HEAD, pad_edge=False)
     for record in sorted(records, key=lambda record: record.submission):
         outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
         summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))

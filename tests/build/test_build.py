@@ -199,6 +199,50 @@ def _graded(cells: list[dict]) -> list[dict]:
     return [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("grade")]
 
 
+def test_a_bonus_is_checked_in_the_notebook_and_has_no_points_in_nbgrader(house):
+    toml = house / "assignments/lecture9/assignment.toml"
+    toml.write_text(ASSIGNMENT.replace("points = 2.5", "points = 2.5\nbonus = true"), "utf-8")
+    (check,) = [cell for cell in cells(house) if cell["id"] == "check-Coupling-forward"]
+    assert "".join(check["source"]) == 'check("Coupling.forward")  # 2.5 points (bonus)'
+    mark = check["metadata"]["nbgrader"]
+    assert (mark["grade"], mark["locked"], "points" in mark) == (False, True, False)
+
+
+OFF = SOURCE.replace("# %% planar\n", '# %% [markdown] tags=["planar"]\n# A plane is flat.\n\n# %% planar\n')
+
+
+def test_what_is_switched_off_leaves_stub_and_notebooks_without_a_trace(house):
+    (house / "solutions/lecture9/flows.py").write_text(OFF, "utf-8")
+    toml = house / "assignments/lecture9/assignment.toml"
+    on = ASSIGNMENT.rsplit("[[exercise]]", 1)[0]
+    toml.write_text(on, "utf-8")
+    build.build("lecture9", house)
+    stub = (house / "assignments/lecture9/flows.py").read_text("utf-8")
+    assert "A plane is flat." in stub
+    assert "planar" in stub
+    toml.write_text(on.replace("points = 1\n", "points = 1\nenabled = false\n"), "utf-8")
+    assert len(build.build("lecture9", house)) == 2
+    assignment = load("lecture9", house)
+    source = build.source_of("flows", assignment, house)
+    for product in (
+        (house / "assignments/lecture9/flows.py").read_text("utf-8"),
+        (house / "assignments/lecture9/flows.ipynb").read_text("utf-8").replace("planar(0)", ""),  # a picture of ours
+        build.instructor_notebook(source, assignment).replace("planar(0)", ""),
+    ):
+        assert "planar" not in product
+        assert "flat" not in product
+        assert "Coupling" in product
+
+
+def test_two_functions_in_one_cell_are_switched_off_together_or_not_at_all(house):
+    toml = house / "assignments/lecture9/assignment.toml"
+    one_cell = SOURCE.replace("\n# %% Coupling\n", "\n").replace('# %% tags=["active-ipynb"]\n# import matplotlib.pyplot as plt\n', "")
+    (house / "solutions/lecture9/flows.py").write_text(one_cell.replace("# plt.plot([planar(0)])\n", ""), "utf-8")
+    toml.write_text(ASSIGNMENT.rsplit("[[exercise]]", 1)[0].replace("points = 1\n", "points = 1\nenabled = false\n"), "utf-8")
+    with pytest.raises(SourceError, match="Coupling.forward, planar share a cell"):
+        build.build("lecture9", house)
+
+
 EXTRA = '[[exercise]]\nname = "{}"\npoints = 1\nslide = 1\nhints = ["."]\n'
 
 
@@ -258,5 +302,7 @@ def test_committed_notebooks_are_valid_and_worth_the_assignments_points(lecture)
         notebook = nbformat.read(HOUSE / "assignments" / lecture / f"{topic}.ipynb", as_version=4)
         nbformat.validate(notebook)
         marks = [cell.metadata["nbgrader"] for cell in notebook.cells if "nbgrader" in cell.metadata]
-        assert sum(mark.get("points", 0) for mark in marks) == sum(e.points for e in assignment.of_topic(topic))
+        assert sum(mark.get("points", 0) for mark in marks) == sum(e.points for e in assignment.required if e.topic == topic)
+        checked = {mark["grade_id"] for mark in marks if mark["grade_id"].startswith("check-")}
+        assert len(checked) == len(assignment.of_topic(topic))
         assert len({mark["grade_id"] for mark in marks}) == len(marks)

@@ -36,7 +36,7 @@ def gradebook(course):
 
     from grader.course.exam import check_cell_id
 
-    exercises = {(e.topic, check_cell_id(e.function)): e.name for e in load("lecture1").exercises}
+    exercises = {(e.topic, check_cell_id(e.function)): e.name for e in load("lecture1").required}
     with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:
         return {
             submission.student.id: {
@@ -60,7 +60,7 @@ def test_the_two_grades_agree_for_every_student_and_exercise(gradebook, graded_b
 
 
 def test_the_grades_are_what_the_work_deserves(gradebook):
-    worth = {e.name: e.points for e in load("lecture1").exercises if e.topic in TOPICS}
+    worth = {e.name: e.points for e in load("lecture1").required if e.topic in TOPICS}
     for student in ("anna", "broken", "cells", "emil", "injects", "module", "old", "zoe"):
         assert gradebook[student] == worth, student
     for student in ("blank", "patches"):
@@ -84,6 +84,14 @@ def test_the_feedback_shows_checks_counterexample_and_named_mistake(course):
     assert "you computed the reverse KL" in page
     assert "you returned 0.5108, expected 0.3681 (nats)" in page
     assert "kl_divergence(" in page.split("This is KL")[0]
+
+
+def test_the_feedback_shows_the_bonus_which_is_in_no_grade(course, gradebook):
+    assert "5 of 5 bonus points" in course.feedback("anna", "histogram")
+    assert "0 of 5 bonus points" in course.feedback("blank", "histogram")
+    assert all("histogram.accepts" not in scores for scores in gradebook.values())
+    records = {record.submission: record for record in read(course.results)}
+    assert (records["anna"].bonus_score, records["blank"].bonus_score) == (5, 0)
 
 
 def test_what_was_done_to_cells_is_reported(course):

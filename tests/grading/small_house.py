@@ -15,25 +15,38 @@ LECTURE, TOPIC = "lecture1", "histogram"
 KEPT = [
     f"assignments/{LECTURE}/{TOPIC}.py",
     f"dgm_ref/{LECTURE}/{TOPIC}.py",
+    f"dgm_ref/{LECTURE}/{TOPIC}_pairs.py",
     f"dgm_ref/mistakes/{LECTURE}/{TOPIC}.py",
+    f"dgm_ref/mistakes/{LECTURE}/{TOPIC}_accepts.py",
     f"solutions/{LECTURE}/{TOPIC}.py",
 ]
+KEPT_FOR_A_DEVICE = [
+    *(f"{folder}/{LECTURE}/imagegpt.py" for folder in ("assignments", "dgm_ref", "solutions")),
+    f"grader/checks/{LECTURE}/test_imagegpt_gpu.py",
+]
+DEVICE_EXERCISES = ("imagegpt.ImageGPT.forward", "imagegpt.sample", "imagegpt.gpu")  # the last examines the others again
 SEED = "a seed for the tests of grading"
 
 
-def build(house: Path) -> None:
-    """The engine whole, everything about the lecture for one topic only. Workers of another user may read it."""
+def build(house: Path, device: bool = False) -> None:
+    """The engine whole, everything about the lecture for one topic only. Workers of another user may read it.
+
+    `device`: with the exercise that needs one, too.
+    """
     house.chmod(0o755)
     others = shutil.ignore_patterns("__pycache__", "test_[!h]*.py")
     shutil.copytree(HOUSE / "grader", house / "grader", ignore=others)
-    for name in KEPT:
+    for name in [*KEPT, *(KEPT_FOR_A_DEVICE if device else [])]:
         (house / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(HOUSE / name, house / name)
         for package in [*Path(name).parents][:-1]:
             (house / package / "__init__.py").touch()
     shutil.copy(HOUSE / "dgm_ref/mistakes/__init__.py", house / "dgm_ref/mistakes/__init__.py")
     exercises = (HOUSE / "assignments" / LECTURE / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
-    kept = "".join(f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if f'"{TOPIC}.' in text)
+    names = [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)]
+    kept = "".join(
+        f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names)
+    )
     (house / "assignments" / LECTURE / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from grader.assignment import HOUSE
+from grader.assignment import HOUSE, load
 from grader.cli import app
+from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, exercise_record
 from grader.renderings import terminal
 
@@ -78,6 +79,32 @@ def test_progress_is_remembered(work: Path) -> None:
     assert "✗  course_tricks.monte_carlo " in dgm("list", "--folder", work)
     (work / ".dgm-progress.json").write_text("{damaged")
     assert "○  course_tricks.monte_carlo " in dgm("list", "--folder", work)
+
+
+def test_a_bonus_that_nobody_tried_is_no_missing_work(work: Path) -> None:
+    solution = (HOUSE / "solutions/lecture1/histogram.py").read_text("utf-8")
+    before, rest = solution.split("    # BEGIN SOLUTION accepts\n")
+    stub = '    raise NotImplementedError("accepts")\n' + rest.split("    # END SOLUTION accepts\n")[1]
+    (work / "histogram.py").write_text(before + stub, "utf-8")
+    (work / "histogram.ipynb").unlink()
+    said = dgm("check", "histogram", "--folder", work)
+    assert [said.splitlines()[-2].split()[i] for i in (0, 1, -3)] == ["accepts", "○", "bonus,"], said
+    assert "5 bonus" in dgm("list", "--folder", work)
+    assert "accepts" not in dgm("pack", "--folder", work, "-o", work.parent / "mine.zip")
+    (work / "histogram.py").write_text(before + "    return True\n\n\n" + stub.split("\n", 1)[1], "utf-8")
+    assert "✗" in dgm("check", "accepts", "--folder", work, expect=1)
+    assert "hint 1 of 3" in dgm("hint", "accepts", "--folder", work)
+
+
+def test_all_is_done_without_the_bonus() -> None:
+    assignment = load("lecture1")
+    state = Progress(states={exercise.name: "passed" for exercise in assignment.required})
+    line = terminal.progress_line(assignment, state).plain
+    assert "45/45   all done: dgm pack   bonus: accepts" in line
+    state.states["histogram.accepts"] = "passed"
+    assert terminal.progress_line(assignment, state).plain.endswith("45/45   all done: dgm pack")
+    del state.states["imagegpt.sample"]
+    assert "44/45   next: sample" in terminal.progress_line(assignment, state).plain
 
 
 def test_reset_asks_keeps_a_backup_and_touches_one_function(work: Path) -> None:

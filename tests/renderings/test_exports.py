@@ -7,14 +7,17 @@ import xml.etree.ElementTree as ET
 
 import msgspec
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 from grader import record as records
 from grader.cli import app
+from grader.grading.store import Store
 from grader.record import CheckRecord, KitRecord, Person, Record, exercise_record
 from grader.renderings import platforms
 from grader.renderings.gradescope import gradescope
 from grader.renderings.junit import junit
+from grader.renderings.terminal import class_table
 
 KIT = KitRecord(version="0", torch="2", hypothesis="6", seed="sha256:0")
 HOSTILE = '<script>alert("&")</script>\x00\x1b[31m\ud7ff\ufffe'
@@ -43,6 +46,12 @@ def made(submission, student=None, problems=()):
         student=student,
         problems=list(problems),
     )
+
+
+def with_bonus(record, outcome="passed"):
+    """The same with a bonus exercise of 3 points."""
+    bonus = exercise_record("flows.judge", "5", [check("test_judge", outcome, 3.0)], bonus=True)
+    return msgspec.structs.replace(record, bonus=[bonus], bonus_score=bonus.score)
 
 
 def rows(text):
@@ -88,6 +97,42 @@ def test_gradescope_gets_a_test_for_each_check_and_leaves_out_what_was_not_grade
     graded = [test for test in results["tests"] if "max_score" in test]
     assert sum(test["max_score"] for test in graded) == 5.25
     assert sum(test["score"] for test in graded) == results["score"]
+
+
+def test_a_bonus_stands_beside_every_grade_and_in_none():
+    anna = with_bonus(made("anna", Person("anna", "1", "", "canvas")))
+    bert = with_bonus(made("bert", Person("bert", "2", "", "moodle")), "missing")
+    assert [row[5:] for row in rows(platforms.canvas([anna, bert]))] == [
+        ["lecture9", "lecture9 bonus"], ["5.25", "0"], ["1", "3"], ["1", "0"],
+    ]  # fmt: skip
+    _, *lines = rows(platforms.moodle([anna, bert]))
+    assert [line[4:6] for line in lines] == [["1", "5.25"]] * 2
+    assert "bonus, beside the grade: 3 of 3" in lines[0][-1]
+    assert "bonus" not in lines[1][-1]  # without it nothing is missing
+    results = json.loads(gradescope(anna))
+    assert (results["score"], results["extra_data"]) == (1.0, {"bonus_score": 3.0})
+    assert results["output"] == "Bonus, beside the score: 3 of 3 points."
+    assert [test["name"] for test in results["tests"] if "judge" in test["name"]] == ["bonus: flows.judge: test_judge"]
+    suites = ET.fromstring(junit([anna, bert]).split("\n", 1)[1])
+    assert [(suite.get("name"), suite.get("tests"), suite.get("failures"), suite.get("skipped")) for suite in suites] == [
+        ("anna", "7", "2", "1"), ("anna bonus", "1", "0", "0"), ("bert", "7", "2", "1"), ("bert bonus", "1", "0", "1"),
+    ]  # fmt: skip
+
+
+def test_the_tables_of_grades_keep_the_bonus_apart(tmp_path):
+    plain, anna = made("plain"), with_bonus(made("anna"))
+    with Store(tmp_path) as store:
+        store.finish([plain])
+        assert "bonus" not in (tmp_path / "grades.csv").read_text()
+        store.finish([plain, anna])
+    assert rows((tmp_path / "grades.csv").read_text()) == [
+        ["submission", "score", "max_score", "not_graded", "flows.planar", "flows.radial", "bonus", "flows.judge"],
+        ["anna", "1", "5.25", "1", "1", "0", "3", "3"],
+        ["plain", "1", "5.25", "1", "1", "0", "0", ""],
+    ]
+    shown = io.StringIO()
+    Console(file=shown, width=120).print(class_table([plain, anna]))
+    assert "bonus" in shown.getvalue()
 
 
 def test_junit_is_xml_whatever_students_write():

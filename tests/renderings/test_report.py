@@ -11,11 +11,12 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from scipy import stats
 
 from grader import assignment as assignments
-from grader.record import CheckRecord, KitRecord, Record, exercise_record
+from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
 from grader.renderings import class_statistics, report
 
 STUDENTS = 500
@@ -41,12 +42,11 @@ def classroom(students: int = STUDENTS, seed: int = 1) -> list[Record]:
         for exercise in assignment.exercises:
             slots = 4 if exercise.points >= 2 else 2
             checks = [_check(rng, exercise.name, slot, exercise.points / slots, ability - hardness[exercise.name]) for slot in range(slots)]
-            exercises.append(exercise_record(exercise.name, str(exercise.slide), checks))
+            exercises.append(exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus))
         records.append(
             Record(
-                submission=name, assignment="lecture1", exercises=exercises, kit=KIT, seconds=round(rng.lognormvariate(0.8, 0.5), 2),
-                score=round(sum(e.score for e in exercises), 6), max_score=round(sum(e.max_score for e in exercises), 6),
-                not_graded=sum(e.not_graded for e in exercises), problems=[HOSTILE] if number == 9 else [],
+                submission=name, assignment="lecture1", kit=KIT, seconds=round(rng.lognormvariate(0.8, 0.5), 2),
+                problems=[HOSTILE] if number == 9 else [], **summed(exercises),
             )
         )  # fmt: skip
     return records
@@ -117,6 +117,21 @@ def test_a_students_page_names_nobody_else(records: list[Record]) -> None:
     page = report.student_page(records[3])
     assert records[3].submission in page
     assert not any(other.submission in page for other in records if other is not records[3])
+
+
+def test_the_bonus_is_shown_and_changes_no_share(records: list[Record], written: Path) -> None:
+    without = [msgspec.structs.replace(record, bonus=[], bonus_score=0.0) for record in records]
+    with_bonus, plain = class_statistics.summarise(records), class_statistics.summarise(without)
+    assert with_bonus.shares == plain.shares
+    assert max(with_bonus.shares) <= 1
+    assert with_bonus.exercises[-1].bonus
+    assert [one.whole for one in with_bonus.exercises[:-1]] == [one.whole for one in plain.exercises]
+    assert "<button>bonus</button>" in written.read_text("utf-8")
+    assert "<button>bonus</button>" not in report.class_page(without, {record.submission: "" for record in records})
+    page = report.student_page(records[3])
+    assert f"; bonus {records[3].bonus_score:g} of 5" in page
+    assert "<h2>Bonus</h2>" in page
+    assert "onus" not in report.student_page(without[3])
 
 
 def test_point_biserial_is_the_correlation() -> None:
