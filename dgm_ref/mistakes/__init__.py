@@ -24,6 +24,8 @@ class Mistake:
     killed_by: str
     says: str
     function: Function
+    replaces: str  # the exercise whose function it stands in for: not its own where that examines others again
+    needs_gpu: bool  # on a CPU it does no harm
 
 
 @dataclass(frozen=True)
@@ -33,27 +35,32 @@ class Variant:
     exercise: str
     name: str
     function: Function
+    replaces: str  # as for a mistake
 
 
 MISTAKES: dict[str, list[Mistake]] = {}
 VARIANTS: dict[str, list[Variant]] = {}
 
 
-def mistake(exercise: str, *, killed_by: str, says: str) -> Callable[[Function], Function]:
+def mistake(
+    exercise: str, *, killed_by: str, says: str, replaces: str = "", needs_gpu: bool = False
+) -> Callable[[Function], Function]:
     """Register the decorated function as a wrong answer to `exercise`."""
 
     def register(function: Function) -> Function:
-        MISTAKES.setdefault(exercise, []).append(Mistake(exercise, function.__name__, killed_by, says, function))
+        registered = Mistake(exercise, function.__name__, killed_by, says, function, replaces or exercise, needs_gpu)
+        MISTAKES.setdefault(exercise, []).append(registered)
         return function
 
     return register
 
 
-def variant(exercise: str) -> Callable[[Function], Function]:
+def variant(exercise: str, *, replaces: str = "") -> Callable[[Function], Function]:
     """Register the decorated function as another right answer to `exercise`."""
 
     def register(function: Function) -> Function:
-        VARIANTS.setdefault(exercise, []).append(Variant(exercise, function.__name__, function))
+        registered = Variant(exercise, function.__name__, function, replaces or exercise)
+        VARIANTS.setdefault(exercise, []).append(registered)
         return function
 
     return register

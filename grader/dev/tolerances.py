@@ -46,7 +46,7 @@ def audit(lecture: str, exercises: Iterable[str], max_examples: int, seed: str) 
     for exercise in exercises:
         right = {"solution": candidates.solution(lecture, exercise.split(".")[0])}
         for variant in mistakes.VARIANTS.get(exercise, []):
-            right[variant.name] = candidates.with_function(lecture, exercise, variant.function)
+            right[variant.name] = candidates.with_function(lecture, variant.replaces, variant.function)
         for check in checks:
             if check.exercise == exercise and check.drawn and not check.training and not check.gpu:
                 for name, transport in right.items():

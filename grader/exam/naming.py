@@ -59,7 +59,7 @@ class NameFromCatalogue:
 
     @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _transport(self, mistake: Mistake) -> Transport:
-        return candidates.with_function(self.lecture, mistake.exercise, mistake.function)
+        return candidates.with_function(self.lecture, mistake.replaces, mistake.function)
 
 
 def _agree(one: Call, other: Call) -> bool:

@@ -51,13 +51,17 @@ def device_samples(
 
 
 @helper
-def seconds_of_completion(model: nn.Module, n: int, m: int, new: int, use_cache: bool, repeats: int) -> float:
-    """Median time of drawing the last `new` of m pixels, on a device that has nothing else to do."""
+def seconds_of_completion(model: nn.Module, n: int, m: int, new: int, use_cache: bool) -> float:
+    """Median time of drawing the last new - 1 of m pixels, however long it takes to feed those before."""
     device = _device_of(model)
     prefix = torch.randint(model.config.K, (n, m - new), device=device)  # type: ignore[union-attr,arg-type]
     generator = torch.Generator(device).manual_seed(0)
     sample = submission_of(model)["sample"]
-    return _median_seconds(lambda: sample(model, n, m, generator, prefix=prefix, use_cache=use_cache), repeats, device)
+
+    def seconds_until(stop: int) -> float:
+        return _median_seconds(lambda: sample(model, n, stop, generator, prefix=prefix, use_cache=use_cache), device)
+
+    return seconds_until(m) - seconds_until(m - new + 1)
 
 
 @helper
@@ -157,11 +161,11 @@ def _synchronisation_refused(device: torch.device) -> Iterator[None]:
         torch.cuda.set_sync_debug_mode("default")
 
 
-def _median_seconds(run: Callable[[], Any], repeats: int, device: torch.device) -> float:
+def _median_seconds(run: Callable[[], Any], device: torch.device) -> float:
     clock = _clock_of_the_gpu if device.type == "cuda" else time.process_time
     run()  # a warm-up
     seconds = []
-    for _ in range(repeats):
+    for _ in range(3):
         start = clock()
         run()
         seconds.append(clock() - start)

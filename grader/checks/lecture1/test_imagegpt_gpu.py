@@ -77,6 +77,7 @@ def _assert_logits_agree(student, ref, seed, device, mode):
         ref.forward_on_device(net.weights, net.num_heads, x, mode, device),
     )
     assert_form(got, want.shape, torch.float64)
+    got, want, accepted = (logits.log_softmax(dim=2) for logits in (got, want, accepted))  # constants do not count
     error, accepted_error = (got - want).abs(), (accepted - want).abs()
     rms, accepted_rms = (e.square().mean().sqrt().item() for e in (error, accepted_error))
     note(
@@ -160,17 +161,16 @@ def test_a_cached_step_never_waits_for_the_host(student, seed, device):
 
 @points(0.25)
 def test_the_cached_sampler_beats_the_uncached_one(student, seed, device):
-    """Drawing the last 16 pixels of an image is at least 3 times faster with the cache than without, on the same device."""
+    """Drawing one more pixel of an image is at least 3 times faster with the cache than without, on the same device."""
     scale = _scale(device)
     model = _model(student, network(seed, **scale.sizes()), device)
-    seconds = [
-        student.run(seconds_of_completion, model, scale.n, scale.m, scale.new, use_cache, 3 if scale is LARGE else 1)
-        for use_cache in (False, True)
-    ]
-    ratio = seconds[0] / seconds[1]
+    uncached, cached = (
+        student.run(seconds_of_completion, model, scale.n, scale.m, scale.new, use_cache) for use_cache in (False, True)
+    )
+    ratio = uncached / max(cached, 1e-9)
     note(
-        f"the last {scale.new} of {scale.m} pixels of {scale.n} images",
-        f"{seconds[0]:.3f} s without, {seconds[1]:.3f} s with the cache: {ratio:.1f} times",
+        f"the last {scale.new - 1} of {scale.m} pixels of {scale.n} images",
+        f"{uncached:.3f} s without, {cached:.3f} s with the cache: {ratio:.1f} times",
     )
     if ratio < RATIO:
         raise Mismatch(
