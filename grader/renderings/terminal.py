@@ -34,8 +34,8 @@ def class_table(records: Sequence[Record]) -> Table:
     bonus = any(record.bonus for record in records)
     numbers = ["score", "of", *(["bonus"] if bonus else []), "not graded"]
     columns = [Column(name, justify="right", max_width=6) for name in numbers]
-    name = Column("submission", overflow="fold", min_width=20)
-    table = Table(name, *columns, Column("checks", ratio=1), Column("s", justify="right"), box=SIMPLE_HEAD, pad_edge=False)
+    seconds = Column("s", justify="right", no_wrap=True)
+    table = Table(Column("submission", overflow="fold"), *columns, "checks", seconds, box=SIMPLE_HEAD, pad_edge=False)
     for record in sorted(records, key=lambda record: record.submission):
         outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
         summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
