@@ -32,7 +32,8 @@ from grader.assignment import HOUSE
 from grader.exam.ahead import Plans
 from grader.exam.examiner import Examiner
 from grader.exam.reference import Reference
-from grader.grading.grade import Desk, Order
+from grader.grading.grade import Desk
+from grader.grading.order import Order
 from grader.sandbox.host import Host
 from grader.sandbox.loading import SubmissionFinder
 from grader.sandbox.objects import revive

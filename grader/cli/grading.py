@@ -41,8 +41,9 @@ def grade(
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
     """Grade a folder of submissions."""
-    from grader.grading.grade import CannotGrade, Order, submissions_in
+    from grader.grading.grade import CannotGrade, submissions_in
     from grader.grading.grade import grade as run
+    from grader.grading.order import Order
     from grader.grading.store import StoreError
     from grader.sandbox.policy import Refused
 

@@ -19,8 +19,9 @@ from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
 from grader.course.submitted import REMARKS
-from grader.grading.grade import Done, Order, grade
+from grader.grading.grade import Done, grade
 from grader.grading.kit import grading_seed
+from grader.grading.order import Order
 from grader.record import ExerciseRecord, Record
 from grader.renderings import html
 from grader.submission import HandedIn, find

@@ -2,23 +2,28 @@
 
 A submission travels as its content, a record comes back; only this process touches the folder of results. A machine of
 the cluster needs the installed kit and the reference. What a lost machine had in hand is graded on another.
+
+Checks marked `gpu` are a second task, for workers that declare the resource GPU: it takes the record of the first and
+completes it. Where no worker declares one, there is no second task and those checks are not graded.
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from grader import assignment as assignments
 from grader import record as records
 from grader.exam.reference import available
+from grader.grading.device import DeviceDesk
 from grader.grading.examination import content
-from grader.grading.grade import CannotGrade, Desk, Done, Order, keep
+from grader.grading.grade import CannotGrade, Desk, Done, keep
 from grader.grading.kit import version
+from grader.grading.order import Order
 from grader.grading.store import Store
 from grader.record import KitRecord
 from grader.submission import HandedIn, Submission, read
@@ -27,6 +32,7 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT_SECONDS = 30.0
+GPU = {"GPU": 1}  # what an exam on a device takes of a worker: dask worker --resources "GPU=1"
 IN_HAND = 500  # submissions that the scheduler holds; more would only cost its memory
 
 
@@ -38,8 +44,11 @@ def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: 
     assignment = assignments.load(order.lecture)
     with Store(results) as store, _connected(address) as client:
         kit = _asked(client.submit(kit_there, order, version(), pure=False))
+        device = any("GPU" in worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
+        if device:
+            kit = _asked(client.submit(kit_on_a_device, order, version(), kit, resources=GPU, pure=False))
         submissions = (read(one, assignment) for one in handed_in)
-        yield from keep(store, _graded(client, submissions, store, order, kit))
+        yield from keep(store, _graded(client, submissions, store, order, kit, device))
 
 
 def kit_there(order: Order, kit: str) -> KitRecord:
@@ -54,20 +63,44 @@ def grade_there(order: Order, kit: str, submission: bytes) -> bytes:
         return records.encode(_desk(order, kit).grade(msgspec.json.decode(submission, type=Submission)))
 
 
+def kit_on_a_device(order: Order, kit: str, record: KitRecord) -> KitRecord:
+    """On a worker with a GPU: what grades there, besides what grades everywhere."""
+    with _busy:
+        return _device_desk(order, kit).kit(record)
+
+
+def complete_on_a_device(order: Order, kit: str, submission: bytes, record: bytes) -> bytes:
+    """On a worker with a GPU: the record of one submission with the exercises that need it."""
+    with _busy:
+        handed_in = msgspec.json.decode(submission, type=Submission)
+        return records.encode(_device_desk(order, kit).complete(records.decode(record), handed_in))
+
+
 _busy = threading.Lock()  # one exam at a time in one process: start workers with one thread each
 _desks: dict[Order, Desk] = {}  # at most one, open as long as the worker lives
+_device_desks: dict[Order, DeviceDesk] = {}  # likewise
+
+AnyDesk = TypeVar("AnyDesk", Desk, DeviceDesk)
 
 
 def _desk(order: Order, kit: str) -> Desk:
+    return _open(_desks, Desk, order, kit)
+
+
+def _device_desk(order: Order, kit: str) -> DeviceDesk:
+    return _open(_device_desks, DeviceDesk, order, kit)
+
+
+def _open(desks: dict[Order, AnyDesk], make: Callable[[Order], AnyDesk], order: Order, kit: str) -> AnyDesk:
     if kit != version():
         raise CannotGrade(f"a machine of the cluster has the kit {version()}, here is {kit}: install the same on all")
     if not available(order.lecture):
         raise CannotGrade(f"a machine of the cluster lacks the hidden reference dgm_ref/{order.lecture}")
-    if order not in _desks:
-        for earlier in list(_desks):
-            _desks.pop(earlier).__exit__()
-        _desks[order] = Desk(order).__enter__()
-    return _desks[order]
+    if order not in desks:
+        for earlier in list(desks):
+            desks.pop(earlier).__exit__()
+        desks[order] = make(order).__enter__()
+    return desks[order]
 
 
 def _connected(address: str) -> Client:
@@ -82,7 +115,7 @@ def _connected(address: str) -> Client:
 
 
 def _graded(
-    client: Client, submissions: Iterator[Submission], store: Store, order: Order, kit: KitRecord
+    client: Client, submissions: Iterator[Submission], store: Store, order: Order, kit: KitRecord, device: bool
 ) -> Iterator[Done]:
     from distributed import as_completed
 
@@ -92,7 +125,11 @@ def _graded(
         if earlier is not None:
             yield Done(earlier, found=True)
             continue
-        in_hand.add(client.submit(grade_there, order, version(), msgspec.json.encode(submission), pure=False))
+        sent = msgspec.json.encode(submission)
+        graded = client.submit(grade_there, order, version(), sent, pure=False)
+        if device:
+            graded = client.submit(complete_on_a_device, order, version(), sent, graded, resources=GPU, pure=False)
+        in_hand.add(graded)
         if in_hand.count() >= IN_HAND:
             yield Done(records.decode(_asked(next(in_hand))), found=False)
     for future in in_hand:

@@ -15,31 +15,15 @@ from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.naming import NameFromCatalogue
 from grader.exam.reference import available
-from grader.exam.transport import Patience
+from grader.grading.device import DeviceDesk, out_of_sight
 from grader.grading.examination import content, examine
 from grader.grading.kit import hidden, kit_record
+from grader.grading.order import Order
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.record import Record
 from grader.sandbox.policy import open_workers
 from grader.submission import HandedIn, Submission, find, read
-
-
-@dataclass(frozen=True)
-class Order:
-    """What to grade, and how."""
-
-    lecture: str
-    seed: str
-    isolation: str = "default"
-    quick: bool = False  # leaves out checks that train a model
-    show_expected: bool = True
-    patience: Patience = Patience()
-
-    @property
-    def options(self) -> list[str]:
-        """What changes a record, by the names of the command line: a record graded otherwise is graded again."""
-        return [name for name, given in (("quick", self.quick), ("hide-expected", not self.show_expected)) if given]
 
 
 @dataclass(frozen=True)
@@ -76,12 +60,13 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
             f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
-    with Store(results) as store, Desk(order) as desk:  # one desk: forked graders inherit all of it
+    # forked graders inherit both desks, and CUDA untouched
+    with Store(results) as store, DeviceDesk(order) as device, out_of_sight(), Desk(order) as desk:
 
         def work(name: str) -> Done:
             submission = read(named[name], desk.assignment)
-            earlier = store.find(submission.name, content(submission), desk.kit)
-            return Done(earlier or desk.grade(submission), found=earlier is not None)
+            earlier = store.find(submission.name, content(submission), device.kit(desk.kit))
+            return Done(earlier or device.complete(desk.grade(submission), submission), found=earlier is not None)
 
         try:
             yield from keep(store, (done for _, done in GraderPool(min(jobs, len(named)), work).run(named)))
@@ -109,8 +94,9 @@ class Desk:
         self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
+        checks = [check for check in collect(order.lecture) if check.exercise not in self.assignment.switched_off]
         self.examiner = Examiner(
-            order.lecture, collect(order.lecture), order.seed, reference=True, quick=order.quick,
+            order.lecture, checks, order.seed, reference=True, quick=order.quick,
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
         )  # fmt: skip
 

@@ -69,11 +69,11 @@ def open_workers(mode: str, families: Sequence[str], hidden: Sequence[Path] = ()
 
 
 def open_device_workers(
-    mode: str, layers: Sequence[str], families: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]
+    mode: str, families: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]
 ) -> Workers:
-    """A source of workers that may open a GPU, isolated by the layers that the other workers of this run have.
+    """A source of workers that may open a GPU, behind the layers that `open_workers` finds.
 
-    `device`: `fresh.environment_of_the_device`. Raises: `Refused` if a layer does not hold with a GPU in reach.
+    `device`: `fresh.environment_of_the_device`. Raises: `Refused`, also if a layer does not hold with a GPU in reach.
     """
     from grader.sandbox.fresh import DEVICE_VARIABLES, Fresh
     from grader.sandbox.process import Spawn
@@ -81,6 +81,9 @@ def open_device_workers(
     if mode == "none":
         others = {name: value for name, value in os.environ.items() if name not in DEVICE_VARIABLES}
         return Spawn(list(families), environment={**others, **device})
+    ordinary = open_workers(mode, families, hidden)
+    ordinary.close()
+    layers = list(ordinary.isolation.layers)
     wall = shutil.which("bwrap") if "wall" in layers else None
     workers = Fresh(families, mode, [layer for layer in layers if layer != "wall"], device, wall)
     _prove(workers, hidden, needed=OPEN_TO_A_DEVICE)
@@ -141,7 +144,7 @@ def _prove(workers: Workers, hidden: Sequence[Path], needed: Collection[str] = (
         succeeded = attack(worker, hidden)
     finally:
         worker.close()
-    for name in set(succeeded).difference(needed):
+    for name in (name for name in succeeded if name not in needed):
         layer, meaning = PROBES[name]
         if layer in (*workers.isolation.layers, "process"):
             raise Refused(f"a worker with {', '.join(workers.isolation.layers)} does not hold: {meaning} ({layer})")

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import HOUSE, load
-from grader.grading.grade import Order, grade, submissions_in
+from grader.grading.grade import grade, submissions_in
+from grader.grading.order import Order
 from grader.record import ExerciseRecord, Record
 
 EXAMPLES = HOUSE / "examples"

@@ -50,14 +50,18 @@ def build(house: Path, device: bool = False) -> None:
     (house / "assignments" / LECTURE / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
 
 
-def submissions(folder: Path, number: int) -> Path:
-    """Tiny submissions, all different; every third hands in a wrong answer."""
+def submissions(folder: Path, number: int, device: bool = False) -> Path:
+    """Tiny submissions, all different; every third hands in a wrong answer. `device`: with what needs one, too."""
     folder.mkdir()
+    model = (HOUSE / "solutions" / LECTURE / "imagegpt.py").read_text("utf-8")
     right = (HOUSE / "solutions" / LECTURE / f"{TOPIC}.py").read_text("utf-8")
     for index in range(number):
         text = right.replace("/ len(x)", "/ (len(x) + 1)") if index % 3 == 2 else right
         (folder / f"s{index:02d}").mkdir()
         (folder / f"s{index:02d}" / f"{TOPIC}.py").write_text(f"{text}\n# student {index}\n", "utf-8")
+        if device:
+            text = model.replace("1.702 *", "-1.702 *") if index % 3 == 2 else model
+            (folder / f"s{index:02d}" / "imagegpt.py").write_text(text, "utf-8")
     return folder
 
 
@@ -102,6 +106,20 @@ def run(
         timeout=300,
         check=False,
     )
+
+
+def run_on_the_cpu_as_device(house: Path, submitted: Path, results: Path, scheduler: str = "") -> None:
+    """One whole run in which the CPU stands in for a GPU, which no option of `dgm grade` can say."""
+    code = f"""
+from pathlib import Path
+from grader.grading.cluster import grade_on
+from grader.grading.grade import grade, submissions_in
+from grader.grading.order import Order
+order = Order({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
+handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
+list(grade_on({scheduler!r}, handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=house, env=environment(house), timeout=300, check=True)
 
 
 def without_timings(results: Path) -> dict[str, str]:

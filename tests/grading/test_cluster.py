@@ -27,6 +27,13 @@ def house() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(scope="module")
+def device_house() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
+        small_house.build(Path(folder), device=True)
+        yield Path(folder)
+
+
 def test_a_lost_worker_changes_no_record(house: Path, tmp_path: Path) -> None:
     submitted = small_house.submissions(tmp_path / "submissions", NUMBER)
     with _cluster(house, workers=2) as (address, workers):
@@ -42,6 +49,27 @@ def test_a_lost_worker_changes_no_record(house: Path, tmp_path: Path) -> None:
     local = small_house.run(house, submitted, tmp_path / "local")
     assert local.returncode == 0, local.stdout + local.stderr
     assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "local")
+
+
+def test_the_gpu_exercise_goes_to_the_worker_that_declares_one(device_house: Path, tmp_path: Path) -> None:
+    submitted = small_house.submissions(tmp_path / "submissions", 3, device=True)
+    with _cluster(device_house, workers=1, with_a_gpu=1) as (address, _):
+        small_house.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
+    small_house.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "local")
+    assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "local")
+    record = json.loads((tmp_path / "cluster" / "s00" / "record.json").read_text())
+    assert record["exercises"][-1]["score"] == 1.75
+    assert record["not_graded"] == 0.25  # the check that trains: the run is quick
+    assert "landlock" in record["kit"]["device_layers"]
+
+
+def test_where_no_worker_declares_a_gpu_it_is_not_graded(device_house: Path, tmp_path: Path) -> None:
+    submitted = small_house.submissions(tmp_path / "submissions", 1, device=True)
+    with _cluster(device_house, workers=1) as (address, _):
+        small_house.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
+    record = json.loads((tmp_path / "cluster" / "s00" / "record.json").read_text())
+    assert {check["message"] for check in record["exercises"][-1]["checks"]} == {"needs a GPU, and this machine has none"}
+    assert (record["not_graded"], record["kit"]["device"]) == (2.0, "")
 
 
 def test_no_scheduler_is_a_sentence(house: Path, tmp_path: Path) -> None:
@@ -60,8 +88,10 @@ def test_grading_here_does_not_need_dask() -> None:
 
 
 @contextmanager
-def _cluster(house: Path, workers: int) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
-    """A scheduler and workers, each a process of its own as on machines of their own."""
+def _cluster(
+    house: Path, workers: int, with_a_gpu: int = 0
+) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
+    """A scheduler and workers, each a process of its own as on machines of their own; some declare a GPU."""
     with ExitStack() as stack:
         told = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "scheduler.json"
 
@@ -78,5 +108,7 @@ def _cluster(house: Path, workers: int) -> Iterator[tuple[str, list[subprocess.P
         deadline = time.monotonic() + 120
         while not told.exists() and time.monotonic() < deadline:
             time.sleep(0.2)
-        started = [start("worker", "--nthreads", "1", "--no-nanny") for _ in range(workers)]
+        worker = ["worker", "--nthreads", "1", "--no-nanny"]
+        started = [start(*worker) for _ in range(workers)]
+        started += [start(*worker, "--resources", "GPU=1") for _ in range(with_a_gpu)]
         yield json.loads(told.read_text())["address"], started

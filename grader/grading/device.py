@@ -1,0 +1,146 @@
+"""The checks marked `gpu`: on the device of this machine, in fresh workers, one submission at a time.
+
+This process never opens a device, because graders are forked from it and CUDA does not survive that. Where a device is
+missing, or the kit's own solution does not get through on it, nobody is judged: the record says why.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from itertools import chain
+from pathlib import Path
+
+import filelock
+import msgspec
+import torch
+
+from grader import assignment as assignments
+from grader.assignment import HOUSE
+from grader.exam.collect import collect, families
+from grader.exam.examiner import NO_GPU, Examiner, not_graded
+from grader.exam.transport import WorkerTransport
+from grader.grading.kit import hidden
+from grader.grading.order import Order
+from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
+from grader.sandbox.fresh import environment_of_the_device
+from grader.sandbox.policy import Refused, open_device_workers
+from grader.submission import Submission
+
+ASK = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
+ASK_SECONDS = 120.0
+
+
+class DeviceDesk:
+    """What the device's part of one submission takes; the counterpart of `Desk`, and of use without a device as well."""
+
+    def __init__(self, order: Order) -> None:
+        self.order = order
+        self._assignment = assignments.load(order.lecture)
+        checks = collect(order.lecture)
+        self._names = list(dict.fromkeys(check.exercise for check in checks if check.gpu))
+        self._examiner = Examiner(
+            order.lecture, [check for check in checks if check.exercise in self._names], order.seed, reference=True,
+            device=order.device, quick=order.quick, show_expected=order.show_expected,
+        )  # fmt: skip
+        self.name = ""  # of the device that is in use
+        self.layers: tuple[str, ...] = ()
+        self._why_not = NO_GPU
+
+    def __enter__(self) -> DeviceDesk:
+        self._stack = ExitStack()
+        self._lock = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dgm-device-")), "lock")
+        name = name_of(self.order.device) if self._names else ""
+        if name:
+            try:
+                self._open(name)
+            except BaseException:
+                self._stack.close()
+                raise
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._stack.close()
+
+    def kit(self, kit: KitRecord) -> KitRecord:
+        """What grades, with the device."""
+        return msgspec.structs.replace(kit, device=self.name, device_layers=list(self.layers))
+
+    def complete(self, record: Record, submission: Submission) -> Record:
+        """The record with the exercises of the device examined on it, or with the reason why they are not."""
+        started = time.perf_counter()
+        if self.name:
+            with filelock.FileLock(self._lock):  # the kernel frees it should this grader be killed
+                checks = self._examined(submission)
+        else:
+            checks = {
+                name: [not_graded(check, self._why_not) for check in self._examiner.checks if check.exercise == name]
+                for name in self._names
+            }
+        exercises = [
+            exercise_record(one.exercise, one.slide, checks[one.exercise], one.bonus) if one.exercise in checks else one
+            for one in record.examined
+        ]
+        seconds = round(record.seconds + time.perf_counter() - started, 3)
+        return msgspec.structs.replace(record, kit=self.kit(record.kit), seconds=seconds, **summed(exercises))
+
+    def _open(self, name: str) -> None:
+        """Take the device into use if the kit's own solutions pass on it."""
+        device = environment_of_the_device()
+        try:
+            self._workers = open_device_workers(self.order.isolation, families(self.order.lecture), hidden(), device)
+        except Refused as refused:
+            self._why_not = f"there is a GPU here ({name}), but no worker may use it: {refused}"
+            return
+        self._stack.callback(self._workers.close)
+        folder = HOUSE / "solutions" / self.order.lecture
+        topics = {name.split(".")[0] for name in self._names}
+        solutions = Submission("solutions", {topic: [(folder / f"{topic}.py").read_text("utf-8")] for topic in topics}, ())
+        left_out = {check.name for check in self._examiner.checks if check.training and self.order.quick}
+        for check in chain(*self._examined(solutions).values()):
+            if check.outcome != "passed" and check.check not in left_out:
+                self._why_not = (
+                    f"on the GPU of this machine ({name}) the kit's own solution does not pass {check.check} "
+                    f"({check.outcome}: {check.message}), so nobody is judged there"
+                )
+                return
+        self.name, self.layers = name, self._workers.isolation.layers
+
+    def _examined(self, submission: Submission) -> dict[str, list[CheckRecord]]:
+        package = f"assignments.{self._assignment.name}"
+        transport = WorkerTransport(self._workers, package, submission.topics, self.order.device_patience)
+        try:
+            return {name: self._examiner.exercise(name, transport) for name in self._names}
+        finally:
+            transport.close()
+
+
+def name_of(device: str) -> str:
+    """The name of the GPU as a process of its own finds it, or nothing; "cpu" is for the kit's own tests."""
+    if device == "cpu":
+        return "the CPU, in a test of the kit"
+    if torch.version.cuda is None:
+        return ""
+    asked = subprocess.run(
+        [sys.executable, "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
+    )
+    return asked.stdout.strip() if asked.returncode == 0 else ""
+
+
+@contextmanager
+def out_of_sight() -> Iterator[None]:
+    """Hide every GPU from this process: the first backward pass would open them, and start a thread for each."""
+    before = os.environ.get("CUDA_VISIBLE_DEVICES")
+    os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["CUDA_VISIBLE_DEVICES"]
+        else:
+            os.environ["CUDA_VISIBLE_DEVICES"] = before

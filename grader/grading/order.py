@@ -1,0 +1,26 @@
+"""What a run of grading is asked to do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from grader.exam.transport import Patience
+
+
+@dataclass(frozen=True)
+class Order:
+    """What to grade, and how."""
+
+    lecture: str
+    seed: str
+    isolation: str = "default"
+    quick: bool = False  # leaves out checks that train a model
+    show_expected: bool = True
+    patience: Patience = Patience()
+    device: str = "cuda"  # what checks marked `gpu` are put on where it is there; "cpu" is for the kit's own tests
+    device_patience: Patience = Patience(call=120.0, call_again=20.0, load=120.0)
+
+    @property
+    def options(self) -> list[str]:
+        """What changes a record, by the names of the command line: a record graded otherwise is graded again."""
+        return [name for name, given in (("quick", self.quick), ("hide-expected", not self.show_expected)) if given]

@@ -1,0 +1,184 @@
+"""Checks that need a GPU: the whole way through fresh workers, on the CPU at small size; without a device, not graded."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from unittest import mock
+
+import pytest
+import torch
+
+from dgm_ref.lecture1 import imagegpt
+from grader import assignment as assignments
+from grader.assignment import HOUSE
+from grader.checks.lecture1 import draw
+from grader.checks.lecture1.draw_imagegpt import network
+from grader.exam.transport import Patience
+from grader.grading import device as devices
+from grader.grading.device import DeviceDesk, name_of, out_of_sight
+from grader.grading.order import Order
+from grader.record import ExerciseRecord, KitRecord, Record
+from grader.sandbox.policy import Refused
+from grader.submission import Submission
+from tests.attacks.arena import descendants
+from tests.grading import small_house
+
+SOLUTION = (HOUSE / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
+BODY = "    # BEGIN SOLUTION causal_attention\n"
+ORDER = Order("lecture1", small_house.SEED, device="cpu", device_patience=Patience(call=8.0, call_again=1.0))
+KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
+OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
+GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])
+RECORD = Record(
+    submission="s", assignment="lecture1", score=3.0, max_score=4.0, not_graded=2.0, exercises=[OTHER, GPU], kit=KIT,
+    seconds=1.0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def desk() -> Iterator[DeviceDesk]:
+    with DeviceDesk(ORDER) as desk:
+        yield desk
+
+
+def completed(desk: DeviceDesk, source: str) -> Record:
+    return desk.complete(RECORD, Submission("s", {"imagegpt": [source]}, ()))
+
+
+def outcomes(record: Record) -> dict[str, str]:
+    return {check.check: check.outcome for check in record.exercises[1].checks}
+
+
+def test_a_right_solution_passes_in_a_fresh_worker(desk):
+    record = completed(desk, SOLUTION)
+    assert set(outcomes(record).values()) == {"passed"}
+    assert sum(check.max_points for check in record.exercises[1].checks) == assignments.load("lecture1")["imagegpt.gpu"].points
+    assert (record.score, record.max_score, record.not_graded) == (5.0, 6.0, 0.0)
+    assert record.exercises[0] == OTHER
+    assert record.exercises[1].slide == "44"
+    assert record.kit.device == name_of("cpu")
+    assert {"limits", "landlock", "seccomp"} <= set(record.kit.device_layers)
+    assert record.seconds > 1.0
+
+
+@pytest.mark.parametrize(
+    ("line", "outcome", "words"),
+    [
+        ("while True: pass", "timeout", "an endless loop"),
+        ("import os; os._exit(7)", "crashed", "exit code 7"),
+        ("torch.empty(1 << 45)", "error", "alloc"),
+        ("raise SystemExit(0)", "error", "SystemExit"),
+        ("raise NotImplementedError('causal_attention')", "missing", "not implemented"),
+    ],
+)
+def test_whatever_a_module_does_is_an_outcome_and_leaves_nothing(desk, line, outcome, words):
+    before = descendants(os.getpid())
+    record = completed(desk, SOLUTION.replace(BODY, f"{BODY}    {line}\n"))
+    assert set(outcomes(record).values()) == {outcome}
+    assert all(words in check.message for check in record.exercises[1].checks)
+    assert (record.score, record.max_score) == (3.0, 6.0)
+    assert record.exercises[0] == OTHER
+    deadline = time.monotonic() + 5
+    while descendants(os.getpid()) != before and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert descendants(os.getpid()) == before
+
+
+def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(desk):
+    record = completed(desk, SOLUTION.replace("if use_cache else None", "if False else None"))
+    assert {name for name, outcome in outcomes(record).items() if outcome == "failed"} == {
+        "test_memory_of_cached_sampling_grows_with_the_length_alone",
+        "test_the_cached_sampler_beats_the_uncached_one",
+    }
+
+
+def test_without_a_device_the_record_stays_as_it_is():
+    with DeviceDesk(replace(ORDER, device="cuda")) as desk:
+        if desk.name:
+            pytest.skip("there is a GPU here")
+        record = completed(desk, SOLUTION)
+    assert {check.message for check in record.exercises[1].checks} == {"needs a GPU, and this machine has none"}
+    assert (record.score, record.max_score, record.not_graded) == (3.0, 4.0, 2.0)
+    assert record.kit == KIT
+
+
+def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_path):
+    folder = tmp_path / "solutions" / "lecture1"
+    folder.mkdir(parents=True)
+    (folder / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
+    monkeypatch.setattr(devices, "HOUSE", tmp_path)
+    with DeviceDesk(ORDER) as desk:
+        record = completed(desk, SOLUTION)
+    (message,) = {check.message for check in record.exercises[1].checks}
+    assert "the kit's own solution does not pass test_memory_of_cached_sampling" in message
+    assert (record.score, record.max_score, record.not_graded) == (3.0, 4.0, 2.0)
+    assert record.kit == KIT
+
+
+def test_where_no_worker_may_have_the_device_the_record_says_so(monkeypatch):
+    def refuse(*args: object) -> None:
+        raise Refused("the wall does not stand")
+
+    monkeypatch.setattr(devices, "open_device_workers", refuse)
+    with DeviceDesk(ORDER) as desk:
+        record = completed(desk, SOLUTION)
+    (message,) = {check.message for check in record.exercises[1].checks}
+    assert message.endswith("no worker may use it: the wall does not stand")
+
+
+def test_the_device_is_asked_for_in_a_process_of_its_own(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("this process touches CUDA"))
+    other = tmp_path / "python"
+    other.write_text("#!/bin/sh\necho A large GPU\n")
+    other.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(other))
+    assert name_of("cuda") == "A large GPU"
+    other.write_text("#!/bin/sh\necho the driver is broken\nexit 1\n")
+    assert name_of("cuda") == ""
+
+
+def test_a_grader_sees_no_device_and_forgets_nothing(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "2")
+    with out_of_sight():
+        assert os.environ["CUDA_VISIBLE_DEVICES"] == ""
+    assert os.environ["CUDA_VISIBLE_DEVICES"] == "2"
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    with out_of_sight():
+        pass
+    assert "CUDA_VISIBLE_DEVICES" not in os.environ
+
+
+def test_the_expected_error_is_measured_in_a_process_of_its_own():
+    net, x = network(1, K=4, m=4, e=2), draw.integers((2, 4), 1, high=4)
+    here = imagegpt.forward_on_device(net.weights, net.num_heads, x, "bfloat16", "cpu")
+    with mock.patch.object(imagegpt, "ProcessPoolExecutor", wraps=ProcessPoolExecutor) as fresh:
+        there = imagegpt.forward_on_device(net.weights, net.num_heads, x, "bfloat16", "cpu:0")
+    assert fresh.call_count == 1
+    assert torch.equal(there, here)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
+def test_dgm_grade_says_why_the_gpu_exercise_is_not_graded_here(tmp_path):
+    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
+        small_house.build(Path(folder), device=True)
+        submitted = small_house.submissions(tmp_path / "submissions", 1)
+        (submitted / "s00" / "imagegpt.py").write_text(SOLUTION, "utf-8")
+        done = small_house.run(Path(folder), submitted, tmp_path / "results")
+    assert done.returncode == 0, done.stdout + done.stderr
+    record = json.loads((tmp_path / "results" / "s00" / "record.json").read_text())
+    exercises = {one["exercise"]: one for one in record["exercises"]}
+    gpu = exercises.pop("imagegpt.gpu")
+    assert {check["outcome"] for check in gpu["checks"]} == {"not_graded"}
+    assert {check["message"] for check in gpu["checks"]} == {"needs a GPU, and this machine has none"}
+    assert (gpu["not_graded"], record["not_graded"]) == (2.0, 2.0)
+    assert record["max_score"] == sum(one["max_score"] for one in exercises.values())
+    assert record["kit"]["device"] == ""
