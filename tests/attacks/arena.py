@@ -86,15 +86,15 @@ class Attack:
     words: str = ""  # in the sentence that the student reads
     landlock_abi: int = 1  # the version of Landlock that stops it, where Landlock does
     reckless: bool = False  # never to be run with a layer off: it would hurt the machine
+    exercise: str = EXERCISE
 
 
 class Arena:
-    """Workers with some layers, an examiner with one exercise, bait, and a neighbour at work."""
+    """Workers with some layers, examiners with one exercise each, bait, and a neighbour at work."""
 
     def __init__(self, layers: Sequence[str], wall: str | None = None, limits: Limits | None = None) -> None:
         self.token = f"CANARY-{secrets.token_hex(16)}"
-        checks = [check for check in collect(LECTURE) if check.exercise == EXERCISE]
-        self.examiner = Examiner(LECTURE, checks, self.token, reference=True)
+        self.examiners: dict[str, Examiner] = {}
         self.assignment = assignments.load(LECTURE)
         os.environ["DGM_CANARY"] = self.token
         self.folder = Path(tempfile.mkdtemp(prefix="dgm-arena-"))
@@ -109,17 +109,18 @@ class Arena:
 
     def run(self, attack: Attack) -> tuple[ExerciseRecord, list[str]]:
         """The graded exercise, and everything that the attack did to its surroundings."""
-        return self.grade(Submission(attack.name, {"histogram": [self.constants() + PREAMBLE + attack.source]}, ()))
+        submission = Submission(attack.name, {"histogram": [self.constants() + PREAMBLE + attack.source]}, ())
+        return self.grade(submission, attack.exercise)
 
-    def grade(self, submission: Submission) -> tuple[ExerciseRecord, list[str]]:
+    def grade(self, submission: Submission, exercise: str = EXERCISE) -> tuple[ExerciseRecord, list[str]]:
         """The same for any submission."""
         self.workers.outputs.clear()
         kit = KitRecord(version="", torch="", hypothesis="", seed="", isolation="default")
         started = time.monotonic()
-        record = examine(submission, self.assignment, self.examiner, self.workers, kit, PATIENCE)
+        record = examine(submission, self.assignment, self._examiner(exercise), self.workers, kit, PATIENCE)
         seconds = time.monotonic() - started
-        exercise = next(one for one in record.exercises if one.exercise == EXERCISE)
-        return exercise, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 25 else [])]
+        (graded,) = record.examined
+        return graded, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 25 else [])]
 
     def close(self) -> None:
         self.neighbour.close()
@@ -132,6 +133,12 @@ class Arena:
             path.rmdir() if path.is_dir() else path.unlink()
         self.folder.rmdir()
         self.shared.unlink(missing_ok=True)
+
+    def _examiner(self, exercise: str) -> Examiner:
+        if exercise not in self.examiners:
+            checks = [check for check in collect(LECTURE) if check.exercise == exercise]
+            self.examiners[exercise] = Examiner(LECTURE, checks, self.token, reference=True)
+        return self.examiners[exercise]
 
     def _bait(self) -> None:
         """Secrets that everyone may read, a folder that everyone may write, ports that everyone may connect to."""

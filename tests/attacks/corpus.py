@@ -1,5 +1,5 @@
 """All attacks together."""
 
-from tests.attacks import escape, forge, serialise, starve, steal
+from tests.attacks import ask, escape, forge, serialise, starve, steal
 
-CORPUS = [*steal.ATTACKS, *forge.ATTACKS, *starve.ATTACKS, *escape.ATTACKS, *serialise.ATTACKS]
+CORPUS = [*steal.ATTACKS, *forge.ATTACKS, *starve.ATTACKS, *escape.ATTACKS, *serialise.ATTACKS, *ask.ATTACKS]

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from tests.attacks.arena import DEED, HONEST, Attack
+from tests.attacks.arena import DEED, EXERCISE, HONEST, Attack
 
 
 class Group(list[Attack]):
-    """The attacks of one kind."""
+    """The attacks of one kind, on one exercise."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, exercise: str = EXERCISE) -> None:
         super().__init__()
-        self.name = name
+        self.name, self.exercise = name, exercise
 
     def deed(self, name: str, body: str, *stopped_by: str, landlock_abi: int = 1, reckless: bool = False) -> None:
         """`body` defines `attack()`, which prints what it stole and returns something true when it got through."""
@@ -23,4 +23,4 @@ class Group(list[Attack]):
         self, name: str, source: str, *stopped_by: str, outcomes: tuple[str, ...] = ("failed",), words: str = "", reckless: bool = False
     ) -> None:
         """`source` is the whole submission; its own `histogram_log_prob` is wrong, or never returns."""
-        self.append(Attack(name, self.name, source, stopped_by, False, outcomes, words, reckless=reckless))
+        self.append(Attack(name, self.name, source, stopped_by, False, outcomes, words, reckless=reckless, exercise=self.exercise))
