@@ -56,6 +56,9 @@ def log_abs_det_jacobian(f: Callable[[Tensor], Tensor], x: Float[Tensor, "n m"])
         raise ValueError(f"f must map m dimensions to m dimensions, got {jacobian.shape[2]} to {jacobian.shape[1]}")
     return torch.linalg.slogdet(jacobian).logabsdet
 
+# %% tags=["active-ipynb"]
+# show("log_abs_det_jacobian")
+
 
 # %% [markdown]
 # ## The density of data
@@ -115,6 +118,9 @@ def log_prob_z(
         raise ValueError(f"f_inverse must map (n, m) to (n, m), got {tuple(z.shape)} to {tuple(x.shape)}")
     return log_p_x(x) + log_abs_det_jacobian(f_inverse, z)
 
+# %% tags=["active-ipynb"]
+# show("log_prob_z")
+
 
 # %%
 def _refuse_empty(x: Tensor, name: str) -> None:
@@ -131,19 +137,4 @@ def _refuse_empty(x: Tensor, name: str) -> None:
 # are data: latents, sent back through $f^{-1}$ (by bisection, as nothing is known about $f$ but that it increases).
 
 # %% tags=["active-ipynb"]
-# import matplotlib.pyplot as plt
-#
-# f = lambda x: x - 0.95 * torch.tanh(x)
-# log_p_z = lambda z: torch.distributions.Normal(0.0, 1.0).log_prob(z).sum(1)
-#
-# z = torch.randn(50_000, 1, generator=torch.Generator().manual_seed(0))
-# low, high = torch.full_like(z, -10), torch.full_like(z, 10)
-# for _ in range(40):
-#     middle = (low + high) / 2
-#     low, high = torch.where(f(middle) < z, middle, low), torch.where(f(middle) < z, high, middle)
-#
-# grid = torch.linspace(-5, 5, 400)[:, None]
-# plt.hist(low[:, 0].numpy(), bins=120, density=True, alpha=0.4, label="data")
-# plt.plot(grid[:, 0], log_prob_x(f, log_p_z, grid).exp(), label=r"$p(x)$ by change of variables")
-# plt.plot(grid[:, 0], log_p_z(f(grid)).exp(), "--", label="without the determinant")
-# plt.xlabel("$x$"), plt.legend(), plt.show()
+# show("log_prob_x")

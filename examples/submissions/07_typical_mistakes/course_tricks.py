@@ -8,6 +8,9 @@
 #
 # Every function here leaves its arguments as they are, returns the dtype of its floating-point inputs, can be
 # differentiated, and raises a `ValueError` that names the argument when an argument makes no sense.
+#
+# `check("monte_carlo")` in a cell tests what you wrote, and `show("monte_carlo")` draws what it does. In a terminal,
+# `dgm check monte_carlo` and `dgm show monte_carlo` do the same.
 
 # %% imports
 from __future__ import annotations
@@ -72,23 +75,9 @@ def monte_carlo_standard_error(
     """
     return f(x).std(0, unbiased=False) / len(x) ** 0.5
 
-
 # %% tags=["active-ipynb"]
-# # The estimate of E x^2 = 1 for x ~ N(0, 1), and the band of two standard errors, as samples come in.
-# import matplotlib.pyplot as plt
-#
-# x = torch.randn(2000, 1, generator=torch.Generator().manual_seed(1))
-# n = torch.logspace(0.7, 3.3, 40).long()
-# estimate = torch.stack([monte_carlo(torch.square, x[:k]) for k in n])[:, 0]
-# error = torch.stack([monte_carlo_standard_error(torch.square, x[:k]) for k in n])[:, 0]
-# plt.figure(figsize=(6, 3))
-# plt.fill_between(n, estimate - 2 * error, estimate + 2 * error, alpha=0.25, label="two standard errors")
-# plt.plot(n, estimate, label="Monte Carlo estimate")
-# plt.axhline(1, color="black", linewidth=0.8, label=r"$\mathbb{E}\,x^2 = 1$")
-# plt.xscale("log")
-# plt.xlabel("samples n")
-# plt.legend()
-# plt.show()
+# show("monte_carlo")
+
 
 # %% [markdown]
 # ## Law of the unconscious statistician (slide 26)
@@ -123,6 +112,9 @@ def lotus(
     """
     return g(f(x).mean(0, keepdim=True))[0]
 
+# %% tags=["active-ipynb"]
+# show("lotus")
+
 
 # %% [markdown]
 # For a discrete $x\sim\mathrm{Cat}(p)$ the law of $y=f(x)$ can be written down as well: every $x$ hands its mass to
@@ -148,6 +140,9 @@ def pushforward_pmf(p: Float[Tensor, "S"], f: Int[Tensor, "S"], K: int) -> Float
     if p.shape != f.shape:
         raise ValueError(f"p and f must have the same shape, got {tuple(p.shape)} and {tuple(f.shape)}")
     return p.new_zeros(K).index_add(0, f, p)
+
+# %% tags=["active-ipynb"]
+# show("pushforward_pmf")
 
 
 # %% [markdown]
@@ -179,6 +174,9 @@ def log_derivative(
     """
     _require_samples(x)
     return torch.func.grad(lambda x: p(x).log().sum())(x)  # (n, m)
+
+# %% tags=["active-ipynb"]
+# show("log_derivative")
 
 
 # %% [markdown]
@@ -219,6 +217,9 @@ def score_function_gradient(
     _require_samples(x)
     return torch.func.grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
 
+# %% tags=["active-ipynb"]
+# show("score_function_gradient")
+
 
 # %% [markdown]
 # ## Jensen's inequality (slide 25)
@@ -247,21 +248,9 @@ def jensen_gap(
     (f_of_mean,) = f(x.mean(dim=0, keepdim=True))  # a batch of one
     return f(x).mean() - f_of_mean
 
-
 # %% tags=["active-ipynb"]
-# # The chord lies above the curve: the gap is the distance between the two dots.
-# import matplotlib.pyplot as plt
-#
-# x = torch.tensor([[-1.0], [2.0]])
-# grid = torch.linspace(-1.3, 2.2, 100)
-# plt.figure(figsize=(4, 3))
-# plt.plot(grid, grid.exp(), label="exp")
-# plt.plot(x, x.exp(), "o-", color="grey")
-# f_of_mean = x.mean().exp()
-# gap = jensen_gap(lambda x: x[:, 0].exp(), x)
-# plt.plot([x.mean()] * 2, [f_of_mean, f_of_mean + gap], "o-", color="crimson", label=f"gap {gap:.2f}")
-# plt.legend()
-# plt.show()
+# show("jensen_gap")
+
 
 # %% [markdown]
 # ## Optimal prediction under the mean squared error (slide 27)
@@ -292,6 +281,9 @@ def optimal_mse_predictor(joint: Float[Tensor, "a b"], y: Float[Tensor, "b d"]) 
     if joint.shape[1] != y.shape[0]:
         raise ValueError(f"joint has {joint.shape[1]} columns, but y has {y.shape[0]} values")
     return joint @ y / joint.sum(dim=1, keepdim=True)  # (a, d): 0 / 0 is nan
+
+# %% tags=["active-ipynb"]
+# show("optimal_mse_predictor")
 
 
 # %% [markdown]
@@ -327,6 +319,9 @@ def dirac_expectation(
     if weights.shape != points.shape[:1]:
         raise ValueError(f"weights must have shape ({points.shape[0]},) to fit points, got {tuple(weights.shape)}")
     return weights @ f(points)
+
+# %% tags=["active-ipynb"]
+# show("dirac_expectation")
 
 
 # %%

@@ -68,6 +68,9 @@ def kl_divergence(p: Float[Tensor, "*#batch K"], q: Float[Tensor, "*#batch K"]) 
         raise ValueError(f"p and q do not broadcast: {tuple(p.shape)} and {tuple(q.shape)}") from None
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)  # xlogy(0, y) is 0 and so is its gradient in y
 
+# %% tags=["active-ipynb"]
+# show("kl_divergence")
+
 # %% [markdown]
 # ## Monte Carlo estimates
 #
@@ -103,6 +106,9 @@ def forward_kl(
     x = sample_data(n, generator)  # (n, m)
     return (log_p_data(x) - log_p_theta(x)).mean()
 
+# %% tags=["active-ipynb"]
+# show("forward_kl")
+
 # %% reverse_kl
 def reverse_kl(
     log_p_data: LogDensity,
@@ -128,6 +134,9 @@ def reverse_kl(
     x = sample_theta(n, generator)  # (n, m)
     return (log_p_theta(x) - log_p_data(x)).mean()
 
+# %% tags=["active-ipynb"]
+# show("reverse_kl")
+
 # %% [markdown]
 # The mean log-ratio is unbiased, but its terms are negative as often as not, and it varies much. With
 # $r = q(\mathbf{x}) / p(\mathbf{x})$ and $\mathbf{x} \sim p$ we know that $\mathbb{E}_p [r - 1] = 0$, so adding $r - 1$
@@ -150,6 +159,9 @@ def kl_low_variance(log_p: LogDensity, log_q: LogDensity, x: Float[Tensor, "n m"
     _require_samples(x)
     log_r = log_q(x) - log_p(x)  # (n,)
     return (torch.expm1(log_r) - log_r).mean()
+
+# %% tags=["active-ipynb"]
+# show("kl_low_variance")
 
 # %% [markdown]
 # ## Maximum likelihood is forward KL
@@ -176,6 +188,9 @@ def negative_log_likelihood(log_p_theta: LogDensity, x: Float[Tensor, "n m"]) ->
     """
     _require_samples(x)
     return -log_p_theta(x).mean()
+
+# %% tags=["active-ipynb"]
+# show("negative_log_likelihood")
 
 # %% fit_gaussian_forward_kl
 def fit_gaussian_forward_kl(x: Float[Tensor, "n m"]) -> tuple[Float[Tensor, " m"], Float[Tensor, " m"]]:
@@ -246,26 +261,5 @@ def fit_gaussian_reverse_kl(
     return theta[0], theta[1].exp()
 
 # %% tags=["active-ipynb"]
-# import matplotlib.pyplot as plt
-#
-# # Two modes and one Gaussian: forward KL covers both, reverse KL sits on one.
-# def log_two_modes(x):
-#     modes = torch.distributions.Normal(torch.tensor([-2.0, 2.0]), 0.55)
-#     return modes.log_prob(x).logsumexp(1) - torch.tensor(2.0).log()
-#
-# generator = torch.Generator().manual_seed(0)
-# x = 0.55 * torch.randn(2000, 1, generator=generator)
-# x = x + 2 * torch.randint(0, 2, x.shape, generator=generator).mul(2).sub(1)
-# forward = fit_gaussian_forward_kl(x)
-# reverse = fit_gaussian_reverse_kl(
-#     log_two_modes, torch.tensor([0.5]), torch.tensor([1.0]), steps=300, lr=0.05, n=64, generator=generator
-# )
-#
-# grid = torch.linspace(-6, 6, 400)
-# plt.fill_between(grid, log_two_modes(grid[:, None]).exp(), color="0.85", label="$p_{data}$")
-# for name, (mu, sigma) in {"forward KL": forward, "reverse KL": reverse}.items():
-#     density = torch.distributions.Normal(mu, sigma).log_prob(grid).exp()
-#     plt.plot(grid, density, label=f"{name}: $\\mu$ = {mu.item():.2f}, $\\sigma$ = {sigma.item():.2f}")
-# plt.legend(frameon=False)
-# plt.title("One Gaussian for two modes")
-# plt.show()
+# show("fit_gaussian_reverse_kl")
+

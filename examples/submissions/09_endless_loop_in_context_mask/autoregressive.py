@@ -70,6 +70,9 @@ def log_prob(conditional: Conditional, x: Int[Tensor, "n m"]) -> Float[Tensor, "
     log_pi = torch.log_softmax(conditional(x), dim=-1)  # (n, m, K)
     return log_pi.gather(-1, x[..., None])[..., 0].sum(dim=-1)  # (n,)
 
+# %% tags=["active-ipynb"]
+# show("log_prob")
+
 
 # %% [markdown]
 # Training maximises the likelihood of the data. Losses are quoted per dimension, so that images of different sizes
@@ -124,20 +127,9 @@ def sample(conditional: Conditional, n: int, m: int, generator: torch.Generator)
             x[:, j] = torch.multinomial(pi, num_samples=1, generator=generator)[:, 0]
     return x
 
-
 # %% tags=["active-ipynb"]
-# # Sixteen images of 8 x 8 from a model that tends to repeat the pixel above.
-# import matplotlib.pyplot as plt
-#
-# def repeat_above(x):
-#     above = nn.functional.pad(x, (8, 0))[:, : x.shape[1]]
-#     return 2.5 * nn.functional.one_hot(above, 2).float()
-#
-# images = sample(repeat_above, 16, 64, torch.Generator().manual_seed(0)).view(16, 8, 8)
-# figure, axes = plt.subplots(2, 8, figsize=(10, 2.6))
-# for axis, image in zip(axes.flat, images):
-#     axis.imshow(image, cmap="gray_r", vmin=0, vmax=1)
-#     axis.set(xticks=[], yticks=[])
+# show("sample")
+
 
 # %% [markdown]
 # ## The Markov assumption
@@ -171,6 +163,9 @@ def context_windows(x: Int[Tensor, "n m"], d: int, start: int) -> Int[Tensor, "n
     padded = nn.functional.pad(x, (d, 0), value=start)  # (n, d + m): x_j now stands d places further right
     return padded[:, torch.arange(m)[:, None] + torch.arange(d)]  # (n, m, d)
 
+# %% tags=["active-ipynb"]
+# show("context_windows")
+
 
 # %% [markdown]
 # A transformer sees the whole sequence and *masks* what a variable must not see. The same context window (slide 42) is
@@ -194,6 +189,9 @@ def context_mask(m: int, d: int) -> Bool[Tensor, "m m"]:
     i = 0
     while i < m:
         j = i - d
+
+# %% tags=["active-ipynb"]
+# show("context_mask")
 
 
 # %% [markdown]
@@ -236,26 +234,9 @@ class MarkovMLP(nn.Module):
         windows = context_windows(x, self.d, start=self.K)  # (n, m, d)
         return self.mlp(self.embedding(windows).flatten(start_dim=2))  # (n, m, K)
 
-
 # %% tags=["active-ipynb"]
-# # Fit it to sequences that count 0, 1, 2, 3, 0, ... from a random start, with one value in ten replaced by noise.
-# generator = torch.Generator().manual_seed(0)
-# data = (torch.randint(4, (256, 1), generator=generator) + torch.arange(16)) % 4
-# noise = torch.rand(data.shape, generator=generator) < 0.1
-# data = torch.where(noise, torch.randint(4, data.shape, generator=generator), data)
-# model = MarkovMLP(K=4, d=2)
-# optimizer = torch.optim.Adam(model.parameters(), lr=1e-2)
-# losses = []
-# for _ in range(200):
-#     optimizer.zero_grad()
-#     loss = negative_log_likelihood(model, data)
-#     loss.backward()
-#     optimizer.step()
-#     losses.append(loss.item())
-# plt.plot(losses, label="MarkovMLP")
-# plt.axhline(math.log(4), color="gray", linestyle="--", label="knows nothing: log K")
-# plt.xlabel("step"); plt.ylabel("nats per dimension"); plt.legend()
-# print(sample(model, 4, 16, generator))
+# show("MarkovMLP.forward")
+
 
 # %% [markdown]
 # ## Continuous data
@@ -315,19 +296,9 @@ def gaussian_sample(
             x[:, j] = columns[j]
     return torch.stack(columns, dim=-1)
 
-
 # %% tags=["active-ipynb"]
-# # A banana: x_2 is a noisy parabola of x_1.
-# def banana(x):
-#     mu = torch.stack([torch.zeros_like(x[:, 0]), x[:, 0] ** 2], dim=1)
-#     return mu, torch.tensor([0.0, -1.0]).expand_as(x)
-#
-# draws = gaussian_sample(banana, 1000, 2, torch.Generator().manual_seed(0))
-# grid = torch.cartesian_prod(torch.linspace(-3, 3, 100), torch.linspace(-2, 8, 100))
-# density = gaussian_log_prob(banana, grid).exp().view(100, 100)
-# plt.contour(*grid.T.reshape(2, 100, 100), density, levels=[0.01, 0.05, 0.1, 0.2, 0.3])
-# plt.scatter(*draws.T, s=3, alpha=0.4)
-# plt.xlabel("$x_1$"); plt.ylabel("$x_2$"); plt.ylim(-2, 8)
+# show("gaussian_sample")
+
 
 # %% [markdown]
 # ## A class-conditional model is a classifier
@@ -364,6 +335,9 @@ def class_posterior(
 
     log_likelihoods = torch.stack([log_likelihood(c) for c in range(log_prior.shape[0])], dim=-1)  # (n, C)
     return torch.softmax(log_prior + log_likelihoods, dim=-1)
+
+# %% tags=["active-ipynb"]
+# show("class_posterior")
 
 
 # %% [markdown]

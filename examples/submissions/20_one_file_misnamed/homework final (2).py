@@ -12,6 +12,8 @@
 # %%
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
@@ -38,6 +40,9 @@ def fit_histogram(x: Int[Tensor, " n"], num_bins: int) -> Float[Tensor, " K"]:
     _refuse_unless_in_range(x, num_bins, "x", "num_bins")
     return torch.bincount(x, minlength=num_bins) / len(x)
 
+# %% tags=["active-ipynb"]
+# show("fit_histogram")
+
 
 # %% [markdown]
 # ## Density
@@ -62,6 +67,9 @@ def histogram_log_prob(pi: Float[Tensor, " K"], x: Int[Tensor, " n"]) -> Float[T
     _refuse_empty(pi, "pi")
     _refuse_empty(x, "x")
     return torch.log(pi[x])  # gather first: log(pi)[x] sends nan back into an empty bin
+
+# %% tags=["active-ipynb"]
+# show("histogram_log_prob")
 
 
 # %% [markdown]
@@ -88,6 +96,9 @@ def sample_histogram(pi: Float[Tensor, " K"], n: int, generator: torch.Generator
     if n < 1:
         raise ValueError(f"n must be at least 1, got {n}")
     return torch.multinomial(pi, n, replacement=True, generator=generator)
+
+# %% tags=["active-ipynb"]
+# show("sample_histogram")
 
 
 # %% [markdown]
@@ -122,6 +133,9 @@ def fit_conditional_histogram(
     pairs = torch.bincount(y * num_bins + x, minlength=num_classes * num_bins).reshape(num_classes, num_bins)
     return pairs / pairs.sum(dim=1, keepdim=True)  # (C, K), 0 / 0 = nan
 
+# %% tags=["active-ipynb"]
+# show("fit_conditional_histogram")
+
 
 # %% [markdown]
 # ## The curse of dimensionality
@@ -154,6 +168,87 @@ def num_parameters(m: int, K: int, order: int | None) -> int:
     d = m - 1 if order is None else min(order, m - 1)
     return K**d - 1 + (m - d) * (K - 1) * K**d  # the first d variables jointly, then m - d tables of K^d rows
 
+# %% tags=["active-ipynb"]
+# show("num_parameters")
+
+
+# %% [markdown] tags=["accepts"]
+# ## Bonus: write the test yourself
+#
+# Somebody hands you a generative model as two black boxes, a density `log_prob` and a sampler `sample`. Do they belong
+# together? You can ask both, and you can look into neither. A test that looks at random draws can be wrong in two ways:
+# a *false alarm* rejects an honest pair, a *miss* accepts a broken one.
+#
+# **Why not a p-value below 5 %?** Such a test raises a false alarm for one honest pair in twenty: that is what 5 %
+# means. Yours meets a hundred honest pairs, and would let all of them pass with probability $0.95^{100}$, less than
+# 1 %. And the level of a test says nothing about its misses.
+#
+# **Use the gap.** Measure distance by the total variation, the largest error of a probability over all events $A$:
+#
+# $$\mathrm{TV}(p, q) = \max_A \, |p(A) - q(A)| = \tfrac12 \sum_k |p_k - q_k| .$$
+#
+# Honest pairs are at distance 0, broken ones at 0.2 or more (the docstring says of what). Put the threshold in the
+# middle: the verdict is wrong only if the frequencies $f$ of your $n$ draws are off their own law by 0.1. For one event
+# Hoeffding's inequality bounds that by $e^{-2 n \varepsilon^2}$ with $\varepsilon = 0.1$, and there are $2^K$ events:
+#
+# $$\Pr\bigl(\mathrm{TV}(f, q) \ge \varepsilon\bigr) \le 2^K e^{-2 n \varepsilon^2} .$$
+#
+# For $K = 8$ that is $5 \cdot 10^{-7}$ with a thousand draws and $10^{-84}$ with ten thousand, for false alarms and
+# misses alike: what you pay for certainty is draws, and few of them.
+#
+# **Frequencies do not see everything.** The draws 0, 1, 0, 1, 0, 1, ... have the frequencies of a fair coin. Two
+# independent draws are a draw from a law on $K^2$ outcomes, $p_a p_b$, and all of the above holds for pairs as well. One
+# care: the pairs $(x_1, x_2)$ and $(x_2, x_3)$ share a draw, so that Hoeffding only holds for every second pair. Both halves
+# of $n/2$ pairs together fail with probability $2 \cdot 2^{K^2} e^{-n \varepsilon^2}$ at most.
+
+
+# %% accepts
+def accepts(
+    log_prob: Callable[[Int[Tensor, " n"]], Float[Tensor, " n"]], sample: Callable[[int], Int[Tensor, " n"]], K: int
+) -> bool:
+    r"""Whether a sampler draws from a density, both of them black boxes.
+
+    ``log_prob(x)`` gives the log-probabilities of ``x: (n,)`` int64 in ``0..K-1``, in float32, ``-inf`` where there is
+    no mass; ``sample(n)`` gives ``n`` int64 draws in ``0..K-1``. Let $p_k = \exp(\texttt{log\_prob}(k))$, and $K \le 8$.
+
+    A pair is *honest*, and accepted, if $p$ sums to one up to rounding and all draws, of all calls, are independent with
+    law $p$. It is *broken*, and rejected, in each of these cases; there are no others:
+
+    1. the mass $\sum_k p_k$ is off one by 0.05 or more;
+    2. the law $q$ of a draw has $\mathrm{TV}(p, q) \ge 0.2$;
+    3. a value with $p_k = 0$ comes up with probability 0.01 or more;
+    4. neighbours in a call depend on each other: the law of $(x_i, x_{i+1})$, averaged over $i$, is at a total variation
+       of 0.2 or more from that of independent pairs, $p_a p_b$;
+    5. calls depend on each other: the same for the pairs $(x_i, y_i)$ of ``x = sample(n)`` and ``y = sample(n)``.
+
+    In one call you may draw 100,000 times in all and ask 1,000 questions; what is more is refused with a ``ValueError``.
+    Your answer is wanted for each of more than a hundred pairs: it has to be wrong less often than once in a million.
+
+    Shapes: the result is a Python ``bool``.
+    Raises: ``ValueError`` if ``K < 1``.
+    Slide: 30.
+
+    >>> fair = torch.tensor([0.5, 0.5])
+    >>> accepts(lambda x: fair.log()[x], lambda n: torch.randint(2, (n,)), 2)
+    True
+    >>> accepts(lambda x: fair.log()[x], lambda n: torch.arange(n) % 2, 2)
+    False
+    """
+    if K < 1:
+        raise ValueError(f"K must be at least 1, got {K}")
+    p = log_prob(torch.arange(K)).double().exp()
+    if abs(p.sum() - 1) > 0.02:
+        return False
+    x, y = sample(10_000), sample(10_000)
+    if (p[torch.cat([x, y])] == 0).any():
+        return False
+    independent = torch.outer(p, p).flatten()  # (K K,); a law at distance 0.2 also shows in the pairs
+    for pairs in (x[:-1] * K + x[1:], x * K + y):
+        frequencies = torch.bincount(pairs, minlength=K * K) / len(pairs)
+        if (frequencies - independent).abs().sum() / 2 > 0.1:
+            return False
+    return True
+
 
 # %%
 def _refuse_empty(x: Tensor, name: str) -> None:
@@ -171,23 +266,3 @@ def _refuse_unless_in_range(x: Tensor, size: int, name: str, size_name: str) -> 
         raise ValueError(f"{name} must be in 0..{size - 1}, got values from {int(x.min())} to {int(x.max())}")
 
 
-
-# %% [markdown]
-# ## See it
-#
-# A histogram of 40 bins, fitted to more and more samples of the same stream. The axis stays fixed: what changes is
-# how well the bars know the truth.
-
-# %% tags=["active-ipynb"]
-# import matplotlib.pyplot as plt
-#
-# bins = torch.arange(40)
-# p_data = torch.exp(-(((bins - 12) / 4.0) ** 2)) + 0.6 * torch.exp(-(((bins - 28) / 6.0) ** 2))
-# p_data = p_data / p_data.sum()
-# stream = torch.multinomial(p_data, 10_000, replacement=True, generator=torch.Generator().manual_seed(0))
-#
-# figure, axes = plt.subplots(1, 4, figsize=(14, 3), sharey=True)
-# for axis, n in zip(axes, [10, 100, 1_000, 10_000]):
-#     axis.bar(bins, fit_histogram(stream[:n], 40), alpha=0.5)
-#     axis.plot(bins, p_data, "k"), axis.set_title(f"n = {n}"), axis.set_ylim(0, 0.12)
-# plt.show()
