@@ -7,11 +7,11 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from grader import assignment as assignments
 from grader.cli.student import HERE, LECTURE, Folder, stop
+from grader.renderings.terminal import below
 
 console = Console()
 
@@ -43,7 +43,6 @@ def show(
     except (UnknownName, NothingHere) as error:
         stop(error)
     works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
-    out.mkdir(parents=True, exist_ok=True)
     written = 0
     for topic, picture in gallery.chosen(assignment, exercises):
         if topic not in works:
@@ -52,26 +51,34 @@ def show(
         path = out / f"{topic}-{picture.name}.png"
         try:
             with console.status(f"drawing {path.stem} …"):
-                path.write_bytes(picture.png(works[topic]))
+                png = picture.png(works[topic])
         except gallery.CannotDraw as why:
             console.print(f"{path.stem}: {why}", style="yellow", markup=False, highlight=False)
         else:
+            out.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png)
             written += 1
             console.print(path, soft_wrap=True, markup=False, highlight=False)
-            console.print(Padding(Text(picture.sentence, "dim"), (0, 0, 0, 2)))
+            console.print(below(Text(picture.sentence, "dim")))
     raise typer.Exit(0 if written else 1)
 
 
 def gpu_exam(
     module: Annotated[Path, typer.Argument(help="An imagegpt.py that you trust: it runs unprotected.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the report goes.")] = Path("results/gpu"),
+    mistakes: Annotated[
+        bool, typer.Option("--mistakes", help="Put the registered mistakes to the checks as well (instructors).")
+    ] = False,
 ) -> None:
     """Put the checks that need a GPU to one module, and write what they measured."""
     from grader import gpu_exam as exam
 
-    report = exam.gpu_exam(module)
+    report = exam.gpu_exam(module, mistakes)
     for path in exam.write(report, out):
         console.print(f"wrote {path}")
     for finding in report.findings:
         console.print(f"{finding.outcome}  {finding.sentence} {finding.message}", highlight=False, markup=False)
+    for verdict in report.verdicts:
+        said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
+        console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)
     raise typer.Exit(0 if report.passed else 1)

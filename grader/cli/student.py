@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
+from rich.text import Text
 
 from grader import assignment as assignments
 from grader.practice import progress
@@ -129,8 +130,9 @@ def pack(
     except NothingToPack as error:
         stop(error)
     for remark in packed.remarks:
-        console.print(f"[yellow]note:[/yellow] {remark}")
-    console.print(f"{packed.path}: {', '.join(packed.files)}\nsha256 {packed.digest}")
+        console.print(Text.assemble(("note: ", "yellow"), remark))
+    console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", markup=False, highlight=False)
+    console.print(f"sha256 {packed.digest}", style="dim", highlight=False)
 
 
 def _show(practice: Practice, state: Progress, names: list[str]) -> None:
@@ -146,9 +148,9 @@ def _show(practice: Practice, state: Progress, names: list[str]) -> None:
 def _hint(state: Progress, assignment: assignments.Assignment, exercise: assignments.Exercise) -> None:
     hints = state.next_hint(exercise)
     for number, text in enumerate(hints, start=1):
-        console.print(f"  hint {number} of {len(exercise.hints)}: {text}", markup=False, highlight=False)
+        console.print(terminal.below(Text(f"hint {number} of {len(exercise.hints)}: {text}")))
     if len(hints) == len(exercise.hints):
-        console.print(f"  that was the last one; slide {exercise.slide} has the rest", style="dim")
+        console.print(terminal.below(Text(f"that was the last one; slide {exercise.slide} has the rest", "dim")))
 
 
 def _one(assignment: assignments.Assignment, name: str) -> str:

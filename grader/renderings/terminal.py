@@ -71,7 +71,7 @@ def as_text(exercises: Iterable[ExerciseRecord]) -> str:
 
 def exercise_view(exercise: ExerciseRecord) -> Group:
     """One exercise: a line when it is fine, the first failure in full when it is not."""
-    name = exercise.exercise.split(".", 1)[1]
+    topic, name = exercise.exercise.split(".", 1)
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
     failures = [check for check in graded if check.outcome != "passed"]
     later = len(exercise.checks) - len(graded)
@@ -85,11 +85,11 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
     aside = [*bonus, *([f"slide {exercise.slide}"] if exercise.slide else [])]
     again = Text(f"again: dgm check {name}      hint: dgm hint {name}", "dim")
     if first.outcome == "missing":
-        return Group(_head(name, "missing", first.message, *aside), _below(again))
+        return Group(_head(name, "missing", f"{first.message}, in {topic}.py", *aside), below(again))
     lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, *aside), *_details(first)]
     if len(failures) > 1:
-        lines.append(_below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
-    return Group(*lines, _below(again))
+        lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
+    return Group(*lines, below(again))
 
 
 def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
@@ -106,14 +106,14 @@ def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
 
 
 def _details(check: CheckRecord) -> list[Padding]:
-    lines = [_below(Text(line)) for line in check.counterexample.splitlines()]
-    lines.append(_below(Text(check.message, "bold")))
+    lines = [below(Text(line)) for line in check.counterexample.splitlines()]
+    lines.append(below(Text(check.message, "bold")))
     if check.mistake_says:
-        lines.append(_below(Text(check.mistake_says, "cyan")))
+        lines.append(below(Text(check.mistake_says, "cyan")))
     return lines
 
 
-def _below(line: Text) -> Padding:
+def below(line: Text) -> Padding:
     """A line under the head; what is too long goes on at the same depth."""
     return Padding(line, (0, 0, 0, 2), expand=False)
 

@@ -134,6 +134,35 @@ def test_pack_says_what_is_missing_and_is_the_same_twice(work: Path) -> None:
     assert "--folder" in dgm("pack", "--folder", work.parent, expect=2)
 
 
+def test_pack_says_what_is_not_written_and_what_is_no_python(work: Path) -> None:
+    target = work.parent / "mine.zip"
+    for notebook in work.glob("*.ipynb"):
+        notebook.unlink()
+    write(work, RIGHT)
+    (work / "histogram.py").write_text("def fit_histogram(x, num_bins)\n    return x\n", "utf-8")
+    said = " ".join(dgm("pack", "--folder", work, "-o", target).split())
+    assert "course_tricks: not written yet: monte_carlo_standard_error, lotus" in said
+    assert "divergences: not written yet: all of it" in said
+    assert "histogram.py is no Python (expected ':'" in said
+    assert f"{target.name} is ready to hand in" in said
+
+
+def test_pack_takes_modules_along_that_the_work_imports(work: Path) -> None:
+    target = work.parent / "mine.zip"
+    module = work / "course_tricks.py"
+    module.write_text(f"import my_averages\n{module.read_text('utf-8')}", "utf-8")
+    (work / "my_averages.py").write_text("def mean(x):\n    return x.mean(0)\n", "utf-8")
+    (work / "my_diary.py").write_text("secret = 1\n", "utf-8")
+    dgm("pack", "--folder", work, "-o", target)
+    with zipfile.ZipFile(target) as archive:
+        assert "my_averages.py" in archive.namelist()
+        assert "my_diary.py" not in archive.namelist()
+
+
+def test_what_is_missing_is_said_with_the_file_to_write_it_in(work: Path) -> None:
+    assert "monte_carlo  ○  not implemented yet, in course_tricks.py" in dgm("check", "monte_carlo", "--folder", work, expect=1)
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="a pseudo-terminal is needed")
 def test_watch_answers_a_save_and_keys(work: Path) -> None:
     pexpect = pytest.importorskip("pexpect")

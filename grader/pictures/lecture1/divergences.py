@@ -63,8 +63,8 @@ def less_noise(mine: Work) -> Figure:
     plain, low = [], []
     for seed in range(400):
         generator = torch.Generator().manual_seed(seed)
-        plain.append(mine.forward_kl(log_p, log_q, _sampler(P_DATA), _sampler(near), n, generator).item())
         low.append(mine.kl_low_variance(log_p, log_q, _sampler(P_DATA)(n, generator)).item())
+        plain.append(mine.forward_kl(log_p, log_q, _sampler(P_DATA), _sampler(near), n, generator).item())
     drawn, (axes,) = canvas.figure(1, 6.6, 3.6, "400 estimates of a small divergence: N(0, 1) from N(0.15, 1)")
     bins = [i / 400 - 0.045 for i in range(44)]
     axes.hist(plain, bins=bins, color=OTHER, alpha=0.6, label="your forward_kl")
