@@ -7,11 +7,16 @@ those of `grader/checks/lecture1/test_imagegpt_gpu.py`; on a machine without a G
 from __future__ import annotations
 
 import platform
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 import torch
+
+if TYPE_CHECKING:
+    from grader.exam.examiner import Examiner
 
 FIGURES: dict[str, str] = {}
 
@@ -32,6 +37,15 @@ class Finding(msgspec.Struct, frozen=True):
     figures: dict[str, str]
 
 
+class Verdict(msgspec.Struct, frozen=True):
+    """One registered mistake, put to the check that claims to find it."""
+
+    mistake: str
+    check: str
+    found: bool
+    message: str
+
+
 class Report(msgspec.Struct, frozen=True):
     """One run of the exam: where, when, with what, and what was found."""
 
@@ -43,14 +57,18 @@ class Report(msgspec.Struct, frozen=True):
     python: str
     date: str
     findings: list[Finding]
+    verdicts: list[Verdict]
 
     @property
     def passed(self) -> bool:
-        return all(finding.outcome == "passed" for finding in self.findings)
+        return all(finding.outcome == "passed" for finding in self.findings) and all(one.found for one in self.verdicts)
 
 
-def gpu_exam(module: Path, lecture: str = "lecture1", seed: str = "gpu-exam") -> Report:
-    """Put every check marked `gpu` to the functions of a module, on the GPU if there is one."""
+def gpu_exam(module: Path, with_mistakes: bool = False, lecture: str = "lecture1", seed: str = "gpu-exam") -> Report:
+    """Put every check marked `gpu` to the functions of a module, on the GPU if there is one.
+
+    `with_mistakes`: and put the registered mistakes to them, those that need a GPU where there is one only.
+    """
     from grader.exam import candidates, reference
     from grader.exam.collect import collect
     from grader.exam.examiner import Examiner
@@ -72,12 +90,27 @@ def gpu_exam(module: Path, lecture: str = "lecture1", seed: str = "gpu-exam") ->
         module=str(module),
         device=torch.cuda.get_device_name() if cuda else f"CPU ({platform.machine()}), no GPU",
         on_a_gpu=cuda,
-        torch=torch.__version__,
+        torch=str(torch.__version__),
         cuda=str(torch.version.cuda or "none"),
         python=platform.python_version(),
         date=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         findings=findings,
+        verdicts=list(_verdicts(examiner, cuda)) if with_mistakes else [],
     )
+
+
+def _verdicts(examiner: Examiner, cuda: bool) -> Iterator[Verdict]:
+    from dgm_ref import mistakes
+    from grader.exam import candidates
+
+    mistakes.load(examiner.lecture)
+    for check in examiner.checks:
+        for mistake in mistakes.MISTAKES.get(check.exercise, []):
+            if mistake.killed_by == check.name and (cuda or not mistake.needs_gpu):
+                wrong = candidates.with_function(examiner.lecture, mistake.replaces, mistake.function)
+                record = examiner.examine(check, wrong)
+                found = record.outcome not in ("passed", "not_graded")
+                yield Verdict(mistake.name, check.name, found, record.message)
 
 
 def write(report: Report, folder: Path) -> tuple[Path, Path]:
@@ -107,4 +140,10 @@ def markdown(report: Report) -> str:
         figures = "<br>".join(f"{name}: {figure}" for name, figure in finding.figures.items())
         said = f"<br>{finding.message}" if finding.message else ""
         lines.append(f"| {finding.sentence} | {finding.outcome}{said} | {figures} | {finding.seconds:.1f} |")
+    if report.verdicts:
+        lines += ["", "| mistake | its check | |", "|---|---|---|"]
+        lines += [
+            f"| {one.mistake} | {one.check} | {'found' if one.found else '**not found**'}: {one.message} |"
+            for one in report.verdicts
+        ]
     return "\n".join(lines) + "\n"

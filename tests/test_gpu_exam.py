@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 import torch
 
+from dgm_ref import mistakes
 from grader import gpu_exam
 from grader.assignment import HOUSE
 from grader.exam import candidates
@@ -16,9 +18,10 @@ SOLUTION = HOUSE / "solutions" / "lecture1" / "imagegpt.py"
 CHECKS = {check.name: check for check in collect("lecture1") if check.gpu}
 
 
-def examine(name, source):
+def examine(name, submitted):
     check = CHECKS[name]
-    fixtures = {"student": Student("imagegpt", candidates.from_source("imagegpt", source)), "seed": 5, "device": "cpu"}
+    transport = candidates.from_source("imagegpt", submitted) if isinstance(submitted, str) else submitted
+    fixtures = {"student": Student("imagegpt", transport), "seed": 5, "device": "cpu"}
     if check.needs_reference:
         fixtures["ref"] = Reference("lecture1", "imagegpt")
     return check.body(**{name: fixtures[name] for name in check.fixtures})
@@ -58,9 +61,31 @@ def test_a_mistake_that_shows_on_a_device_is_found(name, right, wrong):
 def test_the_report_says_when_there_was_no_gpu(tmp_path, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     report = gpu_exam.Report("m.py", "CPU, no GPU", False, "2", "none", "3", "today",
-                             [gpu_exam.Finding("test_x", "passed", "It holds.", "", 0.5, {"ratio": "9"})])  # fmt: skip
+                             [gpu_exam.Finding("test_x", "passed", "It holds.", "", 0.5, {"ratio": "9"})],
+                             [gpu_exam.Verdict("a_slip", "test_x", True, "it does not hold")])  # fmt: skip
     as_json, as_markdown = gpu_exam.write(report, tmp_path / "out")
     assert "This run had no GPU" in as_markdown.read_text()
     assert "| It holds. | passed | ratio: 9 | 0.5 |" in as_markdown.read_text()
+    assert "| a_slip | test_x | found: it does not hold |" in as_markdown.read_text()
     assert '"on_a_gpu": false' in as_json.read_text()
     assert report.passed
+
+
+def test_every_check_has_a_mistake_and_those_for_a_gpu_do_no_harm_here():
+    mistakes.load("lecture1")
+    registered = mistakes.MISTAKES["imagegpt.gpu"]
+    assert {mistake.killed_by for mistake in registered} == set(CHECKS)
+    for mistake in registered:
+        if mistake.needs_gpu and not CHECKS[mistake.killed_by].training:
+            transport = candidates.with_function("lecture1", mistake.replaces, mistake.function)
+            examine(mistake.killed_by, transport)
+
+
+def test_the_report_holds_the_mistakes_that_this_machine_can_show(monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    report = gpu_exam.gpu_exam(SOLUTION, with_mistakes=True)
+    expected = {mistake.name for mistake in mistakes.MISTAKES["imagegpt.gpu"] if not mistake.needs_gpu}
+    assert {verdict.mistake for verdict in report.verdicts} == expected
+    assert report.passed
+    as_json, _ = gpu_exam.write(report, tmp_path)
+    assert msgspec.json.decode(as_json.read_bytes(), type=gpu_exam.Report) == report

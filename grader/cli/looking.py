@@ -81,4 +81,7 @@ def gpu_exam(
     for verdict in report.verdicts:
         said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
         console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)
+    for verdict in report.verdicts:
+        said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
+        console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)
     raise typer.Exit(0 if report.passed else 1)
