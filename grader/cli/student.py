@@ -44,18 +44,20 @@ def check(
     from grader.practice.run import NothingHere, Practice, UnknownName
 
     state = progress.load(folder)
-    good = True
+    fine: list[bool] = []
     try:
         with Practice(LECTURE, folder) as practice:
             for record in practice.check(names or []):
                 console.print(terminal.exercise_view(record))
                 state.note(record)
+                progress.save(state, folder)
                 outcome = state.states[record.exercise]
-                good = good and (outcome == "passed" or (record.bonus and outcome == "missing"))
-            progress.save(state, folder)
+                fine.append(outcome == "passed" or (record.bonus and outcome == "missing"))
+            if len(fine) > 1:
+                console.print(terminal.progress_line(practice.assignment, state))
     except (UnknownName, NothingHere) as error:
         stop(error)
-    raise typer.Exit(0 if good else 1)
+    raise typer.Exit(0 if all(fine) else 1)
 
 
 def watch(
@@ -80,7 +82,7 @@ def watch(
                 elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
-                    console.print(terminal.exercise_list(practice.assignment, state))
+                    console.print(terminal.exercise_list(practice.assignment, state), terminal.KEYS)
                 elif event.key in "hH":
                     _hint(state, practice.assignment, state.current(practice.assignment))
                 progress.save(state, folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -12,7 +13,7 @@ from rich.padding import Padding
 from rich.table import Column, Table
 from rich.text import Text
 
-from grader.assignment import Assignment
+from grader.assignment import Assignment, lectures, load
 from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, Record
 
@@ -71,7 +72,7 @@ def as_text(exercises: Iterable[ExerciseRecord]) -> str:
 
 def exercise_view(exercise: ExerciseRecord) -> Group:
     """One exercise: a line when it is fine, the first failure in full when it is not."""
-    topic, name = exercise.exercise.split(".", 1)
+    topic, name = exercise.exercise.split(".")[0], _short(exercise.exercise)
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
     failures = [check for check in graded if check.outcome != "passed"]
     later = len(exercise.checks) - len(graded)
@@ -83,13 +84,21 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
         return Group(_head(name, "passed", f"{len(graded)} checks{more}", *bonus))
     first = failures[0]
     aside = [*bonus, *([f"slide {exercise.slide}"] if exercise.slide else [])]
-    again = Text(f"again: dgm check {name}      hint: dgm hint {name}", "dim")
     if first.outcome == "missing":
-        return Group(_head(name, "missing", f"{first.message}, in {topic}.py", *aside), below(again))
+        return Group(_head(name, "missing", f"{first.message}, in {topic}.py", *aside))
     lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, *aside), *_details(first)]
     if len(failures) > 1:
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
-    return Group(*lines, below(again))
+    again = _fit([f"again: dgm check {name}", f"hint: dgm hint {name}"])
+    return Group(*lines, below(Text(again, "dim")))
+
+
+@functools.cache
+def _short(exercise: str) -> str:
+    """The name of the function alone, where no other exercise has it too."""
+    function = exercise.split(".", 1)[1]
+    everywhere = [other.function for lecture in lectures() for other in load(lecture).exercises]
+    return exercise if everywhere.count(function) > 1 else function
 
 
 def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
@@ -111,6 +120,12 @@ def _details(check: CheckRecord) -> list[Padding]:
     if check.mistake_says:
         lines.append(below(Text(check.mistake_says, "cyan")))
     return lines
+
+
+def _fit(parts: list[str]) -> str:
+    """In one line where that is no longer than a terminal is wide, else in as many as there are parts."""
+    one = "      ".join(parts)
+    return one if len(one) <= 78 else "\n".join(parts)
 
 
 def below(line: Text) -> Padding:

@@ -60,6 +60,17 @@ def test_a_failure_says_where_what_why_and_how_to_go_on() -> None:
     ]
 
 
+def test_the_commands_to_go_on_with_are_those_that_work() -> None:
+    check = CheckRecord(check="test_kl", outcome="failed", points=0.0, max_points=1.0)
+    ambiguous = terminal.as_text([exercise_record("autoregressive.sample", "39", [check])])
+    assert "dgm hint autoregressive.sample" in ambiguous
+    long = terminal.as_text([exercise_record("course_tricks.monte_carlo_standard_error", "25", [check])])
+    assert [line.strip() for line in long.splitlines()[-2:]] == [
+        "again: dgm check monte_carlo_standard_error",
+        "hint: dgm hint monte_carlo_standard_error",
+    ]
+
+
 def test_no_line_is_longer_than_80_columns_nor_read_as_markup() -> None:
     text = terminal.as_text([failure(sentence="[red]a sentence[/red] " * 9, message="x" * 300, counterexample="[bold]" * 40)])
     assert max(map(len, text.splitlines())) <= 80
