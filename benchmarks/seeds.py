@@ -1,34 +1,61 @@
-"""All solutions on many grading seeds: a right answer must get full marks whatever the inputs. `python benchmarks/seeds.py [N]`"""
+"""Right answers on many grading seeds: they must get full marks whatever the inputs.
+
+    python benchmarks/seeds.py [SEEDS] [-j GRADERS]
+
+On each seed (20) the solutions and every accepted variant of the catalogue are put to the checks of their exercises,
+training and GPU apart.
+"""
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import torch
 
-from grader import assignment as assignments
+from dgm_ref import mistakes
 from grader.exam import candidates
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
+from grader.grading.pool import GraderPool
 
 LECTURE = "lecture1"
 
 
-def main() -> None:
-    """Print the score of the solutions on each of N seeds (20), training check aside."""
-    torch.set_num_threads(1)
+def grade(seed: str) -> tuple[int, int, list[str]]:
+    """Answers that sat their exercise's checks on this seed, checks that were put, and what was not passed."""
     checks = collect(LECTURE)
-    for number in range(int(sys.argv[1]) if len(sys.argv) > 1 else 20):
-        examiner = Examiner(LECTURE, checks, f"benchmark seed {number}", reference=True, quick=True)
-        transports = {topic: candidates.solution(LECTURE, topic) for topic in assignments.load(LECTURE).topics}
-        records = [examiner.examine(check, transports[check.topic]) for check in checks]
-        graded = [record for record in records if record.outcome != "not_graded"]
-        failures = [f"{record.check}: {record.message}" for record in graded if record.outcome != "passed"]
-        print(
-            f"seed {number}: {sum(r.points for r in graded):g} of {sum(r.max_points for r in graded):g}",
-            *failures,
-            flush=True,
-        )
+    examiner = Examiner(LECTURE, checks, seed, reference=True, quick=True)
+    answers = put = 0
+    failures = []
+    for exercise in dict.fromkeys(check.exercise for check in checks):
+        own = [check for check in checks if check.exercise == exercise]
+        right = {"solution": candidates.solution(LECTURE, exercise.split(".")[0])}
+        for variant in mistakes.VARIANTS.get(exercise, []):
+            right[variant.name] = candidates.with_function(LECTURE, exercise, variant.function)
+        for name, transport in right.items():
+            records = [examiner.examine(check, transport) for check in own]
+            graded = [record for record in records if record.outcome != "not_graded" or "broken" in record.message]
+            answers, put = answers + bool(graded), put + len(graded)
+            failures += [
+                f"{exercise}, {name}: {record.check}: {record.message}" for record in graded if record.outcome != "passed"
+            ]
+    return answers, put, failures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("seeds", type=int, nargs="?", default=20)
+    parser.add_argument("-j", dest="graders", type=int, default=1)
+    options = parser.parse_args()
+    torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
+    mistakes.load(LECTURE)
+    collect(LECTURE)
+    answers = put = failed = 0
+    seeds = [f"benchmark seed {number}" for number in range(options.seeds)]
+    for done, (seed, found) in enumerate(GraderPool(options.graders, grade).run(seeds), 1):
+        answers, put, failed = answers + found[0], put + found[1], failed + len(found[2])
+        print(f"{seed}: {found[0]} right answers, {found[1]} checks", *found[2], sep="\n  ", flush=True)
+        print(f"after {done} seeds: {answers} gradings of right answers, {put} checks, {failed} failures", flush=True)
 
 
 if __name__ == "__main__":

@@ -158,11 +158,3 @@ def catalogue_faults(lecture: str) -> list[str]:
             if not name.startswith(("_", *assignment.topics)):
                 faults.append(f"{path.relative_to(HOUSE)} belongs to no topic of {assignment.name}")
     return faults
-
-
-if __name__ == "__main__":
-    import sys
-
-    from grader.cli.app import app
-
-    app(["dev", "check", *sys.argv[1:]])

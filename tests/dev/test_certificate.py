@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from dgm_ref import mistakes
 from grader import assignment as assignments
+from grader.dev.certificate import PAGE
 from grader.dev.certify import catalogue_faults, certify
 
 LECTURE = "lecture1"
@@ -25,3 +27,15 @@ def test_every_mistake_dies_by_its_check_and_every_variant_passes(topic):
 def test_nothing_is_missing_from_the_catalogue_and_nothing_is_left_over():
     assert catalogue_faults(LECTURE) == []
     assert ASSIGNMENT.points == 100
+
+
+def test_the_committed_certificate_is_of_the_present_catalogue():
+    mistakes.load(LECTURE)
+    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    counts = {name: tuple(map(int, numbers)) for name, *numbers in rows if "." in name}
+    assert list(counts) == [exercise.name for exercise in ASSIGNMENT.exercises]
+    for name, (registered, killed, named, variants, accepted) in counts.items():
+        shown_elsewhere = len(mistakes.MISTAKES.get(name, [])) - registered  # by a GPU, or by training
+        assert shown_elsewhere == 0 or name in ("imagegpt.gpu", "imagegpt.train_step"), name
+        assert named <= killed == registered, name
+        assert accepted == variants == len(mistakes.VARIANTS.get(name, [])), name
