@@ -79,7 +79,7 @@ def test_a_wrong_value_is_shown_on_the_smallest_input(examiner):
         ),
         ("def total(x, y): return x", "test_the_total_is_the_sum", "error", "TypeError"),
         ("def total(x): raise SystemExit(0)", "test_the_total_is_the_sum", "error", "SystemExit"),
-        ("def total(x): return", "test_the_total_is_the_sum", "failed", "is None"),
+        ("def total(x): return", "test_the_total_is_the_sum", "failed", "returned None"),
         ("def total(x): return x.sum()", "test_nothing_to_add_is_refused", "failed", "raise a ValueError"),
         ("def total(x): x *= 2; return x", "test_the_total_leaves_no_trace", "failed", "changed what it was given: x"),
         (
