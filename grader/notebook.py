@@ -16,7 +16,8 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice.run import PUBLIC_SEED, select
+from grader.practice.names import select
+from grader.practice.run import PUBLIC_SEED
 from grader.record import ExerciseRecord, exercise_record
 from grader.renderings import html, terminal
 from grader.sandbox.host import Host

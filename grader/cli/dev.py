@@ -33,7 +33,7 @@ def check(
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
     from grader import assignment as assignments
     from grader.dev.certify import catalogue_faults, certify, table
-    from grader.practice.run import UnknownName, select
+    from grader.practice.names import UnknownName, select
 
     started = time.perf_counter()
     try:

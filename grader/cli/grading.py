@@ -10,7 +10,6 @@ import typer
 from rich.console import Console
 
 from grader.cli.student import LECTURE
-from grader.grading.kit import SeedError, grading_seed
 from grader.renderings import running
 from grader.renderings.terminal import class_table
 
@@ -43,6 +42,7 @@ def grade(
     """Grade a folder of submissions."""
     from grader.grading.grade import CannotGrade, submissions_in
     from grader.grading.grade import grade as run
+    from grader.grading.kit import SeedError, grading_seed
     from grader.grading.order import Order
     from grader.grading.store import StoreError
     from grader.sandbox.policy import Refused

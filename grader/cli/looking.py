@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.text import Text
 
 from grader import assignment as assignments
-from grader.cli.student import HERE, LECTURE, Folder, stop
+from grader.cli.student import HERE, LECTURE, Folder, Names, stop
 from grader.renderings.terminal import below
 
 console = Console()
@@ -22,9 +22,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def show(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Exercises or topics; everything without.", show_default=False)
-    ] = None,
+    names: Names = None,
     folder: Folder = HERE,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the pictures go.")] = Path("pictures"),
     steps: Annotated[int, typer.Option(min=1, help="Training steps of an ImageGPT; 600 take about a minute.")] = 600,
@@ -34,7 +32,8 @@ def show(
         from grader.pictures import gallery
     except ModuleNotFoundError as error:
         stop(f"pictures need {error.name}, which is not installed: pip install -e \".\\[student]\"")
-    from grader.practice.run import NothingHere, UnknownName, load, select
+    from grader.practice.names import UnknownName, select
+    from grader.practice.run import NothingHere, load
 
     assignment = assignments.load(LECTURE)
     try:
@@ -78,9 +77,6 @@ def gpu_exam(
         console.print(f"wrote {path}")
     for finding in report.findings:
         console.print(f"{finding.outcome}  {finding.sentence} {finding.message}", highlight=False, markup=False)
-    for verdict in report.verdicts:
-        said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
-        console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)
     for verdict in report.verdicts:
         said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
         console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,16 +14,13 @@ from grader.assignment import Assignment
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Patience, WorkerTransport
+from grader.practice.names import select
 from grader.record import ExerciseRecord, exercise_record
 from grader.sandbox.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
 from grader.submission import Submission, find, read
 
 PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grade's
-
-
-class UnknownName(Exception):
-    """There is no exercise of that name; the message suggests one."""
 
 
 class NothingHere(Exception):
@@ -79,23 +75,6 @@ def load(assignment: Assignment, folder: Path) -> dict[str, ModuleType]:
         sys.modules.pop(f"{package}.{name}", None)
     finder = SubmissionFinder(package, topics, seconds=60, definitions_only=False)
     return {name: topic.module for name, topic in finder.load_all().items()}
-
-
-def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
-    """The exercises meant by full names, function names or topics; all of them for no name."""
-    known = [exercise.name for exercise in assignment.exercises]
-    chosen: list[str] = []
-    for name in names:
-        found = [one for one in known if name == one or one.startswith(f"{name}.") or one.split(".", 1)[1] == name]
-        if not found:
-            alike = difflib.get_close_matches(name, [*known, *(one.split(".", 1)[1] for one in known)], n=1, cutoff=0.5)
-            raise UnknownName(
-                f"there is no exercise {name!r}."
-                + (f" Did you mean {alike[0]!r}?" if alike else "")
-                + " `dgm list` shows all."
-            )
-        chosen += found
-    return list(dict.fromkeys(chosen or known))
 
 
 def _read(assignment: Assignment, folder: Path) -> Submission:

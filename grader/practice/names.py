@@ -1,0 +1,29 @@
+"""What a student means by a name: an exercise, or a topic."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+
+from grader.assignment import Assignment
+
+
+class UnknownName(Exception):
+    """There is no exercise of that name; the message suggests one."""
+
+
+def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
+    """The exercises meant by full names, function names or topics; all of them for no name."""
+    known = [exercise.name for exercise in assignment.exercises]
+    chosen: list[str] = []
+    for name in names:
+        found = [one for one in known if name == one or one.startswith(f"{name}.") or one.split(".", 1)[1] == name]
+        if not found:
+            alike = difflib.get_close_matches(name, [*known, *(one.split(".", 1)[1] for one in known)], n=1, cutoff=0.5)
+            raise UnknownName(
+                f"there is no exercise {name!r}."
+                + (f" Did you mean {alike[0]!r}?" if alike else "")
+                + " `dgm list` shows all."
+            )
+        chosen += found
+    return list(dict.fromkeys(chosen or known))
