@@ -120,6 +120,13 @@ def test_a_student_needs_nothing_that_only_posix_has(kit: Path, student: Path, t
     assert "course_tricks.monte_carlo" in _dgm(student, kit, "list", **windows)
     assert "hint 1" in _dgm(student, kit, "hint", "kl_divergence", **windows)
     assert "divergences.py" in _dgm(student, kit, "pack", "-o", str(tmp_path / "mine.zip"), **windows)
+    solved = tmp_path / "solved"
+    solved.mkdir()
+    for topic in ("divergences", "histogram"):
+        (solved / f"{topic}.py").write_bytes((HOUSE / "solutions" / LECTURE / f"{topic}.py").read_bytes())
+    pictures = tmp_path / "pictures"
+    _dgm(student, kit, "show", "kl_divergence", "fit_histogram", "--folder", str(solved), "-o", str(pictures), **windows)
+    assert len(list(pictures.glob("*.png"))) == 2
     probe = "from grader.notebook import checker; checker('lecture1', 'divergences'); import grader.practice.watch, grader.practice.reset"
     python = next(student.glob("python*"))
     subprocess.run([python, "-c", probe], check=True, cwd=kit, env={**os.environ, **windows})
