@@ -28,8 +28,8 @@ from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
 from grader.grading.order import Order
 from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
-from grader.sandbox.fresh import environment_of_the_device
-from grader.sandbox.policy import Refused, open_device_workers
+from grader.sandbox.policy import Refused, environment_of_the_device, open_device_workers
+from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
 
 ASK = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
@@ -94,8 +94,8 @@ class DeviceDesk:
         device = environment_of_the_device()
         try:
             self._workers = open_device_workers(self.order.isolation, families(self.order.lecture), hidden(), device)
-        except Refused as refused:
-            self._why_not = f"there is a GPU here ({name}), but no worker may use it: {refused}"
+        except (Refused, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
+            self._why_not = f"there is a GPU here ({name}), but no worker may use it: {obstacle}"
             return
         self._stack.callback(self._workers.close)
         folder = HOUSE / "solutions" / self.order.lecture
@@ -126,9 +126,12 @@ def name_of(device: str) -> str:
         return "the CPU, in a test of the kit"
     if torch.version.cuda is None:
         return ""
-    asked = subprocess.run(
-        [sys.executable, "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
-    )
+    try:
+        asked = subprocess.run(
+            [sys.executable, "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
+        )
+    except subprocess.TimeoutExpired:  # a driver that does not answer
+        return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""
 
 

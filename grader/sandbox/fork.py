@@ -245,12 +245,12 @@ def _wall(bubblewrap: str, plan: Plan) -> list[str]:
     wanted = [path for path in plan.readable if not path.startswith(("/dev/", "/proc"))]
     shown = _outermost([*wanted, os.path.realpath(sys.executable), *public])
     # bubblewrap makes missing parents 0700, which a worker with another user could not enter
-    parents = sorted({str(parent) for path in shown for parent in Path(path).parents} - {"/"})
-    for parent in [*parents, "/dev"]:
+    devices = ("/dev/null", "/dev/zero", "/dev/urandom", *(plan.devices or ()))
+    for parent in sorted({str(parent) for path in (*shown, *devices) for parent in Path(path).parents} - {"/"}):
         command += ["--dir", parent]
     for path in shown:
         command += ["--symlink", os.readlink(path), path] if os.path.islink(path) else ["--ro-bind", path, path]
-    for device in ("/dev/null", "/dev/zero", "/dev/urandom", *(plan.devices or ())):
+    for device in devices:
         command += ["--dev-bind", device, device]
     return [*command, "--proc", "/proc", "--dir", "/box", "--chdir", "/", "--remount-ro", "/", "--"]
 

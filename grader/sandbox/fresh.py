@@ -20,12 +20,12 @@ from grader.sandbox.lockdown import WITH_A_DEVICE, Limits
 from grader.sandbox.workers import Isolation, Worker
 
 LIBRARIES = "LD_LIBRARY_PATH"  # where some clusters keep the driver's
-DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", LIBRARIES)
 
 
-def environment_of_the_device() -> dict[str, str]:
-    """What this process was told about its GPUs; to be asked before `grading.device` hides them."""
-    return {name: os.environ[name] for name in DEVICE_VARIABLES if name in os.environ}
+def files_of_the_device(dev: str = "/dev") -> tuple[str, ...]:
+    """The files through which the driver is spoken to, those of a divided GPU included."""
+    found = [*glob.glob(f"{dev}/nvidia*"), *glob.glob(f"{dev}/nvidia-caps/*")]
+    return tuple(sorted(path for path in found if not os.path.isdir(path)))
 
 
 class Fresh:
@@ -40,13 +40,13 @@ class Fresh:
         wall: str | None = None,
         limits: Limits = WITH_A_DEVICE,
     ) -> None:
-        """`device`: `environment_of_the_device`; the others: as in `fork.Fork`, with layers that hold."""
+        """`device`: the variables that the GPU's libraries go by; the others: as in `fork.Fork`, with layers that hold."""
         libraries = [path for path in device.get(LIBRARIES, "").split(":") if path]
         self._wall = wall
         self._plan = plan_for(
             families, layers, wall, limits,
             readable=("/proc", "/sys", *libraries),
-            devices=tuple(sorted(glob.glob("/dev/nvidia*"))),
+            devices=files_of_the_device(),
             environment={**device, "CUDA_CACHE_DISABLE": "1"},  # it has no folder to keep compiled kernels in
         )  # fmt: skip
         self._environment = {**ENVIRONMENT, **{name: device[name] for name in (LIBRARIES,) if name in device}}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MODES = ("default", "strict", "none")
 MINIMUM = ("limits", "landlock", "seccomp")
+DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 OPEN_TO_A_DEVICE = ("socket", "memory")  # probes that get through where a GPU's driver needs the same
 
 HOW_TO_GET = {
@@ -73,14 +74,15 @@ def open_device_workers(
 ) -> Workers:
     """A source of workers that may open a GPU, behind the layers that `open_workers` finds.
 
-    `device`: `fresh.environment_of_the_device`. Raises: `Refused`, also if a layer does not hold with a GPU in reach.
+    `device`: `environment_of_the_device`. Raises: `Refused`, also if a layer does not hold with a GPU in reach.
     """
-    from grader.sandbox.fresh import DEVICE_VARIABLES, Fresh
-    from grader.sandbox.process import Spawn
-
     if mode == "none":
+        from grader.sandbox.process import Spawn
+
         others = {name: value for name, value in os.environ.items() if name not in DEVICE_VARIABLES}
         return Spawn(list(families), environment={**others, **device})
+    from grader.sandbox.fresh import Fresh
+
     ordinary = open_workers(mode, families, hidden)
     ordinary.close()
     layers = list(ordinary.isolation.layers)
@@ -88,6 +90,11 @@ def open_device_workers(
     workers = Fresh(families, mode, [layer for layer in layers if layer != "wall"], device, wall)
     _prove(workers, hidden, needed=OPEN_TO_A_DEVICE)
     return workers
+
+
+def environment_of_the_device() -> dict[str, str]:
+    """What this process was told about its GPUs; to be asked before anything hides them."""
+    return {name: os.environ[name] for name in DEVICE_VARIABLES if name in os.environ}
 
 
 def missing_of_the_minimum() -> list[str]:

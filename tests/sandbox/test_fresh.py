@@ -8,9 +8,9 @@ import time
 import pytest
 
 from grader.sandbox import fresh, policy, probes
-from grader.sandbox.fresh import Fresh, environment_of_the_device
+from grader.sandbox.fresh import Fresh, files_of_the_device
 from grader.sandbox.lockdown import GIB, Limits
-from grader.sandbox.policy import Refused, open_device_workers
+from grader.sandbox.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.process import Spawn
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
@@ -126,6 +126,25 @@ def test_without_isolation_it_is_a_process_that_sees_the_devices(monkeypatch):
     assert asked(workers, source) == "3"
 
 
-def test_devices_are_those_that_are_there(monkeypatch):
-    monkeypatch.setattr(fresh.glob, "glob", lambda pattern: ["/dev/nvidiactl", "/dev/nvidia0"])
-    assert Fresh([], "default", LAYERS, {})._plan.devices == ("/dev/nvidia0", "/dev/nvidiactl")
+def test_the_files_of_a_device_are_all_that_the_driver_is_spoken_to_through(tmp_path):
+    (tmp_path / "nvidia-caps").mkdir()
+    for name in ("nvidia0", "nvidiactl", "nvidia-uvm", "nvidia-caps/nvidia-cap1", "null"):
+        (tmp_path / name).touch()
+    found = [path.removeprefix(f"{tmp_path}/") for path in files_of_the_device(str(tmp_path))]
+    assert found == ["nvidia-caps/nvidia-cap1", "nvidia-uvm", "nvidia0", "nvidiactl"]
+
+
+def test_the_files_of_a_device_are_open_and_no_other_device_is(monkeypatch):
+    monkeypatch.setattr(fresh, "files_of_the_device", lambda: ("/dev/full",))
+    source = """
+def f():
+    answers = []
+    for path in ("/dev/full", "/dev/kmsg", "/dev/mem"):
+        try:
+            open(path, "r+b", buffering=0).close()
+            answers.append(path)
+        except OSError:
+            pass
+    return answers
+"""
+    assert asked(Fresh([], "default", LAYERS, {}), source) == ["/dev/full"]
