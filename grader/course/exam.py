@@ -52,7 +52,7 @@ class IsolatedExam(NbGraderPreprocessor):
             if cell.cell_type == "code":
                 cell.outputs, cell.execution_count = [], None
             name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
-            if utils.is_grade(cell) and name in exercises:
+            if utils.is_locked(cell) and name in exercises:
                 cell.outputs, cell.execution_count = [_result(exercises[name])], 1
         remarks = [*nb.metadata.pop(REMARKS, []), *_of_notebook(record.problems, where["notebook"])]
         if remarks:
@@ -109,7 +109,7 @@ def _enter(cell: Grade, exercise: ExerciseRecord) -> None:
 
 def exercises_of(record: Record, notebook: str) -> dict[str, ExerciseRecord]:
     """The exercises of one notebook by the `grade_id` of their check cells."""
-    own = [exercise for exercise in record.exercises if exercise.exercise.split(".")[0] == notebook]
+    own = [exercise for exercise in record.examined if exercise.exercise.split(".")[0] == notebook]
     return {check_cell_id(exercise.exercise.split(".", 1)[1]): exercise for exercise in own}
 
 

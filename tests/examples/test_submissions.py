@@ -48,7 +48,7 @@ def test_every_submission_has_its_expectation(records: dict[str, Record]) -> Non
 def test_a_submission_gets_what_its_name_says(records: dict[str, Record], name: str) -> None:
     expected, record = EXPECTED[name], records[name]
     wrong = expected.get("wrong", {})
-    for exercise in record.exercises:
+    for exercise in record.examined:
         outcomes = {check.outcome for check in exercise.checks} - {"not_graded"}
         if exercise.exercise in wrong:
             assert exercise.score < exercise.max_score, exercise.exercise
@@ -57,8 +57,8 @@ def test_a_submission_gets_what_its_name_says(records: dict[str, Record], name: 
             assert exercise.score == exercise.max_score, _lost(exercise)
         else:
             assert (exercise.score, outcomes - {"missing"}) == (0, set()), exercise.exercise
-    assert set(wrong) <= {exercise.exercise for exercise in record.exercises}
-    named = {check.mistake for exercise in record.exercises for check in exercise.checks}
+    assert set(wrong) <= {exercise.exercise for exercise in record.examined}
+    named = {check.mistake for exercise in record.examined for check in exercise.checks}
     assert set(expected.get("mistake", [])) <= named
     assert expected.get("problem", "") in "\n".join(record.problems)
 
@@ -67,6 +67,7 @@ def test_right_ones_get_all_points_that_are_graded_here(records: dict[str, Recor
     record = records["01_all_right"]
     assert record.score == record.max_score
     assert record.score + record.not_graded == load("lecture1").points
+    assert record.bonus_score == record.bonus_max_score == 5
 
 
 def _contents(folder: Path) -> dict[str, bytes]:
