@@ -27,7 +27,7 @@ def stretched_grid(mine: Work) -> Figure:
     mapped = _warp(corners.view(-1, 2)).view(-1, 4, 2)
     got = mine.log_abs_det_jacobian(_warp, corner + side / 2)
     right = torch.log(_area(mapped) / side**2)
-    drawn, (left, middle, last) = canvas.figure(3, 11.5, 3.9, "The Jacobian determinant is a ratio of areas", ratios=(1, 1.25, 1))
+    drawn, (left, middle, last) = canvas.figure(3, 10.8, 3.7, "The Jacobian determinant is a ratio of areas", ratios=(1, 1.25, 1))
     size = max(got.abs().max().item(), 0.1)
     for axes, polygons, title in ((left, corners, "256 squares"), (middle, mapped, "after f: colour is your log |det J|")):
         shown = PolyCollection(list(numbers(polygons)), cmap="PuOr", edgecolors=INK, linewidths=0.4)

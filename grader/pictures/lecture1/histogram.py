@@ -17,7 +17,7 @@ K = 40
 def more_and_more_samples(mine: Work) -> Figure:
     """The histogram of a sample approaches the law as the sample grows."""
     stream = _draws(10_000)
-    drawn, columns = canvas.figure(4, 12.5, 3.2, "A histogram is the simplest generative model")
+    drawn, columns = canvas.figure(4, 10.8, 3.0, "A histogram is the simplest generative model")
     for axes, n in zip(columns, (10, 100, 1_000, 10_000), strict=True):
         axes.bar(range(K), numbers(mine.fit_histogram(stream[:n], K)), color=YOURS, alpha=0.6, label="your histogram")
         axes.plot(range(K), _law(), color=INK, linewidth=1.2, label="$p_{data}$")

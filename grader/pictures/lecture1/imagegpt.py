@@ -95,7 +95,7 @@ def surprise(mine: Work) -> Figure:
     model, held_out = trained(mine)[0], digits()[1]
     bits = _bits(model, held_out).view(-1, SIDE, SIDE)
     title = "Surprise of each pixel, in bits: −log₂ p(xⱼ | x₁ … xⱼ₋₁)"
-    result, axes = canvas.figure(5, 14, 3.1, title, ratios=(1.25, 1, 1.25, 1, 1.25))
+    result, axes = canvas.figure(5, 10.8, 2.6, title, ratios=(1.25, 1, 1.25, 1, 1.25))
     canvas.heatmap(axes[0], bits.mean(dim=0), f"mean of {len(bits)} digits: {bits.mean():.2f}", "bits")
     order = bits.mean(dim=(1, 2)).argsort()
     for place, name in ((order[0], "least surprising"), (order[-1], "most surprising")):
@@ -119,7 +119,7 @@ def receptive_field(mine: Work) -> Figure:
     if not embedded:
         raise ValueError("the model does not call its embedding `wte`, so there are no embeddings to look at")
     title = "Receptive field: what the law of the marked pixel depends on"
-    result, axes = canvas.figure(len(pixels), 3.1 * len(pixels), 3.3, title)
+    result, axes = canvas.figure(len(pixels), 10.8, 3.0, title)
     for one, pixel in zip(axes, pixels, strict=True):
         (gradient,) = torch.autograd.grad(logits[:, pixel].logsumexp(dim=1).sum(), embedded[0], retain_graph=True)
         size = torch.zeros(SIDE**2)
@@ -174,7 +174,7 @@ def palette(mine: Work) -> Figure:
     image = torch.nn.functional.avg_pool2d(image[:, :, 40:360, 60:540], 2)
     pixels = image[0].flatten(1).T
     chosen = pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(0))[:4000]].numpy()
-    result, axes = canvas.figure(len(sizes) + 1, 3.7 * (len(sizes) + 1), 3.1, "A palette makes pixels discrete: one token each")
+    result, axes = canvas.figure(2, 8.6, 6.4, "A palette makes pixels discrete: one token each", rows=2)
     canvas.photograph(axes[0], image[0], "photograph: 24 bits a pixel")
     for one, K in zip(axes[1:], sizes, strict=True):
         colours = torch.from_numpy(KMeans(K, n_init=1, random_state=0).fit(chosen).cluster_centers_).float()
