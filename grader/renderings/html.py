@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 
 import jinja2
+from markupsafe import Markup, escape
 
 from grader.record import ExerciseRecord
 from grader.renderings.terminal import SIGNS
@@ -25,5 +27,11 @@ def environment() -> jinja2.Environment:
     )
     result.globals["signs"] = SIGNS
     result.filters["points"] = "{:g}".format
+    result.filters["breakable"] = _breakable
     result.filters["words"] = lambda name: name.removeprefix("test_").replace("_", " ")
     return result
+
+
+def _breakable(name: str) -> Markup:
+    """A long name that may go on in a new line between its words."""
+    return Markup("<wbr>").join(escape(part) for part in re.split(r"(?<=[._])", name))

@@ -17,7 +17,7 @@ from scipy import stats
 
 from grader import assignment as assignments
 from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
-from grader.renderings import class_statistics, report
+from grader.renderings import class_statistics, html, report
 
 STUDENTS = 500
 HOSTILE = "<script>document.title='taken'</script>"
@@ -103,6 +103,10 @@ def test_what_a_student_wrote_is_text(written: Path) -> None:
         assert Elements(text).tags.count("script") == (1 if page == written else 0)
         assert "<b>exactly" not in text
     assert "&lt;script&gt;" in written.read_text("utf-8")
+
+
+def test_a_long_name_breaks_between_words_and_is_escaped() -> None:
+    assert html._breakable("a_b.<i>") == "a_<wbr>b.<wbr>&lt;i&gt;"
 
 
 def test_the_page_needs_nothing_else(written: Path) -> None:
