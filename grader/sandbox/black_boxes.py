@@ -21,7 +21,7 @@ from grader.sandbox.objects import BlackBox
 from grader.sandbox.wire import WireError, encode
 
 QUESTIONS = 1_000  # during one call
-NUMBERS = 1 << 20  # elements of tensors that travel during one call, in both directions together
+NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together
 
 Line = Callable[[bytes], Any]  # from the frame of a question to the answer to it
 

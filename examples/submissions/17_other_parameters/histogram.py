@@ -221,7 +221,8 @@ def accepts(
        of 0.2 or more from that of independent pairs, $p_a p_b$;
     5. calls depend on each other: the same for the pairs $(x_i, y_i)$ of ``x = sample(n)`` and ``y = sample(n)``.
 
-    In one call you may draw 100,000 times in all and ask 1,000 questions; what is more is refused with a ``ValueError``.
+    In one call you may make 100,000 draws in all, with at most 1,000 questions to both boxes and four million numbers in
+    questions and answers; what is more is refused with a ``ValueError``.
     Your answer is wanted for each of more than a hundred pairs: it has to be wrong less often than once in a million.
 
     Shapes: the result is a Python ``bool``.
