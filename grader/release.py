@@ -92,6 +92,7 @@ def _engine(lecture: str) -> list[Path]:
     inside = [path for path in root.rglob("*") if path.suffix in OPEN and path.is_file()]
     parts = {path: path.relative_to(root).parts for path in inside}
     other = {path for path in inside if parts[path][0] == "checks" and parts[path][1] not in ("__init__.py", lecture)}
+    other |= {path for path in inside if parts[path][0] == "pictures" and len(parts[path]) > 2 and parts[path][1] != lecture}
     return [path for path in inside if parts[path][0] != "dev" and path not in other]
 
 

@@ -1,15 +1,18 @@
 """Every picture is drawn from the solutions, fits its paper, says what is missing, and gives nothing away."""
 
 from __future__ import annotations
+import __future__
 
 import base64
 import importlib
 import io
+import math
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 import torch
@@ -21,7 +24,7 @@ from typer.testing import CliRunner
 from grader import assignment as assignments
 from grader.assignment import HOUSE
 from grader.cli import app
-from grader.pictures import gallery
+from grader.pictures import canvas, gallery
 from grader.pictures.gallery import CannotDraw, Picture, Work, picture
 from grader.pictures.lecture1 import imagegpt
 from grader.sandbox.loading import load_topic
@@ -105,6 +108,19 @@ def test_an_exercise_without_a_picture_gets_those_of_its_topic() -> None:
     assert [one.name for _, one in gallery.chosen(ASSIGNMENT, ["imagegpt.raster_scan"])] == of_topic
     assert [one.name for _, one in gallery.chosen(ASSIGNMENT, ["imagegpt.quantize"])] == ["palette"]
     assert [one.name for _, one in gallery.chosen(ASSIGNMENT, ["divergences.kl_divergence"])] == ["both-orders"]
+
+
+def test_a_topic_may_have_no_pictures() -> None:
+    assert gallery.pictures("lecture1", "diffusion") == []
+
+
+def test_the_example_in_the_authors_guide_draws() -> None:
+    guide = (HOUSE / "docs" / "authoring.md").read_text("utf-8")
+    code = guide[guide.index('@picture("entropy")') :].split("```")[0]
+    names: dict[str, Any] = {**vars(gallery), "canvas": canvas, "torch": torch, "math": math}
+    exec(compile(code, "authoring.md", "exec", flags=__future__.annotations.compiler_flag), names)
+    mine = module_of("import torch\ndef entropy(p):\n    return torch.special.entr(p).sum(-1)\n")
+    assert len(names["of_a_coin"].draw(mine).axes[0].lines) == 2
 
 
 def test_a_picture_calls_the_students_function_and_no_other() -> None:
