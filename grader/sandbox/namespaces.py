@@ -6,6 +6,7 @@ user namespace is needed for the first step; a worker has given up root before i
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -93,6 +94,12 @@ def become(uid: int) -> None:
 def private_folder(size: int, at: str = BOX) -> None:
     """A temporary folder that only this worker sees, of at most `size` bytes."""
     mount("tmpfs", at, "tmpfs", NOSUID | NODEV | NOEXEC, f"size={size},nr_inodes=2048,mode=0700")
+
+
+def own_processes_only() -> None:
+    """A /proc of this pid namespace in the place of the outer one, where the kernel grants it."""
+    with contextlib.suppress(OSError):
+        mount("proc", "/proc", "proc", NOSUID | NODEV | NOEXEC)
 
 
 def hide_processes() -> None:

@@ -59,6 +59,8 @@ def alone(config: dict[str, Any]) -> NoReturn:
     """Be the one worker of a process that was never forked with torch in it: it may open a GPU, after the lock only."""
     plan = _plan(config)
     _settle(plan, _import)
+    if "namespaces" in plan.layers:
+        namespaces.own_processes_only()  # a driver needs /proc
     _become_worker(plan, config["descriptors"], int.from_bytes(os.urandom(2), "little"))
 
 

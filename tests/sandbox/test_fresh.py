@@ -55,6 +55,12 @@ def f():
     assert asked(workers, source) == ["0", []]
 
 
+@pytest.mark.skipif("namespaces" not in LAYERS, reason="there are no namespaces here")
+def test_it_sees_no_process_but_itself(workers):
+    source = "import os\ndef f():\n    return [name for name in os.listdir('/proc') if name.isdigit()]\n"
+    assert asked(workers, source) == ["1"]
+
+
 def test_no_socket_reaches_anyone(workers):
     source = """
 import socket
