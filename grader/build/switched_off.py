@@ -8,11 +8,12 @@ from collections.abc import Collection
 from grader.build.source import MARKER, Source, SourceError, parse
 from grader.build.stub import split_cells
 
+SHOWN = re.compile(r'# show\("(?P<name>[\w.]+)"\)')
 TAGS = re.compile(r"# %%.*\btags=\[(?P<tags>[^\]]*)\]")
 
 
 def without(source: Source, functions: Collection[str]) -> Source:
-    """The source without the cells that define these functions, and without the cells tagged with their names.
+    """The source without the cells that define these functions, show them, or are tagged with their names.
 
     Raises: ``SourceError`` if such a cell also defines a function that stays.
     """
@@ -25,5 +26,7 @@ def _goes(cell: list[str], functions: Collection[str], source: Source) -> bool:
     defined = {marker["name"] for marker in markers if marker["indent"]}
     if defined & set(functions) and not defined <= set(functions):
         raise SourceError(f"{source.path}:1: {', '.join(sorted(defined))} share a cell: switch off all of them or none")
+    shown = {match["name"] for match in map(SHOWN.match, cell) if match}
     tagged = TAGS.match(cell[0])
-    return bool(defined & set(functions)) or bool(tagged and set(re.findall(r'"([^"]*)"', tagged["tags"])) & set(functions))
+    tags = set(re.findall(r'"([^"]*)"', tagged["tags"])) if tagged else set()
+    return not set(functions).isdisjoint(defined | shown | tags)
