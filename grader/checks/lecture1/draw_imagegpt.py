@@ -72,6 +72,9 @@ def network(
     return Network(sizes, {name: w.to(dtype) for name, w in weights.items()})
 
 
+SEVERAL = network(0, K=4, m=5, e=3, dtype=torch.float64)  # several of everything: what is mixed up, or left out, shows
+
+
 def constant_network(logits: Tensor, m: int = 2) -> Network:
     """A network whose logits are the same at every position, whatever came before."""
     result = network(seed=0, K=len(logits), m=m, e=1, num_layers=1, num_heads=1, dtype=logits.dtype)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from grader.checks.lecture1 import draw
 from grader.checks.lecture1.draw_imagegpt import (
+    SEVERAL,
     assert_network_agrees,
     block_of,
     cache_of,
@@ -30,8 +31,9 @@ chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of 
 
 @block
 @points(0.5)
-@examples(6)
+@examples(5)
 @given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
+@example(net=SEVERAL, n=2, t=4, key=0)
 def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
     """a = h + proj(Attention(qkv(ln_1(h)))), then a + out(g(fc(ln_2(a)))) with g(x) = x sigmoid(1.702 x)."""
     h = embedded(net, n, t, key)
@@ -41,8 +43,9 @@ def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
 
 @block
 @points(0.25)
-@examples(3)
+@examples(2)
 @given(net=networks(), n=st.integers(1, 3), key=draw.seeds)
+@example(net=SEVERAL, n=2, key=0)
 def test_a_block_on_a_single_position(student, ref, net, n, key):
     """A single position attends to itself alone: what is left are projections, norms, residuals and the MLP."""
     h = embedded(net, n, 1, key)
@@ -100,8 +103,9 @@ def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, c
 
 @block
 @points(0.25)
-@examples(4)
+@examples(2)
 @given(net=networks(dtype=torch.float64), n=st.integers(1, 2), t=st.integers(1, 4), key=draw.seeds)
+@example(net=SEVERAL, n=2, t=3, key=0)
 def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, key):
     """Gradients reach the input and every parameter of the block, biases and gains too."""
     h, w = embedded(net, n, t, key), embedded(net, n, t, key + 1)
@@ -119,8 +123,9 @@ def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, k
 
 @block
 @points(0.25)
-@examples(3)
+@examples(2)
 @given(net=networks(dtype=torch.float64), key=draw.seeds)
+@example(net=SEVERAL, key=0)
 def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
     """An image comes out the same alone and in a batch; nothing is changed or drawn; gradients may be off."""
     h = embedded(net, 3, 4, key)
@@ -139,8 +144,9 @@ def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
 
 @decode
 @points(0.5)
-@examples(5)
+@examples(4)
 @given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
+@example(net=SEVERAL, n=2, t=4, key=0)
 def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
     """All blocks in order, the last norm, the head: no positions are added, no softmax is taken."""
     h = embedded(net, n, t, key)
@@ -173,8 +179,9 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 
 @decode
 @points(0.25)
-@examples(3)
+@examples(2)
 @given(net=networks(dtype=torch.float64), key=draw.seeds)
+@example(net=SEVERAL, key=0)
 def test_decode_reaches_every_parameter_behind_it(student, net, key):
     """Gradients reach the embedded positions and all of blocks, norm and head; nothing is changed or drawn."""
     h = embedded(net, 2, 3, key)

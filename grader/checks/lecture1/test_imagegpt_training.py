@@ -87,6 +87,7 @@ def test_a_step_works_where_gradients_are_off(student, ref, case):
 @points(0.125)
 @examples(2)
 @given(case=batches())
+@example(case=SQUARE)
 def test_a_step_leaves_modes_and_random_state_alone(student, case):
     """Every submodule stays in its mode, nothing is drawn or printed; long and empty batches are refused."""
     net, x = case
