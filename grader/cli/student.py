@@ -144,7 +144,7 @@ def pack(
         stop(error)
     for remark in packed.remarks:
         console.print(Text.assemble(("note: ", "yellow"), remark))
-    console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", markup=False, highlight=False)
+    console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"sha256 {packed.digest}", style="dim", highlight=False)
 
 

@@ -84,7 +84,7 @@ class _ratios:
         judge = compare._assert_values
 
         def measure(got: Tensor, want: Tensor, *how: object) -> None:
-            *rule, _ = how
+            *rule, _, _ = how  # but for the words
             both = got.isfinite() & want.isfinite()
             ratio = ((got - want).abs() / tolerance(want, *rule))[both]  # type: ignore[arg-type]
             ratios.append(ratio.max().item() if ratio.numel() else 0.0)

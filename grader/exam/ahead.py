@@ -20,12 +20,12 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from grader.exam.transport import LocalTransport, Patience, WorkerTransport, checked
+from grader.exam.transport import Patience, WorkerTransport, checked
 from grader.sandbox.black_boxes import Boxes
 from grader.sandbox.families import Family, tensors_in
 from grader.sandbox.objects import special
 from grader.sandbox.wire import encode, raw
-from grader.sandbox.workers import TO_WORKER, WorkerGone, Workers
+from grader.sandbox.workers import TO_WORKER, Worker, WorkerGone, Workers
 
 TOGETHER = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
 REMEMBERED = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
@@ -74,11 +74,13 @@ class Plan:
 Plans = dict[str, list[Plan]]  # by the check, in the order of its inputs
 
 
-class Rehearsal(LocalTransport):
-    """The solution's transport: what the checks ask it becomes the plans."""
+class Rehearsal(WorkerTransport):
+    """The solutions' transport: what the checks ask them becomes the plans."""
 
-    def __init__(self, inner: LocalTransport, plans: Plans) -> None:
-        super().__init__(inner.host)
+    def __init__(
+        self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience, plans: Plans
+    ) -> None:
+        super().__init__(workers, package, topics, patience)
         self._plans, self._plan = plans, Plan()
         self._answers = Answers()
         self._tensors: list[Tensor] = []  # of answers; kept, so that no other tensor gets their place in memory
@@ -95,13 +97,21 @@ class Rehearsal(LocalTransport):
         answered = {tensor.untyped_storage().data_ptr() for tensor in self._tensors if tensor.numel()}
         if any(tensor.untyped_storage().data_ptr() in answered for tensor in tensors_in(message)) or Boxes(message):
             self._plan.complete = False  # what a black box is asked depends on its answers
-        if self._plan.complete:
-            self._plan.calls.append(Foreseen(message, encode(message, special, TO_WORKER)))
-        frame = self.answer(message)
-        self._answers.add(frame)
-        answer = self.open(frame)
+        answer = self._foreseen(message) if self._plan.complete else super().ask(message)
         self._tensors += tensors_in(answer)
         return answer
+
+    def _foreseen(self, message: dict[str, Any]) -> dict[str, Any]:
+        call = Foreseen(message, encode(message, special, TO_WORKER))
+        self._plan.calls.append(call)
+
+        def use(worker: Worker, seconds: float) -> dict[str, Any]:
+            worker.send(call.frame, seconds)
+            frame = worker.answer(seconds)
+            self._answers.add(frame)
+            return checked(worker.open(frame), message["mode"])
+
+        return self._reach(use)
 
 
 class _Unforeseen(BaseException):

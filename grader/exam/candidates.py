@@ -1,13 +1,13 @@
 """Known answers as submissions: the solutions, the stubs, and the solutions with one function replaced.
 
-Instructor only: needs `solutions/` and `dgm_ref/`. They run in this process; they are our own code.
+Instructor only: needs `solutions/` and `dgm_ref/`. All but `solutions` run in this process; they are our own code.
 """
 
 from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -16,6 +16,11 @@ from grader.assignment import HOUSE
 from grader.exam.transport import LocalTransport
 from grader.sandbox.host import Host
 from grader.sandbox.loading import Topic
+
+
+def solutions(lecture: str, topics: Iterable[str]) -> dict[str, list[str]]:
+    """What the kit itself would hand in, for a worker."""
+    return {topic: [(HOUSE / "solutions" / lecture / f"{topic}.py").read_text("utf-8")] for topic in topics}
 
 
 def solution(lecture: str, topic: str) -> LocalTransport:

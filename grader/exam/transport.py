@@ -119,10 +119,6 @@ class LocalTransport:
         self.waited = 0.0
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        return self.open(self.answer(message))
-
-    def answer(self, message: dict[str, Any]) -> bytes:
-        """The answer as a worker would send it."""
         boxes = Boxes(message)
 
         def line(question: bytes) -> Any:
@@ -136,10 +132,6 @@ class LocalTransport:
             except (WireError, RuntimeError, TypeError, ValueError) as error:  # as the worker does
                 frame = encode(instead(result, str(error)), self.host.keep)
         self.waited += max(time.process_time() - started - boxes.seconds, 0.0)
-        return frame
-
-    def open(self, frame: bytes) -> dict[str, Any]:
-        """The value in an answer."""
         answer: dict[str, Any] = decode(*split(frame), revive_answer)
         return answer
 

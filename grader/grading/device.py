@@ -21,7 +21,7 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.assignment import HOUSE
+from grader.exam import candidates
 from grader.exam.collect import collect, families
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import WorkerTransport
@@ -98,9 +98,8 @@ class DeviceDesk:
             self._why_not = f"there is a GPU here ({name}), but no worker may use it: {obstacle}"
             return
         self._stack.callback(self._workers.close)
-        folder = HOUSE / "solutions" / self.order.lecture
         topics = {name.split(".")[0] for name in self._names}
-        solutions = Submission("solutions", {topic: [(folder / f"{topic}.py").read_text("utf-8")] for topic in topics}, ())
+        solutions = Submission("solutions", candidates.solutions(self.order.lecture, topics), ())
         left_out = {check.name for check in self._examiner.checks if check.training and self.order.quick}
         for check in chain(*self._examined(solutions).values()):
             if check.outcome != "passed" and check.check not in left_out:

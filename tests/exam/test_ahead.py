@@ -11,9 +11,7 @@ import pytest
 import torch
 
 from grader.exam.ahead import Plans, Rehearsal, SendingAhead, same
-from grader.exam.transport import LocalTransport, Patience, WorkerTransport
-from grader.sandbox.host import Host
-from grader.sandbox.loading import load_topic
+from grader.exam.transport import Patience, WorkerTransport
 from grader.sandbox.objects import SeededGenerator
 from grader.sandbox.process import Spawn
 from grader.sandbox.workers import WorkerGone
@@ -91,11 +89,9 @@ def workers():
 
 
 @pytest.fixture(scope="module")
-def plans() -> Plans:
+def plans(workers: Spawn) -> Plans:
     plans: Plans = {}
-    host = Host()
-    host.topics = {"topic": load_topic("topic", [textwrap.dedent(RIGHT)], seconds=5, definitions_only=False)}
-    _all(Rehearsal(LocalTransport(host), plans))
+    _all(_rehearsal(workers, plans))
     return plans
 
 
@@ -157,9 +153,7 @@ JUDGED = [  # in this order: how often the check is run for each
 
 def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: Spawn) -> None:
     plans: Plans = {}
-    host = Host()
-    host.topics = {"topic": load_topic("topic", [textwrap.dedent(RIGHT)], seconds=5, definitions_only=False)}
-    assert _judge(Rehearsal(LocalTransport(host), plans)) == (None, 3)
+    assert _judge(_rehearsal(workers, plans)) == (None, 3)
     for source, runs in JUDGED:
         topics = {"topic": [textwrap.dedent(source)]}
         one_by_one = WorkerTransport(workers, "assignments.demo", topics, PATIENCE)
@@ -170,6 +164,10 @@ def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: Sp
         finally:
             one_by_one.close()
             ahead.close()
+
+
+def _rehearsal(workers: Spawn, plans: Plans) -> Rehearsal:
+    return Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(RIGHT)]}, PATIENCE, plans)
 
 
 def _judge(transport: Any) -> tuple[str | None, int]:

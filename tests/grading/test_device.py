@@ -114,7 +114,7 @@ def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_pat
     folder = tmp_path / "solutions" / "lecture1"
     folder.mkdir(parents=True)
     (folder / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
-    monkeypatch.setattr(devices, "HOUSE", tmp_path)
+    monkeypatch.setattr(devices.candidates, "HOUSE", tmp_path)
     with DeviceDesk(ORDER) as desk:
         record = completed(desk, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}

@@ -242,16 +242,19 @@ def test_a_question_in_a_call_without_boxes_is_no_answer(workers: Spawn) -> None
         transport.close()
 
 
-def test_a_call_with_a_box_is_not_sent_ahead() -> None:
+def test_a_call_with_a_box_is_not_sent_ahead(workers: Spawn) -> None:
     plans: Plans = {}
-    rehearsal = Rehearsal(local(), plans)
+    rehearsal = Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, PATIENCE, plans)
 
     def check(transport: Transport) -> None:
         student = Student("topic", transport)
         assert student.keep(box()) == 1
         assert student.ask(box(), 2) == 2
 
-    rehearsal.on_input("check", 0, lambda: check(rehearsal))
+    try:
+        rehearsal.on_input("check", 0, lambda: check(rehearsal))
+    finally:
+        rehearsal.close()
     assert [(plan.calls, plan.complete) for plan in plans["check"]] == [([], False)]
 
 
