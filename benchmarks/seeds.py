@@ -13,6 +13,7 @@ import argparse
 import torch
 
 from dgm_ref import mistakes
+from grader.dev.certify import not_passed
 from grader.exam import candidates
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
@@ -23,22 +24,18 @@ LECTURE = "lecture1"
 
 def grade(seed: str) -> tuple[int, int, list[str]]:
     """Answers that sat their exercise's checks on this seed, checks that were put, and what was not passed."""
-    checks = collect(LECTURE)
-    examiner = Examiner(LECTURE, checks, seed, reference=True, quick=True)
+    checks = [check for check in collect(LECTURE) if not check.gpu and not check.training]
+    examiner = Examiner(LECTURE, checks, seed, reference=True)
     answers = put = 0
     failures = []
     for exercise in dict.fromkeys(check.exercise for check in checks):
         own = [check for check in checks if check.exercise == exercise]
         right = {"solution": candidates.solution(LECTURE, exercise.split(".")[0])}
         for variant in mistakes.VARIANTS.get(exercise, []):
-            right[variant.name] = candidates.with_function(LECTURE, exercise, variant.function)
+            right[variant.name] = candidates.with_function(LECTURE, variant.replaces, variant.function)
         for name, transport in right.items():
-            records = [examiner.examine(check, transport) for check in own]
-            graded = [record for record in records if record.outcome != "not_graded" or "broken" in record.message]
-            answers, put = answers + bool(graded), put + len(graded)
-            failures += [
-                f"{exercise}, {name}: {record.check}: {record.message}" for record in graded if record.outcome != "passed"
-            ]
+            answers, put = answers + 1, put + len(own)
+            failures += [f"{exercise}, {name}: {one.check}: {one.message}" for one in not_passed(examiner, own, transport)]
     return answers, put, failures
 
 

@@ -57,7 +57,7 @@ def _certify(examiner: Examiner, exercise: str) -> Certificate:
     checks = [check for check in examiner.checks if check.exercise == exercise]
     topic, lecture = exercise.split(".")[0], examiner.lecture
     found.faults += [
-        f"the solution fails {_line(bad)}" for bad in _bad(examiner, checks, candidates.solution(lecture, topic))
+        f"the solution fails {_line(bad)}" for bad in not_passed(examiner, checks, candidates.solution(lecture, topic))
     ]
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
@@ -69,7 +69,7 @@ def _certify(examiner: Examiner, exercise: str) -> Certificate:
         _put(examiner, checks, mistake, found)
     for variant in mistakes.VARIANTS.get(exercise, []):
         found.variants += 1
-        bad = _bad(examiner, checks, candidates.with_function(lecture, variant.replaces, variant.function))
+        bad = not_passed(examiner, checks, candidates.with_function(lecture, variant.replaces, variant.function))
         found.accepted += not bad
         found.faults += [f"variant {variant.name} fails {_line(record)}" for record in bad]
     return found
@@ -104,7 +104,8 @@ def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) 
     return [examiner.examine(check, transport) for check in checks]
 
 
-def _bad(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
+def not_passed(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
+    """What a right answer may never get: a check that it does not pass, or one that breaks on it."""
     records = _records(examiner, checks, transport)
     broken = [record for record in records if record.outcome == "not_graded" and "broken" in record.message]
     return [record for record in records if record.outcome not in ("passed", "not_graded")] + broken
