@@ -2,9 +2,8 @@
 
     frame  = magic(4) | header length u32 | blob length u64 | header | blob        little endian
     header = JSON of a tree;   tensors lie in the blob, raw and 16-byte aligned
-    tree   = null | bool | finite number-string-free float | string
-           | ["i", "-12"]  int        | ["f", "nan"]  non-finite float
-           | ["l", [tree…]] list      | ["u", [tree…]] tuple     | ["d", [[key, tree]…]] dict
+    tree   = null | bool | int | finite float | string | {key: tree, …} dict
+           | ["l", tree…] list        | ["u", tree…] tuple       | ["f", "nan"] non-finite float
            | ["t", dtype, [dims…], offset] tensor
            | ["s", kind, tree] an object that the two sides know by kind (a family, a remote object, …)
 
@@ -25,6 +24,7 @@ import torch
 from torch import Tensor
 
 MAGIC = b"DGM1"
+TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 HEAD = struct.Struct("<4sIQ")
 ALIGNMENT = 16  # bytes; every dtype may be viewed at such an offset
 
@@ -64,7 +64,7 @@ Revive = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireErro
 def encode(value: Any, special: Special, limits: Limits = LIMITS) -> bytes:
     """The frame that carries `value`."""
     encoder = _Encoder(special, limits)
-    header = json.dumps(encoder.tree(value, 0), separators=(",", ":")).encode()
+    header = TO_JSON(encoder.tree(value, 0)).encode()
     if len(header) > limits.header:
         raise WireError("the value has too many parts")
     return b"".join([HEAD.pack(MAGIC, len(header), encoder.size), header, *encoder.parts])
@@ -80,10 +80,13 @@ def split(frame: bytes) -> tuple[bytes, bytearray]:
 def decode(header: bytes | bytearray, blob: bytearray, revive: Revive, limits: Limits = LIMITS) -> Any:
     """The value in a frame's header and blob."""
     try:
-        tree = json.loads(str(header, "utf-8"))
+        node = json.loads(str(header, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"the header is not JSON ({type(error).__name__})") from None
-    return _Decoder(blob, revive, limits).tree(tree, 0)
+    try:
+        return _Decoder(blob, revive, limits).tree(node, 0)
+    except (ValueError, TypeError, RuntimeError) as error:
+        raise WireError(f"a broken node ({type(error).__name__})") from None
 
 
 class _Encoder:
@@ -102,9 +105,7 @@ class _Encoder:
         if kind is float:
             return value if math.isfinite(value) else ["f", repr(value)]
         if kind is int:
-            if value.bit_length() > 3.3 * self.limits.digits:
-                raise WireError("the integer has too many digits")
-            return ["i", str(value)]
+            return _bounded(value, self.limits)
         if kind is str:
             if len(value) > self.limits.string:
                 raise WireError("the string is too long")
@@ -114,11 +115,11 @@ class _Encoder:
             if node is not None:
                 return node
         if kind is list:
-            return ["l", [self.tree(item, depth + 1) for item in value]]
+            return ["l", *[self.tree(item, depth + 1) for item in value]]
         if kind is dict and all(type(key) is str for key in value):
-            return ["d", [[key, self.tree(item, depth + 1)] for key, item in value.items()]]
+            return {key: self.tree(item, depth + 1) for key, item in value.items()}
         if isinstance(value, tuple):  # also named tuples, torch.Size and what torch.max returns
-            return ["u", [self.tree(item, depth + 1) for item in value]]
+            return ["u", *[self.tree(item, depth + 1) for item in value]]
         known = self.special(value)
         if known is None:
             raise WireError(f"a {kind.__name__} cannot be sent")
@@ -159,69 +160,45 @@ class _Decoder:
         self.nodes += 1
         if self.nodes > self.limits.nodes or depth > self.limits.depth:
             raise WireError("the value is too deep or has too many parts")
-        if node is None or type(node) is bool:
-            return node
-        if type(node) is float:
-            if not math.isfinite(node):
-                raise WireError("a bare non-finite number")
-            return node
-        if type(node) is str:
+        kind = type(node)
+        if kind is list:
+            return self.tagged(node, depth)
+        if kind is dict:
+            return {self.string(key): self.tree(item, depth + 1) for key, item in node.items()}
+        if kind is str:
             return self.string(node)
-        if type(node) is not list or not node or type(node[0]) is not str:
-            raise WireError("not a node")
-        try:
-            return self.tagged(node[0], node[1:], depth)
-        except (ValueError, TypeError, RuntimeError) as error:
-            raise WireError(f"a broken {node[0][:8]!r} node ({type(error).__name__})") from None
+        if kind is int:
+            return _bounded(node, self.limits)
+        if kind is float and not math.isfinite(node):
+            raise WireError("a bare non-finite number")
+        return node
 
-    def tagged(self, tag: str, rest: list[Any], depth: int) -> Any:
+    def tagged(self, node: list[Any], depth: int) -> Any:
+        tag, *rest = node
         if tag == "t":
-            name, shape, offset = rest
-            return self.tensor(name, shape, offset)
+            return self.tensor(*rest)
+        if tag == "l":
+            return [self.tree(item, depth + 1) for item in rest]
+        if tag == "u":
+            return tuple([self.tree(item, depth + 1) for item in rest])
         if tag == "s":
             kind, payload = rest
             return self.revive(self.string(kind), self.tree(payload, depth + 1))
-        (body,) = rest
-        if tag == "i":
-            digits = self.string(body)
-            if (
-                len(digits) > self.limits.digits + 1
-                or not digits.removeprefix("-").isascii()
-                or not digits.removeprefix("-").isdigit()
-            ):
-                raise WireError("not an integer")
-            return int(digits)
-        if tag == "f":
-            if body not in ("nan", "inf", "-inf"):
-                raise WireError("not a non-finite number")
-            return float(body)
-        if tag in ("l", "u", "d") and type(body) is not list:
-            raise WireError("not a list")
-        if tag == "l":
-            return [self.tree(item, depth + 1) for item in body]
-        if tag == "u":
-            return tuple(self.tree(item, depth + 1) for item in body)
-        if tag == "d":
-            result: dict[str, Any] = {}
-            for item in body:
-                key, value = item
-                if self.string(key) in result:
-                    raise WireError("a key twice")
-                result[key] = self.tree(value, depth + 1)
-            return result
-        raise WireError("an unknown tag")
+        if tag == "f" and rest in (["nan"], ["inf"], ["-inf"]):
+            return float(rest[0])
+        raise WireError("an unknown node")
 
     def tensor(self, name: Any, shape: Any, offset: Any) -> Tensor:
         self.tensors += 1
         if self.tensors > self.limits.tensors or type(name) is not str or name not in DTYPES:
             raise WireError("an unknown dtype, or too many tensors")
-        if (
-            type(shape) is not list
-            or len(shape) > self.limits.dimensions
-            or not all(type(d) is int and 0 <= d <= 1 << 40 for d in shape)
-        ):
+        if type(shape) is not list or len(shape) > self.limits.dimensions:
             raise WireError("not a shape")
-        size = ITEM_SIZES[name] * math.prod(shape)  # Python integers: no overflow
+        size = ITEM_SIZES[name]
+        for d in shape:
+            if type(d) is not int or not 0 <= d <= 1 << 40:
+                raise WireError("not a shape")
+            size *= d  # Python integers: no overflow
         self.used += size  # all tensors together fit the blob, so none aliases another's bytes
         if (
             type(offset) is not int
@@ -234,9 +211,9 @@ class _Decoder:
         if size == 0:
             return torch.empty(shape, dtype=DTYPES[name])
         if name == "bool":  # a byte other than 0 and 1 is undefined behaviour in torch
-            return torch.frombuffer(self.blob, dtype=torch.uint8, count=size, offset=offset).reshape(shape) != 0
+            return torch.frombuffer(self.blob, dtype=torch.uint8, count=size, offset=offset).view(shape) != 0
         count = size // ITEM_SIZES[name]
-        return torch.frombuffer(self.blob, dtype=DTYPES[name], count=count, offset=offset).reshape(shape).clone()
+        return torch.frombuffer(self.blob, dtype=DTYPES[name], count=count, offset=offset).clone().view(shape)
 
     def string(self, value: Any) -> str:
         if type(value) is not str or len(value) > self.limits.string:
@@ -247,3 +224,9 @@ class _Decoder:
             except UnicodeEncodeError:
                 raise WireError("half a character") from None
         return value
+
+
+def _bounded(value: int, limits: Limits) -> int:
+    if value.bit_length() > 3.3 * limits.digits:
+        raise WireError("the integer has too many digits")
+    return value

@@ -17,8 +17,8 @@ def frame(header, blob=b"", magic=b"DGM1", claims=None):
     header = header if isinstance(header, bytes) else json.dumps(header).encode()
     return magic + struct.pack("<IQ", *(claims or (len(header), len(blob)))) + header + blob
 
-def question(name="sample", args=("l", [["i", "1"]]), kwargs=("d", [])):
-    return ["d", [["ask", name], ["args", list(args)], ["kwargs", list(kwargs)]]]
+def question(name="sample", args=("l", 1)):
+    return {"ask": name, "args": args, "kwargs": {}}
 
 def accepts(log_prob, sample, K):
     send()
@@ -91,7 +91,7 @@ def accepts(log_prob, sample, K):
 fraud("answer the grader's answers", FRAMES + """
 def send():
     os.write(3, frame(question()))
-    os.write(3, frame(["d", [["value", True]]]))
+    os.write(3, frame({"value": True}))
     os.read(3, 1 << 16)
 """, "wire", outcomes=GONE)
 
@@ -115,15 +115,15 @@ for name, sent in {
     "a question to nobody": 'frame(question("pmf"))',
     "a question about no name": 'frame(question(None))',
     "a question to the grader's own method": 'frame(question("__class__"))',
-    "a question without arguments": 'frame(["d", [["ask", "sample"]]])',
-    "a question with more in it": 'frame(["d", [*question()[1], ["value", True]]])',
-    "a question whose arguments are a dict": 'frame(question(args=("d", [])))',
-    "a question with a family": 'frame(question(args=("l", [["s", "family", ["l", ["affine", ["d", []]]]]])))',
-    "a question with a box": 'frame(question(args=("l", [["s", "black box", ["l", ["sample"]]]])))',
-    "a question with an object of the worker": 'frame(question(args=("l", [["s", "remote", ["l", [["i", "1"], "x"]]]])))',
-    "a question with a tensor without bytes": 'frame(question("log_prob", ("l", [["t", "int64", [1 << 40], 0]])))',
+    "a question without arguments": 'frame({"ask": "sample"})',
+    "a question with more in it": 'frame({**question(), "value": True})',
+    "a question whose arguments are a dict": 'frame(question(args={}))',
+    "a question with a family": 'frame(question(args=("l", ["s", "family", ["l", "affine", {}]])))',
+    "a question with a box": 'frame(question(args=("l", ["s", "black box", ["l", "sample"]])))',
+    "a question with an object of the worker": 'frame(question(args=("l", ["s", "remote", ["l", 1, "x"]])))',
+    "a question with a tensor without bytes": 'frame(question("log_prob", ("l", ["t", "int64", [1 << 40], 0])))',
     "a question that claims terabytes": "frame(None, claims=(9, 1 << 40))",
-    "a question as deep as it gets": 'frame(b\'["l",[\' * 5_000 + b"]]" * 5_000)',
+    "a question as deep as it gets": 'frame(b\'["l",\' * 5_000 + b"null" + b"]" * 5_000)',
 }.items():
     fraud(f"send {name}", FRAMES + f"def send():\n    os.write(3, {sent})\n    os.read(3, 1 << 16)\n", "wire", outcomes=GONE)
 

@@ -210,14 +210,14 @@ def test_asking_for_ever_is_an_endless_loop(workers: Spawn) -> None:
 
 
 FORGED = {
-    "for nobody": '["d",[["ask","g"],["args",["l",[]]],["kwargs",["d",[]]]]]',
-    "with arguments of the wrong kind": '["d",[["ask","f"],["args",["d",[]]],["kwargs",["d",[]]]]]',
-    "with more to it": '["d",[["ask","f"],["args",["l",[]]],["kwargs",["d",[]]],["value",null]]]',
-    "without arguments": '["d",[["ask","f"]]]',
-    "of another name": '["d",[["ask",["l",[]]],["args",["l",[]]],["kwargs",["d",[]]]]]',
+    "for nobody": '{"ask":"g","args":["l"],"kwargs":{}}',
+    "with arguments of the wrong kind": '{"ask":"f","args":{},"kwargs":{}}',
+    "with more to it": '{"ask":"f","args":["l"],"kwargs":{},"value":null}',
+    "without arguments": '{"ask":"f"}',
+    "of another name": '{"ask":["l"],"args":["l"],"kwargs":{}}',
     "that is no frame": "not json",
-    "with a family": '["d",[["ask","f"],["args",["l",[["s","family",["l",["affine",["d",[]]]]]]]],["kwargs",["d",[]]]]]',
-    "with a box": '["d",[["ask","f"],["args",["l",[["s","black box",["l",["f"]]]]]],["kwargs",["d",[]]]]]',
+    "with a family": '{"ask":"f","args":["l",["s","family",["l","affine",{}]]],"kwargs":{}}',
+    "with a box": '{"ask":"f","args":["l",["s","black box",["l","f"]]],"kwargs":{}}',
 }
 
 
@@ -237,7 +237,7 @@ def test_a_question_in_a_call_without_boxes_is_no_answer(workers: Spawn) -> None
     transport = remote(workers)
     try:
         with pytest.raises(ProtocolError):
-            Student("topic", transport).forge(None, '["d",[["ask","f"],["args",["l",[]]],["kwargs",["d",[]]]]]')
+            Student("topic", transport).forge(None, '{"ask":"f","args":["l"],"kwargs":{}}')
     finally:
         transport.close()
 
