@@ -174,10 +174,12 @@ def mistaken_joint_pmfs(weights: Weights, num_heads: int, m: int) -> dict[str, T
     x = _all_sequences(weights["head.weight"].shape[0], m)
     logits = forward(weights, num_heads, x)
     late = torch.cat([logits[:, :1], logits[:, :-1]], dim=1)
+    at_zero = {**weights, "wpe.weight": weights["wpe.weight"][:1].expand(m, -1)}
     return {
         "all_pixels_at_once": _product(forward(weights, num_heads, torch.zeros_like(x)).softmax(dim=-1), x),
         "reads_the_logits_of_the_pixel_before": _product(late.softmax(dim=-1), x),
         "softmax_twice": _product(logits.softmax(dim=-1).softmax(dim=-1), x),
+        "every_step_at_position_zero": _product(forward(at_zero, num_heads, x).softmax(dim=-1), x),
     }
 
 

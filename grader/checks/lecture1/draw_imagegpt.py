@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checks.lecture1 import draw
-from grader.checks.lecture1.imagegpt_helpers import new_cache, set_weights
+from grader.checks.lecture1.imagegpt_helpers import built, new_cache
 from grader.compare import assert_agrees
 from grader.student import Remote, Student
 from grader.tolerance import condition_of
@@ -130,19 +130,23 @@ def patches(side: int) -> tuple[Tensor, Tensor]:
 
 
 def telling_network(
-    law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any
+    law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any, effect: float = 0.1
 ) -> Network:
     """A network with two colours whose law of m pixels tells samplers apart: no image is certain, all laws differ.
 
-    `law` and `wrong` are functions of the reference: of weights, num_heads, m and `how`.
+    `law` and `wrong` are functions of the reference: of weights, num_heads, m and `how`. Wrong laws differ from the
+    right one by more than `effect` in total variation, and from each other by more than 0.1.
     """
     for attempt in range(1000):
         net = network(seed + attempt, K=2, m=m + 1, e=3, num_layers=1)
         net.weights["head.weight"] *= 1.5
         p = law(net.weights, net.num_heads, m, *how)
-        laws = [p, *wrong(net.weights, net.num_heads, m, *how).values()]
-        distances = [(q - r).abs().sum() / 2 for q, r in itertools.combinations(laws, 2)]
-        if p.max() < 0.5 and min(distances) > 0.1:
+        if p.max() >= 0.5:
+            continue
+        laws = list(wrong(net.weights, net.num_heads, m, *how).values())
+        from_right = [(q - p).abs().sum() / 2 for q in laws]
+        apart = [(q - r).abs().sum() / 2 for q, r in itertools.combinations(laws, 2)]
+        if min(from_right) > effect and min(apart) > 0.1:
             return net
     raise ValueError("none of 1000 networks tells samplers apart")
 
@@ -163,16 +167,12 @@ def networks(draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int
 
 def model_of(student: Student, net: Network) -> Remote:
     """The student's ImageGPT with these weights."""
-    model = student.ImageGPT(student.ImageGPTConfig(**net.sizes))
-    student.run(set_weights, model, net.weights)
-    return model
+    return student.run(built, "ImageGPT", student.ImageGPTConfig(**net.sizes), net.weights)
 
 
 def block_of(student: Student, net: Network) -> Remote:
     """The student's Block with the weights of the first one."""
-    block = student.Block(student.ImageGPTConfig(**net.sizes))
-    student.run(set_weights, block, net.block())
-    return block
+    return student.run(built, "Block", student.ImageGPTConfig(**net.sizes), net.block())
 
 
 def cache_of(student: Student, net: Network, module: Remote, n: int) -> Remote:

@@ -5,23 +5,37 @@ A helper finds the student's own functions through a class that every submission
 
 from __future__ import annotations
 
-import copy
+import contextlib
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from grader.sandbox.families import helper
 
 
 @helper
+def built(name: str, config: Any, weights: dict[str, Tensor]) -> nn.Module:
+    """A module of the student's class of that name, with these weights and their dtype."""
+    with _cheap_construction(next(iter(weights.values())).dtype):
+        module: nn.Module = type(config).__post_init__.__globals__[name](config)
+    set_weights(module, weights)
+    return module
+
+
+@helper
 def set_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
-    """Give a module these weights and their dtype."""
-    module.to(next(iter(weights.values())).dtype)
-    module.load_state_dict(weights)
+    """Give a module weights of its own dtype."""
+    own = dict(module.named_parameters())
+    if {name: p.shape for name, p in own.items()} != {name: w.shape for name, w in weights.items()}:
+        module.load_state_dict(weights)  # says what does not fit
+    with torch.no_grad():
+        for name, p in own.items():
+            p.copy_(weights[name])
 
 
 @helper
@@ -112,6 +126,17 @@ def break_layer(model: nn.Module, calls: int) -> None:
 
 
 @helper
+def sampled_with_logits(
+    model: nn.Module, n: int, m: int, generator: torch.Generator, how: dict[str, Any]
+) -> tuple[Any, Tensor | None]:
+    """What the student's `sample` draws, and the model's own logits for it; none for what is no images."""
+    x = submission_of(model)["sample"](model, n, m, generator, **how)
+    images = isinstance(x, Tensor) and x.dtype == torch.int64 and x.shape == (n, m)
+    fit = images and x.min() >= 0 and x.max() < model.config.K  # type: ignore[union-attr,operator]
+    return x, model(x) if fit else None
+
+
+@helper
 def work_of_sampling(model: nn.Module, n: int, m: int, generator: torch.Generator, prefix: Tensor | None) -> int:
     """Multiplications in matrix products while the student's `sample` draws with its cache."""
     with _Multiplications() as counted:
@@ -121,14 +146,16 @@ def work_of_sampling(model: nn.Module, n: int, m: int, generator: torch.Generato
 
 @helper
 def elsewhere(module: nn.Module, name: str, *args: Any) -> str:
-    """Run a function of the submission, or a method of `module`, on another device; what is wrong, in words, or "".
+    """Take `module` to another device and run a function of the submission, or a method of `module`, there.
+
+    What is wrong, in words, or "". The module stays there.
 
     The device is torch's "meta", which knows shapes only. An operation that mixes it with the CPU is refused as a GPU
     would refuse it. A function that reads values cannot run there; that is slow on a GPU but not wrong, and passes.
     """
-    there = copy.deepcopy(module).to("meta")
-    function = submission_of(module)[name] if name in submission_of(module) else getattr(there, name)
-    given = tree_map(lambda arg: _on_meta(arg, module, there), args)
+    module.to("meta")
+    function = submission_of(module)[name] if name in submission_of(module) else getattr(module, name)
+    given = [_on_meta(arg) for arg in args]
     device = StrictDevice()
     try:
         with device, _MetaDraws():
@@ -174,14 +201,13 @@ class StrictDevice(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        tensors = [x for x in tree_leaves((args, kwargs)) if isinstance(x, Tensor)]
         if func is torch.ops.aten._to_copy.default and args[0].is_meta and str(kwargs.get("device")) == "cpu":
             self.values_read = True
             return torch.ones(args[0].shape, dtype=kwargs.get("dtype") or args[0].dtype)
         if func is torch.ops.aten.copy_.default and args[1].is_meta and not args[0].is_meta:
             self.values_read = True
             return args[0]
-        devices = {x.device.type for x in tensors if x.dim() > 0}
+        devices = {x.device.type for x in _tensors_in([*args, *kwargs.values()]) if x.dim() > 0}
         if len(devices) > 1 and func is not torch.ops.aten.copy_.default:
             raise MixedDevices(f"{func.overloadpacket.__name__} meets tensors on two devices")
         return func(*args, **kwargs)
@@ -205,12 +231,33 @@ class _MetaDraws(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def _on_meta(arg: Any, module: nn.Module, there: nn.Module) -> Any:
-    if arg is module:
-        return there
+def _tensors_in(arguments: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among an operation's arguments, which stand alone or in lists."""
+    for x in arguments:
+        if isinstance(x, Tensor):
+            yield x
+        elif isinstance(x, list | tuple):
+            yield from _tensors_in(x)
+
+
+def _on_meta(arg: Any) -> Any:
     if isinstance(arg, torch.Generator):
         return _MetaGenerator()
     return arg.to("meta") if isinstance(arg, Tensor) else arg
+
+
+@contextlib.contextmanager
+def _cheap_construction(dtype: torch.dtype) -> Iterator[None]:
+    """Modules are made in this dtype and without initial weights: they get others at once."""
+    initialisers = {name: function for name, function in vars(nn.init).items() if name.endswith("_") and name[0] != "_"}
+    before = torch.get_default_dtype()
+    try:
+        vars(nn.init).update(dict.fromkeys(initialisers, lambda tensor, *_, **__: tensor))
+        torch.set_default_dtype(dtype)
+        yield
+    finally:
+        torch.set_default_dtype(before)
+        vars(nn.init).update(initialisers)
 
 
 def submission_of(module: nn.Module) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """Ancestral sampling with a key/value cache."""
 
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -13,6 +14,7 @@ from grader.checks.lecture1.imagegpt_helpers import (
     break_layer,
     elsewhere,
     get_modes,
+    sampled_with_logits,
     set_modes,
     watch_modes,
     watched,
@@ -26,6 +28,8 @@ sample = pytest.mark.exercise("imagegpt.sample")
 points, examples = pytest.mark.points, pytest.mark.examples
 
 A_TIE = 1e-3  # of two logits: which of them is drawn may fall either way
+LIKELIEST: list[dict[str, Any]] = [{"top_k": 1}, {"temperature": 1e-5}]
+AT_FIRST = 256  # images of a call: about half of what refutes every law that is told apart
 
 
 @sample
@@ -43,12 +47,11 @@ def test_samples_with_a_cache_follow_the_joint_law(student, ref, seed):
 
 
 def assert_samples_follow_the_joint_law(student, ref, seed, **how):
-    net = telling_network(ref.joint_pmf, ref.mistaken_joint_pmfs, seed, 3)
+    net = telling_network(ref.joint_pmf, ref.mistaken_joint_pmfs, seed, 3, effect=0.2)
     given_net = net.weights, net.num_heads, 3
     draws = _draws(student, model_of(student, net), 3, student.generator(seed), **how)
-    assert_follows_pmf(
-        lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_joint_pmfs(*given_net)
-    )
+    law, wrong = ref.joint_pmf(*given_net), ref.mistaken_joint_pmfs(*given_net)
+    assert_follows_pmf(lambda n: outcome_index(draws(n), 2), law, effect=0.2, named=wrong, first=AT_FIRST)
 
 
 @sample
@@ -66,7 +69,7 @@ def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
             "starts_anew_after_the_prefix": ref.joint_pmf(weights, num_heads, m - 1),
         }
 
-    net = telling_network(law, wrong, seed, 3)
+    net = telling_network(law, wrong, seed, 3, effect=0.15)
     model, generator = model_of(student, net), student.generator(seed)
 
     def completions(n):
@@ -77,51 +80,50 @@ def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
         return outcome_index(x[n:, 1:], 2)
 
     given_net = net.weights, net.num_heads, 3
-    assert_follows_pmf(completions, law(*given_net), named=wrong(*given_net))
+    assert_follows_pmf(completions, law(*given_net), effect=0.15, named=wrong(*given_net), first=AT_FIRST)
 
 
 @sample
 @points(0.25)
-@examples(3)
-@given(seed=draw.seeds, t=st.integers(0, 6), key=draw.seeds, use_cache=st.booleans())
-@example(seed=0, t=0, key=0, use_cache=True)
-@example(seed=1, t=1, key=1, use_cache=True)
-@example(seed=2, t=4, key=2, use_cache=True)
-@example(seed=3, t=4, key=3, use_cache=False)
-def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student, seed, t, key, use_cache):
+@examples(1)
+@given(seed=draw.seeds, t=st.integers(0, 5), key=draw.seeds, how=st.sampled_from(LIKELIEST), use_cache=st.booleans())
+@example(seed=0, t=0, key=0, how={"top_k": 1}, use_cache=True)
+@example(seed=1, t=1, key=1, how={"temperature": 1e-5}, use_cache=True)
+@example(seed=2, t=3, key=2, how={"top_k": 1}, use_cache=True)
+@example(seed=3, t=3, key=3, how={"temperature": 1e-5}, use_cache=False)
+def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student, seed, t, key, how, use_cache):
     """With top_k = 1, or nearly no temperature, each new pixel is the likeliest one given all before it."""
-    net = network(seed, K=5, m=6, e=4, num_layers=2, dtype=torch.float64)
-    model, prefix = model_of(student, net), draw.integers((8, t), key, high=5)
-    for how in ({"top_k": 1}, {"temperature": 1e-5}):
-        x = student.sample(model, 8, 6, student.generator(key), prefix=prefix, use_cache=use_cache, **how)
-        assert_form(x, (8, 6), torch.int64)
-        assert_agrees(x[:, :t], prefix, what="the part of the result that was given")
-        if x.min() < 0 or x.max() > 4:
-            raise Mismatch("value", f"values lie in 0..{x.max().item()}, expected them in 0..4", x)
-        logits = model(x)
-        assert_form(logits, (8, 6, 5), torch.float64, what="the model's result")
-        behind = logits.amax(dim=2) - logits.gather(2, x[..., None])[..., 0]
-        behind[:, :t] = 0
-        if (behind > A_TIE).any():  # a tie, or nearly one, may fall either way
-            i, j = (int(index) for index in (behind > A_TIE).nonzero()[0])
-            likeliest = logits[i, j].argmax().item()
-            raise Mismatch(
-                "value",
-                f"pixel {j} after {x[i, :j].tolist()} is {x[i, j].item()}, expected the likeliest value {likeliest}",
-                x,
-            )
+    n, m, K = 8, 5, 5
+    net = network(seed, K=K, m=m, e=4, num_layers=2, dtype=torch.float64)
+    prefix = draw.integers((n, t), key, high=K)
+    how = {**how, "prefix": prefix, "use_cache": use_cache}
+    x, logits = student.run(sampled_with_logits, model_of(student, net), n, m, student.generator(key), how)
+    assert_form(x, (n, m), torch.int64)
+    assert_agrees(x[:, :t], prefix, what="the part of the result that was given")
+    if x.min() < 0 or x.max() >= K:
+        raise Mismatch("value", f"values lie in {x.min().item()}..{x.max().item()}, expected them in 0..{K - 1}", x)
+    assert_form(logits, (n, m, K), torch.float64, what="the model's result")
+    behind = logits.amax(dim=2) - logits.gather(2, x[..., None])[..., 0]
+    behind[:, :t] = 0
+    if (behind > A_TIE).any():  # a tie, or nearly one, may fall either way
+        i, j = (int(index) for index in (behind > A_TIE).nonzero()[0])
+        likeliest = logits[i, j].argmax().item()
+        raise Mismatch(
+            "value",
+            f"pixel {j} after {x[i, :j].tolist()} is {x[i, j].item()}, expected the likeliest value {likeliest}",
+            x,
+        )
 
 
 @sample
 @points(0.25)
 def test_temperature_divides_the_logits(student, ref, seed):
     """At temperature T pixels are drawn from softmax(logits / T)."""
-    net = telling_network(ref.joint_pmf, ref.mistaken_temperatures, seed, 2, 2.0)
-    given_net = net.weights, net.num_heads, 2, 2.0
-    draws = _draws(student, model_of(student, net), 2, student.generator(seed), temperature=2.0)
-    assert_follows_pmf(
-        lambda n: outcome_index(draws(n), 2), ref.joint_pmf(*given_net), named=ref.mistaken_temperatures(*given_net)
-    )
+    net = telling_network(ref.joint_pmf, ref.mistaken_temperatures, seed, 2, 3.0, effect=0.2)
+    given_net = net.weights, net.num_heads, 2, 3.0
+    draws = _draws(student, model_of(student, net), 2, student.generator(seed), temperature=3.0)
+    law, wrong = ref.joint_pmf(*given_net), ref.mistaken_temperatures(*given_net)
+    assert_follows_pmf(lambda n: outcome_index(draws(n), 2), law, effect=0.2, named=wrong, first=AT_FIRST)
 
 
 @sample
@@ -137,39 +139,41 @@ def test_top_k_keeps_exactly_k_values(student, seed):
         "keeps_one_value_more": mass(math.e, 2.0),
         "fills_with_zero": mass(math.e, 1 + 4 * math.exp(-1)),
     }
-    assert_follows_pmf(lambda n: (draws(n)[:, 1] != 0).long(), mass(math.e, 1.0), effect=0.05, named=wrong)
+    assert_follows_pmf(lambda n: (draws(n)[:, 1] != 0).long(), mass(math.e, 1.0), effect=0.15, named=wrong, first=AT_FIRST)
 
 
 @sample
 @points(0.25)
 def test_top_k_of_all_values_truncates_nothing(student, seed):
     """top_k = K, or more, leaves the law as it is."""
-    net = constant_network(torch.tensor([1.0, 0.0, -1.0]))
-    model = model_of(student, net)
-    law = torch.tensor([1.0, 0.0, -1.0], dtype=torch.float64).softmax(dim=0)
+    logits = torch.tensor([1.0, 0.5, 0.5])  # whoever cuts one value off misses 0.27 of the law
+    model = model_of(student, constant_network(logits, m=1))
     for top_k in (3, 7):
         draws = _draws(student, model, 1, student.generator(seed + top_k), top_k=top_k)
-        assert_follows_pmf(_first_pixels(draws), law)
+        assert_follows_pmf(lambda n, draws=draws: draws(n)[:, 0], logits.double().softmax(dim=0), effect=0.2, first=192)
 
 
 @sample
 @points(0.25)
 def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
     """The same state gives the same images, another one others; model, prefix and global state stay as they are."""
-    model, prefix = model_of(student, network(seed, K=4, m=8)), draw.integers((20, 2), seed, high=4)
+    n, m = 20, 3
+    model = model_of(student, constant_network(torch.zeros(4), m))  # 4^-40: that images agree by chance
+    prefix = draw.integers((n, 1), seed, high=4)
     student.run(set_modes, model)
     generator = student.generator(seed)
     for use_cache in (True, False):
-        observed = student.sample.observed(model, 20, 7, student.generator(seed), prefix=prefix, use_cache=use_cache)
+        how = {"prefix": prefix, "use_cache": use_cache}
+        observed = student.sample.observed(model, n, m, student.generator(seed), **how)
         assert_no_trace(observed, graph_free=True)
-        first = student.sample(model, 20, 7, generator, prefix=prefix, use_cache=use_cache)
-        assert_form(first, (20, 7), torch.int64)
+        first = student.sample(model, n, m, generator, **how)
+        assert_form(first, (n, m), torch.int64)
         for name, g in (("the next call with the generator", generator), ("another seed", student.generator(seed + 1))):
-            if torch.equal(first, student.sample(model, 20, 7, g, prefix=prefix, use_cache=use_cache)):
+            if torch.equal(first, student.sample(model, n, m, g, **how)):
                 raise Mismatch(
                     "law", f"{name} gives the very same images: all randomness should come from the generator"
                 )
-        again = student.sample(model, 20, 7, student.generator(seed), prefix=prefix, use_cache=use_cache)
+        again = student.sample(model, n, m, student.generator(seed), **how)
         assert_agrees(again, observed.value, what="a second run from the same state")
 
 
@@ -182,13 +186,13 @@ def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
 @example(seed=0, use_cache=False, broken=True)
 def test_the_model_samples_in_eval_mode_and_gets_its_modes_back(student, seed, use_cache, broken):
     """While it samples every layer is in eval mode; after it, or after an exception, each has its own mode again."""
-    model = model_of(student, network(seed, m=5))
+    model = model_of(student, network(seed, m=3))
     modes = student.run(set_modes, model)
     student.run(watch_modes, model)
     if broken:
         student.run(break_layer, model, 2)
     try:
-        student.sample(model, 3, 5, student.generator(seed), use_cache=use_cache)
+        student.sample(model, 2, 3, student.generator(seed), use_cache=use_cache)
     except StudentError as error:
         if error.type != "ArithmeticError":  # that of the broken layer
             raise
@@ -202,13 +206,13 @@ def test_the_model_samples_in_eval_mode_and_gets_its_modes_back(student, seed, u
 @sample
 @points(0.25)
 @examples(1)
-@given(seed=draw.seeds, t=st.sampled_from([0, 1, 4]))
+@given(seed=draw.seeds, t=st.integers(0, 2))
 @example(seed=0, t=0)
-@example(seed=0, t=4)
+@example(seed=0, t=2)
 def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
     """With the cache each position goes through the network once: at most twice the work of one whole pass."""
-    n, m = 2, 8
-    net = network(seed, K=3, m=m, e=4)
+    n, m = 2, 5
+    net = network(seed, K=3, m=m, e=4, num_layers=1)
     dim, num_layers = net.sizes["dim"], net.sizes["num_layers"]
     one_pass = n * m * (num_layers * (12 * dim**2 + 2 * m * dim) + dim * net.sizes["K"])
     work = student.run(
@@ -228,7 +232,7 @@ def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
 @given(seed=draw.seeds, key=draw.seeds)
 def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
     """No images, no or too many pixels, no temperature, no values to keep, a prefix that does not fit are refused."""
-    model, generator = model_of(student, network(seed, K=3, m=4)), student.generator(key)
+    model, generator = model_of(student, network(seed, K=3, m=4, num_layers=1)), student.generator(key)
     prefix = draw.integers((2, 3), key, high=3)
     for names, n, m, how in (
         ("n", 0, 3, {}),
@@ -245,7 +249,7 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
             student.sample(model, n, m, generator, **how)
     whole = student.sample(model, 2, 3, generator, prefix=prefix)
     assert_agrees(whole, prefix, what="the result for a prefix that leaves nothing to draw")
-    one_colour = student.sample(model_of(student, network(seed, K=1, m=2)), 1, 1, generator)
+    one_colour = student.sample(model_of(student, network(seed, K=1, m=2, num_layers=1)), 1, 1, generator)
     assert_agrees(one_colour, torch.tensor([[0]]), what="one image of one pixel with one colour")
 
 
@@ -254,15 +258,11 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
 def test_sampling_stays_on_the_device_of_the_model(student, seed):
     """The buffer of pixels and all else are made where the model is, whatever that device is."""
     model, prefix = model_of(student, network(seed, K=3, m=3, num_layers=1)), draw.integers((2, 1), seed, high=3)
-    for use_cache in (True, False):
-        arguments = model, 2, 3, student.generator(seed), 0.7, 2, prefix, use_cache
+    for use_cache, m in ((True, 3), (False, 2)):  # the first pixel after the prefix, and one that finds it in the cache
+        arguments = model, 2, m, student.generator(seed), 0.7, 2, prefix, use_cache
         problem = student.run(elsewhere, model, "sample", *arguments)
         if problem:
             raise Mismatch("device", f"with the model on another device, {problem}. Give `device=` to what you make.")
-
-
-def _first_pixels(draws):
-    return lambda n: draws(n)[:, 0]
 
 
 def _draws(student, model, m, generator, **how):
