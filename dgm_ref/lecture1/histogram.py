@@ -8,11 +8,11 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
-from dgm_ref.lecture1.histogram_pairs import broken_pair, honest_pair, honest_twin
+from dgm_ref.lecture1.histogram_pairs import broken_pair, honest_pair, honest_twin, unlucky_pair
 
 __all__ = [
     "broken_pair", "fit_conditional_histogram", "fit_histogram", "histogram_log_prob", "honest_pair", "honest_twin",
-    "num_parameters",
+    "num_parameters", "unlucky_pair",
 ]  # fmt: skip
 
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
+import scipy.stats
 import torch
 from torch import Generator, Tensor
 
-from dgm_ref.lecture1.histogram_pairs import BROKEN, broken_pair, honest_pair, honest_twin
+from dgm_ref.lecture1.histogram_pairs import BROKEN, UNLUCKY, broken_pair, honest_pair, honest_twin, unlucky_pair
 from solutions.lecture1.histogram import accepts
 
 MANY = 200_000
@@ -54,6 +55,39 @@ def test_honest_pairs_are_of_many_kinds():
     assert any((p == 0).any() and (p > 0).sum() > 2 for p in pmfs)
     assert any(((p > 0) & (p < 1e-4)).any() for p in pmfs)
     assert any(0.99 < p.max() < 1 for p in pmfs)
+
+
+def level(draws: Tensor, p: Tensor) -> float:
+    """The p-value of Pearson's test that the draws have the law p."""
+    counts, expected = torch.bincount(draws, minlength=len(p)), len(draws) * p
+    return float(scipy.stats.chi2.sf(((counts - expected) ** 2 / expected).sum(), len(p) - 1))
+
+
+def levels(number: int, n: int) -> tuple[float, float]:
+    """Of the first n draws of an unlucky pair, and of disjoint neighbours among them."""
+    _, log_p, draw, seed = unlucky_pair(number)
+    p, K = log_p.exp(), len(log_p)
+    x = draw(n, Generator().manual_seed(seed))
+    return level(x, p), level(x[::2] * K + x[1::2], torch.outer(p, p).flatten())
+
+
+@pytest.mark.parametrize("number", range(len(UNLUCKY)))
+def test_unlucky_pairs_look_suspicious_and_are_honest(number):
+    _, sizes, _ = UNLUCKY[number]
+    for n in sizes:
+        singles, neighbours = levels(number, n)
+        assert 1e-3 < singles < 0.04
+        assert 1e-3 < neighbours < 0.04
+    words, log_p, draw, _ = unlucky_pair(number)
+    assert max(distances((words, log_p, draw))) < SLACK
+
+
+@pytest.mark.parametrize("n", [800, 1000, 1500, 3000, 4000, 5000, 8000, 10_000, 15_000, 25_000, 30_000, 50_000])
+def test_a_test_at_the_five_percent_level_raises_false_alarms_whatever_its_number_of_draws(n):
+    found = [levels(number, n) for number in range(len(UNLUCKY))]
+    assert sum(singles < 0.05 for singles, _ in found) >= 3
+    assert sum(neighbours < 0.05 for _, neighbours in found) >= 3
+    assert min(min(both) for both in found) > 1e-5
 
 
 @pytest.mark.parametrize("kind", BROKEN)
