@@ -12,6 +12,8 @@ from grader.tolerance import condition_of
 
 attention = pytest.mark.exercise("imagegpt.causal_attention")
 points, examples = pytest.mark.points, pytest.mark.examples
+SEVERAL = tuple(draw.normal((4, 2, 3, 5), key, dtype=torch.float64) for key in (1, 2, 3))  # (n, h, t, e) all differ
+STORED = SEVERAL[0][:, :, :2], *SEVERAL[1:]  # two queries, and a key that was there before
 SMALL = {"K": 2, "m": 4, "dim": 6, "num_layers": 1, "num_heads": 2}
 
 
@@ -37,7 +39,9 @@ def assert_attends(got, ref, q, k, v):
 
 @attention
 @points(0.5)
+@examples(8)
 @given(qkv=queries_keys_values())
+@example(qkv=SEVERAL)
 def test_attention_averages_the_values_seen_so_far(student, ref, qkv):
     """Each query gets the mean of the values up to its own, with weights proportional to exp(q . k / sqrt(e))."""
     assert_attends(student.causal_attention(*qkv), ref, *qkv)
@@ -45,7 +49,9 @@ def test_attention_averages_the_values_seen_so_far(student, ref, qkv):
 
 @attention
 @points(0.5)
+@examples(8)
 @given(qkv=queries_keys_values(longer=True))
+@example(qkv=STORED)
 def test_queries_stand_at_the_last_positions(student, ref, qkv):
     """With more keys than queries, the last query sees every key, and the first one all but the keys of the others."""
     assert_attends(student.causal_attention(*qkv), ref, *qkv)
@@ -53,7 +59,9 @@ def test_queries_stand_at_the_last_positions(student, ref, qkv):
 
 @attention
 @points(0.25)
+@examples(5)
 @given(qkv=queries_keys_values(dtype=torch.float64, min_t=2), key=draw.seeds)
+@example(qkv=SEVERAL, key=0)
 def test_a_query_does_not_see_later_keys_and_values(student, qkv, key):
     """Other keys and values at later positions change nothing for a query."""
     q, k, v = qkv
@@ -72,8 +80,9 @@ def test_a_query_does_not_see_later_keys_and_values(student, qkv, key):
 
 @attention
 @points(0.25)
-@examples(10)
+@examples(5)
 @given(qkv=queries_keys_values())
+@example(qkv=SEVERAL)
 def test_queries_that_ask_nothing_get_the_mean(student, qkv):
     """A query of zeros weighs everything it sees alike, and the first query sees the first value only."""
     q, k, v = qkv
@@ -88,7 +97,7 @@ def test_queries_that_ask_nothing_get_the_mean(student, qkv):
 
 @attention
 @points(0.25)
-@examples(10)
+@examples(5)
 @given(qkv=queries_keys_values(scale=100.0))
 @example(qkv=tuple(torch.tensor([[[[1.0], [-1.0], [2.0]]]]) * size for size in (1000.0, 1000.0, 1.0)))
 @example(qkv=(torch.full((1, 1, 2, 1), 1e3), torch.full((1, 1, 2, 1), -1e3), torch.tensor([[[[1.0], [2.0]]]])))
@@ -99,8 +108,9 @@ def test_large_scores_do_not_overflow(student, ref, qkv):
 
 @attention
 @points(0.25)
-@examples(6)
+@examples(2)
 @given(qkv=queries_keys_values(longer=True, dtype=torch.float64))
+@example(qkv=STORED)
 def test_heads_and_images_do_not_meet(student, qkv):
     """Every head of every image attends to itself alone."""
     together = student.causal_attention(*qkv)
@@ -114,7 +124,7 @@ def test_heads_and_images_do_not_meet(student, qkv):
 
 @attention
 @points(0.25)
-@examples(8)
+@examples(4)
 @given(qkv=queries_keys_values(longer=True, dtype=torch.float64), key=draw.seeds)
 @example(qkv=tuple(draw.normal((1, 2, 4, 3), key, dtype=torch.float64) for key in (1, 2, 3)), key=0)
 def test_attention_has_the_gradient_that_training_needs(student, ref, qkv, key):
@@ -133,8 +143,9 @@ def test_attention_has_the_gradient_that_training_needs(student, ref, qkv, key):
 
 @attention
 @points(0.25)
-@examples(4)
+@examples(2)
 @given(qkv=queries_keys_values(longer=True))
+@example(qkv=STORED)
 def test_attention_leaves_no_trace(student, ref, qkv):
     """Queries, keys and values stay as they are, nothing is drawn, and it works where gradients are off."""
     observed = student.causal_attention.observed(*qkv)
@@ -145,8 +156,9 @@ def test_attention_leaves_no_trace(student, ref, qkv):
 
 @attention
 @points(0.25)
-@examples(4)
+@examples(1)
 @given(qkv=queries_keys_values(longer=True))
+@example(qkv=STORED)
 def test_attention_refuses_fewer_keys_than_queries(student, qkv):
     """Queries without keys of their own position, and keys and values of different lengths, are refused."""
     q, k, v = qkv
@@ -161,7 +173,7 @@ def test_attention_refuses_fewer_keys_than_queries(student, qkv):
 
 @attention
 @points(0.25)
-@examples(2)
+@examples(1)
 @given(qkv=queries_keys_values(longer=True))
 @example(qkv=tuple(torch.ones(1, 2, 3, 4) for _ in range(3)))
 def test_attention_stays_on_the_device_of_its_inputs(student, qkv):

@@ -31,8 +31,8 @@ chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of 
 
 @block
 @points(0.5)
-@examples(5)
-@given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
+@examples(3)
+@given(net=networks(max_layers=1), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=4, key=0)
 def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
     """a = h + proj(Attention(qkv(ln_1(h)))), then a + out(g(fc(ln_2(a)))) with g(x) = x sigmoid(1.702 x)."""
@@ -43,8 +43,8 @@ def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
 
 @block
 @points(0.25)
-@examples(2)
-@given(net=networks(), n=st.integers(1, 3), key=draw.seeds)
+@examples(1)
+@given(net=networks(max_layers=1), n=st.integers(1, 3), key=draw.seeds)
 @example(net=SEVERAL, n=2, key=0)
 def test_a_block_on_a_single_position(student, ref, net, n, key):
     """A single position attends to itself alone: what is left are projections, norms, residuals and the MLP."""
@@ -55,8 +55,8 @@ def test_a_block_on_a_single_position(student, ref, net, n, key):
 
 @block
 @points(0.25)
-@examples(3)
-@given(net=networks(), scale=st.sampled_from([1e-3, 1e-2]), key=draw.seeds)
+@examples(1)
+@given(net=networks(max_layers=1), scale=st.sampled_from([1e-3, 1e-2]), key=draw.seeds)
 @example(net=network(0, e=4), scale=1e-3, key=0)
 def test_a_block_norms_small_inputs_with_their_epsilon(student, ref, net, scale, key):
     """The norms of the block add 1e-5 to the mean square, which tells for inputs near zero."""
@@ -67,8 +67,9 @@ def test_a_block_norms_small_inputs_with_their_epsilon(student, ref, net, scale,
 
 @block
 @points(0.25)
-@examples(4)
+@examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
+@example(seed=0, chunks=[2, 1, 2], key=0)
 def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key):
     """Fed in pieces with a cache, a sequence gives what it gives at once."""
     net = network(seed, m=5, dtype=torch.float64)
@@ -83,8 +84,9 @@ def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, ke
 
 @block
 @points(0.25)
-@examples(3)
+@examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
+@example(seed=0, chunks=[2, 1, 2], key=0)
 def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, chunks, key):
     """Positions go into the place of the layer that is named, and more than config.m of them are refused."""
     net = network(seed, m=5, num_layers=3, dtype=torch.float64)
@@ -103,8 +105,8 @@ def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, c
 
 @block
 @points(0.25)
-@examples(2)
-@given(net=networks(dtype=torch.float64), n=st.integers(1, 2), t=st.integers(1, 4), key=draw.seeds)
+@examples(1)
+@given(net=networks(dtype=torch.float64, max_layers=1), n=st.integers(1, 2), t=st.integers(1, 4), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=3, key=0)
 def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, key):
     """Gradients reach the input and every parameter of the block, biases and gains too."""
@@ -123,8 +125,8 @@ def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, k
 
 @block
 @points(0.25)
-@examples(2)
-@given(net=networks(dtype=torch.float64), key=draw.seeds)
+@examples(1)
+@given(net=networks(dtype=torch.float64, max_layers=1), key=draw.seeds)
 @example(net=SEVERAL, key=0)
 def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
     """An image comes out the same alone and in a batch; nothing is changed or drawn; gradients may be off."""
@@ -144,7 +146,7 @@ def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
 
 @decode
 @points(0.5)
-@examples(4)
+@examples(2)
 @given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=4, key=0)
 def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
@@ -156,11 +158,12 @@ def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
 
 @decode
 @points(0.25)
-@examples(3)
+@examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
+@example(seed=0, chunks=[2, 1, 2], key=0)
 def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key):
     """Fed in pieces with a cache, a sequence gives the logits that it gives at once, and every layer counts along."""
-    net = network(seed, m=5, num_layers=3, dtype=torch.float64)
+    net = network(seed, m=5, dtype=torch.float64)
     h = embedded(net, 2, 5, key)
     model = model_of(student, net)
     whole = model.decode(h)
@@ -171,7 +174,7 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
         assert_agrees(model.decode(piece, cache), want, scale=32 * whole.abs().max(), what="the next piece")
         stored += piece.shape[1]
         assert_agrees(
-            student.run(cache_lengths, cache), [stored] * 4, what="positions stored by layers 0, 1, 2 and all"
+            student.run(cache_lengths, cache), [stored] * 3, what="positions stored by layers 0 and 1, and by all"
         )
     with refuses("k", "v", "m", "h", "cache", "layer"):
         model.decode(h[:, :1], cache)
@@ -179,7 +182,7 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 
 @decode
 @points(0.25)
-@examples(2)
+@examples(1)
 @given(net=networks(dtype=torch.float64), key=draw.seeds)
 @example(net=SEVERAL, key=0)
 def test_decode_reaches_every_parameter_behind_it(student, net, key):

@@ -28,7 +28,7 @@ LR = 0.125
 @st.composite
 def batches(draw_):
     """A float64 network and a batch x: (n, m) for it; m = K too, where a forgotten transpose goes unnoticed."""
-    net = draw_(networks(dtype=torch.float64, max_m=5))
+    net = draw_(networks(dtype=torch.float64, max_layers=1, max_m=5))
     K, m = net.sizes["K"], net.sizes["m"]
     return net, draw.integers((draw_(st.integers(1, 3)), draw_(st.integers(1, m))), draw_(draw.seeds), high=K)
 
@@ -41,7 +41,7 @@ SQUARE = (
 
 @train
 @points(0.25)
-@examples(4)
+@examples(2)
 @given(case=batches())
 @example(case=SQUARE)
 def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
@@ -55,7 +55,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
 
 @train
 @points(0.125)
-@examples(3)
+@examples(1)
 @given(case=batches())
 @example(case=SQUARE)
 def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
@@ -65,7 +65,7 @@ def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
 
 @train
 @points(0.125)
-@examples(2)
+@examples(1)
 @given(case=batches(), left=st.sampled_from([1.0, -3.0]))
 @example(case=SQUARE, left=1.0)
 def test_gradients_left_from_before_do_not_count(student, ref, case, left):
@@ -75,7 +75,7 @@ def test_gradients_left_from_before_do_not_count(student, ref, case, left):
 
 @train
 @points(0.125)
-@examples(2)
+@examples(1)
 @given(case=batches())
 @example(case=SQUARE)
 def test_a_step_works_where_gradients_are_off(student, ref, case):
@@ -85,7 +85,7 @@ def test_a_step_works_where_gradients_are_off(student, ref, case):
 
 @train
 @points(0.125)
-@examples(2)
+@examples(1)
 @given(case=batches())
 @example(case=SQUARE)
 def test_a_step_leaves_modes_and_random_state_alone(student, case):
