@@ -296,6 +296,18 @@ def adam_on_the_square_root_of_sigma(log_p_data: LogDensity, mu: Tensor, sigma: 
     return _optimise(torch.optim.Adam, torch.sqrt, torch.square, log_p_data, mu, sigma, steps, lr, n, generator)
 
 
+@variant(REVERSE)
+def sign_descent_on_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+                              generator: Generator) -> Fit:
+    loss, theta = _reverse_kl(log_p_data), _start(mu, sigma, n)
+    for epsilon in _noise(mu, steps, n, generator):
+        with torch.enable_grad():
+            theta = theta.detach().requires_grad_()
+            (gradient,) = torch.autograd.grad(loss(theta[0], theta[1], epsilon), theta)
+        theta = theta.detach() - lr * gradient.sign()
+    return _mu_sigma(theta)
+
+
 def _start(mu: Tensor, sigma: Tensor, n: int) -> Tensor:
     """theta = (mu, log sigma): (2, m), if the arguments make sense."""
     if n < 1:

@@ -1,10 +1,8 @@
 """Fits of a diagonal Gaussian: maximum likelihood in closed form, reverse KL by reparametrised gradients (slide 35).
 
 What `fit_gaussian_reverse_kl` ends at depends on optimiser, parametrisation and draws, so it is judged by where it
-ends, on coordinates by the dozen whose errors average out. Measured with 13 optimisers (SGD, momentum, Nesterov, Adam,
-AMSGrad, NAdam, RAdam, Adamax, RMSprop, Adagrad, sign descent, ...) times 4 parametrisations (log sigma, log variance,
-softplus, square): right answers end six standard deviations inside each band (momentum on the square root of sigma)
-or more, most of them twenty.
+ends, on coordinates by the dozen whose errors average out. `benchmarks/reverse_fits.py` measures the distance from the
+bands for 13 optimisers times 4 parametrisations: eight standard deviations over the seeds, or more.
 """
 
 from __future__ import annotations
@@ -111,18 +109,16 @@ def test_the_fit_is_plain_numbers_and_leaves_no_trace(student):
 @points(0.75)
 def test_the_reverse_fit_converges_to_the_closest_gaussian(student, ref, seed):
     """For correlated data the closest diagonal Gaussian has the data's mean and its *conditional* spreads."""
-    A, b, mu, sigma = _correlated_pairs(16, 0.8, seed)
+    A, b, mu, sigma = _correlated_pairs(12, 0.8, seed)
     log_p_data = compose(gaussian_log_density(torch.zeros_like(b), torch.ones_like(b)), affine(A, b))
     generator = student.generator(seed)
-    got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 150, 0.05, 128, generator)
+    got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 100, 0.05, 192, generator)
     got_mu, got_sigma = _pair(got, len(mu), torch.float32)
     want_mu, want_sigma = ref.closest_gaussian(A, b)
-    off = _root_mean_square((got_mu - want_mu) / want_sigma)
-    if not off < 0.3:  # a mean that never moves is 0.8 off
-        raise Mismatch("value", f"the means are off by {off:.2f} standard deviations, on average", got_mu, want_mu)
-    factor = _root_mean_square((got_sigma / want_sigma).log())
-    if not factor < 0.3:  # the marginal spreads of the data, which forward KL finds, are 0.51 off; the start 0.47
-        raise Mismatch("value", f"the spreads are off by a factor {math.exp(factor):.2f}", got_sigma, want_sigma)
+    off = _root_mean_square((got_mu - want_mu) / want_sigma)  # a mean that never moves is 0.8 off
+    within(0.3, off, f"the means are off by {off:.2f} standard deviations, on average", got_mu, want_mu)
+    factor = _root_mean_square((got_sigma / want_sigma).log())  # the spreads of the data, as forward KL has them: 0.51
+    within(0.3, factor, f"the spreads are off by a factor {math.exp(factor):.2f}", got_sigma, want_sigma)
 
 
 @fit_gaussian_reverse_kl
@@ -131,27 +127,26 @@ def test_the_reverse_fit_stays_inside_a_narrow_ridge(student, ref, seed):
     """Where two coordinates nearly determine each other the fit is narrow; a forward KL fit is three times as wide."""
     A, b, mu, sigma = _correlated_pairs(1, 0.95, seed)
     log_p_data = compose(gaussian_log_density(torch.zeros_like(b), torch.ones_like(b)), affine(A, b))
-    got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 150, 0.05, 256, student.generator(seed))
+    got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 80, 0.05, 128, student.generator(seed))
     _, got_sigma = _pair(got, 2, torch.float32)
     _, want_sigma = ref.closest_gaussian(A, b)
-    if not (got_sigma / want_sigma).log().abs().max() < 0.75:  # forward KL is 1.16 off
-        sentence = f"the standard deviations are {got_sigma.tolist()}, those of the ridge {want_sigma.tolist()}"
-        raise Mismatch("value", sentence, got_sigma, want_sigma)
+    off = (got_sigma / want_sigma).log().abs().max()  # forward KL is 1.16 off
+    sentence = f"the standard deviations are {got_sigma.tolist()}, those of the ridge {want_sigma.tolist()}"
+    within(0.75, off, sentence, got_sigma, want_sigma)
 
 
 @fit_gaussian_reverse_kl
 @points(0.5)
 def test_each_step_takes_fresh_noise(student, seed):
     """At the optimum, one fresh draw a step leaves a fit where it is; the same draw in every step drives it away."""
-    mu, sigma = draw.normal((32,), seed), torch.full((32,), 3.0)
+    mu, sigma = draw.normal((64,), seed), torch.full((64,), 3.0)
     got = student.fit_gaussian_reverse_kl(
-        gaussian_log_density(mu, sigma), mu, sigma, 300, 0.03, 1, student.generator(seed)
+        gaussian_log_density(mu, sigma), mu, sigma, 220, 0.03, 1, student.generator(seed)
     )
-    got_mu, _ = _pair(got, 32, torch.float32)
+    got_mu, _ = _pair(got, 64, torch.float32)
     off = ((got_mu - mu) / sigma).abs().nan_to_num(math.inf).median()
-    if not off < 0.35:  # with one draw for all steps 0.7 (gradient descent on log sigma) or more
-        sentence = f"started at the optimum, the means end {off:.2f} standard deviations from it"
-        raise Mismatch("value", sentence, got_mu, mu)
+    sentence = f"started at the optimum, the means end {off:.2f} standard deviations from it"
+    within(0.35, off, sentence, got_mu, mu)  # with one draw for all steps 0.7 (gradient descent on log sigma) or more
 
 
 @fit_gaussian_reverse_kl
@@ -162,13 +157,12 @@ def test_the_reverse_fit_sits_on_one_mode(student, seed):
     modes, width = side * torch.tensor([[3.0], [-3.0]], dtype=torch.float64), 0.6
     log_p_data = gaussian_mixture_log_density(torch.tensor([0.5, 0.5]).double(), modes, torch.full_like(modes, width))
     start = 2 / 3 * modes[0], torch.full_like(modes[0], 1.2)
-    got = student.fit_gaussian_reverse_kl(log_p_data, *start, 100, 0.07, 192, student.generator(seed))
+    got = student.fit_gaussian_reverse_kl(log_p_data, *start, 70, 0.07, 128, student.generator(seed))
     mu, sigma = _pair(got, 1, torch.float64)
-    if not (mu - modes[0]).abs() < width:
-        sentence = f"the mean is {mu.item():.2f}, but the mode next to the start is {modes[0].item():.0f}"
-        raise Mismatch("value", sentence, mu, modes[0])
-    if not (sigma / width).log().abs() < 1.2:  # what covers both modes is 1.6 off
-        raise Mismatch("value", f"the standard deviation is {sigma.item():.2f}, but the mode's is {width}", sigma)
+    sentence = f"the mean is {mu.item():.2f}, but the mode next to the start is {modes[0].item():.0f}"
+    within(width, (mu - modes[0]).abs(), sentence, mu, modes[0])
+    sentence = f"the standard deviation is {sigma.item():.2f}, but the mode's is {width}"
+    within(1.2, (sigma / width).log().abs(), sentence, sigma, width)  # what covers both modes is 1.6 off
 
 
 @fit_gaussian_reverse_kl
@@ -184,8 +178,8 @@ def test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start(student, m, key, dtyp
     assert_agrees(got, start, like=dtype, scale=2.0)
     got = student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 5, 1e-6, 4, student.generator(key))
     for part, was, name in zip(_pair(got, m, dtype), start, ("mean", "standard deviation"), strict=True):
-        if not (part - was).abs().max() < HARDLY:
-            raise Mismatch("value", f"steps of size 1e-6 moved a {name} by {(part - was).abs().max():.2g}", part, was)
+        moved = (part - was).abs().max()
+        within(HARDLY, moved, f"steps of size 1e-6 moved a {name} by {moved:.2g}", part, was)
 
 
 @fit_gaussian_reverse_kl
@@ -207,17 +201,17 @@ def test_standard_deviations_stay_positive(student, key, dtype):
 @points(0.25)
 def test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace(student, seed):
     """One state gives one fit, without gradient tracking too; neither the start nor a model's gradients are touched."""
-    log_p_data = trainable_gaussian_log_density(torch.tensor([1.0, -1.0]), torch.tensor([0.5, 2.0]))
-    start, generator = (torch.zeros(2), torch.ones(2)), student.generator(seed)
+    start, generator = (torch.zeros(20), torch.ones(20)), student.generator(seed)
+    log_p_data = trainable_gaussian_log_density(*start)  # at the optimum the noise decides even the signs of a step
     observed = student.fit_gaussian_reverse_kl.observed(log_p_data, *start, 3, 0.1, 4, generator)
     if student.run(gradients_left_behind):
         sentence = "the parameters inside log_p_data have a .grad now: differentiate by your own two tensors only"
         raise Mismatch("trace", sentence)
     assert_no_trace(observed, graph_free=True)
-    first = _pair(observed.value, 2, torch.float32)
+    first = _pair(observed.value, 20, torch.float32)
     again = student.fit_gaussian_reverse_kl.under_no_grad(log_p_data, *start, 3, 0.1, 4, student.generator(seed))
     assert_agrees(again, tuple(part.double() for part in first), like=torch.float32, scale=10.0)
-    later, _ = _pair(student.fit_gaussian_reverse_kl(log_p_data, *start, 3, 0.1, 4, generator), 2, torch.float32)
+    later, _ = _pair(student.fit_gaussian_reverse_kl(log_p_data, *start, 3, 0.1, 4, generator), 20, torch.float32)
     if torch.equal(later, first[0]):
         raise Mismatch("law", "two calls with one generator give the same fit: the generator did not advance")
 
@@ -258,6 +252,12 @@ def _correlated_pairs(pairs: int, correlation: float, seed: int) -> tuple[Tensor
     centre = draw.normal((2 * pairs,), seed + 1)
     offset = 0.5 * torch.stack([sides, -correlation_signs * sides], dim=1).flatten()
     return A, -A @ centre, centre + offset, conditional.flip(0).repeat(pairs)
+
+
+def within(limit: float, error: float | Tensor, sentence: str, got: Tensor, want: Tensor | float) -> None:
+    """How far an optimiser may end from where it should. How far right ones do: benchmarks/reverse_fits.py."""
+    if not error < limit:  # nor a nan
+        raise Mismatch("value", sentence, got, want)
 
 
 def _root_mean_square(errors: Tensor) -> float:
