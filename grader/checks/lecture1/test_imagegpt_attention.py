@@ -13,7 +13,7 @@ from grader.tolerance import condition_of
 attention = pytest.mark.exercise("imagegpt.causal_attention")
 points, examples = pytest.mark.points, pytest.mark.examples
 SEVERAL = tuple(draw.normal((4, 2, 3, 5), key, dtype=torch.float64) for key in (1, 2, 3))  # (n, h, t, e) all differ
-STORED = SEVERAL[0][:, :, :2], *SEVERAL[1:]  # two queries, and a key that was there before
+STORED = SEVERAL[0], *(draw.normal((4, 2, 6, 5), key, dtype=torch.float64) for key in (2, 3))  # three keys are older
 SMALL = {"K": 2, "m": 4, "dim": 6, "num_layers": 1, "num_heads": 2}
 
 
@@ -101,6 +101,7 @@ def test_queries_that_ask_nothing_get_the_mean(student, qkv):
 @given(qkv=queries_keys_values(scale=100.0))
 @example(qkv=tuple(torch.tensor([[[[1.0], [-1.0], [2.0]]]]) * size for size in (1000.0, 1000.0, 1.0)))
 @example(qkv=(torch.full((1, 1, 2, 1), 1e3), torch.full((1, 1, 2, 1), -1e3), torch.tensor([[[[1.0], [2.0]]]])))
+@example(qkv=(torch.full((1, 1, 2, 1), 1e2), torch.full((1, 1, 2, 1), -1e2), torch.tensor([[[[1.0], [2.0]]]])))
 def test_large_scores_do_not_overflow(student, ref, qkv):
     """Scores of many thousands pick out the largest one: nothing overflows, and what is masked stays masked."""
     assert_attends(student.causal_attention(*qkv), ref, *qkv)
