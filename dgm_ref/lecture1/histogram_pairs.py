@@ -97,10 +97,11 @@ def _with_an_impossible_value(number: int) -> Pair:
     """One draw in a hundred is a value that the density rules out."""
     K = 2 + number % 7
     p = _positive(K, number)
-    p[number % K] = 0.0
+    impossible = number // 2 % K
+    p[impossible] = 0.0
     p = p / p.sum()
     q = 0.99 * p
-    q[number % K] = 0.01
+    q[impossible] = 0.01
     return "one draw in a hundred has a log-probability of -inf", p.log(), _independent(q)
 
 

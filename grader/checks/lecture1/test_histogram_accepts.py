@@ -1,8 +1,9 @@
 """Bonus (slide 30): the student's own test of a density and a sampler is put to honest pairs and to broken ones.
 
-A verdict counts only beside its opposite: every check has pairs to accept and pairs to reject, so that a test which always
-says the same earns nothing. Which pairs there are stays hidden; what makes one honest or broken stands in the docstring of
-`accepts`. The solution's own test errs on a pair with a probability below 1e-18 (tests/reference/test_histogram_pairs.py).
+A verdict counts only beside its opposite: every hidden check has eight verdicts or more, on pairs to accept and pairs to
+reject, so that a test which always says the same, or guesses, earns nothing. Which pairs there are stays hidden; what makes one
+honest or broken stands in the docstring of `accepts`. The solution's own test errs on a pair with a probability below 1e-18
+(tests/reference/test_histogram_pairs.py).
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def test_a_coin_and_a_die_are_judged(student):
 @accepts
 @points(1)
 @seconds(60)
-@examples(12)
+@examples(10)
 @given(number=draw.seeds)
 @example(number=0)
 @example(number=1)
@@ -68,7 +69,7 @@ def test_honest_pairs_are_accepted(student, ref, seed, number):
 @given(kind=st.integers(0, 4))
 def test_a_density_of_another_mass_is_rejected(student, ref, seed, kind):
     """A density that does not sum to one is rejected, though the draws are those of the density once it is normalised."""
-    _assert_tells_apart(student, ref, "mass", kind, seed, twins=(0, 1))
+    _assert_tells_apart(student, ref, "mass", kind, seed)
 
 
 @accepts
@@ -76,15 +77,15 @@ def test_a_density_of_another_mass_is_rejected(student, ref, seed, kind):
 @given(kind=st.integers(0, 4))
 def test_draws_from_another_law_are_rejected(student, ref, seed, kind):
     """A sampler whose law is not the density is rejected, also where the mean, the entropy or the largest mass agrees."""
-    _assert_tells_apart(student, ref, "law", kind, seed, twins=(0, 2))
+    _assert_tells_apart(student, ref, "law", kind, seed)
 
 
 @accepts
 @points(0.5)
-@given(kind=st.sampled_from([0, 3, 6]))
+@given(kind=st.sampled_from([0, 2, 4, 6]))
 def test_an_impossible_draw_is_rejected(student, ref, seed, kind):
     """A sampler that now and then draws what the density rules out is rejected, however small the total variation."""
-    _assert_tells_apart(student, ref, "support", kind, seed, twins=(3, 6))
+    _assert_tells_apart(student, ref, "support", kind, seed)
 
 
 @accepts
@@ -92,15 +93,15 @@ def test_an_impossible_draw_is_rejected(student, ref, seed, kind):
 @given(kind=st.integers(0, 5))
 def test_neighbours_that_depend_on_each_other_are_rejected(student, ref, seed, kind):
     """A sampler with the right frequencies is rejected when a draw tells something about the next one."""
-    _assert_tells_apart(student, ref, "neighbours", kind, seed, twins=(0, 5))
+    _assert_tells_apart(student, ref, "neighbours", kind, seed)
 
 
 @accepts
 @points(0.5)
-@given(kind=st.sampled_from([0, 3, 6]))
+@given(kind=st.sampled_from([0, 2, 4, 6]))
 def test_calls_that_repeat_each_other_are_rejected(student, ref, seed, kind):
     """A sampler that gives the same draws in each call is rejected; a peaked one whose calls often agree is not."""
-    _assert_tells_apart(student, ref, "calls", kind, seed, twins=(3,))
+    _assert_tells_apart(student, ref, "calls", kind, seed)
     if kind == 0:
         words, log_p, sampler = ref.honest_pair(5)
         assert_agrees(student.accepts(*pair(log_p, sampler, seed)), True, what=f"the verdict on an honest pair ({words})")
@@ -117,14 +118,13 @@ def test_judging_needs_a_value_and_leaves_no_trace(student):
             student.accepts(*pair(*of_masses(1.0), seed=6)[:2], too_few)
 
 
-def _assert_tells_apart(student: Any, ref: Any, broken: str, kind: int, seed: int, twins: tuple[int, ...]) -> None:
-    """The broken pair is rejected and, for some kinds, an honest one with its pmf accepted."""
+def _assert_tells_apart(student: Any, ref: Any, broken: str, kind: int, seed: int) -> None:
+    """The broken pair is rejected, and the honest one beside it accepted."""
     number = seed % 2**20 * EVERY_KIND + kind
     _assert_rejects(student, ref, broken, number, seed)
-    if kind in twins:
-        words, log_p, sampler = ref.honest_twin(number, broken)
-        got = student.accepts(*pair(log_p, sampler, seed + number))
-        assert_agrees(got, True, what=f"the verdict on the honest pair beside the broken one ({words})")
+    words, log_p, sampler = ref.honest_twin(number, broken)
+    got = student.accepts(*pair(log_p, sampler, seed + number))
+    assert_agrees(got, True, what=f"the verdict on the honest pair beside the broken one ({words})")
 
 
 def _assert_rejects(student: Any, ref: Any, broken: str, number: int, seed: int) -> None:
