@@ -114,8 +114,8 @@ class Rehearsal(WorkerTransport):
         return self._reach(use)
 
 
-class _Unforeseen(BaseException):
-    """The check makes another call than the solution's answers had led it to; calls that it will not make are on their way."""
+class _Astray(BaseException):
+    """Calls were sent ahead in vain: the check makes another one, or the worker is gone and one of them ended it."""
 
 
 class SendingAhead(WorkerTransport):
@@ -145,7 +145,7 @@ class SendingAhead(WorkerTransport):
             if failure is None and not self._beyond:
                 plan.remember(self._answers)
             return failure
-        except _Unforeseen:
+        except _Astray:
             self._drain()
             self._input = -1
             return run()
@@ -162,11 +162,11 @@ class SendingAhead(WorkerTransport):
                 self._take()
             come = self._come.popleft()
             if isinstance(come, WorkerGone):
-                raise come
+                raise _Astray  # answers travel together: it may have been a later call
             self._call += 1
             return self._reach(lambda worker, seconds: checked(worker.open(come), message["mode"]))
         if self._sent:
-            raise _Unforeseen
+            raise _Astray
         if self._call:  # the worker knows this run by the number that the foreseen calls bore
             message = {**message, "run": calls[0].message["run"]}
         self._beyond = True

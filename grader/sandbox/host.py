@@ -54,9 +54,9 @@ def serve(channel: Channel) -> None:
             return
         answer = host.answer(message, line)
         try:
-            channel.send(answer)
+            channel.answer(answer)
         except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
-            channel.send(instead(answer, str(error)))
+            channel.answer(instead(answer, str(error)))
 
 
 class Missing(Exception):
