@@ -53,7 +53,7 @@ def test_windows_of_a_short_sequence(student):
 
 @context_windows
 @points(0.25)
-@examples(12)
+@examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
     """The window of x_j stays what it is when x_j and all that follows change."""
@@ -69,7 +69,7 @@ def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
 
 @context_windows
 @points(0.25)
-@examples(12)
+@examples(8)
 @given(n=batches, m=lengths, d=orders, key=draw.seeds)
 def test_a_longer_window_only_adds_older_values(student, n, m, d, key):
     """The last d places of a window of length d + 1 are the window of length d."""
@@ -82,7 +82,7 @@ def test_a_longer_window_only_adds_older_values(student, n, m, d, key):
 
 @context_windows
 @points(0.25)
-@examples(12)
+@examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_the_start_token_stands_only_where_nothing_is_before(student, m, d, key):
     """The window of the variable at position j = 0, 1, ... has max(d - j, 0) start tokens."""
@@ -123,7 +123,7 @@ def test_the_mask_shows_the_d_variables_before(student, ref, m, d):
 
 @context_mask
 @points(0.25)
-@examples(12)
+@examples(8)
 @given(m=lengths, d=st.integers(0, 8))
 def test_a_context_has_at_most_d_values(student, m, d):
     """The variable at position j = 0, 1, ... has min(j, d) values in its context, and never itself."""
@@ -135,7 +135,7 @@ def test_a_context_has_at_most_d_values(student, m, d):
 
 @context_mask
 @points(0.25)
-@examples(10)
+@examples(7)
 @given(m=lengths)
 def test_masks_reach_from_independence_to_the_full_past(student, m):
     """For d = 0 nothing is in any context; for d = m - 1 and above the whole past is."""
@@ -200,7 +200,7 @@ def model_with(student: Student, weights: Weights, d: int) -> Remote:
 
 @markov_mlp
 @points(1)
-@examples(12)
+@examples(8)
 @given(n=batches, m=lengths, K=st.integers(1, 4), d=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=6, K=3, d=2, key=0, dtype=torch.float32)
 def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, dtype):
@@ -221,7 +221,7 @@ def test_an_mlp_that_writes_its_window_down(student):
 
 @markov_mlp
 @points(0.5)
-@examples(8)
+@examples(6)
 @given(m=st.integers(2, 6), d=st.integers(1, 4), key=draw.seeds)
 def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
     """Changing x_i changes the logits of the d variables after it, and no others: not of itself, not of other rows."""
@@ -238,7 +238,7 @@ def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
 
 @markov_mlp
 @points(0.25)
-@examples(8)
+@examples(6)
 @given(m=st.integers(2, 6), d=st.integers(1, 4), token=st.integers(0, 3))
 def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
     """The embedding of the start token matters to the first d variables, and to no others."""

@@ -84,7 +84,7 @@ def test_the_posterior_of_784_dimensions_where_every_likelihood_underflows(stude
 
 @class_posterior
 @points(0.25)
-@examples(10)
+@examples(7)
 @given(C=classes, n=batches, key=draw.seeds, offset=st.sampled_from((0.0, -1000.0, 50.0)), dtype=draw.dtypes)
 def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, offset, dtype):
     """If all classes have one model the posterior is the prior, normalised if it was not; one class is certain."""
@@ -109,7 +109,7 @@ def test_an_impossible_class_has_posterior_zero(student):
 
 @class_posterior
 @points(0.25)
-@examples(8)
+@examples(6)
 @given(C=st.integers(2, 3), n=batches, key=draw.seeds, dtype=draw.dtypes)
 def test_the_posterior_has_gradients(student, ref, C, n, key, dtype):
     """Gradients reach the prior and the model of every class."""

@@ -43,7 +43,7 @@ dimensions = st.integers(1, 5)
 
 @log_prob_x
 @points(0.75)
-@examples(10)
+@examples(7)
 @given(problem=density_problems())
 @example(problem=(stretch(torch.tensor([1.0])), gaussian_log_density(torch.ones(1), torch.ones(1)), torch.ones(1, 1)))
 @example(problem=(stretch(torch.ones(2)), gaussian_log_density(torch.ones(2), torch.ones(2)), torch.ones(3, 2)))
@@ -56,7 +56,7 @@ def test_log_prob_x_is_the_change_of_variables(student, ref, problem):
 
 @log_prob_x
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_a_gaussian_through_an_affine_map_is_gaussian(student, m, n, key, dtype):
     """If A x + b is Gaussian, so is x."""
@@ -72,7 +72,7 @@ def test_a_gaussian_through_an_affine_map_is_gaussian(student, m, n, key, dtype)
 
 @log_prob_x
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(m=st.integers(1, 3), n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_famous_laws_are_images_of_one_another(student, m, n, key, dtype):
     """A positive variable with Gaussian logarithm is log-normal; one whose sigmoid is uniform is logistic."""
@@ -126,7 +126,7 @@ def test_data_whose_latents_are_impossible_are_impossible(student):
 
 @log_prob_x
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(m=2, n=3, key=1, dtype=torch.float32)
 def test_a_flow_can_be_trained_by_its_log_prob(student, ref, m, n, key, dtype):
@@ -153,7 +153,7 @@ def test_log_prob_x_refuses_what_makes_no_sense(student):
 
 @log_prob_z
 @points(0.75)
-@examples(10)
+@examples(7)
 @given(problem=density_problems())
 @example(problem=(stretch(torch.tensor([1.0])), gaussian_log_density(torch.ones(1), torch.ones(1)), torch.ones(1, 1)))
 @example(problem=(planar(*planar_parameters(2, 1, torch.float32)), logistic_log_density(), torch.ones(3, 2)))
@@ -166,7 +166,7 @@ def test_log_prob_z_is_the_change_of_variables(student, ref, problem):
 
 @log_prob_z
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_a_gaussian_seen_through_an_inverse_is_gaussian(student, m, n, key, dtype):
     """If x = B z + c is Gaussian, so is z."""
@@ -182,7 +182,7 @@ def test_a_gaussian_seen_through_an_inverse_is_gaussian(student, m, n, key, dtyp
 
 @log_prob_z
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(m=st.integers(1, 3), n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_a_law_seen_through_its_distribution_function_is_uniform(student, m, n, key, dtype):
     """A logistic variable, pushed through its own distribution function, is uniform on (0, 1): log-density zero."""
@@ -193,7 +193,7 @@ def test_a_law_seen_through_its_distribution_function_is_uniform(student, m, n, 
 
 @log_prob_z
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(there=st.sampled_from(["sinh", "exp", "sigmoid"]), key=draw.seeds, data=log_densities(2, torch.float64))
 def test_a_map_and_its_inverse_undo_each_other(student, there, key, data):
     """The volume change of the inverse at z takes back that of the map at x = f^-1(z)."""
@@ -231,7 +231,7 @@ def test_latents_of_impossible_data_are_impossible(student):
 
 @log_prob_z
 @points(0.5)
-@examples(6)
+@examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(m=2, n=3, key=1, dtype=torch.float32)
 def test_log_prob_z_is_differentiable(student, ref, m, n, key, dtype):

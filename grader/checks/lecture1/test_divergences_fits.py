@@ -139,14 +139,14 @@ def test_the_reverse_fit_stays_inside_a_narrow_ridge(student, ref, seed):
 @points(0.5)
 def test_each_step_takes_fresh_noise(student, seed):
     """At the optimum, one fresh draw a step leaves a fit where it is; the same draw in every step drives it away."""
-    mu, sigma = draw.normal((64,), seed), torch.full((64,), 3.0)
+    mu, sigma = draw.normal((256,), seed), torch.full((256,), 1.0)
     got = student.fit_gaussian_reverse_kl(
-        gaussian_log_density(mu, sigma), mu, sigma, 220, 0.03, 1, student.generator(seed)
+        gaussian_log_density(mu, sigma), mu, sigma, 180, 0.01, 1, student.generator(seed)
     )
-    got_mu, _ = _pair(got, 64, torch.float32)
+    got_mu, _ = _pair(got, 256, torch.float32)
     off = ((got_mu - mu) / sigma).abs().nan_to_num(math.inf).median()
     sentence = f"started at the optimum, the means end {off:.2f} standard deviations from it"
-    within(0.35, off, sentence, got_mu, mu)  # with one draw for all steps 0.7 (gradient descent on log sigma) or more
+    within(0.3, off, sentence, got_mu, mu)  # with one draw for all steps 0.35 (RAdam), gradient descent 0.6 or more
 
 
 @fit_gaussian_reverse_kl

@@ -150,7 +150,7 @@ def test_top_k_of_all_values_truncates_nothing(student, seed):
     model = model_of(student, constant_network(logits, m=1))
     for top_k in (3, 7):
         draws = _draws(student, model, 1, student.generator(seed + top_k), top_k=top_k)
-        assert_follows_pmf(lambda n, draws=draws: draws(n)[:, 0], logits.double().softmax(dim=0), effect=0.2, first=192)
+        assert_follows_pmf(_first_pixels(draws), logits.double().softmax(dim=0), effect=0.2, first=192)
 
 
 @sample
@@ -263,6 +263,10 @@ def test_sampling_stays_on_the_device_of_the_model(student, seed):
         problem = student.run(elsewhere, model, "sample", *arguments)
         if problem:
             raise Mismatch("device", f"with the model on another device, {problem}. Give `device=` to what you make.")
+
+
+def _first_pixels(draws):
+    return lambda n: draws(n)[:, 0]
 
 
 def _draws(student, model, m, generator, **how):
