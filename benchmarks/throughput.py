@@ -191,6 +191,7 @@ def main() -> None:
             each = _row("dgm grade", size, spent)
         submitted = classes[options.number]
         with Desk(ORDER) as desk:
+            desk.rehearse()
             assignment = assignments.load(LECTURE)
             everybody = [read(one, assignment) for one in find(submitted, assignment)]
             (right,) = [read(one, assignment) for one in find(HOUSE / "examples/submissions/01_all_right", assignment)]

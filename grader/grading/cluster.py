@@ -60,7 +60,9 @@ def kit_there(order: Order, kit: str) -> KitRecord:
 def grade_there(order: Order, kit: str, submission: bytes) -> bytes:
     """On a worker: the record of one submission, both as JSON."""
     with _busy:
-        return records.encode(_desk(order, kit).grade(msgspec.json.decode(submission, type=Submission)))
+        desk = _desk(order, kit)
+        desk.rehearse()
+        return records.encode(desk.grade(msgspec.json.decode(submission, type=Submission)))
 
 
 def kit_on_a_device(order: Order, kit: str, record: KitRecord) -> KitRecord:

@@ -67,13 +67,26 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
     # forked graders inherit both desks, and CUDA untouched
     with Store(results) as store, DeviceDesk(order) as device, out_of_sight(), Desk(order) as desk:
 
-        def work(name: str) -> Done:
+        def look(name: str) -> Record | None:
             submission = read(named[name], desk.assignment)
-            earlier = store.find(submission.name, content(submission), device.kit(desk.kit))
-            return Done(earlier or device.complete(desk.grade(submission), submission), found=earlier is not None)
+            return store.find(submission.name, content(submission), device.kit(desk.kit))
+
+        def work(name: str) -> Record:
+            submission = read(named[name], desk.assignment)
+            return device.complete(desk.grade(submission), submission)
+
+        def everybody() -> Iterator[Done]:
+            left = dict(named)
+            for name, earlier in GraderPool(min(jobs, len(named)), look).run(named):
+                if earlier is not None:
+                    del left[name]
+                    yield Done(earlier, found=True)
+            if left:
+                desk.rehearse()
+                yield from (Done(record, found=False) for _, record in GraderPool(min(jobs, len(left)), work).run(left))
 
         try:
-            yield from keep(store, (done for _, done in GraderPool(min(jobs, len(named)), work).run(named)))
+            yield from keep(store, everybody())
         except GradersKilled as error:
             raise CannotGrade(
                 f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
@@ -108,27 +121,22 @@ class Desk:
         self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
-        importlib.import_module("torch._dynamo")  # seconds, once: what recognises mistakes by torch.func asks for it
         self.kit = kit_record(self.order.seed, self.workers.isolation, self.order.options)
-        try:
-            self._rehearse()
-        except BaseException:
-            self._leave()
-            raise
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._leave()
-
-    def _leave(self) -> None:
         self.workers.close()
         torch.set_num_threads(self.threads)
 
-    def _rehearse(self) -> None:
+    def rehearse(self) -> None:
         """The kit's own solutions sit the exam first: inputs and reference answers are then there for all graders.
 
         They sit it where students do. In this process, another thread's draw would look like a trace that a call left.
+        Raises: `CannotGrade` where a solution fails.
         """
+        if self.plans:
+            return
+        importlib.import_module("torch._dynamo")  # seconds, once: what recognises mistakes by torch.func asks for it
         solutions = candidates.solutions(self.order.lecture, self.assignment.topics)
         transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, UNHURRIED, self.plans)
         try:
@@ -143,6 +151,7 @@ class Desk:
             transport.close()
 
     def grade(self, submission: Submission) -> Record:
+        """The record of one submission; `rehearse` comes first."""
         return examine(
             submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience, self.plans
         )

@@ -80,6 +80,22 @@ def test_what_changed_is_graded_again_and_nothing_else(
     assert events == {f"s{index:02d}": "graded" if index == 1 else "found" for index in range(NUMBER)}
 
 
+def test_where_everything_is_graded_nothing_is_rehearsed(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(unbroken, results)
+    python, flag, program, *words = small_house.command(submitted, results)
+    without = f"from grader.grading.grade import Desk; del Desk.rehearse; {program}"
+    run = [python, flag, without, *words]
+    done = subprocess.run(
+        run, cwd=house, env=small_house.environment(house), capture_output=True, text=True, timeout=300, check=False
+    )
+    events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
+    assert events == ["found"] * NUMBER + ["finished"], done.stderr
+    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+
+
 @pytest.mark.parametrize("other", ["seed", "version"])
 def test_another_seed_or_another_kit_grades_everything_again(
     house: Path, submitted: Path, unbroken: Path, tmp_path: Path, other: str
