@@ -31,6 +31,19 @@ def test_a_flat_pmf_names_outcomes_by_their_number():
     assert told.sentence.startswith("outcome 0: expected 50 % of draws, saw 100 % of 64")
 
 
+@pytest.mark.parametrize(("later", "name"), [([0.8, 0.1, 0.1], "wrong"), ([0.1, 0.1, 0.8], None)])
+def test_a_mistake_is_named_only_if_further_calls_bear_it_out(later, name):
+    """Draws that share the first row's prefix look like one wrong law in a call and like another one in the next."""
+    wrong, generator = torch.tensor([0.8, 0.1, 0.1]), torch.Generator().manual_seed(0)
+    calls = iter([wrong, *[torch.tensor(later)] * 20])
+    with pytest.raises(Mismatch) as failure:
+        assert_follows_pmf(
+            lambda n: torch.multinomial(next(calls), n, True, generator=generator),
+            torch.tensor([0.25, 0.5, 0.25]), named={"wrong": wrong}, first=128,
+        )  # fmt: skip
+    assert failure.value.mistake == name
+
+
 def test_draws_that_repeat_each_other_are_told_as_dependent():
     g = torch.Generator().manual_seed(0)
     twice = lambda n: torch.multinomial(P.flatten(), (n + 1) // 2, True, generator=g).repeat_interleave(2)[:n]  # noqa: E731
