@@ -58,7 +58,7 @@ def grade(
         else:
             graded = run(handed_in, output, order, jobs)
         show = running.json_lines if json else running.bar if console.is_terminal else running.plain
-        records = list(show(graded, len(handed_in), console))
+        table = class_table(show(graded, len(handed_in), console))
     except (CannotGrade, SeedError, StoreError, Refused) as error:
         if json:
             running.event(console, "error", message=str(error))
@@ -69,5 +69,5 @@ def grade(
     if json:
         running.event(console, "finished", records=f"{output}/records.jsonl", grades=f"{output}/grades.csv")
         return
-    console.print(class_table(records))
+    console.print(table)
     console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv", soft_wrap=True)

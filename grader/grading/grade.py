@@ -95,13 +95,13 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
 
 def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
     """Write each record as it is done, and the tables at the end."""
-    records: list[Record] = []
+    submissions: list[str] = []
     for done in graded:
         if not done.found:
             store.write(done.record)
-        records.append(done.record)
+        submissions.append(done.record.submission)
         yield done
-    store.finish(records)
+    store.finish(submissions)
 
 
 class Desk:

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import filelock
 import msgspec
@@ -68,14 +69,20 @@ class Store:
         path = self._path(record.submission)
         with _explained(path):
             path.parent.mkdir(exist_ok=True)
-            _replace(path, records.encode(record))
+            with _replacing(path) as file:
+                file.write(records.encode(record))
 
-    def finish(self, graded: Iterable[Record]) -> None:
-        """The two tables over the records of this run, in the order of the submissions' names."""
-        ordered = sorted(graded, key=lambda record: record.submission)
+    def finish(self, graded: Iterable[str]) -> None:
+        """The two tables over these submissions, in the order of their names; one record at a time is in memory."""
+        grades = _Grades()
         with _explained(self.folder):
-            _replace(self.folder / "records.jsonl", b"".join(msgspec.json.encode(record) + b"\n" for record in ordered))
-            _replace(self.folder / "grades.csv", _grades(ordered).encode())
+            with _replacing(self.folder / "records.jsonl") as file:
+                for submission in sorted(graded):
+                    record = records.decode(self._path(submission).read_bytes())
+                    file.write(msgspec.json.encode(record) + b"\n")
+                    grades.add(record)
+            with _replacing(self.folder / "grades.csv") as file:
+                file.write(grades.text().encode())
 
     def _path(self, submission: str) -> Path:
         return self.folder / submission / "record.json"
@@ -101,25 +108,36 @@ def read(folder: Path) -> list[Record]:
     return sorted(found, key=lambda record: record.submission)
 
 
-def _grades(ordered: list[Record]) -> str:
-    names = list(dict.fromkeys(exercise.exercise for record in ordered for exercise in record.exercises))
-    extra = list(dict.fromkeys(exercise.exercise for record in ordered for exercise in record.bonus))
-    beside = ["bonus"] if extra else []
-    rows: list[list[str | float]] = [["submission", "score", "max_score", "not_graded", *names, *beside, *extra]]
-    for record in ordered:
-        scores = {exercise.exercise: exercise.score for exercise in record.examined}
-        bonus = [record.bonus_score for _ in beside]
-        points = [*(scores.get(name, "") for name in names), *bonus, *(scores.get(name, "") for name in extra)]
-        rows.append([record.submission, record.score, record.max_score, record.not_graded, *points])
-    return csv_text(rows)
+class _Grades:
+    """The table of scores: a row for each submission, a column for each exercise that one of them has."""
+
+    def __init__(self) -> None:
+        self._rows: list[dict[str, str | float]] = []
+        self._exercises: dict[str, None] = {}
+        self._bonus: dict[str, None] = {}
+
+    def add(self, record: Record) -> None:
+        self._exercises |= dict.fromkeys(exercise.exercise for exercise in record.exercises)
+        self._bonus |= dict.fromkeys(exercise.exercise for exercise in record.bonus)
+        self._rows.append({
+            "submission": record.submission, "score": record.score, "max_score": record.max_score,
+            "not_graded": record.not_graded, "bonus": record.bonus_score,
+            **{exercise.exercise: exercise.score for exercise in record.examined},
+        })  # fmt: skip
+
+    def text(self) -> str:
+        beside = ["bonus", *self._bonus] if self._bonus else []
+        names = ["submission", "score", "max_score", "not_graded", *self._exercises, *beside]
+        return csv_text([names, *([row.get(name, "") for name in names] for row in self._rows)])
 
 
-def _replace(path: Path, data: bytes) -> None:
-    """Write next to the place, flush to disk, move over it."""
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file written next to the place, flushed to disk and moved over it."""
     descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         os.chmod(temporary, 0o644)

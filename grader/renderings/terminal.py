@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import io
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console, Group, RenderableType
@@ -30,25 +30,22 @@ STYLES = {
 BAR = 30  # characters of the progress bar
 
 
-def class_table(records: Sequence[Record]) -> Table:
-    """One line a submission: score, and how the checks came out."""
-    bonus = any(record.bonus for record in records)
+def class_table(records: Iterable[Record]) -> Table:
+    """One line a submission: score, and how the checks came out. Of each record that comes only its line is kept."""
+    lines: list[tuple[str, list[str], str, Text, str]] = []
+    bonus = False
+    for record in records:
+        bonus = bonus or bool(record.bonus)
+        outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
+        summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
+        points = [f"{record.score:g}", f"{record.max_score:g}", f"{record.not_graded:g}"]
+        lines.append((record.submission, points, f"{record.bonus_score:g}", summary, f"{record.seconds:.1f}"))
     numbers = ["score", "of", *(["bonus"] if bonus else []), "not graded"]
     columns = [Column(name, justify="right", max_width=6) for name in numbers]
     seconds = Column("s", justify="right", no_wrap=True)
     table = Table(Column("submission", overflow="fold"), *columns, "checks", seconds, box=SIMPLE_HEAD, pad_edge=False)
-    for record in sorted(records, key=lambda record: record.submission):
-        outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
-        summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
-        table.add_row(
-            Text(record.submission),
-            f"{record.score:g}",
-            f"{record.max_score:g}",
-            *([f"{record.bonus_score:g}"] if bonus else []),
-            f"{record.not_graded:g}",
-            summary,
-            f"{record.seconds:.1f}",
-        )
+    for submission, (score, of, not_graded), beside, summary, took in sorted(lines, key=lambda line: line[0]):
+        table.add_row(Text(submission), score, of, *([beside] if bonus else []), not_graded, summary, took)
     table.caption = "  ".join(f"{sign} {outcome.replace('_', ' ')}" for outcome, sign in SIGNS.items())
     return table
 
