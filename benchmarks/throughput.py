@@ -186,12 +186,11 @@ def main() -> None:
             size: generate(folder / f"class{size}", size) for size in dict.fromkeys([*options.growth, options.number])
         }
         print(f"\n{'':34}{'n':>6} {'CPU s each':>11} {'wall s each':>12} {'peak MiB of a process':>22}")
-        each = 0.0  # of the class that the others grade as well
+        of_class = {}
         for size, submissions in sorted(classes.items()):
             spent = cost(functools.partial(dgm_grade, submissions, folder / f"results{size}"))
-            row = _row("dgm grade", size, spent)
-            each = row if size == options.number else each
-        submitted = classes[options.number]
+            of_class[size] = _row("dgm grade", size, spent)
+        each, submitted = of_class[options.number], classes[options.number]  # that which the others grade as well
         with Desk(ORDER) as desk:
             desk.rehearse()
             assignment = assignments.load(LECTURE)

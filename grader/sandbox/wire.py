@@ -24,7 +24,6 @@ import torch
 from torch import Tensor
 
 MAGIC = b"DGM1"
-TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
 HEAD = struct.Struct("<4sIQ")
 ALIGNMENT = 16  # bytes; every dtype may be viewed at such an offset
 
@@ -64,7 +63,7 @@ Revive = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireErro
 def encode(value: Any, special: Special, limits: Limits = LIMITS) -> bytes:
     """The frame that carries `value`."""
     encoder = _Encoder(special, limits)
-    header = TO_JSON(encoder.tree(value, 0)).encode()
+    header = _TO_JSON(encoder.tree(value, 0)).encode()
     if len(header) > limits.header:
         raise WireError("the value has too many parts")
     return b"".join([HEAD.pack(MAGIC, len(header), encoder.size), header, *encoder.parts])
@@ -80,13 +79,24 @@ def split(frame: bytes) -> tuple[bytes, bytearray]:
 def decode(header: bytes | bytearray, blob: bytearray, revive: Revive, limits: Limits = LIMITS) -> Any:
     """The value in a frame's header and blob."""
     try:
-        node = json.loads(str(header, "utf-8"))
+        node = _FROM_JSON(str(header, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"the header is not JSON ({type(error).__name__})") from None
     try:
         return _Decoder(blob, revive, limits).tree(node, 0)
     except (ValueError, TypeError, RuntimeError) as error:
         raise WireError(f"a broken node ({type(error).__name__})") from None
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    result = dict(pairs)
+    if len(result) != len(pairs):
+        raise WireError("a key twice")
+    return result
+
+
+_TO_JSON = json.JSONEncoder(separators=(",", ":")).encode
+_FROM_JSON = json.JSONDecoder(object_pairs_hook=_without_doubles).decode
 
 
 class _Encoder:

@@ -128,6 +128,7 @@ for name, sent in {
     "a family in place of a value": 'frame({"value": ["s", "family", ["l", "affine", {}]]})',
     "an object of unknown kind": 'frame(["s", "pickle", "cos\\nsystem"])',
     "half a character": 'frame(b\'{"missing":"\\\\ud800"}\')',
+    "a key twice": 'frame(b\'{"value":null,"value":null}\')',
     "a number beyond all bounds": 'frame(b"1e999")',
     "an answer of another form": 'frame({"value": None, "points": 100.0, "outcome": "passed"})',
     "an error of another form": 'frame({"error": {"type": 5.0}})',

@@ -299,13 +299,8 @@ def adam_on_the_square_root_of_sigma(log_p_data: LogDensity, mu: Tensor, sigma: 
 @variant(REVERSE)
 def sign_descent_on_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
                               generator: Generator) -> Fit:
-    loss, theta = _reverse_kl(log_p_data), _start(mu, sigma, n)
-    for epsilon in _noise(mu, steps, n, generator):
-        with torch.enable_grad():
-            theta = theta.detach().requires_grad_()
-            (gradient,) = torch.autograd.grad(loss(theta[0], theta[1], epsilon), theta)
-        theta = theta.detach() - lr * gradient.sign()
-    return _mu_sigma(theta)
+    noise = _noise(mu, steps, n, generator)
+    return _mu_sigma(_descend(_start(mu, sigma, n), _reverse_kl(log_p_data), noise, lr, torch.sign))
 
 
 def _start(mu: Tensor, sigma: Tensor, n: int) -> Tensor:
@@ -332,12 +327,14 @@ def _fit(loss: Loss, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, g
     return _mu_sigma(_descend(_start(mu, sigma, n), loss, _noise(mu, steps, n, generator), lr))
 
 
-def _descend(theta: Tensor, loss: Loss, noise: Iterable[Tensor], lr: float) -> Tensor:
+def _descend(theta: Tensor, loss: Loss, noise: Iterable[Tensor], lr: float,
+             direction: Callable[[Tensor], Tensor] = torch.positive) -> Tensor:
+    """A step of lr against the direction that is made of each gradient: the gradient itself, or its sign."""
     for epsilon in noise:
         with torch.enable_grad():
             theta = theta.detach().requires_grad_()
             (gradient,) = torch.autograd.grad(loss(theta[0], theta[1], epsilon), theta)
-        theta = theta.detach() - lr * gradient
+        theta = theta.detach() - lr * direction(gradient)
     return theta
 
 
