@@ -18,7 +18,7 @@ import torch
 
 from grader.exam.collect import families
 from grader.sandbox.fork import Fork
-from grader.sandbox.policy import strongest
+from grader.sandbox.layers.policy import strongest
 from grader.sandbox.process import Spawn
 from grader.sandbox.workers import Workers
 

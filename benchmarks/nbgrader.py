@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from grader.course.layout import init
+from grader.nbgrader.layout import init
 
 TOPICS = ("divergences", "histogram")
 ENVIRONMENT = {

@@ -22,9 +22,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
-from dgm_ref import mistakes
-from grader.checks.lecture1 import test_divergences_fits as checks
-from grader.exam import candidates
+from dgm_ref import catalogue as mistakes
+from grader.checks.lecture1.divergences import test_fits as checks
+from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from grader.sandbox.policy import strongest
+from grader.sandbox.layers.policy import strongest
 from tests.attacks.arena import HONEST, Arena, Attack, descendants
 from tests.attacks.corpus import CORPUS
 

@@ -29,15 +29,15 @@ import torch
 
 from grader import assignment as assignments
 from grader.assignment import HOUSE
-from grader.exam.ahead import Plans
+from grader.exam.replay import Plans
 from grader.exam.examiner import Examiner
-from grader.exam.reference import Reference
+from grader.hidden.reference import Reference
 from grader.grading.grade import Desk
-from grader.grading.order import Order
-from grader.sandbox.host import Host
-from grader.sandbox.loading import SubmissionFinder
-from grader.sandbox.objects import revive
-from grader.sandbox.wire import WireError, decode, encode, split
+from grader.grading.options import Order
+from grader.sandbox.inside.host import Host
+from grader.sandbox.inside.loading import SubmissionFinder
+from grader.sandbox.wire.objects import revive
+from grader.sandbox.wire.frames import WireError, decode, encode, split
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"

@@ -14,9 +14,9 @@ import shutil
 import textwrap
 import zipfile
 
-from grader import build
+from grader.authoring import build
 from grader.assignment import HOUSE, load
-from grader.build.source import MARKER
+from grader.authoring.build.source import MARKER
 
 LECTURE = load("lecture1")
 SUBMISSIONS = HOUSE / "examples" / "submissions"

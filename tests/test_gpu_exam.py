@@ -6,13 +6,13 @@ import msgspec
 import pytest
 import torch
 
-from dgm_ref import mistakes
-from grader import gpu_exam
+from dgm_ref import catalogue as mistakes
+from grader.exam import gpu_exam
 from grader.assignment import HOUSE
-from grader.exam import candidates
+from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect
-from grader.exam.reference import Reference
-from grader.student import Student
+from grader.hidden.reference import Reference
+from grader.checking.student import Student
 
 SOLUTION = HOUSE / "solutions" / "lecture1" / "imagegpt.py"
 CHECKS = {check.name: check for check in collect("lecture1") if check.gpu}

@@ -7,7 +7,7 @@ import json
 import pytest
 import torch
 
-from grader.pretrained import NotFetched, load_pretrained
+from grader.checks.lecture1.imagegpt.pretrained import NotFetched, load_pretrained
 from solutions.lecture1.imagegpt import ImageGPT, ImageGPTConfig
 
 transformers = pytest.importorskip("transformers")

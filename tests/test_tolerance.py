@@ -8,16 +8,16 @@ import pytest
 import torch
 
 from grader.assignment import HOUSE
-from grader.checks.lecture1.families import affine
-from grader.dev import tolerances
-from grader.exam import candidates
+from grader.checks.lecture1.shared.families import affine
+from grader.authoring import tolerances
+from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
-from grader.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolerance
+from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolerance
 
 CHECKS = sorted((HOUSE / "grader" / "checks").rglob("*.py"))
 EXERCISES = list(dict.fromkeys(check.exercise for check in collect("lecture1") if check.drawn))
-EXAMPLES = 8  # a search for the test-suite; `python -m grader.dev.tolerances --examples 600` searches in earnest
+EXAMPLES = 8  # a search for the test-suite; `python -m grader.authoring.tolerances --examples 600` searches in earnest
 
 one = torch.ones((), dtype=torch.float64)
 

@@ -18,11 +18,11 @@ import torch
 from grader import assignment as assignments
 from grader.exam.collect import MARKS, Check, check_of
 from grader.exam.inputs import derive
-from grader.exam.reference import Reference, available
+from grader.hidden.reference import Reference, available
 from grader.exam.transport import LocalTransport
-from grader.sandbox.host import Host
-from grader.sandbox.loading import SubmissionFinder
-from grader.student import Student
+from grader.sandbox.inside.host import Host
+from grader.sandbox.inside.loading import SubmissionFinder
+from grader.checking.student import Student
 from grader.submission import find, read
 
 SEED = "plain pytest"
@@ -53,7 +53,7 @@ def submitted(request: pytest.FixtureRequest) -> LocalTransport:
     path = request.config.getoption("--submission")
     if path is None:
         pytest.skip("say what to examine: --submission PATH")
-    return _loaded(path, request.path.parent.name)
+    return _loaded(path, request.path.parent.parent.name)
 
 
 @functools.cache
@@ -73,7 +73,7 @@ def student(request: pytest.FixtureRequest, submitted: LocalTransport) -> Studen
 
 @pytest.fixture
 def ref(request: pytest.FixtureRequest) -> Any:
-    lecture = request.path.parent.name
+    lecture = request.path.parent.parent.name
     if not available(lecture):
         pytest.skip("graded after submission: it compares with the hidden reference")
     return Reference(lecture, request.node.stash[CHECK].topic)

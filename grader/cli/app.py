@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from grader.cli import authoring, course, dev, exporting, grading, looking, student
+from grader.cli import authoring, course, dev, exporting, grading, student
+from grader.cli import show as looking
 
 app = typer.Typer(
     help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False

@@ -21,7 +21,7 @@ def build(
     check: Annotated[bool, typer.Option("--check", help="Write nothing; fail if something would change.")] = False,
 ) -> None:
     """Make stubs and notebooks from the solutions."""
-    from grader import build as building
+    from grader.authoring import build as building
 
     console = Console(soft_wrap=True)
     try:
@@ -42,8 +42,8 @@ def release(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the kit goes.")] = Path("dist"),
 ) -> None:
     """Make the student kit, a zip and a wheel, without anything that is hidden."""
-    from grader import build as building
-    from grader import release as releasing
+    from grader.authoring import build as building
+    from grader.authoring import student_kit as releasing
 
     console = Console(soft_wrap=True, highlight=False)
     try:

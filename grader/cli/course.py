@@ -25,8 +25,8 @@ def group() -> None:
 @course.command()
 def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:
     """Lay out an nbgrader course: configuration and source notebooks."""
-    from grader.course.layout import CourseExists
-    from grader.course.layout import init as lay_out
+    from grader.nbgrader.layout import CourseExists
+    from grader.nbgrader.layout import init as lay_out
 
     console = Console()
     try:

@@ -32,7 +32,7 @@ def check(
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
     from grader import assignment as assignments
-    from grader.dev.certify import catalogue_faults, certify, table
+    from grader.authoring.certify import catalogue_faults, certify, table
     from grader.practice.names import UnknownName, select
 
     started = time.perf_counter()
@@ -59,7 +59,7 @@ def mutate(
     ] = None,
 ) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
-    from grader.dev.mutation import report
+    from grader.authoring.mutation import report
 
     raise typer.Exit(report(names or []))
 
@@ -68,7 +68,7 @@ def doctor() -> None:
     """Attack a throw-away worker: which layers of isolation hold on this machine?"""
     from grader.exam.collect import families
     from grader.grading.kit import hidden
-    from grader.sandbox.doctor import diagnose
+    from grader.sandbox.layers.doctor import diagnose
 
     table = Table("layer", "holds here", "what it gives, or what to do")
     rows = diagnose(families(LECTURE), hidden())

@@ -43,9 +43,9 @@ def grade(
     from grader.grading.grade import CannotGrade, submissions_in
     from grader.grading.grade import grade as run
     from grader.grading.kit import SeedError, grading_seed
-    from grader.grading.order import Order
+    from grader.grading.options import Order
     from grader.grading.store import StoreError
-    from grader.sandbox.policy import Refused
+    from grader.sandbox.layers.policy import Refused
 
     console = Console()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.util
 import inspect
 import os
@@ -94,12 +95,8 @@ def folder(lecture: str) -> Path:
 
 def families(lecture: str) -> list[str]:
     """The lecture's modules of public callables: what a worker imports before it meets a submission."""
-    private = ("test_", "draw", "conftest", "__")
-    return [
-        f"grader.checks.{lecture}.{path.stem}"
-        for path in sorted(folder(lecture).glob("*.py"))
-        if not path.stem.startswith(private)
-    ]
+    package = importlib.import_module(f"grader.checks.{lecture}")
+    return [f"{package.__name__}.{module}" for module in package.IN_THE_WORKER]
 
 
 class _Collector:

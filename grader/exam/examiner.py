@@ -10,14 +10,14 @@ from typing import Any, Protocol
 
 import msgspec
 
-from grader.compare import Mismatch
+from grader.checking.compare import Mismatch
 from grader.exam import counterexample
 from grader.exam.collect import Check
 from grader.exam.inputs import Example, derive, draw_examples, shrink
-from grader.exam.reference import Reference
+from grader.hidden.reference import Reference
 from grader.record import CheckRecord, Outcome
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
-from grader.student import Call, NoGradient, NotThere, Student, StudentError, Transport
+from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
 
 NO_GPU = "needs a GPU, and this machine has none"
 

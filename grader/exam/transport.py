@@ -13,12 +13,12 @@ from typing import Any
 import numpy
 import torch
 
-from grader.sandbox.black_boxes import Boxes
-from grader.sandbox.host import Host, instead
-from grader.sandbox.objects import printable, revive, revive_answer, special
-from grader.sandbox.wire import WireError, decode, encode, split
+from grader.sandbox.wire.black_boxes import Boxes
+from grader.sandbox.inside.host import Host, instead
+from grader.sandbox.wire.objects import printable, revive, revive_answer, special
+from grader.sandbox.wire.frames import WireError, decode, encode, split
 from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
-from grader.student import Result
+from grader.checking.student import Result
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _sentences(value: Any) -> bool:
 
 
 def checked(answer: Any, mode: str) -> dict[str, Any]:
-    """`answer` if it has the form that `grader.sandbox.host` promises; the worker may be hostile."""
+    """`answer` if it has the form that `grader.sandbox.inside.host` promises; the worker may be hostile."""
     match answer, mode:
         case {"missing": str()}, _:
             return {"missing": printable(answer["missing"])}

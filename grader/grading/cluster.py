@@ -18,12 +18,12 @@ import msgspec
 
 from grader import assignment as assignments
 from grader import record as records
-from grader.exam.reference import available
+from grader.hidden.reference import available
 from grader.grading.device import DeviceDesk
 from grader.grading.examination import content
 from grader.grading.grade import CannotGrade, Desk, Done, keep
 from grader.grading.kit import version
-from grader.grading.order import Order
+from grader.grading.options import Order
 from grader.grading.store import Store
 from grader.record import KitRecord
 from grader.submission import HandedIn, Submission, read

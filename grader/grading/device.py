@@ -21,14 +21,14 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.exam import candidates
+from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect, families
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
-from grader.grading.order import Order
+from grader.grading.options import Order
 from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
-from grader.sandbox.policy import Refused, environment_of_the_device, open_device_workers
+from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
 

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 
 from grader.assignment import Assignment
-from grader.exam.ahead import Plans, SendingAhead
+from grader.exam.replay import Plans, SendingAhead
 from grader.exam.collect import Check
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import Patience, WorkerTransport

@@ -10,21 +10,21 @@ from pathlib import Path
 import torch
 
 from grader import assignment as assignments
-from grader.exam import candidates
-from grader.exam.ahead import Plans, Rehearsal
+from grader.hidden import known_submissions as candidates
+from grader.exam.replay import Plans, Rehearsal
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
-from grader.exam.naming import NameFromCatalogue
-from grader.exam.reference import available
+from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.reference import available
 from grader.exam.transport import Patience
 from grader.grading.device import DeviceDesk, out_of_sight
 from grader.grading.examination import content, examine
 from grader.grading.kit import hidden, kit_record
-from grader.grading.order import Order
+from grader.grading.options import Order
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.record import Record
-from grader.sandbox.policy import open_workers
+from grader.sandbox.layers.policy import open_workers
 from grader.submission import HandedIn, Submission, find, read
 
 UNHURRIED = Patience(call=120.0, load=120.0, statement=60.0)  # of the rehearsal: a busy machine is nobody's mistake

@@ -53,7 +53,7 @@ def _original(lecture: str, topic: str) -> str:
             return archive.read(f"{topic}.py").decode("utf-8")
     source = HOUSE / "solutions" / lecture / f"{topic}.py"
     if source.exists():
-        from grader import build
+        from grader.authoring import build
 
         return build.stub(build.read(source))
     raise CannotReset(f"{kept} is missing: unpack the kit again to get the originals")

@@ -16,7 +16,7 @@ from grader.exam.examiner import Examiner
 from grader.exam.transport import Patience, WorkerTransport
 from grader.practice.names import select
 from grader.record import ExerciseRecord, exercise_record
-from grader.sandbox.loading import SubmissionFinder
+from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
 from grader.submission import Submission, find, read
 

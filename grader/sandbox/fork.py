@@ -23,7 +23,7 @@ from typing import Any
 
 import torch
 
-from grader.sandbox.lockdown import Limits, Plan
+from grader.sandbox.layers.lockdown import Limits, Plan
 from grader.sandbox.workers import Isolation, Worker
 from grader.sandbox.zygote import READY
 

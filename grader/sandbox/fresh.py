@@ -16,7 +16,7 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from grader.sandbox.fork import ENVIRONMENT, START_SECONDS, LockedProcess, command_for, ending, plan_for, sealed_output
-from grader.sandbox.lockdown import WITH_A_DEVICE, Limits
+from grader.sandbox.layers.lockdown import WITH_A_DEVICE, Limits
 from grader.sandbox.workers import Isolation, Worker
 
 LIBRARIES = "LD_LIBRARY_PATH"  # where some clusters keep the driver's

@@ -100,7 +100,7 @@ def main() -> None:
     """The process's side: connect, prove it, serve."""
     port, *families = sys.argv[1:]
     password = sys.stdin.buffer.read(32)
-    from grader.sandbox import host
+    from grader.sandbox.inside import host
 
     host.quiet_start()
     for name in families:

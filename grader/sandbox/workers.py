@@ -8,10 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from grader.sandbox.black_boxes import Boxes
-from grader.sandbox.channel import Channel, WireClosed, WireTimeout
-from grader.sandbox.objects import revive_answer, special
-from grader.sandbox.wire import Limits, WireError
+from grader.sandbox.wire.black_boxes import Boxes
+from grader.sandbox.wire.channel import Channel, WireClosed, WireTimeout
+from grader.sandbox.wire.objects import revive_answer, special
+from grader.sandbox.wire.frames import Limits, WireError
 
 TO_WORKER = Limits(blob=1 << 30)
 

@@ -26,8 +26,8 @@ import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from grader.sandbox import lockdown, namespaces, seccomp
-from grader.sandbox.lockdown import Plan
+from grader.sandbox.layers import lockdown, namespaces, seccomp
+from grader.sandbox.layers.lockdown import Plan
 
 # What students import or reach through torch's lazy imports: torch.optim or torch.func alone cost 2 s when fresh.
 PRELOADED = (
@@ -84,7 +84,7 @@ def _settle(plan: Plan, load: Callable[[Plan], None]) -> None:
 
 
 def _import(plan: Plan) -> None:
-    from grader.sandbox import host
+    from grader.sandbox.inside import host
 
     host.quiet_start()
     for name in (*PRELOADED, *plan.modules):
@@ -160,7 +160,7 @@ def _fork(plan: Plan, own_pids: int | None, descriptors: list[int], number: int)
 
 
 def _become_worker(plan: Plan, descriptors: list[int], number: int) -> NoReturn:
-    from grader.sandbox import host
+    from grader.sandbox.inside import host
 
     try:
         # out of the way first: any of the three may have a number that is about to be taken

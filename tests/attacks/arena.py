@@ -24,7 +24,7 @@ from grader.exam.transport import Patience
 from grader.grading.examination import examine
 from grader.record import ExerciseRecord, KitRecord
 from grader.sandbox.fork import Fork
-from grader.sandbox.lockdown import Limits
+from grader.sandbox.layers.lockdown import Limits
 from grader.sandbox.workers import Isolation, Worker
 from grader.submission import Submission
 

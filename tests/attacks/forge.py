@@ -37,8 +37,8 @@ builtins.abs = builtins.all = builtins.any = builtins.isinstance = lambda *args:
 """, "process", outcomes=GONE)
 
 fraud("patch the grader's own modules", WRONG + """
-import grader.sandbox.wire, grader.sandbox.host
-for name in ("grader.compare", "grader.student", "grader.exam.examiner", "pytest", "hypothesis"):
+import grader.sandbox.wire.frames, grader.sandbox.inside.host
+for name in ("grader.checking.compare", "grader.checking.student", "grader.exam.examiner", "pytest", "hypothesis"):
     try:
         module = __import__(name, fromlist=["x"])
         for attribute in vars(module):
@@ -48,7 +48,7 @@ for name in ("grader.compare", "grader.student", "grader.exam.examiner", "pytest
 """, "process")
 
 fraud("replace the host", WRONG + """
-import grader.sandbox.host as host
+import grader.sandbox.inside.host as host
 host.Host.answer = lambda self, message: {"value": True}
 """, "process", outcomes=("failed", "crashed"))
 

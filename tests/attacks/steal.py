@@ -7,14 +7,14 @@ deed = ATTACKS.deed
 
 deed("import the reference", """
 def attack():
-    import dgm_ref.lecture1.histogram
+    import dgm_ref.lecture1.histogram.reference
     return True
 """, "process")
 
 deed("import the reference from the kit's folder", """
 def attack():
     sys.path.insert(0, HOUSE)
-    import dgm_ref.lecture1.histogram
+    import dgm_ref.lecture1.histogram.reference
     return True
 """, "landlock", "namespaces")
 
@@ -159,7 +159,7 @@ def attack():
 
 deed("read the reference's source", """
 def attack():
-    return bool(open(f"{HOUSE}/dgm_ref/lecture1/histogram.py").read())
+    return bool(open(f"{HOUSE}/dgm_ref/lecture1/histogram/reference.py").read())
 """, "landlock", "namespaces")
 
 deed("read the solutions' source", """

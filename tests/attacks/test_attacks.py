@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from grader.sandbox.policy import strongest
+from grader.sandbox.layers.policy import strongest
 from grader.submission import find, read
 from tests.attacks.arena import HONEST, SWITCHABLE, Arena, Attack
 from tests.attacks.corpus import CORPUS

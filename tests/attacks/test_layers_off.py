@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import HOUSE
-from grader.sandbox import landlock
-from grader.sandbox.policy import MINIMUM
+from grader.sandbox.layers import landlock
+from grader.sandbox.layers.policy import MINIMUM
 from tests.attacks.arena import SWITCHABLE, Arena
 from tests.attacks.corpus import CORPUS
 

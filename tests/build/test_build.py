@@ -8,9 +8,9 @@ from pathlib import Path
 import nbformat
 import pytest
 
-from grader import build
+from grader.authoring import build
 from grader.assignment import HOUSE, lectures, load
-from grader.build import SourceError
+from grader.authoring.build import SourceError
 
 SOURCE = '''\
 """A topic."""

@@ -3,7 +3,7 @@
 import pytest
 from typer.testing import CliRunner
 
-from grader import build as building
+from grader.authoring import build as building
 from grader.assignment import HOUSE
 from grader.cli import app
 

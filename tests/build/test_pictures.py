@@ -8,7 +8,7 @@ import types
 
 import pytest
 
-from grader import build
+from grader.authoring import build
 from grader.assignment import HOUSE, lectures, load
 from grader.submission.notebook import code_cells
 

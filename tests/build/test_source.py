@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from grader.build.source import SourceError, read
+from grader.authoring.build.source import SourceError, read
 
 GOOD = '''\
 # %%

@@ -8,12 +8,12 @@ import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell
 
 NEVER = "while True:\n    pass"
-PATCHES = """import grader.notebook, IPython
+PATCHES = """import grader.practice.notebook, IPython
 class Everything:
     score = max_score = 100.0
     def __repr__(self): return "100.0"
     def _repr_html_(self): return "<b>100 of 100 points</b>"
-grader.notebook.checker = lambda *a: (lambda *b: Everything())
+grader.practice.notebook.checker = lambda *a: (lambda *b: Everything())
 check = lambda *names: Everything()
 shell = IPython.get_ipython()
 if shell:

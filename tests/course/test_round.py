@@ -34,7 +34,7 @@ def gradebook(course):
     """From student and exercise to the score in the gradebook."""
     from nbgrader.api import Gradebook
 
-    from grader.course.exam import check_cell_id
+    from grader.nbgrader.exam import check_cell_id
 
     exercises = {(e.topic, check_cell_id(e.function)): e.name for e in load("lecture1").required}
     with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from dgm_ref import mistakes
+from dgm_ref import catalogue as mistakes
 from grader import assignment as assignments
-from grader.dev.certificate import PAGE
-from grader.dev.certify import catalogue_faults, certify
+from grader.authoring.certificate import PAGE
+from grader.authoring.certify import catalogue_faults, certify
 
 LECTURE = "lecture1"
 ASSIGNMENT = assignments.load(LECTURE)

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import HOUSE
-from grader.build.source import read
-from grader.dev.mutants import mutants
-from grader.dev.mutation import MutationRun, explained_survivors, mutate
+from grader.authoring.build.source import read
+from grader.authoring.mutants import mutants
+from grader.authoring.mutation import MutationRun, explained_survivors, mutate
 
 SOURCE = '''"""A topic."""
 import torch

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import HOUSE
-from grader.dev.reference import PAGE, reference
+from grader.authoring.reference import PAGE, reference
 
 pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
 
@@ -60,7 +60,7 @@ def test_every_command_runs(page: str, desk: Path) -> None:
 
 
 def test_the_reference_is_what_the_code_gives() -> None:
-    assert PAGE.read_text("utf-8") == reference(), "run python -m grader.dev.reference"
+    assert PAGE.read_text("utf-8") == reference(), "run python -m grader.authoring.reference"
 
 
 def test_every_link_leads_to_a_file() -> None:

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from grader.exam.ahead import Plans, Rehearsal, SendingAhead, same
+from grader.exam.replay import Plans, Rehearsal, SendingAhead, same
 from grader.exam.transport import Patience, WorkerTransport
-from grader.sandbox.objects import SeededGenerator
+from grader.sandbox.wire.objects import SeededGenerator
 from grader.sandbox.process import Spawn
 from grader.sandbox.workers import WorkerGone
-from grader.student import Student, StudentError
+from grader.checking.student import Student, StudentError
 
 RIGHT = """
     import torch

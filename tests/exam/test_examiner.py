@@ -10,8 +10,8 @@ from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.inputs import draw_examples
 from grader.exam.transport import LocalTransport, Patience, WorkerTransport
-from grader.sandbox.host import Host
-from grader.sandbox.loading import load_topic
+from grader.sandbox.inside.host import Host
+from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.process import Spawn
 
 RIGHT = """

@@ -10,7 +10,7 @@ import pytest
 
 from grader.assignment import HOUSE, load
 from grader.grading.grade import grade, submissions_in
-from grader.grading.order import Order
+from grader.grading.options import Order
 from grader.record import ExerciseRecord, Record
 
 EXAMPLES = HOUSE / "examples"

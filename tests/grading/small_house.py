@@ -12,17 +12,11 @@ from pathlib import Path
 from grader.assignment import HOUSE
 
 LECTURE, TOPIC = "lecture1", "histogram"
-KEPT = [
-    f"assignments/{LECTURE}/{TOPIC}.py",
-    f"dgm_ref/{LECTURE}/{TOPIC}.py",
-    f"dgm_ref/{LECTURE}/{TOPIC}_pairs.py",
-    f"dgm_ref/mistakes/{LECTURE}/{TOPIC}.py",
-    f"dgm_ref/mistakes/{LECTURE}/{TOPIC}_accepts.py",
-    f"solutions/{LECTURE}/{TOPIC}.py",
-]
+KEPT = [f"assignments/{LECTURE}/{TOPIC}.py", f"dgm_ref/{LECTURE}/{TOPIC}", f"solutions/{LECTURE}/{TOPIC}.py"]
 KEPT_FOR_A_DEVICE = [
-    *(f"{folder}/{LECTURE}/imagegpt.py" for folder in ("assignments", "dgm_ref", "solutions")),
-    f"grader/checks/{LECTURE}/test_imagegpt_gpu.py",
+    *(f"{folder}/{LECTURE}/imagegpt.py" for folder in ("assignments", "solutions")),
+    f"dgm_ref/{LECTURE}/imagegpt/reference.py",
+    f"grader/checks/{LECTURE}/imagegpt/test_gpu.py",
 ]
 DEVICE_EXERCISES = ("imagegpt.ImageGPT.forward", "imagegpt.sample", "imagegpt.gpu")  # the last examines the others again
 SEED = "a seed for the tests of grading"
@@ -34,20 +28,26 @@ def build(house: Path, device: bool = False) -> None:
     `device`: with the exercise that needs one, too.
     """
     house.chmod(0o755)
-    others = shutil.ignore_patterns("__pycache__", "test_[!h]*.py")
-    shutil.copytree(HOUSE / "grader", house / "grader", ignore=others)
+    shutil.copytree(HOUSE / "grader", house / "grader", ignore=_of_other_topics)
     for name in [*KEPT, *(KEPT_FOR_A_DEVICE if device else [])]:
         (house / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HOUSE / name, house / name)
+        copy = shutil.copytree if (HOUSE / name).is_dir() else shutil.copy
+        copy(HOUSE / name, house / name)
         for package in [*Path(name).parents][:-1]:
             (house / package / "__init__.py").touch()
-    shutil.copy(HOUSE / "dgm_ref/mistakes/__init__.py", house / "dgm_ref/mistakes/__init__.py")
+    shutil.copy(HOUSE / "dgm_ref/catalogue.py", house / "dgm_ref/catalogue.py")
     exercises = (HOUSE / "assignments" / LECTURE / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
     names = [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)]
     kept = "".join(
         f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names)
     )
     (house / "assignments" / LECTURE / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
+
+
+def _of_other_topics(folder: str, names: list[str]) -> list[str]:
+    """The checks of all topics but one; what runs in the worker stays, as its list does."""
+    checks = Path(folder).name != TOPIC and Path(folder).parent.name == LECTURE
+    return [name for name in names if name == "__pycache__" or (checks and name.startswith("test_"))]
 
 
 def submissions(folder: Path, number: int, device: bool = False) -> Path:
@@ -114,7 +114,7 @@ def run_on_the_cpu_as_device(house: Path, submitted: Path, results: Path, schedu
 from pathlib import Path
 from grader.grading.cluster import grade_on
 from grader.grading.grade import grade, submissions_in
-from grader.grading.order import Order
+from grader.grading.options import Order
 order = Order({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
 list(grade_on({scheduler!r}, handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))

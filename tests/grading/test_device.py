@@ -16,17 +16,17 @@ from unittest import mock
 import pytest
 import torch
 
-from dgm_ref.lecture1 import imagegpt
+from dgm_ref.lecture1.imagegpt.reference import reference as imagegpt
 from grader import assignment as assignments
 from grader.assignment import HOUSE
-from grader.checks.lecture1 import draw
-from grader.checks.lecture1.draw_imagegpt import network
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.imagegpt.draw import network
 from grader.exam.transport import Patience
 from grader.grading import device as devices
 from grader.grading.device import DeviceDesk, name_of, out_of_sight
-from grader.grading.order import Order
+from grader.grading.options import Order
 from grader.record import ExerciseRecord, KitRecord, Record
-from grader.sandbox.policy import Refused
+from grader.sandbox.layers.policy import Refused
 from grader.submission import Submission
 from tests.attacks.arena import descendants
 from tests.grading import small_house

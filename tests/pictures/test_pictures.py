@@ -24,10 +24,10 @@ from typer.testing import CliRunner
 from grader import assignment as assignments
 from grader.assignment import HOUSE
 from grader.cli import app
-from grader.pictures import canvas, gallery
-from grader.pictures.gallery import CannotDraw, Picture, Work, picture
-from grader.pictures.lecture1 import imagegpt
-from grader.sandbox.loading import load_topic
+from grader.practice import canvas, gallery
+from grader.practice.gallery import CannotDraw, Picture, Work, picture
+from grader.checks.lecture1.imagegpt import picture as imagegpt
+from grader.sandbox.inside.loading import load_topic
 
 ASSIGNMENT = assignments.load("lecture1")
 ALL = [(topic, one) for topic in ASSIGNMENT.topics for one in gallery.pictures("lecture1", topic)]
@@ -183,7 +183,7 @@ def test_show_says_what_is_not_there(work: Path, tmp_path: Path) -> None:
 
 
 def test_show_draws_what_stands_in_a_notebook(work: Path, tmp_path: Path) -> None:
-    from grader import build
+    from grader.authoring import build
 
     source = build.read(HOUSE / "solutions" / "lecture1" / "histogram.py")
     (work / "histogram.py").unlink()
@@ -192,7 +192,7 @@ def test_show_draws_what_stands_in_a_notebook(work: Path, tmp_path: Path) -> Non
 
 
 def test_pictures_need_neither_reference_nor_solutions() -> None:
-    names = [f"grader.pictures.lecture1.{topic}" for topic in ASSIGNMENT.topics]
+    names = [f"grader.checks.lecture1.{topic}.picture" for topic in ASSIGNMENT.topics]
     imports = f"import importlib, sys; [importlib.import_module(name) for name in {names}]"
     code = f"{imports}; print([name for name in sys.modules if name.startswith(('dgm_ref', 'solutions'))])"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=HOUSE, text=True).strip() == "[]"
@@ -204,7 +204,7 @@ def test_pictures_need_neither_reference_nor_solutions() -> None:
 def test_show_in_a_notebook_displays_pictures_and_sentences(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     import IPython.display
 
-    from grader.notebook import painter
+    from grader.practice.notebook import painter
 
     shown: list[dict[str, str]] = []
     monkeypatch.setattr(IPython.display, "display", lambda data, metadata, raw: shown.append(data | metadata["image/png"]))

@@ -12,8 +12,8 @@ import scipy.stats
 import sympy
 import torch
 
-from dgm_ref.lecture1 import change_of_variables as ref
-from grader.checks.lecture1.draw_diffeomorphisms import KINDS, diffeomorphism, planar_parameters
+from dgm_ref.lecture1.change_of_variables.reference import reference as ref
+from grader.checks.lecture1.change_of_variables.draw import KINDS, diffeomorphism, planar_parameters
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -13,7 +13,7 @@ import sympy
 import torch
 from torch.distributions import Categorical, Exponential, MultivariateNormal, Normal
 
-from dgm_ref.lecture1 import course_tricks as ref
+from dgm_ref.lecture1.course_tricks.reference import reference as ref
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:

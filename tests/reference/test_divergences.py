@@ -12,7 +12,7 @@ import scipy.special
 import scipy.stats
 import torch
 
-from dgm_ref.lecture1 import divergences as ref
+from dgm_ref.lecture1.divergences.reference import reference as ref
 
 
 def gaussian(mu: float, sigma: float):

@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 from torch import Generator, Tensor
 
-from dgm_ref.lecture1.histogram_pairs import BROKEN, UNLUCKY, broken_pair, honest_pair, honest_twin, unlucky_pair
+from dgm_ref.lecture1.histogram.pairs import BROKEN, UNLUCKY, broken_pair, honest_pair, honest_twin, unlucky_pair
 from solutions.lecture1.histogram import accepts
 
 MANY = 200_000

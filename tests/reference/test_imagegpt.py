@@ -12,8 +12,8 @@ import math
 import pytest
 import torch
 
-from dgm_ref.lecture1 import imagegpt as ref
-from grader.pretrained import from_transformers
+from dgm_ref.lecture1.imagegpt.reference import reference as ref
+from grader.checks.lecture1.imagegpt.pretrained import from_transformers
 from solutions.lecture1 import imagegpt as solution
 
 transformers = pytest.importorskip("transformers")

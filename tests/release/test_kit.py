@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from grader import assignment as assignments
-from grader import release
-from grader.build.source import read
+from grader.authoring import student_kit as release
+from grader.authoring.build.source import read
 from grader.grading.kit import SEED_FILE
 
 LECTURE = "lecture1"
@@ -127,7 +127,7 @@ def test_a_student_needs_nothing_that_only_posix_has(kit: Path, student: Path, t
     pictures = tmp_path / "pictures"
     _dgm(student, kit, "show", "kl_divergence", "fit_histogram", "--folder", str(solved), "-o", str(pictures), **windows)
     assert len(list(pictures.glob("*.png"))) == 2
-    probe = "from grader.notebook import checker; checker('lecture1', 'divergences'); import grader.practice.watch, grader.practice.reset"
+    probe = "from grader.practice.notebook import checker; checker('lecture1', 'divergences'); import grader.practice.watch, grader.practice.reset"
     python = next(student.glob("python*"))
     subprocess.run([python, "-c", probe], check=True, cwd=kit, env={**os.environ, **windows})
 

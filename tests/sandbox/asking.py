@@ -37,7 +37,7 @@ def asked(workers: Fork, source: str, *arguments: object) -> object:
 
 
 def available_layers() -> Sequence[str]:
-    from grader.sandbox.policy import strongest
+    from grader.sandbox.layers.policy import strongest
 
     workers, _ = strongest("default", [])
     workers.close()

@@ -23,7 +23,7 @@ LAYERS = available_layers()
 
 @pytest.fixture(scope="module")
 def workers():
-    fork = Fork(["grader.checks.lecture1.families"], "default", LAYERS)
+    fork = Fork(["grader.checks.lecture1.shared.families"], "default", LAYERS)
     yield fork
     fork.close()
 

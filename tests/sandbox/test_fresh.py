@@ -7,10 +7,11 @@ import time
 
 import pytest
 
-from grader.sandbox import fresh, policy, probes
+from grader.sandbox import fresh
+from grader.sandbox.layers import policy, probes
 from grader.sandbox.fresh import Fresh, files_of_the_device
-from grader.sandbox.lockdown import GIB, Limits
-from grader.sandbox.policy import Refused, environment_of_the_device, open_device_workers
+from grader.sandbox.layers.lockdown import GIB, Limits
+from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.process import Spawn
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants

@@ -8,9 +8,9 @@ import textwrap
 import pytest
 import torch
 
-from grader.sandbox.host import Host
-from grader.sandbox.loading import load_topic
-from grader.sandbox.objects import RemoteObject, SeededGenerator
+from grader.sandbox.inside.host import Host
+from grader.sandbox.inside.loading import load_topic
+from grader.sandbox.wire.objects import RemoteObject, SeededGenerator
 
 runs = itertools.count(1)
 

@@ -11,7 +11,7 @@ def loaded(*cells: str, then: str, definitions_only: bool = False, **others: str
     """What `then` prints in a fresh process, after topic `one` was loaded from cells (and other topics from `others`)."""
     sources = {"one": [textwrap.dedent(cell) for cell in cells], **{name: [source] for name, source in others.items()}}
     program = f"""
-from grader.sandbox.loading import SubmissionFinder
+from grader.sandbox.inside.loading import SubmissionFinder
 topics = SubmissionFinder("assignments.demo", {sources!r}, 0.3, {definitions_only}).load_all()
 one, problems = topics["one"].module, topics["one"].problems
 print(({then}))

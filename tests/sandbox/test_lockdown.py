@@ -7,7 +7,7 @@ import os
 import pytest
 
 from grader.sandbox.fork import Fork
-from grader.sandbox.lockdown import FIRST_UID, UIDS, Limits
+from grader.sandbox.layers.lockdown import FIRST_UID, UIDS, Limits
 from tests.sandbox.asking import asked, available_layers
 
 LAYERS = available_layers()

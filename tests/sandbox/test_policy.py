@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from grader.sandbox import doctor, landlock, policy, probes, seccomp
-from grader.sandbox.policy import MINIMUM, Refused, open_workers
+from grader.sandbox.layers import doctor, landlock, policy, probes, seccomp
+from grader.sandbox.layers.policy import MINIMUM, Refused, open_workers
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.sandbox import seccomp, syscalls
+from grader.sandbox.layers import seccomp, syscalls
 
 HEADERS = {
     "x86_64": ["/usr/include/x86_64-linux-gnu/asm/unistd_64.h", "/usr/include/asm/unistd_64.h"],
@@ -121,7 +121,7 @@ def test_the_kernel_takes_the_filter_and_obeys_it():
     assert seccomp.available()
     child = os.fork()
     if child == 0:
-        from grader.sandbox.libc import PR_SET_NO_NEW_PRIVS, prctl
+        from grader.sandbox.layers.libc import PR_SET_NO_NEW_PRIVS, prctl
 
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         seccomp.install(seccomp.assemble(platform.machine(), os.getpid()))

@@ -5,11 +5,11 @@ import itertools
 import pytest
 import torch
 
-from grader.statistics.betting import FAR_TO_NEAR, OrderBets, batch_sizes, dirichlet_log_wealth, log_mean_exp
-from grader.statistics.categorical import SequentialPmf
-from grader.statistics.inequalities import plus
-from grader.statistics.mean import SequentialMean
-from grader.statistics.uniform import BINS, SequentialUniform
+from grader.checking.statistics.betting import FAR_TO_NEAR, OrderBets, batch_sizes, dirichlet_log_wealth, log_mean_exp
+from grader.checking.statistics.categorical import SequentialPmf
+from grader.checking.statistics.inequalities import plus
+from grader.checking.statistics.mean import SequentialMean
+from grader.checking.statistics.uniform import BINS, SequentialUniform
 
 P = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
 CALLS = (4, 2)

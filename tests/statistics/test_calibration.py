@@ -7,8 +7,8 @@
 import pytest
 import torch
 
-from grader.compare import Mismatch
-from grader.statistics import assert_follows_pmf, assert_mean, assert_uniform
+from grader.checking.compare import Mismatch
+from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform
 
 LOOSE = {"alpha": 0.05, "beta": 0.05}
 RUNS = 200

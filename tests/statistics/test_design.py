@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from grader.statistics import assert_follows_pmf, assert_mean, assert_uniform
-from grader.statistics.design import draws_for_mean, draws_for_pmf, draws_for_uniform
+from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform
+from grader.checking.statistics.design import draws_for_mean, draws_for_pmf, draws_for_uniform
 
 RATES = {"alpha": 1e-12, "beta": 1e-6}
 COIN = torch.tensor([0.6, 0.4])

@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from grader.compare import Mismatch
-from grader.statistics import assert_follows_pmf, assert_uniform, outcome_index, randomized_pit
+from grader.checking.compare import Mismatch
+from grader.checking.statistics import assert_follows_pmf, assert_uniform, outcome_index, randomized_pit
 
 K, M = 4, 3
 SEEDS = (0, 1, 2)

@@ -6,7 +6,7 @@ import math
 import pytest
 import torch
 
-from grader.statistics.inequalities import (
+from grader.checking.statistics.inequalities import (
     LikelihoodRatio,
     cdf_limit,
     mean_limit,

@@ -2,7 +2,7 @@
 
 from torch import Tensor
 
-from grader.sandbox.families import family
+from grader.sandbox.wire.families import family
 
 
 @family

@@ -6,7 +6,7 @@ from grader.checks.demo.families import scaling
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.compare import assert_agrees, assert_no_trace, refuses
+from grader.checking.compare import assert_agrees, assert_no_trace, refuses
 
 total = pytest.mark.exercise("sums.total")
 apply = pytest.mark.exercise("sums.apply")

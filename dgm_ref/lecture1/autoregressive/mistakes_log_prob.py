@@ -1,0 +1,286 @@
+"""Wrong and right answers to the densities of autoregressive models (samplers and windows have files of their own)."""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, require_samples
+
+LOG_PROB = "autoregressive.log_prob"
+LOSS = "autoregressive.negative_log_likelihood"
+SUM = "test_log_prob_is_the_sum_of_the_log_conditionals"
+ANY_SIZE = "test_log_prob_holds_for_logits_of_any_size"
+MEAN = "test_the_loss_is_the_mean_per_sample_and_dimension"
+EDGES = "test_the_loss_at_its_edges"
+
+
+# -- log_prob --
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You average over the dimensions. The log-likelihood of a sequence is the sum over j, without a 1/m.")
+def mean_over_dimensions(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x).mean(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="This is the log-likelihood of the whole batch. Keep one number for each sequence: sum over j alone.")
+def sums_over_the_batch_too(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x).sum()
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="These are probabilities; the log-likelihood is asked for.")
+def probability_instead_of_its_logarithm(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x).exp()
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You normalise over the positions. Each conditional is a distribution over the K values: the last axis.")
+def normalised_over_positions(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    return at(torch.log_softmax(conditional(x), dim=1), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You normalise over the batch: the likelihood of a sequence then depends on its neighbours. "
+              "Normalise over the K values.")
+def normalised_over_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    return at(torch.log_softmax(conditional(x), dim=0), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You add up logits. They are log-probabilities only up to a constant: normalise each conditional first.")
+def adds_raw_logits(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    return at(conditional(x), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You score x_{j+1} with the logits of x_j. `logits[:, j]` is already the distribution of `x[:, j]`.")
+def scores_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x)[:, :-1], x[:, 1:]).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You shift the sequence before you hand it over, so each conditional misses its newest value. "
+              "`conditional` does the shift itself.")
+def shifts_the_input_once_more(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    shifted = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
+    return at(log_pi(conditional, shifted), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="The first variable is missing: p(x_1) has an empty prefix, and is a factor like the others.")
+def leaves_out_the_first_variable(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x)[:, 1:].sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="This is the likelihood of the most likely values. Take the log-probability of the values that x holds.")
+def largest_instead_of_the_observed(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_pi(conditional, x).amax(dim=-1).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="These are bits. The lecture's logarithms are natural: nats.")
+def bits(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x) / math.log(2)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
+         says="You compute in float32 although the logits are float64: the digits are lost. "
+              "Follow the dtype of the logits.")
+def rounds_to_float32_inside(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x) if x.numel() else torch.empty(0)
+    return log_likelihood(lambda x: logits.float(), x).to(logits.dtype)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The result is always float64: it should have the dtype of the logits.")
+def always_float64(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x).double()
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_of_784_dimensions",
+         says="The product of 784 probabilities underflows to zero before you take its logarithm. "
+              "Add logarithms instead.")
+def logarithm_of_the_product(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x).exp(), x).prod(dim=-1).log()
+
+
+@mistake(LOG_PROB, killed_by=ANY_SIZE,
+         says="log(softmax(h)) is -inf where a probability underflows. "
+              "The log-softmax can be computed without the softmax.")
+def log_of_softmax(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x).exp().log(), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=ANY_SIZE,
+         says="The small number that you add inside the logarithm replaces every probability below it. "
+              "Work with log-probabilities instead of guarding a logarithm.")
+def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor) -> Tensor:
+    return at((log_pi(conditional, x).exp() + 1e-8).log(), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by="test_an_impossible_value_makes_the_sequence_impossible",
+         says="You clamp probabilities away from zero. What cannot come up has log-probability -inf.")
+def clamps_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x).clamp(min=math.log(1e-12)), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=ANY_SIZE,
+         says="exp overflows for large logits. Take the largest logit out of the sum first (log-sum-exp).")
+def log_sum_exp_without_the_shift(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    logits = conditional(x)
+    return (at(logits, x) - logits.exp().sum(dim=-1).log()).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by="test_an_impossible_value_makes_the_sequence_impossible",
+         says="You multiply log-probabilities by a one-hot mask, and 0 * (-inf) is nan. Pick the value, don't mask it.")
+def masks_by_multiplication(conditional: Conditional, x: Tensor) -> Tensor:
+    table = log_pi(conditional, x)
+    return (F.one_hot(x, table.shape[-1]) * table).sum(dim=(-2, -1))
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_has_the_gradient_that_training_needs",
+         says="The logits are computed without a graph (no_grad or detach), so nothing could be trained by this.")
+def detached_logits(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(lambda x: conditional(x).detach(), x)
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_has_the_gradient_that_training_needs",
+         says="The normaliser is cut off the graph. The gradient then only raises the observed logit and never stops.")
+def detached_normaliser(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    logits = conditional(x)
+    return (at(logits, x) - logits.logsumexp(dim=-1).detach()).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_refuses_what_holds_no_samples",
+         says="A batch without sequences, or sequences without variables, make no sense: raise a ValueError about x.")
+def accepts_no_samples(conditional: Conditional, x: Tensor) -> Tensor:
+    if x.numel() == 0:
+        return torch.zeros(len(x))
+    return log_likelihood(conditional, x)
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_leaves_no_trace",
+         says="An in-place method (its name ends in _) changed the caller's x. Use its twin without the underscore.")
+def reshapes_x_in_place(conditional: Conditional, x: Tensor) -> Tensor:
+    table = log_pi(conditional, x)
+    return table.gather(-1, x.unsqueeze_(-1))[..., 0].sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_leaves_no_trace",
+         says="Nothing here is random, yet you seed the global random state, and the caller's next draws repeat.")
+def seeds_the_global_state(conditional: Conditional, x: Tensor) -> Tensor:
+    torch.manual_seed(0)
+    return log_likelihood(conditional, x)
+
+
+@variant(LOG_PROB)
+def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    terms = []
+    for j in range(x.shape[1]):
+        logits = conditional(x)[:, j]  # (n, K)
+        terms.append(logits.gather(1, x[:, j : j + 1])[:, 0] - logits.logsumexp(dim=1))
+    return functools.reduce(torch.add, terms)
+
+
+@variant(LOG_PROB)
+def by_torch_distributions(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    return torch.distributions.Categorical(logits=conditional(x)).log_prob(x).sum(dim=-1)
+
+
+@variant(LOG_PROB)
+def by_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    return -F.cross_entropy(conditional(x).transpose(1, 2), x, reduction="none").sum(dim=1)
+
+
+@variant(LOG_PROB)
+def in_float64(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    logits = conditional(x)
+    return log_likelihood(lambda x: logits.double(), x).to(logits.dtype)
+
+
+# -- negative_log_likelihood --
+
+
+@mistake(LOSS, killed_by=MEAN, says="This is the loss of a whole sequence. Per dimension: divide by m.")
+def not_divided_by_m(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).mean()
+
+
+@mistake(LOSS, killed_by=MEAN,
+         says="The sign is wrong: a likelihood below one has a negative logarithm, and the loss is its opposite.")
+def not_negated(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x).mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="You add over the batch. The loss is a mean: it must not grow with the batch.")
+def summed_over_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).sum() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="One number for each sequence; the loss is a single number, their mean.")
+def one_loss_per_sequence(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x) / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN,
+         says="This is the logarithm of the mean likelihood. Maximum likelihood averages the logarithms.")
+def logarithm_of_the_mean(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).exp().mean().log() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="These are bits per dimension; the loss is in nats.")
+def loss_in_bits(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).mean() / x.shape[1] / math.log(2)
+
+
+@mistake(LOSS, killed_by=MEAN, says="A Python float carries no gradient: return the tensor, and train with it.")
+def python_float(conditional: Conditional, x: Tensor) -> float:
+    return (-log_likelihood(conditional, x).mean() / x.shape[1]).item()
+
+
+@mistake(LOSS, killed_by="test_one_variable_learns_its_frequencies",
+         says="The loss is cut off its graph: no gradient reaches the model.")
+def detached_loss(conditional: Conditional, x: Tensor) -> Tensor:
+    return (-log_likelihood(conditional, x).mean() / x.shape[1]).detach()
+
+
+@mistake(LOSS, killed_by=EDGES,
+         says="You leave impossible sequences out of the mean. One of them makes the likelihood of the data zero, "
+              "and the loss inf.")
+def skips_impossible_sequences(conditional: Conditional, x: Tensor) -> Tensor:
+    total = log_likelihood(conditional, x)
+    return -total[total.isfinite()].mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=EDGES, says="The mean of no sequences is nan: raise a ValueError about x instead.")
+def nan_for_no_samples(conditional: Conditional, x: Tensor) -> Tensor:
+    if x.numel() == 0:
+        return torch.tensor(math.nan)
+    return -log_likelihood(conditional, x).mean() / x.shape[1]
+
+
+@variant(LOSS)
+def mean_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
+    require_samples(x)
+    return F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())
+
+
+@variant(LOSS)
+def mean_over_both_axes(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x).mean(dim=(0, 1)).neg()

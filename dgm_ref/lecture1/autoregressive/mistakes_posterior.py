@@ -1,0 +1,204 @@
+"""Wrong and right answers to the class posterior of a class-conditional autoregressive model."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood, require_samples
+
+ClassConditional = Callable[[Tensor, Tensor], Tensor]
+
+POSTERIOR = "autoregressive.class_posterior"
+BAYES = "test_the_posterior_is_bayes_rule"
+UNDERFLOW = "test_the_posterior_of_784_dimensions_where_every_likelihood_underflows"
+GRADIENTS = "test_the_posterior_has_gradients"
+IMPOSSIBLE = "test_an_impossible_class_has_posterior_zero"
+REFUSES = "test_the_posterior_refuses_what_makes_no_sense_and_leaves_no_trace"
+
+
+def _require(x: Tensor, log_prior: Tensor) -> None:
+    require_samples(x)
+    if log_prior.numel() == 0:
+        raise ValueError("log_prior needs at least one class")
+
+
+def _log_likelihoods(conditional: ClassConditional, x: Tensor, C: int) -> Tensor:
+    """(n, C)."""
+
+    def of_class(c: int) -> Tensor:
+        return log_likelihood(lambda x: conditional(x, torch.full((len(x),), c)), x)
+
+    return torch.stack([of_class(c) for c in range(C)], dim=1)
+
+
+def _log_joint(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    return log_prior + _log_likelihoods(conditional, x, len(log_prior))
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="The prior is missing: p(y | x) is proportional to p(y) p(x | y), not to the likelihood alone.")
+def ignores_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, torch.zeros_like(log_prior) if log_prior.numel() else log_prior).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=UNDERFLOW,
+         says="Every likelihood underflows to 0, and 0 / 0 is nan. Normalise while they are logarithms.")
+def exponentiates_first(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior).exp()
+    return joint / joint.sum(dim=1, keepdim=True)
+
+
+@mistake(POSTERIOR, killed_by=UNDERFLOW,
+         says="The small number in the denominator keeps nan away, but the posterior is 0 then: rows must sum to one.")
+def epsilon_in_the_denominator(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior).exp()
+    return joint / (joint.sum(dim=1, keepdim=True) + 1e-30)
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="You normalise over the batch. For each sequence the probabilities of the classes sum to one.")
+def posterior_normalised_over_the_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior).softmax(dim=0)
+
+
+@mistake(POSTERIOR, killed_by=BAYES, says="This is the logarithm of the posterior: probabilities are asked for.")
+def log_posterior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior).log_softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=BAYES, says="This is the joint p(x, y). Divide by its sum over the classes.")
+def joint_instead_of_posterior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior).exp()
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="You average the log-likelihood over the dimensions, which makes the classifier far too unsure. "
+              "Each dimension is evidence of its own: sum.")
+def likelihood_per_dimension(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    return (log_prior + _log_likelihoods(conditional, x, len(log_prior)) / x.shape[1]).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="The prior is counted once for each dimension. It enters once, with the whole sequence.")
+def prior_in_every_dimension(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return (_log_joint(conditional, x, log_prior) + (x.shape[1] - 1) * log_prior).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="The prior is added to the logits, and the log-softmax takes it out again: a constant over the values. "
+              "Add it to the log-likelihood.")
+def prior_in_the_logits(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    finite = log_prior.clamp(min=-50)
+    return _log_likelihoods(lambda x, y: conditional(x, y) + finite[y][:, None, None], x, len(log_prior)).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="log_prior holds logarithms: you added the prior probability to a log-likelihood.")
+def adds_the_probability(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior.exp()).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="Sequences and classes are mixed up: the rows of the repeated batch are regrouped in the wrong order.")
+def regroups_in_the_wrong_order(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    n, C = len(x), len(log_prior)
+    y = torch.arange(C).repeat_interleave(n)
+    every = log_likelihood(lambda x: conditional(x, y), x.repeat(C, 1))  # class by class
+    return (log_prior + every.view(n, C)).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=BAYES, says="The axes are exchanged: rows are sequences, columns classes.")
+def classes_first(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior).softmax(dim=1).T
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="This is the decision, not the probabilities behind it.")
+def most_likely_class(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior)
+    return torch.nn.functional.one_hot(joint.argmax(dim=1), len(log_prior)).to(joint.dtype)
+
+
+@mistake(POSTERIOR, killed_by=BAYES,
+         says="`conditional` takes one label for each row, as a tensor of shape (n,).")
+def one_label_for_the_whole_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+
+    def of_class(c: int) -> Tensor:
+        return log_likelihood(lambda x: conditional(x, torch.tensor(c)), x)
+
+    return (log_prior + torch.stack([of_class(c) for c in range(len(log_prior))], dim=1)).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=IMPOSSIBLE,
+         says="You subtract the smallest log-joint for stability, and -inf - (-inf) is nan. Subtract the largest.")
+def subtracts_the_smallest(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior)
+    weights = (joint - joint.amin(dim=1, keepdim=True)).exp()
+    return weights / weights.sum(dim=1, keepdim=True)
+
+
+@mistake(POSTERIOR, killed_by=IMPOSSIBLE,
+         says="You keep probabilities away from zero. What is impossible has probability exactly 0.")
+def smooths_the_posterior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    p = _log_joint(conditional, x, log_prior).softmax(dim=1).clamp(min=1e-6)
+    return p / p.sum(dim=1, keepdim=True)
+
+
+@mistake(POSTERIOR, killed_by=GRADIENTS,
+         says="The likelihoods are computed without a graph: no gradient reaches the models.")
+def detached_likelihoods(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    return (log_prior + _log_likelihoods(conditional, x, len(log_prior)).detach()).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=REFUSES,
+         says="A prior over no classes makes no sense: raise a ValueError about log_prior.")
+def accepts_no_classes(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    require_samples(x)
+    return _log_joint(conditional, x, log_prior).softmax(dim=1) if log_prior.numel() else torch.zeros(len(x), 0)
+
+
+@mistake(POSTERIOR, killed_by=REFUSES,
+         says="The prior is normalised in place: the caller's log_prior has changed.")
+def normalises_the_prior_in_place(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    with torch.no_grad():
+        log_prior += math.log(2)
+    return _log_joint(conditional, x, log_prior).softmax(dim=1)
+
+
+@variant(POSTERIOR)
+def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    n, C = len(x), len(log_prior)
+    y = torch.arange(C).repeat(n)
+    every = log_likelihood(lambda x: conditional(x, y), x.repeat_interleave(C, dim=0))
+    return (every.view(n, C) + log_prior).softmax(dim=1)
+
+
+@variant(POSTERIOR)
+def by_log_sum_exp(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior)
+    return (joint - joint.logsumexp(dim=1, keepdim=True)).exp()
+
+
+@variant(POSTERIOR)
+def largest_taken_out_in_float64(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    _require(x, log_prior)
+    columns = []
+    for c in range(len(log_prior)):
+        logits = conditional(x, torch.full((len(x),), c)).double()
+        columns.append(log_prior[c].double() + at(logits.log_softmax(dim=-1), x).sum(dim=1))
+    joint = torch.stack(columns, dim=1)
+    weights = (joint - joint.max(dim=1, keepdim=True).values).exp()
+    return (weights / weights.sum(dim=1, keepdim=True)).to(log_prior.dtype)

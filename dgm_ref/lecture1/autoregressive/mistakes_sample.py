@@ -1,0 +1,337 @@
+"""Wrong and right answers to ancestral sampling."""
+
+from __future__ import annotations
+
+import torch
+from torch import Generator, Tensor
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.lecture1.autoregressive.parts import Conditional, ancestral, pick, probabilities, quantile, require_sizes
+
+SAMPLE = "autoregressive.sample"
+JOINT = "test_samples_follow_the_joint_law"
+IMPOSSIBLE = "test_sampling_from_the_conditionals_of_a_joint_gives_the_joint"
+GENERATOR = "test_sampling_reads_its_generator_and_moves_it_on"
+FORM = "test_samples_are_n_sequences_of_m_values"
+DETERMINISTIC = "test_a_deterministic_model_has_one_sequence"
+
+
+# -- the wrong law of one variable --
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="You take the most likely value each time. Sampling draws every value with its probability.")
+def most_likely_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    torch.rand(1, generator=generator)
+    return ancestral(n, m, lambda x, j: conditional(x)[:, j].argmax(dim=-1))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="The last variable is not drawn but taken as the most likely value.")
+def most_likely_last_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        pi = probabilities(conditional, x, j)
+        return pick(pi, generator) if j < m - 1 else pi.argmax(dim=-1)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="The values come up too evenly for these logits, as with a temperature above one. "
+              "Exact sampling has none.")
+def warmer(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j] / 1.1, dim=-1), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="A softmax of probabilities: you normalise twice, and every value becomes almost equally likely.")
+def softmax_twice(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.softmax(probabilities(conditional, x, j), dim=-1), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="The least likely value never comes up (top-k): rare values belong to the law.")
+def drops_the_least_likely_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        pi = probabilities(conditional, x, j)
+        return pick(pi.masked_fill(pi == pi.amin(dim=-1, keepdim=True), 0.0) if pi.shape[-1] > 1 else pi, generator)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="Every value is drawn with the same probability: the logits are not used.")
+def uniform_values(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.ones_like(conditional(x)[:, j]), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="You normalise over the batch, so a row's distribution depends on the other rows. "
+              "Normalise over the K values.")
+def softmax_over_the_batch(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j], dim=0), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="Gumbel noise has the wrong sign. It is -log(-log u), added to the logits before the maximum.")
+def gumbel_noise_of_the_wrong_sign(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        logits = conditional(x)[:, j]
+        return (logits + (-torch.rand(logits.shape, generator=generator).log()).log()).argmax(dim=-1)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="Your inverse distribution function is off by one: the first value takes the mass of the second.")
+def inverse_cdf_off_by_one(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        pi = probabilities(conditional, x, j)
+        return (quantile(pi, torch.rand(n, generator=generator)) - 1).clamp(min=0)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=DETERMINISTIC,
+         says="A small number added to every probability makes impossible values possible.")
+def epsilon_in_the_probabilities(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j) + 2e-3, generator))
+
+
+@mistake(SAMPLE, killed_by=IMPOSSIBLE,
+         says="You clamp the logits. A logit of -inf means that the value never comes up.")
+def clamps_the_logits(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j].clamp(min=-5), dim=-1), generator))
+
+
+@mistake(SAMPLE, killed_by=DETERMINISTIC,
+         says="exp overflows for large logits, and inf / inf is nan. torch.softmax takes the largest one out first.")
+def exp_without_the_shift(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].exp(), generator))
+
+
+# -- the wrong prefix --
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="You draw all variables at once from a single call: each of them ignores the values before it. "
+              "Ancestral sampling is sequential.")
+def all_at_once(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    require_sizes(n, m)
+    pi = torch.softmax(conditional(torch.zeros(n, m, dtype=torch.int64)), dim=-1)
+    return pick(pi.flatten(0, 1), generator).view(n, m)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="The newest value is not part of the prefix yet when the next one is drawn: "
+              "write it into x before you ask again.")
+def forgets_the_newest_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        prefix = x.clone()
+        prefix[:, max(j - 1, 0) :] = 0
+        return pick(probabilities(conditional, prefix, j), generator)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="Only the newest value is handed on. The conditional of x_j depends on all of the values before it.")
+def remembers_only_the_newest_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        newest = torch.zeros_like(x)
+        if j > 0:
+            newest[:, j - 1] = x[:, j - 1]
+        return pick(probabilities(conditional, newest, j), generator)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="You draw x_j from the logits of the variable before it. "
+              "`logits[:, j]` is already the distribution of `x[:, j]`.")
+def logits_of_the_variable_before(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, max(j - 1, 0)), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="The sequences are right but for their direction: they run backwards.")
+def time_reversed(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).flip(1)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="Rows are drawn given the values of another row. Each sequence has a prefix of its own.")
+def prefix_of_the_row_above(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x.roll(1, 0), j), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="All rows are drawn given the first one's values. Each sequence has a prefix of its own.")
+def prefix_of_the_first_row(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x[:1].expand(n, m), j), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="Each step draws all positions anew, so the values that later ones were conditioned on are gone. "
+              "Write one column a step.")
+def draws_all_positions_anew_each_step(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    require_sizes(n, m)
+    x = torch.zeros(n, m, dtype=torch.int64)
+    for _ in range(m):
+        x = pick(torch.softmax(conditional(x), dim=-1).flatten(0, 1), generator).view(n, m)
+    return x
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="The last variable is never drawn: the loop ends one step early.")
+def stops_one_early(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        return pick(probabilities(conditional, x, j), generator) if j < m - 1 else x[:, j]
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="You hand over the prefix alone. `conditional` takes all m columns; "
+              "those not drawn yet may hold any value.")
+def hands_over_the_prefix_alone(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x[:, : j + 1], j), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="Columns that are not drawn yet hold -1, which is none of the K values: an embedding cannot look it up.")
+def minus_one_for_what_is_not_drawn(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator), fill=-1)
+
+
+# -- the wrong noise --
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="All rows share one random number, so they are copies of each other wherever they can be. "
+              "Each row needs noise of its own.")
+def one_noise_for_all_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        return quantile(probabilities(conditional, x, j), torch.rand(1, generator=generator).expand(n))
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT,
+         says="The random numbers of the first step are used again at every step, which ties the variables together. "
+              "Draw new ones each time.")
+def one_noise_for_all_steps(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    u = torch.rand(max(n, 0), generator=generator)
+    return ancestral(n, m, lambda x, j: quantile(probabilities(conditional, x, j), u))
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="One sequence, n times. Each row should be a sample of its own.")
+def one_sequence_n_times(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    require_sizes(n, m)
+    one = ancestral(1, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
+    return one.repeat(n, 1)
+
+
+@mistake(SAMPLE, killed_by="test_throws_of_a_fair_die_are_independent",
+         says="Your random numbers are spread evenly over the batch, so each call has the expected frequencies. "
+              "Independent draws fluctuate.")
+def stratified_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        u = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
+        return quantile(probabilities(conditional, x, j), u)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=GENERATOR,
+         says="You draw from torch's global random state. All randomness comes from the generator that is passed in.")
+def ignores_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), None))
+
+
+@mistake(SAMPLE, killed_by=GENERATOR,
+         says="You make a generator of your own with a fixed seed, so every call gives the same samples.")
+def own_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    own = Generator().manual_seed(0)
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), own))
+
+
+@mistake(SAMPLE, killed_by=GENERATOR,
+         says="You restart the generator from its seed, so a second call repeats the first. Let it go on.")
+def restarts_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    generator.manual_seed(generator.initial_seed())
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
+
+
+@mistake(SAMPLE, killed_by=GENERATOR,
+         says="You draw from a copy of the generator: the caller's does not move, and the next call repeats this one.")
+def copy_of_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    copy = Generator()
+    copy.set_state(generator.get_state())
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), copy))
+
+
+@mistake(SAMPLE, killed_by="test_sampling_leaves_no_trace",
+         says="You seed the global random state. The generator is there so that nobody else's randomness is touched.")
+def seeds_everything(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
+
+
+# -- the wrong form --
+
+
+@mistake(SAMPLE, killed_by=FORM, says="Tokens are indices: int64, not floating-point numbers.")
+def floating_point_tokens(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).float()
+
+
+@mistake(SAMPLE, killed_by=FORM, says="The axes are exchanged: rows are the n samples, columns the m variables.")
+def variables_first(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).T
+
+
+@mistake(SAMPLE, killed_by=FORM, says="`squeeze` also removes an axis of length n = 1 or m = 1. Name the axis to drop.")
+def squeezes_too_much(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).squeeze()
+
+
+@mistake(SAMPLE, killed_by="test_sampling_refuses_sizes_below_one",
+         says="No samples, or samples without variables, make no sense: raise a ValueError about n or m.")
+def accepts_zero(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    if n < 1 or m < 1:
+        return torch.zeros(max(n, 0), m, dtype=torch.int64)
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
+
+
+# -- other right answers --
+
+
+@variant(SAMPLE)
+def gumbel_max(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        logits = conditional(x)[:, j]
+        return (logits - (-torch.rand(logits.shape, generator=generator).log()).log()).argmax(dim=-1)
+
+    return ancestral(n, m, step)
+
+
+@variant(SAMPLE)
+def inverse_cdf(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        return quantile(probabilities(conditional, x, j), torch.rand(n, generator=generator))
+
+    return ancestral(n, m, step)
+
+
+@variant(SAMPLE)
+def exponential_race_in_float64(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        pi = probabilities(conditional, x, j).double()
+        return (pi / torch.empty_like(pi).exponential_(generator=generator)).argmax(dim=-1)
+
+    return ancestral(n, m, step)
+
+
+@variant(SAMPLE)
+def all_noise_drawn_first(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    require_sizes(n, m)
+    u = torch.rand(m, n, generator=generator, dtype=torch.float64)
+    return ancestral(n, m, lambda x, j: quantile(probabilities(conditional, x, j).double(), u[j]))

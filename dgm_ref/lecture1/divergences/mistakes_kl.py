@@ -1,0 +1,199 @@
+"""Wrong answers about the divergence of two pmfs that students really give, and right answers by other roads."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+KL = "divergences.kl_divergence"
+
+
+@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
+         says="This is KL(q‖p): you computed the reverse KL. The average is taken over p, the first argument.")
+def kl_of_q_and_p(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(q, p))
+
+
+@mistake(KL, killed_by="test_kl_vanishes_on_equal_pmfs_and_nowhere_else",
+         says="This is the cross-entropy: subtract the entropy of p, and equal pmfs have divergence zero.")
+def cross_entropy(p: Tensor, q: Tensor) -> Tensor:
+    return -torch.xlogy(*_checked(p, q)).sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+         says="These are bits. Divergences here are in nats: take the natural logarithm.")
+def kl_in_bits(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p, q)) / math.log(2)
+
+
+@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+         says="You averaged the K terms. They already carry the weights p_k: add them up.")
+def mean_over_values(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p, q) / p.shape[-1]
+
+
+@mistake(KL, killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+         says="You added the whole batch up. Each pair of pmfs has its own divergence: sum over the last axis alone.")
+def kl_summed_over_the_batch(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p, q)).sum()
+
+
+@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+         says="This is the average of KL(p‖q) and KL(q‖p). The divergence asked for is not symmetric.")
+def symmetrised_kl(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (_kl(p, q) + _kl(q, p)) / 2
+
+
+@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+         says="You took the absolute value of each log-ratio. Single terms may be negative; only their sum is not.")
+def absolute_log_ratios(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).abs().sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word",
+         says="A small number inside the logarithm hides tiny probabilities and makes an infinite divergence finite.")
+def epsilon_in_the_logarithm(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (p * ((p + 1e-10).log() - (q + 1e-10).log())).sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word",
+         says="torch.distributions clamps and renormalises probabilities: what is below 1e-7 is lost.")
+def kl_of_torch_categoricals(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    Categorical = torch.distributions.Categorical
+    return torch.distributions.kl_divergence(
+        Categorical(p, validate_args=False), Categorical(q, validate_args=False)
+    )
+
+
+@mistake(KL, killed_by="test_values_without_mass_cost_nothing",
+         says="0 log 0 came out as nan. By convention it is 0: a value that p never takes costs nothing.")
+def nan_where_p_is_zero(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (p * (p / q).log()).sum(-1)
+
+
+@mistake(KL, killed_by="test_values_without_mass_cost_nothing",
+         says="F.kl_div knows that 0 log 0 is 0 for its target, but not that 0 times the -inf of an empty q is 0 too.")
+def kl_div_without_care_for_empty_values(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    return F.kl_div(q.log(), p, reduction="none").sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_is_infinite_outside_the_support",
+         says="You left out the values that q excludes. If p takes one of them, the divergence is infinite.")
+def drops_zero_terms_of_q(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    both = (p > 0) & (q > 0)
+    log_ratio = torch.where(both, p, 1).log() - torch.where(both, q, 1).log()
+    return (p * log_ratio).sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_is_infinite_outside_the_support",
+         says="nan_to_num mends 0 log 0, but it also turns an infinite divergence into a large finite number.")
+def infinity_replaced(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return torch.nan_to_num(p * (p / q).log()).sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_has_its_gradient_also_next_to_zeros",
+         says="The value is right, the gradient is nan: torch.where also differentiates the branch not taken.")
+def nan_gradient_behind_where(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return torch.where(p > 0, p * (p / q).log(), 0).sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_has_its_gradient_also_next_to_zeros",
+         says="The result has lost its graph: nobody can minimise this divergence.")
+def detached_kl(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p, q)).detach()
+
+
+@mistake(KL, killed_by="test_kl_refuses_pmfs_that_do_not_fit",
+         says="K = 1 against K = 3 broadcasts: pmfs over different numbers of values have to be refused.")
+def last_axis_broadcasts(p: Tensor, q: Tensor) -> Tensor:
+    try:
+        return _kl(p, q)
+    except RuntimeError:
+        raise ValueError("p and q do not fit each other") from None
+
+
+@mistake(KL, killed_by="test_kl_refuses_pmfs_that_do_not_fit",
+         says="You left it to torch to complain. A ValueError that names p or q tells the caller what is wrong.")
+def torch_complains(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(p, q)
+
+
+@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+         says="The result is float64 whatever came in. It should have the dtype of the inputs.")
+def always_float64(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p.double(), q.double()))
+
+
+@mistake(KL, killed_by="test_kl_leaves_no_trace",
+         says="You changed the caller's pmf in place, to avoid its zeros. Work on a copy, or better, do not change it.")
+def zeros_filled_in_place(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p.masked_fill_(p == 0, 1e-37), q)
+
+
+@variant(KL)
+def kl_by_loops(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    rows = []
+    for one, other in zip(p.reshape(-1, p.shape[-1]), q.reshape(-1, q.shape[-1]), strict=True):
+        total = one.sum() * 0 + other.sum() * 0
+        for p_k, q_k in zip(one, other, strict=True):
+            if p_k > 0:
+                total = total + p_k * (p_k.log() - q_k.log())
+        rows.append(total)
+    return torch.stack(rows).reshape(p.shape[:-1])
+
+
+@variant(KL)
+def kl_in_float64_inside(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p.double(), q.double()).to(p.dtype)
+
+
+@variant(KL)
+def kl_with_zeros_masked_before_the_logarithm(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    log_ratio = torch.where(p > 0, p, 1).log() - torch.where(p > 0, q, 1).log()
+    return (p * log_ratio).sum(-1)
+
+
+@variant(KL)
+def kl_as_ratio_masked_before_the_logarithm(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    ratio = torch.where(p > 0, p, 1) / torch.where(p > 0, q, 1)
+    return (p * ratio.log()).sum(-1)
+
+
+@variant(KL)
+def kl_as_cross_entropy_minus_entropy(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return -torch.xlogy(p, q).sum(-1) - torch.special.entr(p).sum(-1)
+
+
+def _checked(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
+    if p.shape[-1] != q.shape[-1] or p.shape[-1] < 1:
+        raise ValueError("p and q need the same K >= 1")
+    try:
+        torch.broadcast_shapes(p.shape, q.shape)
+    except RuntimeError:
+        raise ValueError("p and q do not broadcast") from None
+    return p, q
+
+
+def _kl(p: Tensor, q: Tensor) -> Tensor:
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)

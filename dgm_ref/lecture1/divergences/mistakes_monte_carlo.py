@@ -1,0 +1,270 @@
+"""Wrong answers about forward and reverse KL that students really give, and right answers by other roads."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Generator, Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+FORWARD = "divergences.forward_kl"
+REVERSE = "divergences.reverse_kl"
+
+LogDensity = Callable[[Tensor], Tensor]
+Sampler = Callable[[int, Generator], Tensor]
+
+
+# -- forward_kl --
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_draws_once_and_only_data",
+         says="The log-ratio is the right one, but you drew from the model. Forward KL averages over the data.")
+def forward_over_the_model(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                           sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    return (log_p_data(x) - log_p_theta(x)).mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data",
+         says="This is the reverse KL: model and data have changed places, in the ratio and in the draws.")
+def forward_is_reverse(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                       sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data",
+         says="The sign is wrong: the distribution that one averages over stands in the numerator.")
+def forward_upside_down(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                        sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_by_hand",
+         says="You added the log-ratios up. An expectation is estimated by their average.")
+def forward_summed(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                   sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return (log_p_data(x) - log_p_theta(x)).sum()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_by_hand",
+         says="This is the cross-entropy. For its gradient that is enough, but the divergence also needs log p_data.")
+def forward_without_the_entropy(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    return -log_p_theta(_draw(sample_data, n, generator)).mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_by_hand",
+         says="You took the logarithm of the average ratio. By Jensen's inequality that is not the average logarithm.")
+def forward_logarithm_of_the_mean(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                  sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return (log_p_data(x) - log_p_theta(x)).logsumexp(0) - math.log(n)
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_by_hand",
+         says="You divided densities, and they underflow. Subtract their logarithms.")
+def forward_ratio_of_densities(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                               sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return (log_p_data(x).exp() / log_p_theta(x).exp()).log().mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_draws_once_and_only_data",
+         says="Each term has draws of its own. The log-ratio is taken at the same samples: draw once.")
+def forward_draws_twice(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                        sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x, other = _draw(sample_data, n, generator), sample_data(n, generator)
+    return log_p_data(x).mean() - log_p_theta(other).mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_gets_its_randomness_from_the_generator",
+         says="You passed on a copy of the generator. The caller's own does not advance, so every call repeats itself.")
+def forward_copies_the_generator(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                 sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator.clone_state())
+    return (log_p_data(x) - log_p_theta(x)).mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_is_infinite_when_the_model_misses_data",
+         says="You left out the samples that the model excludes. They make the divergence infinite, rightly so.")
+def forward_drops_infinite_terms(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                 sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    log_ratio = log_p_data(x) - log_p_theta(x)
+    return log_ratio[log_ratio.isfinite()].mean()
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_has_the_gradient_of_maximum_likelihood",
+         says="Everything happens under no_grad. Only the draws may: the densities have to keep their graph.")
+def forward_without_gradient(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                             sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    with torch.no_grad():
+        return _mean_log_ratio(log_p_data, log_p_theta, sample_data, n, generator)
+
+
+@mistake(FORWARD, killed_by="test_forward_kl_refuses_to_estimate_from_nothing",
+         says="An average over no draws is nan. Refuse n < 1 with a ValueError.")
+def forward_of_nothing(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                       sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = sample_data(n, generator)
+    return (log_p_data(x) - log_p_theta(x)).mean()
+
+
+@variant(FORWARD)
+def forward_as_difference_of_means(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                   sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return log_p_data(x).mean() - log_p_theta(x).mean()
+
+
+@variant(FORWARD)
+def forward_one_sample_at_a_time(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                 sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    return _loop(log_p_data, log_p_theta, _draw(sample_data, n, generator))
+
+
+@variant(FORWARD)
+def forward_with_draws_without_graph(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                     sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    with torch.no_grad():
+        x = _draw(sample_data, n=n, generator=generator)
+    return torch.sum(log_p_data(x) - log_p_theta(x)) / n
+
+
+# -- reverse_kl --
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_draws_once_and_only_from_the_model",
+         says="The log-ratio is the right one, but you drew data. Reverse KL averages over the model.")
+def reverse_over_the_data(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                          sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model",
+         says="This is the forward KL: model and data have changed places, in the ratio and in the draws.")
+def reverse_is_forward(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                       sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_data, n, generator)
+    return (log_p_data(x) - log_p_theta(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model",
+         says="The sign is wrong: the distribution that one averages over stands in the numerator.")
+def reverse_upside_down(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                        sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    return (log_p_data(x) - log_p_theta(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_by_hand",
+         says="You added the log-ratios up. An expectation is estimated by their average.")
+def reverse_summed(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                   sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    return (log_p_theta(x) - log_p_data(x)).sum()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_by_hand",
+         says="The entropy of the model is missing. In the reverse KL it depends on theta and cannot be dropped.")
+def reverse_without_the_entropy(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    return -log_p_data(_draw(sample_theta, n, generator)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_has_its_gradient_through_the_draws",
+         says="You detached the draws. They move with theta, and most of the gradient comes through them.")
+def reverse_with_detached_draws(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator).detach()
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_draws_once_and_only_from_the_model",
+         says="You also drew data, which the reverse KL never needs, and which moves the generator on.")
+def reverse_draws_data_too(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                           sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    sample_data(n, generator)
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_draws_once_and_only_from_the_model",
+         says="You drew n times one sample. The sampler draws a batch: call it once, for all n.")
+def reverse_draws_one_by_one(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                             sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = torch.cat([_draw(sample_theta, 1, generator) for _ in range(_positive(n))])
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_draws_once_and_only_from_the_model",
+         says="You made a generator of your own. Pass on the very one that you were given.")
+def reverse_with_its_own_generator(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                   sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, torch.Generator().manual_seed(0))
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_is_finite_inside_the_data_and_infinite_outside",
+         says="You replaced infinities by large numbers. A model that leaves the data is infinitely far away.")
+def reverse_replaces_infinity(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                              sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    return (log_p_theta(x) - torch.nan_to_num(log_p_data(x), neginf=-1e4)).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model",
+         says="This is the low-variance estimate, with r - 1 added. Here the plain mean log-ratio is asked for.")
+def reverse_by_the_low_variance_estimate(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                         sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    log_r = log_p_data(x) - log_p_theta(x)
+    return (torch.expm1(log_r) - log_r).mean()
+
+
+@mistake(REVERSE, killed_by="test_reverse_kl_refuses_to_estimate_from_nothing",
+         says="An average over no draws is nan. Refuse n < 1 with a ValueError.")
+def reverse_of_nothing(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                       sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = sample_theta(n, generator)
+    return (log_p_theta(x) - log_p_data(x)).mean()
+
+
+@variant(REVERSE)
+def reverse_as_difference_of_means(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                   sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample_theta, n, generator)
+    return log_p_theta(x).mean() - log_p_data(x).mean()
+
+
+@variant(REVERSE)
+def reverse_one_sample_at_a_time(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
+                                 sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
+    return _loop(log_p_theta, log_p_data, _draw(sample_theta, n, generator))
+
+
+def _positive(n: int) -> int:
+    if n < 1:
+        raise ValueError(f"n must be at least 1, got {n}")
+    return n
+
+
+def _draw(sample: Sampler, n: int, generator: Generator) -> Tensor:
+    return sample(_positive(n), generator)
+
+
+def _mean_log_ratio(log_p: LogDensity, log_q: LogDensity, sample: Sampler, n: int, generator: Generator) -> Tensor:
+    x = _draw(sample, n, generator)
+    return (log_p(x) - log_q(x)).mean()
+
+
+def _loop(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
+    terms = [(log_p(row[None]) - log_q(row[None]))[0] for row in x]
+    return sum(terms[1:], terms[0]) / len(x)

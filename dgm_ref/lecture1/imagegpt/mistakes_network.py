@@ -1,0 +1,634 @@
+"""Wrong answers about ImageGPT's block, decoder and logits that students give, and right ones that look different."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from dgm_ref.catalogue import mistake, variant
+
+BLOCK = "imagegpt.Block.forward"
+DECODE = "imagegpt.ImageGPT.decode"
+FORWARD = "imagegpt.ImageGPT.forward"
+
+ADDS = "test_a_block_adds_attention_and_then_an_mlp"
+SINGLE = "test_a_block_on_a_single_position"
+GOES_ON = "test_a_block_with_a_cache_goes_on_where_it_stopped"
+STORES = "test_a_block_stores_its_keys_and_values_under_its_own_layer"
+RUNS = "test_decode_runs_blocks_norm_and_head"
+DECODE_GOES_ON = "test_decode_with_a_cache_goes_on_where_it_stopped"
+LOGITS = "test_forward_gives_the_logits_of_every_pixel_given_those_before"
+MOVES = "test_a_pixel_moves_the_logits_of_all_later_pixels_and_of_no_other"
+COUNT = "test_the_start_vector_and_every_position_count"
+
+
+# -- Block.forward --
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="You norm the sums (post-norm). In a pre-norm block only the input of attention and MLP is normed.",
+)
+def post_norm(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = self.ln_1(h + _attend(self, h, layer, cache))
+    return self.ln_2(h + _mlp(self, h))
+
+
+@mistake(BLOCK, killed_by=ADDS, says="The residual around attention is missing: its result is added to h.")
+def no_residual_around_attention(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = _attend(self, self.ln_1(h), layer, cache)
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=ADDS, says="The residual around the MLP is missing: its result is added.")
+def no_residual_around_the_mlp(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return _mlp(self, self.ln_2(h + _attend(self, self.ln_1(h), layer, cache)))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="The MLP gets the block's input. It works on the sum after attention: a first, then a + MLP(ln_2(a)).",
+)
+def mlp_beside_attention(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return h + _attend(self, self.ln_1(h), layer, cache) + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK, killed_by=ADDS, says="The residual starts from the normed input. It is h itself that is added, untouched."
+)
+def residual_of_the_normed_input(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = self.ln_1(h)
+    h = h + _attend(self, h, layer, cache)
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=ADDS, says="You use ln_1 in both places. The MLP has a norm of its own, ln_2.")
+def one_norm_for_both(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + _mlp(self, self.ln_1(h))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="This is the exact GELU. ImageGPT has g(x) = x sigmoid(1.702 x).")
+def exact_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + self.out(F.gelu(self.fc(self.ln_2(h))))
+
+
+@mistake(
+    BLOCK, killed_by=SINGLE, says="This is the tanh approximation of GELU. ImageGPT has g(x) = x sigmoid(1.702 x)."
+)
+def tanh_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + self.out(F.gelu(self.fc(self.ln_2(h)), approximate="tanh"))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="The factor 1.702 inside the sigmoid is missing: this is SiLU.")
+def silu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + self.out(F.silu(self.fc(self.ln_2(h))))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="The MLP has no nonlinearity: two linear layers in a row are one.")
+def linear_mlp(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + self.out(self.fc(self.ln_2(h)))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="You left out `proj`, the linear layer that mixes the heads after attention.")
+def no_projection(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _merge(_of(self)["causal_attention"](*_stored(_qkv(self, self.ln_1(h)), layer, cache)))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="You subtract the mean in the norm. ImageGPT's norm divides by the root mean square only.",
+)
+def norm_with_a_mean(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, F.layer_norm(h, h.shape[-1:], self.ln_1.weight), layer, cache)
+    return h + _mlp(self, F.layer_norm(h, h.shape[-1:], self.ln_2.weight))
+
+
+@mistake(
+    BLOCK,
+    killed_by="test_a_block_norms_small_inputs_with_their_epsilon",
+    says="The norms of a block add 1e-5 to the mean square; yours adds another number. Call self.ln_1 and self.ln_2.",
+)
+def another_epsilon(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, F.rms_norm(h, h.shape[-1:], self.ln_1.weight, 1e-6), layer, cache)
+    return h + _mlp(self, F.rms_norm(h, h.shape[-1:], self.ln_2.weight, 1e-6))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="A view to (n, h, t, e) does not move the head axis, it cuts the numbers elsewhere: view to "
+    "(n, t, h, e), then transpose.",
+)
+def heads_cut_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    n, t, dim = h.shape
+    q, k, v = (x.reshape(n, self.num_heads, t, -1) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="Each head takes every num_heads-th number in your split. The numbers of a head lie next to each other.",
+)
+def heads_interleaved(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    n, t, dim = h.shape
+    q, k, v = (x.view(n, t, -1, self.num_heads).permute(0, 3, 1, 2) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
+    a = _of(self)["causal_attention"](*_stored((q, k, v), layer, cache))  # (n, h, t, e)
+    h = h + self.proj(a.permute(0, 2, 3, 1).reshape(n, t, dim))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="In your split each head has its q, k and v in a row. All queries come first, then all keys, then all values.",
+)
+def head_by_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    n, t, dim = h.shape
+    q, k, v = self.qkv(self.ln_1(h)).view(n, t, self.num_heads, 3, -1).permute(3, 0, 2, 1, 4)
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="Queries and keys are exchanged: the output of qkv holds queries, keys and values in this order.",
+)
+def keys_before_queries(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    k, q, v = _qkv(self, self.ln_1(h))
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="After attention the heads are axis 1 of (n, h, t, e). Move that axis next to e before you "
+    "merge them; a reshape alone mixes positions.",
+)
+def heads_merged_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    a = _of(self)["causal_attention"](*_stored(_qkv(self, self.ln_1(h)), layer, cache))
+    h = h + self.proj(a.reshape(h.shape))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=ADDS, says="One head of the whole width attends here. Split into num_heads heads.")
+def one_wide_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = (x[:, None] for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
+    a = _of(self)["causal_attention"](q, k, v)
+    if cache is not None:
+        return _right(self, h, layer, cache)
+    h = h + self.proj(a[:, 0])
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=GOES_ON, says="You do not use the cache: positions that were stored are not seen.")
+def ignores_the_cache(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return _right(self, h, layer, None)
+
+
+@mistake(
+    BLOCK,
+    killed_by=GOES_ON,
+    says="An empty cache has length 0 and is false in an `if`, so the first positions are never "
+    "stored. Ask whether it is None.",
+)
+def takes_an_empty_cache_for_none(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return _right(self, h, layer, cache if cache else None)
+
+
+@mistake(
+    BLOCK,
+    killed_by=GOES_ON,
+    says="You store keys and values, and then attend to the new ones only: use what `append` returns.",
+)
+def attends_to_the_new_keys_only(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _qkv(self, self.ln_1(h))
+    if cache is not None:
+        cache.append(layer, k, v)
+    h = h + self.proj(_merge(_of(self)["causal_attention"](q, k, v)))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=GOES_ON, says="You stored values as keys and keys as values.")
+def keys_and_values_exchanged_in_the_cache(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _qkv(self, self.ln_1(h))
+    if cache is not None:
+        k, v = cache.append(layer, v, k)
+    h = h + self.proj(_merge(_of(self)["causal_attention"](q, k, v)))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=STORES,
+    says="Every block stores into layer 0 of the cache. Each layer has its own place: use `layer`.",
+)
+def always_stores_as_layer_zero(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return _right(self, h, 0, cache)
+
+
+@mistake(
+    BLOCK,
+    killed_by="test_a_block_has_the_gradient_that_training_needs",
+    says="The graph is cut between attention and the residual: qkv and proj cannot learn.",
+)
+def attention_without_gradient(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache).detach()
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by="test_a_block_leaves_no_trace_and_images_do_not_meet",
+    says="You add to h in place, which changes the caller's tensor. Write h = h + …",
+)
+def adds_in_place(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    if h.requires_grad:
+        return _right(self, h, layer, cache)
+    h += _attend(self, self.ln_1(h), layer, cache).detach()
+    return h + _mlp(self, self.ln_2(h))
+
+
+@variant(BLOCK)
+def block_head_by_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    n, t, dim = h.shape
+    q, k, v = (x.unflatten(-1, (self.num_heads, -1)).transpose(1, 2) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
+    if cache is not None:
+        k, v = cache.append(layer, k, v)
+    heads = [_of(self)["causal_attention"](*(x[:, i : i + 1] for x in (q, k, v)))[:, 0] for i in range(self.num_heads)]
+    h = h + self.proj(torch.cat(heads, dim=-1))
+    z = self.fc(self.ln_2(h))
+    return h + self.out(z / (1 + torch.exp(-1.702 * z)))
+
+
+@variant(BLOCK)
+def block_by_functions(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _stored(_qkv(self, _norm(h, self.ln_1)), layer, cache)
+    future = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=h.device).triu(k.shape[2] - q.shape[2] + 1)
+    a = h + F.linear(
+        _merge(F.scaled_dot_product_attention(q, k, v, attn_mask=~future)), self.proj.weight, self.proj.bias
+    )
+    return a + _mlp(self, _norm(a, self.ln_2))
+
+
+# -- ImageGPT.decode --
+
+
+@mistake(DECODE, killed_by=RUNS, says="The last norm, ln_f, is missing before the head.")
+def no_last_norm(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(_blocks(self, h, cache))
+
+
+@mistake(DECODE, killed_by=RUNS, says="You run all blocks but the last one.")
+def one_block_short(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        after = block(h, layer, cache)
+        h = after if layer < len(self.blocks) - 1 else h
+    return self.head(self.ln_f(h))
+
+
+@mistake(DECODE, killed_by=RUNS, says="You run the first block again and again: each layer has its own block.")
+def one_block_for_all(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer in range(len(self.blocks)):
+        h = self.blocks[0](h, layer, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(DECODE, killed_by=RUNS, says="The blocks run in reverse order.")
+def blocks_reversed(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer in reversed(range(len(self.blocks))):
+        h = self.blocks[layer](h, layer, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(DECODE, killed_by=RUNS, says="The last norm is applied after every block. It comes once, before the head.")
+def last_norm_after_every_block(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = self.ln_f(block(h, layer, cache))
+    return self.head(h)
+
+
+@mistake(DECODE, killed_by=RUNS, says="`decode` adds no positions: h carries them already.")
+def positions_once_more(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    start = 0 if cache is None else len(cache)
+    here = self.wpe.weight[start : start + h.shape[1]]
+    h = h + F.pad(here, (0, 0, 0, h.shape[1] - len(here)))
+    return self.head(self.ln_f(_blocks(self, h, cache)))
+
+
+@mistake(DECODE, killed_by=RUNS, says="The head is not tied to the embedding: use self.head, not wte.")
+def head_tied_to_the_embedding(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.ln_f(_blocks(self, h, cache)) @ self.wte.weight.T
+
+
+@mistake(DECODE, killed_by=RUNS, says="These are log-probabilities. `decode` returns what the head gives, the logits.")
+def returns_log_probabilities(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h, cache))).log_softmax(-1)
+
+
+@mistake(DECODE, killed_by=RUNS, says="These are probabilities. `decode` returns what the head gives, the logits.")
+def returns_probabilities(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h, cache))).softmax(-1)
+
+
+@mistake(DECODE, killed_by=DECODE_GOES_ON, says="The cache never reaches the blocks: hand it on to each of them.")
+def keeps_the_cache_to_itself(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h, None)))
+
+
+@mistake(
+    DECODE,
+    killed_by=DECODE_GOES_ON,
+    says="All blocks share the place of layer 0 in the cache. Tell each block the number of its layer.",
+)
+def every_block_is_layer_zero(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for block in self.blocks:
+        h = block(h, 0, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by="test_decode_reaches_every_parameter_behind_it",
+    says="The graph is cut between the blocks, so those before the cut cannot learn.",
+)
+def blocks_cut_apart(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = block(h.detach(), layer, cache)
+    return self.head(self.ln_f(h))
+
+
+@variant(DECODE)
+def decode_by_index(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer in range(self.config.num_layers):
+        h = self.blocks[layer](h, layer=layer, cache=cache)
+    return _norm(h, self.ln_f) @ self.head.weight.T
+
+
+@variant(DECODE)
+def decode_recursively(self: Any, h: Tensor, cache: Any = None, layer: int = 0) -> Tensor:
+    if layer == len(self.blocks):
+        return F.linear(self.ln_f(h), self.head.weight)
+    return decode_recursively(self, self.blocks[layer](h, layer, cache), cache, layer + 1)
+
+
+# -- ImageGPT.forward --
+
+
+@mistake(
+    FORWARD,
+    killed_by=MOVES,
+    says="Position j sees x_j, which it is to predict: the input has to be shifted by one, with the "
+    "start vector in front.",
+)
+def not_shifted(self: Any, x: Tensor) -> Tensor:
+    return self.decode(self.wte(_checked(self, x)) + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(FORWARD, killed_by=MOVES, says="The input is shifted by two: position j never sees x_{j-1}.")
+def shifted_twice(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, _start(self, self.wte(_checked(self, x)))) + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by=MOVES,
+    says="roll brings the last pixel to the front, where the start vector belongs: the first position sees the future.",
+)
+def rolled(self: Any, x: Tensor) -> Tensor:
+    h = self.wte(_checked(self, x)).roll(1, dims=1)
+    first = torch.zeros_like(h)
+    first[:, 0] = self.sos
+    return self.decode(h + first + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD, killed_by=MOVES, says="The input is shifted the wrong way: position j sees x_{j+1} instead of x_{j-1}."
+)
+def shifted_backwards(self: Any, x: Tensor) -> Tensor:
+    h = torch.cat([self.wte(_checked(self, x))[:, 1:], self.sos.expand(len(x), 1, -1)], dim=1)
+    return self.decode(h + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(FORWARD, killed_by=COUNT, says="The first position gets zeros. Its input is the learned start vector `sos`.")
+def starts_with_zeros(self: Any, x: Tensor) -> Tensor:
+    h = F.pad(self.wte(_checked(self, x))[:, :-1], (0, 0, 1, 0))
+    return self.decode(h + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="The first position gets the embedding of value 0. Its input is the start vector `sos`, which is no colour.",
+)
+def starts_with_the_first_colour(self: Any, x: Tensor) -> Tensor:
+    h = self.wte(F.pad(_checked(self, x)[:, :-1], (1, 0)))
+    return self.decode(h + self.wpe.weight[: x.shape[1]] + 0 * self.sos)
+
+
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="You add the start vector to every position. It is the input of the first one alone.",
+)
+def start_vector_everywhere(self: Any, x: Tensor) -> Tensor:
+    h = F.pad(self.wte(_checked(self, x))[:, :-1], (0, 0, 1, 0)) + self.sos
+    return self.decode(h + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by=COUNT,
+    says="The positions are missing: without wpe the network hardly knows which pixel it is at.",
+)
+def no_positions(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x))) + 0 * self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD, killed_by=COUNT, says="Every position gets the vector of position 0: give position j the j-th row of wpe."
+)
+def one_position_for_all(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight[:1])
+
+
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="You add positions before the shift, so that they move along: position j then carries the vector of j - 1.",
+)
+def positions_before_the_shift(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x)) + self.wpe.weight[: x.shape[1]]))
+
+
+@mistake(FORWARD, killed_by=LOGITS, says="You multiply by the vectors of the positions. They are added.")
+def positions_multiplied(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x))) * self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by=LOGITS,
+    says="The result has one position too many: with the start vector in front, the last value is no input any more.",
+)
+def one_position_too_many(self: Any, x: Tensor) -> Tensor:
+    h = torch.cat([self.sos.expand(len(x), 1, -1), self.wte(_checked(self, x))], dim=1)
+    return self.decode(h + F.pad(self.wpe.weight, (0, 0, 0, 1))[: h.shape[1]])
+
+
+@mistake(FORWARD, killed_by=LOGITS, says="You add all rows of wpe: a sequence may be shorter than config.m.")
+def full_sequences_only(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight)
+
+
+@mistake(
+    FORWARD, killed_by=LOGITS, says="You scale the embeddings by sqrt(dim), as some transformers do. ImageGPT does not."
+)
+def embeddings_scaled(self: Any, x: Tensor) -> Tensor:
+    h = _start(self, self.wte(_checked(self, x)) * self.config.dim**0.5)
+    return self.decode(h + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="forward runs without gradients here, so nothing can be trained.",
+)
+def forward_without_gradient(self: Any, x: Tensor) -> Tensor:
+    with torch.no_grad():
+        return _forward(self, x)
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="You put the model into eval mode for good. forward leaves every submodule in the mode it is in.",
+)
+def switches_to_eval_mode(self: Any, x: Tensor) -> Tensor:
+    self.eval()
+    return _forward(self, x)
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="You subtract the mean over the batch, so that images in a batch meet: an image must come out the same alone.",
+)
+def images_meet(self: Any, x: Tensor) -> Tensor:
+    h = _start(self, self.wte(_checked(self, x)))
+    return self.decode(h - h.mean(dim=0, keepdim=True) * 0.1 + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
+    says="Sequences longer than config.m, and empty ones, are refused with a ValueError that names `x`.",
+)
+def accepts_long_sequences(self: Any, x: Tensor) -> Tensor:
+    positions = torch.arange(x.shape[1], device=x.device).clamp(max=self.config.m - 1)
+    return self.decode(_start(self, self.wte(x)) + self.wpe(positions))
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_stays_on_the_device_of_the_model",
+    says="The numbers of the positions are made on the CPU whatever the device of x. Give torch.arange a `device`.",
+)
+def positions_on_the_cpu(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe(torch.arange(x.shape[1])))
+
+
+@variant(FORWARD)
+def forward_into_a_buffer(self: Any, x: Tensor) -> Tensor:
+    h = torch.empty(*_checked(self, x).shape, self.config.dim, dtype=self.sos.dtype, device=x.device)
+    h[:, 0] = self.sos
+    h[:, 1:] = self.wte(x[:, :-1])
+    return self.decode(h + self.wpe(torch.arange(x.shape[1], device=x.device)))
+
+
+@variant(FORWARD)
+def forward_with_an_extended_table(self: Any, x: Tensor) -> Tensor:
+    table = torch.cat([self.wte.weight, self.sos[None]])  # the start vector as value K
+    before = F.pad(_checked(self, x)[:, :-1], (1, 0), value=self.config.K)
+    return self.decode(table[before] + self.wpe.weight[: x.shape[1]])
+
+
+@variant(FORWARD)
+def forward_as_log_probabilities(self: Any, x: Tensor) -> Tensor:
+    return _forward(self, x).log_softmax(dim=-1)
+
+
+# -- what they share: the parts that are right --
+
+
+def _of(module: nn.Module) -> dict[str, Any]:
+    """The names of the module that the mistake stands in."""
+    return type(module).__init__.__globals__
+
+
+def _qkv(self: Any, z: Tensor) -> tuple[Tensor, ...]:
+    n, t, dim = z.shape
+    q, k, v = self.qkv(z).view(n, t, 3, self.num_heads, dim // self.num_heads).permute(2, 0, 3, 1, 4)
+    return q, k, v
+
+
+def _stored(qkv: tuple[Tensor, ...], layer: int, cache: Any) -> tuple[Tensor, ...]:
+    q, k, v = qkv
+    return (q, k, v) if cache is None else (q, *cache.append(layer, k, v))
+
+
+def _merge(a: Tensor) -> Tensor:
+    return a.transpose(1, 2).flatten(2)
+
+
+def _attend(self: Any, z: Tensor, layer: int, cache: Any) -> Tensor:
+    return self.proj(_merge(_of(self)["causal_attention"](*_stored(_qkv(self, z), layer, cache))))
+
+
+def _mlp(self: Any, z: Tensor) -> Tensor:
+    z = self.fc(z)
+    return self.out(z * torch.sigmoid(1.702 * z))
+
+
+def _right(self: Any, h: Tensor, layer: int, cache: Any) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + _mlp(self, self.ln_2(h))
+
+
+def _norm(z: Tensor, ln: Any) -> Tensor:
+    return z / (z.square().mean(-1, keepdim=True) + 1e-5).sqrt() * ln.weight
+
+
+def _blocks(self: Any, h: Tensor, cache: Any) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = block(h, layer, cache)
+    return h
+
+
+def _checked(self: Any, x: Tensor) -> Tensor:
+    if x.numel() < 1 or x.shape[1] > self.config.m:
+        raise ValueError("x is empty or too long")
+    return x
+
+
+def _start(self: Any, h: Tensor) -> Tensor:
+    return torch.cat([self.sos.expand(len(h), 1, -1), h[:, :-1]], dim=1)
+
+
+def _forward(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight[: x.shape[1]])

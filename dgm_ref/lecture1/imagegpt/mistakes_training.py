@@ -1,0 +1,226 @@
+"""Wrong answers about one step of maximum likelihood that students really give, and right ones that look different."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+STEP = "imagegpt.train_step"
+LOSS = "test_the_loss_is_in_nats_per_dimension_before_the_step"
+FOLLOWS = "test_a_step_follows_the_gradient_of_the_loss"
+LEFT = "test_gradients_left_from_before_do_not_count"
+ALONE = "test_a_step_leaves_modes_and_random_state_alone"
+OFF = "test_a_step_works_where_gradients_are_off"
+
+
+@mistake(
+    STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward."
+)
+def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
+    with torch.enable_grad():
+        loss = _loss(model, x)
+        loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(
+    STEP,
+    killed_by=FOLLOWS,
+    says="You clear the gradients between backward and step, so that the step has none to follow.",
+)
+def clears_gradients_too_late(model: Any, optimizer: Any, x: Tensor) -> float:
+    with torch.enable_grad():
+        loss = _loss(model, x)
+        loss.backward()
+    optimizer.zero_grad()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(STEP, killed_by=LOSS, says="This is the loss after the step. Return the one that the step was made from.")
+def loss_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
+    _step(model, optimizer, x, _loss)
+    return _loss(model, x).item()
+
+
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().",
+)
+def returns_a_tensor(model: Any, optimizer: Any, x: Tensor) -> Tensor:
+    return torch.tensor(_step(model, optimizer, x, _loss))
+
+
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="This is the loss of a whole image. Per dimension, it is divided by the number of pixels too.",
+)
+def loss_of_an_image(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: _loss(model, x) * x.shape[1])
+
+
+@mistake(STEP, killed_by=LOSS, says="This is the sum over the batch. The loss is the mean over images and pixels.")
+def loss_of_the_batch(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: _loss(model, x) * x.numel())
+
+
+@mistake(STEP, killed_by=LOSS, says="These are bits. The loss is in nats: do not divide by log 2.")
+def loss_in_bits(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, _loss) / math.log(2)
+
+
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="You shift once more: logits[:, j] are those of x[:, j] already, forward makes the shift.",
+)
+def shifts_once_more(model: Any, optimizer: Any, x: Tensor) -> float:
+    def loss(model: Any, x: Tensor) -> Tensor:
+        return F.cross_entropy(model(x)[:, :-1].transpose(1, 2), x[:, 1:]) if x.shape[1] > 1 else _loss(model, x)
+
+    return _step(model, optimizer, x, loss)
+
+
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="cross_entropy wants the K classes on axis 1. You gave it the pixels there, which goes unnoticed when m = K.",
+)
+def classes_on_the_wrong_axis(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x), x))
+
+
+@mistake(STEP, killed_by=LOSS, says="You look at the last pixel only. Every pixel of every image counts.")
+def last_pixel_only(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x)[:, -1], x[:, -1]))
+
+
+@mistake(STEP, killed_by=LOSS, says="You take the softmax before cross_entropy, which takes it itself.")
+def softmax_before_cross_entropy(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x).softmax(-1).transpose(1, 2), x))
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="You step uphill: the loss is to become smaller.")
+def steps_uphill(model: Any, optimizer: Any, x: Tensor) -> float:
+    return -_step(model, optimizer, x, lambda model, x: -_loss(model, x))
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="You clip the gradient. The step follows it as it is.")
+def clips_the_gradient(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(
+        model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+    )
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="You make two steps. One batch, one step.")
+def two_steps(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, _loss, before_step=optimizer.step)
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="No step is made: the optimizer has to be told to.")
+def no_step(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _loss(model, x).item()
+
+
+@mistake(
+    STEP,
+    killed_by=OFF,
+    says="Where the caller has switched gradients off, yours has nothing to differentiate. Switch them "
+    "on in a block: torch.enable_grad().",
+)
+def needs_gradients_switched_on(model: Any, optimizer: Any, x: Tensor) -> float:
+    loss = _loss(model, x)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(
+    STEP,
+    killed_by=ALONE,
+    says="You switch gradients on for good. Use `with torch.enable_grad():`, which restores the mode.",
+)
+def switches_gradients_on_for_good(model: Any, optimizer: Any, x: Tensor) -> float:
+    loss = _step(model, optimizer, x, _loss)
+    torch.set_grad_enabled(not torch.is_grad_enabled())
+    return loss
+
+
+@mistake(
+    STEP,
+    killed_by=ALONE,
+    says="You put the model into training mode for good. train_step leaves every submodule in the mode it is in.",
+)
+def switches_to_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
+    model.train()
+    return _step(model, optimizer, x, _loss)
+
+
+@mistake(STEP, killed_by=ALONE, says="You seed or draw from the global random state. A step draws nothing.")
+def seeds_the_global_state(model: Any, optimizer: Any, x: Tensor) -> float:
+    torch.manual_seed(0)
+    return _step(model, optimizer, x, _loss)
+
+
+@variant(STEP)
+def step_by_gather(model: Any, optimizer: Any, x: Tensor) -> float:
+    def loss(model: Any, x: Tensor) -> Tensor:
+        log_pi = model(x).log_softmax(dim=-1)
+        return -log_pi.gather(2, x[..., None]).sum() / x.numel()
+
+    return _step(model, optimizer, x, loss)
+
+
+@variant(STEP)
+def step_by_a_closure(model: Any, optimizer: Any, x: Tensor) -> float:
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x).flatten(0, 1), x.flatten())
+        loss.backward()
+        return loss
+
+    return float(optimizer.step(closure))
+
+
+@variant(STEP)
+def step_by_setting_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
+    with torch.enable_grad():
+        loss = _loss(model, x)
+        parameters = list(model.parameters())
+        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    for p, gradient in zip(parameters, gradients, strict=True):
+        p.grad = gradient
+    optimizer.step()
+    return loss.detach().item()
+
+
+def _loss(model: Any, x: Tensor) -> Tensor:
+    return F.cross_entropy(model(x).transpose(1, 2), x)
+
+
+def _step(
+    model: Any,
+    optimizer: Any,
+    x: Tensor,
+    of: Callable[[Any, Tensor], Tensor],
+    before_step: Callable[[], Any] | None = None,
+) -> float:
+    with torch.enable_grad():
+        loss = of(model, x)
+        optimizer.zero_grad()
+        loss.backward()
+    if before_step is not None:
+        before_step()
+    optimizer.step()
+    return loss.item()

@@ -1,0 +1,161 @@
+"""Certifies the checks of a lecture: right answers pass, stubs and every registered mistake fail, each for its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import torch
+from rich.table import Table
+
+from dgm_ref import catalogue as mistakes
+from dgm_ref.catalogue import Mistake
+from grader import assignment as assignments
+from grader.authoring import build
+from grader.assignment import HOUSE
+from grader.hidden import known_submissions as candidates
+from grader.exam.collect import Check, collect
+from grader.exam.examiner import Examiner
+from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.grading.pool import GraderPool
+from grader.record import CheckRecord
+from grader.checking.student import Transport
+
+FEW_MISTAKES, MANY_MISTAKES = 4, 6  # registered for an exercise of less than 3 points, and of 3 or more
+VARIANTS = 2  # other right answers for each exercise
+
+
+@dataclass
+class Certificate:
+    """What was found for one exercise."""
+
+    exercise: str
+    mistakes: int = 0
+    killed: int = 0
+    named: int = 0
+    variants: int = 0
+    accepted: int = 0
+    faults: list[str] = field(default_factory=list)
+
+
+def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1) -> Iterator[Certificate]:
+    """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
+    torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
+    checks = collect(lecture)
+    mistakes.load(lecture)
+    examiner = Examiner(
+        lecture, checks, seed, reference=True, device="cpu", quick=True, namer=NameFromCatalogue(lecture)
+    )
+    wanted = list(exercises) or list(dict.fromkeys(check.exercise for check in checks))
+    pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name))
+    for _, certificate in pool.run(wanted):
+        yield certificate
+
+
+def _certify(examiner: Examiner, exercise: str) -> Certificate:
+    found = Certificate(exercise)
+    checks = [check for check in examiner.checks if check.exercise == exercise]
+    topic, lecture = exercise.split(".")[0], examiner.lecture
+    found.faults += [
+        f"the solution fails {_line(bad)}" for bad in not_passed(examiner, checks, candidates.solution(lecture, topic))
+    ]
+    for record in _records(examiner, checks, candidates.stub(lecture, topic)):
+        if record.outcome not in ("missing", "not_graded"):
+            found.faults.append(f"the stub is not `missing` but {_line(record)}")
+    for mistake in mistakes.MISTAKES.get(exercise, []):
+        if mistake.needs_gpu:
+            continue  # for `dgm gpu-exam --mistakes`
+        found.mistakes += 1
+        _put(examiner, checks, mistake, found)
+    for variant in mistakes.VARIANTS.get(exercise, []):
+        found.variants += 1
+        bad = not_passed(examiner, checks, candidates.with_function(lecture, variant.replaces, variant.function))
+        found.accepted += not bad
+        found.faults += [f"variant {variant.name} fails {_line(record)}" for record in bad]
+    return found
+
+
+def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> None:
+    """One mistake: the check that claims it must fail on it; some check should tell the student its name."""
+    transport = candidates.with_function(examiner.lecture, mistake.replaces, mistake.function)
+    claiming = [check for check in checks if check.name.split("[")[0] == mistake.killed_by]
+    if not claiming:
+        found.faults.append(f"mistake {mistake.name} names a check that does not exist: {mistake.killed_by}")
+        return
+    failed = [
+        record for record in _records(examiner, claiming, transport) if record.outcome not in ("passed", "not_graded")
+    ]
+    if not failed and any(check.training for check in claiming):
+        found.mistakes -= 1  # only a training run shows it
+        return
+    if not failed:
+        found.faults.append(f"mistake {mistake.name} survives {mistake.killed_by}")
+        return
+    found.killed += 1
+    names = {record.mistake for record in failed} - {None}
+    for check in checks:
+        if not names and check not in claiming and not check.gpu:
+            names = {examiner.examine(check, transport).mistake} - {None}
+    found.named += mistake.name in names
+    found.faults += [f"mistake {mistake.name} is called {name}" for name in names - {mistake.name}]
+
+
+def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
+    return [examiner.examine(check, transport) for check in checks]
+
+
+def not_passed(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
+    """What a right answer may never get: a check that it does not pass, or one that breaks on it."""
+    records = _records(examiner, checks, transport)
+    broken = [record for record in records if record.outcome == "not_graded" and "broken" in record.message]
+    return [record for record in records if record.outcome not in ("passed", "not_graded")] + broken
+
+
+def _line(record: CheckRecord) -> str:
+    return f"{record.check}: {record.outcome}: {record.message} | {record.counterexample[:300]}"
+
+
+def table(certificates: Sequence[Certificate]) -> Table:
+    """Exercise × mistakes killed × variants accepted."""
+    result = Table("exercise", "mistakes killed", "named", "variants accepted")
+    for one in certificates:
+        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), f"{one.accepted}/{one.variants}")
+    total = [
+        sum(getattr(one, name) for one in certificates)
+        for name in ("killed", "mistakes", "named", "accepted", "variants")
+    ]
+    result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), f"{total[3]}/{total[4]}", style="bold")
+    return result
+
+
+def catalogue_faults(lecture: str) -> list[str]:
+    """What the catalogue, the assignment or the tree lacks: mistakes, variants, points, generated or orphan files."""
+    mistakes.load(lecture)
+    assignment = assignments.load(lecture)
+    faults = [
+        f"{path.relative_to(HOUSE)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
+    ]
+    for exercise in assignment.exercises:
+        points = sum(check.points for check in collect(lecture) if check.exercise == exercise.name)
+        if abs(points - exercise.points) > 1e-9:
+            faults.append(
+                f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}"
+            )
+        enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
+        if not exercise.of and len(mistakes.MISTAKES.get(exercise.name, [])) < enough:
+            faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")
+        if not exercise.of and len(mistakes.VARIANTS.get(exercise.name, [])) < VARIANTS:
+            faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
+    known = {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}
+    faults += [f"{name} is not in assignment.toml" for name in sorted({*mistakes.MISTAKES, *mistakes.VARIANTS} - known)]
+    for folder, prefix in (
+        (f"solutions/{lecture}", ""),
+        (f"dgm_ref/{lecture}", ""),
+        (f"dgm_ref/mistakes/{lecture}", ""),
+        (f"grader/checks/{lecture}", "test_"),
+    ):
+        for path in (HOUSE / folder).glob(f"{prefix}*.py"):
+            name = path.stem.removeprefix(prefix)
+            if not name.startswith(("_", *assignment.topics)):
+                faults.append(f"{path.relative_to(HOUSE)} belongs to no topic of {assignment.name}")
+    return faults

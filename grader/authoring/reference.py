@@ -1,0 +1,74 @@
+"""`python -m grader.authoring.reference`: writes docs/reference.md, the commands and the record, from the code."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+import typer
+
+from grader import record
+from grader.assignment import HOUSE
+from grader.cli import app
+
+PAGE = HOUSE / "docs" / "reference.md"
+STRUCTS = (record.Record, record.ExerciseRecord, record.CheckRecord, record.KitRecord, record.Person)
+
+
+def reference() -> str:
+    """The page."""
+    commands = (line for name, command in _commands("dgm", typer.main.get_command(app)) for line in _command(name, command))
+    fields = (line for struct in STRUCTS for line in _struct(struct))
+    head = ["# Reference", "", "Made from the code by `python -m grader.authoring.reference`.", "", "## Commands", ""]
+    return "\n".join([*head, *commands, "## The record", "", "`results/<submission>/record.json`, as JSON.", "", *fields])
+
+
+def _commands(path: str, command: Any) -> Iterator[tuple[str, Any]]:
+    if not hasattr(command, "commands"):
+        yield path, command
+        return
+    for name, inner in command.commands.items():
+        yield from _commands(f"{path} {name}", inner)
+
+
+def _command(name: str, command: Any) -> Iterator[str]:
+    parameters = [parameter for parameter in command.params if parameter.name != "help"]
+    arguments = [p for p in parameters if p.param_type_name == "argument"]
+    shown = [(p.metavar or p.name or "").upper() for p in arguments]
+    yield from (f"### `{' '.join([name, *shown])}`", "", (command.help or "").strip(), "")
+    rows = [(_names(p), getattr(p, "help", None) or "", _default(p)) for p in parameters]
+    if rows:
+        yield from ("| | | default |", "|---|---|---|")
+        yield from (f"| `{names}` | {text} | {default} |" for names, text, default in rows)
+        yield ""
+
+
+def _names(parameter: Any) -> str:
+    return (parameter.name or "").upper() if parameter.param_type_name == "argument" else ", ".join(parameter.opts)
+
+
+def _default(parameter: Any) -> str:
+    if parameter.name == "jobs":
+        return "the number of cores"  # another one on another machine
+    return "" if parameter.default in (None, False) or parameter.required else f"`{parameter.default}`"
+
+
+def _struct(struct: type[msgspec.Struct]) -> Iterator[str]:
+    yield from (f"### {struct.__name__}", "", inspect.getdoc(struct) or "", "", "| field | type | |", "|---|---|---|")
+    remarks = _remarks(struct)
+    for field in msgspec.structs.fields(struct):
+        kind = struct.__annotations__[field.name].replace("|", "\\|")
+        yield f"| `{field.encode_name}` | {kind} | {remarks.get(field.name, '')} |"
+    yield ""
+
+
+def _remarks(struct: type[msgspec.Struct]) -> dict[str, str]:
+    """The comments beside the fields."""
+    lines = [line.strip().partition("  # ") for line in inspect.getsource(struct).splitlines()]
+    return {code.split(":")[0]: remark for code, _, remark in lines if remark}
+
+
+if __name__ == "__main__":
+    PAGE.write_text(reference(), "utf-8")

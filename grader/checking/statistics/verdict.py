@@ -1,0 +1,46 @@
+"""What a sequential test concludes, and how a student hears of it."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from grader.checking.compare import Mismatch
+
+
+@dataclass(frozen=True)
+class Verdict:
+    passed: bool
+    n: int  # draws used
+    sentence: str = ""
+    got: object = None
+    want: object = None
+    mistake: str | None = None
+
+
+def report(verdict: Verdict) -> None:
+    """Raises: ``Mismatch`` with the verdict's sentence if the sampler failed."""
+    if not verdict.passed:
+        raise Mismatch("law", verdict.sentence, got=verdict.got, want=verdict.want, mistake=verdict.mistake)
+
+
+def as_draws(x: object, shape: tuple[int, ...], floating: bool) -> Tensor:
+    """The draws of one call, or a ``Mismatch`` that says why they cannot be draws."""
+    if not isinstance(x, Tensor):
+        raise Mismatch("type", f"the draws should be a tensor, not {type(x).__name__}")
+    if x.shape != shape:
+        sentence = f"asked for {shape[0]} draws: expected shape {shape}, got {tuple(x.shape)}"
+        raise Mismatch("shape", sentence, got=x, want=shape)
+    if not x.is_floating_point() if floating else x.dtype != torch.int64:
+        raise Mismatch("dtype", f"expected {'floating-point' if floating else 'int64'} draws, got {x.dtype}")
+    if not x.isfinite().all():
+        raise Mismatch("finite", "some draws are not finite", got=x)
+    return x.detach().cpu().double() if floating else x.detach().cpu()
+
+
+def odds(log_evidence: float) -> str:
+    """ "a right sampler gives this less often than 1 in 10^12" """
+    return f"a right sampler gives this less often than 1 in 10^{math.floor(log_evidence / math.log(10) + 1e-9)}"

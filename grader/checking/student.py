@@ -1,0 +1,211 @@
+"""The student, as a check sees them: call their functions, get plain values; behind it a worker or this very process.
+
+student.kl_divergence(p, q)                       the value
+student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
+student.kl_divergence.observed(p, q)              value and every trace that the call left
+student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
+student.generator(seed)                           a torch.Generator that lives where the student's code runs
+student.run(helper, *args)                        a public helper, run there
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, TypeVar
+
+from torch import Tensor
+
+from grader.sandbox.wire.families import tensors_in
+from grader.sandbox.wire.objects import RemoteObject, SeededGenerator
+
+Result = TypeVar("Result")
+
+
+class StudentError(Exception):
+    """The student's code raised."""
+
+    def __init__(self, type: str, bases: list[str], message: str, where: str, unimplemented: bool) -> None:
+        super().__init__(f"{type}: {message}" if message else type)
+        self.type, self.bases, self.message, self.where, self.unimplemented = type, bases, message, where, unimplemented
+
+
+class NotThere(Exception):
+    """The submission has no such module or function."""
+
+
+class NoGradient(Exception):
+    """The result carries no graph, so there is nothing to differentiate."""
+
+
+class Transport(Protocol):
+    """Something that answers the messages of `grader.sandbox.inside.host`."""
+
+    waited: float  # seconds spent on answers so far
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
+
+    def begin_exercise(self) -> None: ...
+
+    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
+        """What `run` makes of the input of this number, which every submission meets: None where the check passes.
+
+        A transport may be prepared for the input, and may know the answer without running anything.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Observation:
+    """A value, and the traces that the call left."""
+
+    value: Any
+    changed: list[str]
+    random_state_moved: bool
+    autograd_mode_moved: bool
+    printed: str
+    carries_graph: bool
+
+
+@dataclass(frozen=True)
+class Call:
+    """One call that a check made, and what came back: the material of counterexamples and of naming a mistake."""
+
+    name: str
+    message: dict[str, Any]
+    answer: dict[str, Any]
+
+
+@dataclass
+class Student:
+    """The submission's module `topic`, behind a transport."""
+
+    topic: str
+    transport: Transport
+    calls: list[Call] = field(default_factory=list)
+    run_number: int = field(
+        default_factory=itertools.count(1).__next__
+    )  # one check on one input: objects live no longer
+    _identities: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+
+    def __getattr__(self, name: str) -> Function:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Function(self, self.topic, name)
+
+    def generator(self, seed: int) -> SeededGenerator:
+        """A generator in the place where the student's code runs; passed twice, it goes on where it stopped."""
+        return SeededGenerator(next(self._identities), seed)
+
+    def run(self, helper: Callable[..., Any], *args: Any) -> Any:
+        """Run a public helper on the student's objects, where they live."""
+        return Function(self, "helper", helper.__name__)(*args)
+
+
+@dataclass(frozen=True)
+class Function:
+    """One function of the submission (or a method of an object that lives there)."""
+
+    student: Student
+    where: str | RemoteObject
+    name: str
+
+    def __getattr__(self, name: str) -> Function:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Function(self.student, self.where, f"{self.name}.{name}")
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._ask("plain", args, kwargs)["value"]
+
+    def under_no_grad(self, *args: Any, **kwargs: Any) -> Any:
+        """The value, called under `torch.no_grad()`."""
+        return self._ask("no_grad", args, kwargs)["value"]
+
+    def observed(self, *args: Any, **kwargs: Any) -> Observation:
+        """The value and the traces of the call."""
+        return Observation(**self._ask("observed", args, kwargs))
+
+    def gradient(
+        self,
+        *args: Any,
+        wrt: Sequence[Tensor] = (),
+        weights: Tensor | Sequence[Tensor] | None = None,
+        wrt_parameters_of: Remote | None = None,
+        **kwargs: Any,
+    ) -> tuple[Any, ...]:
+        """Value and gradients of `(value * weights).sum()` w.r.t. the very tensors listed; None where none arrives.
+
+        With `wrt_parameters_of` a dict of the model's parameter gradients comes third. Raises `NoGradient`.
+        """
+        tensors = tensors_in(_messages([list(args), kwargs]))
+        places = [next(i for i, tensor in enumerate(tensors) if tensor is wanted) for wanted in wrt]
+        answer = self._ask(
+            "gradient",
+            args,
+            kwargs,
+            wrt=places,
+            weights=[weights] if isinstance(weights, Tensor) else weights and list(weights),
+            wrt_parameters_of=_messages(wrt_parameters_of),
+        )
+        if answer["gradients"] is not None and len(answer["gradients"]) != len(places):
+            raise NoGradient(
+                f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
+            )
+        if answer["gradients"] is None:
+            raise NoGradient(f"the result of {self.name} does not depend on its inputs as far as autograd can see")
+        if wrt_parameters_of is None:
+            return answer["value"], answer["gradients"]
+        return answer["value"], answer["gradients"], answer["parameter_gradients"]
+
+    def _ask(self, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any], **more: Any) -> dict[str, Any]:
+        message = {
+            "do": "call", "run": self.student.run_number, "target": [self.where, self.name], "mode": mode,
+            "args": _messages(list(args)), "kwargs": _messages(kwargs), **more,
+        }  # fmt: skip
+        answer = self.student.transport.ask(message)
+        self.student.calls.append(Call(self.name, message, answer))
+        if "missing" in answer:
+            raise NotThere(answer["missing"])
+        if "error" in answer:
+            raise StudentError(**answer["error"])
+        return {**answer, "value": _remotes(answer["value"], self.student)}
+
+
+class Remote:
+    """An object of the student's that stays where it is: call it, or a method of it."""
+
+    def __init__(self, student: Student, handle: RemoteObject) -> None:
+        self._student, self._handle = student, handle
+
+    def __getattr__(self, name: str) -> Function:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return Function(self._student, self._handle, name)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return Function(self._student, self._handle, "__call__")(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<the student's {self._handle.label}>"
+
+
+def _messages(value: Any) -> Any:
+    """Arguments as they travel: a `Remote` as its handle."""
+    if isinstance(value, Remote):
+        return value._handle
+    if isinstance(value, list | tuple):
+        return type(value)(_messages(item) for item in value)
+    if isinstance(value, dict):
+        return {key: _messages(item) for key, item in value.items()}
+    return value
+
+
+def _remotes(value: Any, student: Student) -> Any:
+    """Answers as a check sees them: a handle as a `Remote`."""
+    if isinstance(value, RemoteObject):
+        return Remote(student, value)
+    if isinstance(value, list | tuple):
+        return type(value)(_remotes(item, student) for item in value)
+    return value

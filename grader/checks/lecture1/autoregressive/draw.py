@@ -1,0 +1,77 @@
+"""Strategies of sequences and of the models that they are put to, small enough to enumerate every sequence."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checks.lecture1.shared import draw as shared
+from grader.checks.lecture1.shared.conditionals import prefix_table
+from grader.sandbox.wire.families import Family
+
+SIZES = ((1, 1), (1, 2), (2, 1), (1, 5), (2, 2), (3, 2), (2, 3), (3, 3), (4, 2))  # (m, K), at most 27 sequences
+
+
+def all_sequences(m: int, K: int) -> Tensor:
+    """Every sequence of m values in 0..K - 1, the last one varies fastest: (K ** m, m)."""
+    return torch.cartesian_prod(*[torch.arange(K)] * m).reshape(-1, m)
+
+
+def table_model(m: int, K: int, seed: int, scale: float = 2.0, dtype: torch.dtype = torch.float32) -> Family:
+    """A model of which every conditional is a random row of logits of its own."""
+    return prefix_table(shared.normal((_prefixes(m, K), K), seed, scale, dtype))
+
+
+def model_of_joint(joint: Tensor, dtype: torch.dtype = torch.float32) -> Family:
+    """The model whose conditionals are those of a given joint pmf, a table with one axis a variable."""
+    m, K = joint.ndim, joint.shape[0]
+    masses = [joint.sum(dim=tuple(range(j, m))) if j < m else joint for j in range(1, m + 1)]  # of x_{1:j}
+    table = torch.cat([mass.reshape(-1, K) for mass in masses]).log()  # not normalised
+    impossible_prefix = table.isinf().all(dim=1, keepdim=True)
+    return prefix_table(table.masked_fill(impossible_prefix, 0.0).to(dtype))
+
+
+def joint_pmf(m: int, K: int, seed: int) -> Tensor:
+    """A joint pmf under which about a third of all sequences are impossible."""
+    return shared.pmf((K**m,), seed, zeros=True, dtype=torch.float64).view((K,) * m)
+
+
+def rounding(conditional: Family, x: Tensor) -> Tensor:
+    """The size of what any log-softmax and sum have to round, one number for each sequence.
+
+    It is the sum of the largest logits, and more for long sequences: a loop that adds m equal terms is off by up to
+    half a rounding each time, always in the same direction.
+    """
+    logits = conditional(x).double()
+    largest = logits.abs().masked_fill(logits.isinf(), 0.0).amax(dim=-1)  # (n, m)
+    return (largest + math.log(logits.shape[-1])).sum(dim=-1) * (1 + x.shape[1] / 32)  # (n,)
+
+
+def pull_back(conditional: Family, x: Tensor, score: Tensor) -> Tensor:
+    """The gradient in the table of a model, from the one in its logits for x: ``score``: (n, m, K)."""
+    table = conditional.parameters["table"].double().requires_grad_()
+    logits = Family(conditional.name, {"table": table})(x)
+    return torch.autograd.grad(logits, table, score)[0]
+
+
+@st.composite
+def models(draw: st.DrawFn, sizes: tuple[tuple[int, int], ...] = SIZES, scale: float = 2.0) -> tuple[Family, int, int]:
+    """(conditional, m, K)."""
+    m, K = draw(st.sampled_from(sizes))
+    return table_model(m, K, draw(shared.seeds), scale, draw(shared.dtypes)), m, K
+
+
+@st.composite
+def models_and_sequences(
+    draw: st.DrawFn, sizes: tuple[tuple[int, int], ...] = SIZES, scale: float = 2.0, max_n: int = 5
+) -> tuple[Family, Tensor]:
+    """(conditional, x: (n, m))."""
+    conditional, m, K = draw(models(sizes, scale))
+    return conditional, shared.integers((draw(st.integers(1, max_n)), m), draw(shared.seeds), K)
+
+
+def _prefixes(m: int, K: int) -> int:
+    return sum(K**j for j in range(m))

@@ -1,0 +1,108 @@
+"""Hypothesis strategies for change of variables: diffeomorphisms of every structure, and base densities.
+
+Parameters are such that Jacobians are well conditioned (a condition number of about 20 at most), whatever their sign.
+"""
+
+from __future__ import annotations
+
+import torch
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.diffeomorphisms import autoregressive, coupling, planar, residual, reverse, stretch
+from grader.checks.lecture1.shared.families import (
+    affine,
+    compose,
+    elementwise,
+    gaussian_log_density,
+    gaussian_mixture_log_density,
+)
+from grader.sandbox.wire.families import Family
+
+HIDDEN = 3  # units of a residual flow
+CONDITION = 20  # of the drawn Jacobians, at most: factorising one loses so many roundoffs in each dimension
+TINY, HUGE = 2.0**-20, 2.0**20  # their 64th powers under- and overflow in float64 too
+
+
+def matrix(m: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A dense, well conditioned matrix with a determinant of either sign: a signed permutation, disturbed."""
+    generator = torch.Generator().manual_seed(seed)
+    signs = 1 - 2 * torch.randint(2, (m,), generator=generator)
+    permutation = torch.diag(signs.double())[torch.randperm(m, generator=generator)]
+    return (permutation + draw.normal((m, m), seed, 0.2 / m**0.5, torch.float64)).to(dtype)
+
+
+def reflection(m: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A dense orthogonal matrix with determinant -1: the mirror image in the plane across a random vector."""
+    v = draw.normal((m,), seed, dtype=torch.float64) + 0.005  # rounded to two decimals, so nowhere zero
+    return (torch.eye(m, dtype=torch.float64) - 2 * torch.outer(v, v) / (v @ v)).to(dtype)
+
+
+def embedding() -> Family:
+    """A linear map of the plane into space: its Jacobian is no square."""
+    return affine(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), torch.zeros(3))
+
+
+def planar_parameters(m: int, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
+    """u, w and b of a planar flow; u . w >= 0 makes it a diffeomorphism."""
+    u, w = draw.normal((2, m), seed, 0.7, dtype)
+    return (u if u @ w >= 0 else -u), w, draw.normal((), seed + 1, 1.0, dtype)
+
+
+def diffeomorphism(kind: str, m: int, seed: int, dtype: torch.dtype) -> Family:
+    """A diffeomorphism of R^m of the given kind."""
+    if kind == "affine":
+        return affine(matrix(m, seed, dtype), draw.normal((m,), seed + 1, 1.0, dtype))
+    if kind == "stretch":
+        return stretch(draw.uniform((m,), seed, -0.7, 2.0, dtype))
+    if kind == "planar":
+        return planar(*planar_parameters(m, seed, dtype))
+    if kind == "residual":
+        return residual(_contraction(HIDDEN, m, seed, dtype), _contraction(m, HIDDEN, seed + 1, dtype))
+    if kind == "coupling":
+        k = m // 2
+        return coupling(draw.normal((m - k, k), seed, 0.5, dtype), draw.normal((m - k, k), seed + 1, 0.5, dtype))
+    if kind == "autoregressive":
+        return autoregressive(draw.normal((m, m), seed, 0.4, dtype), draw.normal((m, m), seed + 1, 0.4, dtype))
+    return compose(elementwise("asinh"), reverse())
+
+
+KINDS = ("affine", "stretch", "planar", "residual", "coupling", "autoregressive", "asinh")
+
+
+@st.composite
+def diffeomorphisms(pick: st.DrawFn, m: int, dtype: torch.dtype) -> Family:
+    """A diffeomorphism of R^m, or a composition of two."""
+    f, g = (diffeomorphism(pick(st.sampled_from(KINDS)), m, pick(draw.seeds), dtype) for _ in range(2))
+    return compose(g, f) if pick(st.booleans()) else f
+
+
+@st.composite
+def log_densities(pick: st.DrawFn, m: int, dtype: torch.dtype) -> Family:
+    """A Gaussian or a mixture of two Gaussians on R^m."""
+    seed = pick(draw.seeds)
+    if pick(st.booleans()):
+        return gaussian_log_density(draw.normal((m,), seed, 1.0, dtype), draw.uniform((m,), seed, 0.5, 2.0, dtype))
+    mu, sigma = draw.normal((2, m), seed, 1.0, dtype), draw.uniform((2, m), seed, 0.5, 2.0, dtype)
+    return gaussian_mixture_log_density(torch.tensor([0.25, 0.75], dtype=dtype), mu, sigma)
+
+
+@st.composite
+def map_problems(pick: st.DrawFn, max_m: int = 5) -> tuple[Family, Tensor]:
+    """A diffeomorphism and a batch of points."""
+    m, n, dtype = pick(st.integers(1, max_m)), pick(st.integers(1, 4)), pick(draw.dtypes)
+    return pick(diffeomorphisms(m, dtype)), draw.normal((n, m), pick(draw.seeds), 1.0, dtype)
+
+
+@st.composite
+def density_problems(pick: st.DrawFn) -> tuple[Family, Family, Tensor]:
+    """A diffeomorphism, a log-density and a batch of points."""
+    f, x = pick(map_problems())
+    return f, pick(log_densities(x.shape[1], x.dtype)), x
+
+
+def _contraction(rows: int, columns: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A matrix of norm 0.8, up to rounding."""
+    values = draw.normal((rows, columns), seed, dtype=torch.float64) + 0.005
+    return (0.8 * values / torch.linalg.matrix_norm(values, 2)).round(decimals=2).to(dtype)

@@ -1,0 +1,128 @@
+"""Public families of conditionals: what a check hands to a student's function as ``conditional``.
+
+The discrete ones map sequences ``(n, m)`` to logits ``(n, m, K)``, the Gaussian ones vectors ``(n, m)`` to means and
+log-standard-deviations, both ``(n, m)``. All are table look-ups or sums, and look at ``x[:, :j]`` alone for variable
+``j``. What no model could be asked (missing columns, tokens that are none of the K values) they refuse with a sentence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from grader.sandbox.wire.families import family
+
+Conditional = Callable[[Tensor], Tensor]
+ClassConditional = Callable[[Tensor, Tensor], Tensor]
+GaussianConditional = Callable[[Tensor], tuple[Tensor, Tensor]]
+
+
+@family
+def prefix_table(table: Tensor) -> Conditional:
+    """Every conditional is free: the logits of x_j are the row of ``table`` that belongs to the prefix before it.
+
+    ``table``: (1 + K + ... + K^(m-1), K), prefixes ordered by their length, then as numbers in base K.
+    """
+    K, m = table.shape[1], _depth(table)
+
+    def logits(x: Tensor) -> Tensor:
+        _refuse_unless_sequences(x, m, K)
+        rows, number, shorter = [], torch.zeros_like(x[:, 0]), 0
+        for j in range(m):
+            rows.append(shorter + number)
+            number, shorter = number * K + x[:, j], shorter + K**j
+        return table[torch.stack(rows, dim=1)]  # (n, m, K)
+
+    return logits
+
+
+@family
+def markov_table(table: Tensor) -> Conditional:
+    """Logits of x_j depend on its position and on x_{j-1}; ``table``: (m, K + 1, K), row K where nothing is before."""
+    m, _, K = table.shape
+
+    def logits(x: Tensor) -> Tensor:
+        _refuse_unless_sequences(x, m, K)
+        before = torch.cat([torch.full_like(x[:, :1], K), x[:, :-1]], dim=1)  # (n, m)
+        return table[torch.arange(m), before]  # (n, m, K)
+
+    return logits
+
+
+@family
+def class_conditional(models: list[Conditional]) -> ClassConditional:
+    """(x, y) -> the logits of row i by the model of its class y_i."""
+
+    def logits(x: Tensor, y: Tensor) -> Tensor:
+        C = len(models)
+        if y.shape != x.shape[:1] or y.dtype != torch.int64:
+            raise ValueError(f"conditional takes labels y of shape ({len(x)},) and dtype int64, one for each row of x, "
+                             f"got shape {tuple(y.shape)} and dtype {y.dtype}")
+        if y.min() < 0 or y.max() >= C:
+            raise ValueError(f"conditional knows the classes 0..{C - 1}, got {y.min().item()}..{y.max().item()}")
+        return torch.stack([model(x) for model in models])[y, torch.arange(len(x))]  # (n, m, K)
+
+    return logits
+
+
+@family
+def gaussian_linear(A: Tensor, b: Tensor, S: Tensor, c: Tensor) -> GaussianConditional:
+    """mu = A x + b and log sigma = S x + c, of A and S: (m, m) only what lies below the diagonal; b, c: (m,)."""
+    m = len(b)
+
+    def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
+        _refuse_unless_vectors(x, m)
+        x = x.to(A.dtype)
+        return x @ A.tril(-1).T + b, x @ S.tril(-1).T + c  # (n, m), (n, m)
+
+    return mu_and_log_sigma
+
+
+@family
+def gaussian_independent(mu: Tensor, log_sigma: Tensor) -> GaussianConditional:
+    """The same mean and log-standard-deviation for every row: mu, log_sigma: (m,)."""
+
+    def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
+        _refuse_unless_vectors(x, len(mu))
+        return mu.expand(x.shape), log_sigma.expand(x.shape)  # (n, m), (n, m)
+
+    return mu_and_log_sigma
+
+
+@family
+def default_dtype_only(conditional: GaussianConditional) -> GaussianConditional:
+    """The same conditional, for vectors of the default dtype and no other."""
+
+    def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
+        if x.dtype != torch.get_default_dtype():
+            raise ValueError(f"conditional takes x of dtype {torch.get_default_dtype()}, got {x.dtype}")
+        return conditional(x)
+
+    return mu_and_log_sigma
+
+
+def _depth(table: Tensor) -> int:
+    """The m for which a table has a row for every prefix shorter than m."""
+    rows, m = 0, 0
+    while rows < len(table):
+        rows, m = rows + table.shape[1] ** m, m + 1
+    return m
+
+
+def _refuse_unless_sequences(x: Tensor, m: int, K: int) -> None:
+    if x.ndim != 2 or x.shape[1] != m:
+        raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
+    if x.dtype != torch.int64:
+        raise ValueError(f"conditional takes x of dtype int64, got {x.dtype}")
+    if x.min() < 0 or x.max() >= K:
+        raise ValueError(f"conditional takes values in 0..{K - 1}, also in columns that are not drawn yet, "
+                         f"got {x.min().item()}..{x.max().item()}")
+
+
+def _refuse_unless_vectors(x: Tensor, m: int) -> None:
+    if x.ndim != 2 or x.shape[1] != m:
+        raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
+    if not x.is_floating_point():
+        raise ValueError(f"conditional takes floating-point x, got {x.dtype}")

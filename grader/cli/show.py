@@ -1,0 +1,83 @@
+"""`dgm show`: pictures of what your functions do; `dgm gpu-exam`: the checks that need a GPU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from grader import assignment as assignments
+from grader.cli.student import HERE, LECTURE, Folder, Names, stop
+from grader.renderings.terminal import below
+
+console = Console()
+
+
+def add_to(app: typer.Typer) -> None:
+    app.command()(show)
+    app.command()(gpu_exam)
+
+
+def show(
+    names: Names = None,
+    folder: Folder = HERE,
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the pictures go.")] = Path("pictures"),
+    steps: Annotated[int, typer.Option(min=1, help="Training steps of an ImageGPT; 600 take about a minute.")] = 600,
+) -> None:
+    """Draw what your functions do, beside what they should do where that gives nothing away."""
+    try:
+        from grader.practice import gallery
+    except ModuleNotFoundError as error:
+        stop(f"pictures need {error.name}, which is not installed: pip install -e \".\\[student]\"")
+    from grader.practice.names import UnknownName, select
+    from grader.practice.run import NothingHere, load
+
+    assignment = assignments.load(LECTURE)
+    try:
+        exercises = select(assignment, names or [])
+        modules = load(assignment, folder)
+    except (UnknownName, NothingHere) as error:
+        stop(error)
+    works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
+    written = 0
+    for topic, picture in gallery.chosen(assignment, exercises):
+        if topic not in works:
+            console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow", markup=False, highlight=False)
+            continue
+        path = out / f"{topic}-{picture.name}.png"
+        try:
+            with console.status(f"drawing {path.stem} …"):
+                png = picture.png(works[topic])
+        except gallery.CannotDraw as why:
+            console.print(f"{path.stem}: {why}", style="yellow", markup=False, highlight=False)
+        else:
+            out.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(png)
+            written += 1
+            console.print(path, soft_wrap=True, markup=False, highlight=False)
+            console.print(below(Text(picture.sentence, "dim")))
+    raise typer.Exit(0 if written else 1)
+
+
+def gpu_exam(
+    module: Annotated[Path, typer.Argument(help="An imagegpt.py that you trust: it runs unprotected.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Where the report goes.")] = Path("results/gpu"),
+    mistakes: Annotated[
+        bool, typer.Option("--mistakes", help="Put the registered mistakes to the checks as well (instructors).")
+    ] = False,
+) -> None:
+    """Put the checks that need a GPU to one module, and write what they measured."""
+    from grader.exam import gpu_exam as exam
+
+    report = exam.gpu_exam(module, mistakes)
+    for path in exam.write(report, out):
+        console.print(f"wrote {path}")
+    for finding in report.findings:
+        console.print(f"{finding.outcome}  {finding.sentence} {finding.message}", highlight=False, markup=False)
+    for verdict in report.verdicts:
+        said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
+        console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)
+    raise typer.Exit(0 if report.passed else 1)

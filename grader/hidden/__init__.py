@@ -1,0 +1,1 @@
+"""What knows the right answers: the reference, known submissions, recognising a mistake. Never shipped."""

@@ -1,0 +1,69 @@
+"""Known answers as submissions: the solutions, the stubs, and the solutions with one function replaced.
+
+Instructor only: needs `solutions/` and `dgm_ref/`. All but `solutions` run in this process; they are our own code.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from grader.assignment import HOUSE
+from grader.exam.transport import LocalTransport
+from grader.sandbox.inside.host import Host
+from grader.sandbox.inside.loading import Topic
+
+
+def solutions(lecture: str, topics: Iterable[str]) -> dict[str, list[str]]:
+    """What the kit itself would hand in, for a worker."""
+    return {topic: [(HOUSE / "solutions" / lecture / f"{topic}.py").read_text("utf-8")] for topic in topics}
+
+
+def solution(lecture: str, topic: str) -> LocalTransport:
+    """The solution of one topic."""
+    return _transport(topic, _module(HOUSE / "solutions" / lecture / f"{topic}.py"))
+
+
+def stub(lecture: str, topic: str) -> LocalTransport:
+    """What a student starts from."""
+    return _transport(topic, _module(HOUSE / "assignments" / lecture / f"{topic}.py"))
+
+
+def with_function(lecture: str, exercise: str, function: Callable[..., Any]) -> LocalTransport:
+    """The solution of a topic with the function of `exercise` replaced."""
+    topic, *path = exercise.split(".")
+    module = _module(HOUSE / "solutions" / lecture / f"{topic}.py")
+    owner = functools.reduce(getattr, path[:-1], module)
+    setattr(owner, path[-1], function)
+    return _transport(topic, module)
+
+
+def from_source(topic: str, text: str) -> LocalTransport:
+    """A topic written in a string. Raises what the module raises while it loads."""
+    module = ModuleType(topic)
+    sys.modules[topic] = module
+    exec(compile(text, f"{topic}.py", "exec"), module.__dict__)
+    return _transport(topic, module)
+
+
+def _transport(topic: str, module: ModuleType) -> LocalTransport:
+    host = Host()
+    host.topics = {topic: Topic(module)}
+    return LocalTransport(host)
+
+
+def _module(path: Path) -> ModuleType:
+    """A fresh module, so that a replaced function is seen by the others and by nobody else."""
+    module = ModuleType(path.stem)
+    sys.modules[path.stem] = module  # dataclasses look their own module up
+    exec(_code(path, path.stat().st_mtime_ns), module.__dict__)
+    return module
+
+
+@functools.cache
+def _code(path: Path, changed: int) -> Any:
+    return compile(path.read_text(encoding="utf-8"), str(path), "exec")

@@ -1,0 +1,149 @@
+"""nbgrader's autograde with the isolated exam in the place of the kernel."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell, new_output
+from nbgrader import utils
+from nbgrader.api import Grade, Gradebook
+from nbgrader.converters import Autograde
+from nbgrader.preprocessors import Execute, NbGraderPreprocessor
+from traitlets import Bool, Int, Unicode
+
+from grader import assignment as assignments
+from grader.nbgrader.submitted import REMARKS
+from grader.grading.grade import Done, grade
+from grader.grading.kit import grading_seed
+from grader.grading.options import Order
+from grader.record import ExerciseRecord, Record
+from grader.renderings import html
+from grader.submission import HandedIn, find
+
+_graded: WeakKeyDictionary[Autograde, dict[str, Record]] = WeakKeyDictionary()  # the records of one run by student
+
+
+class IsolatedExam(NbGraderPreprocessor):
+    """Gives every check cell the score and the feedback of the isolated exam; all students of a run are graded at once.
+
+    Notebooks of other assignments are executed as nbgrader does.
+    """
+
+    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(
+        config=True
+    )
+    isolation = Unicode("default", help="As in dgm grade --isolation.").tag(config=True)
+    jobs = Int(os.cpu_count() or 1, help="Graders side by side.").tag(config=True)
+    quick = Bool(False, help="Leave out checks that train a model.").tag(config=True)
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        where = resources["nbgrader"]
+        if where["assignment"] not in assignments.lectures():
+            return Execute(parent=self.parent).preprocess(nb, resources)
+        record = self._record(where["assignment"], where["student"])
+        exercises = exercises_of(record, where["notebook"])
+        for cell in nb.cells:
+            if cell.cell_type == "code":
+                cell.outputs, cell.execution_count = [], None
+            name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
+            if utils.is_locked(cell) and name in exercises:
+                cell.outputs, cell.execution_count = [_result(exercises[name])], 1
+        remarks = [*nb.metadata.pop(REMARKS, []), *_of_notebook(record.problems, where["notebook"])]
+        if remarks:
+            nb.cells.insert(0, new_markdown_cell(_remarks(remarks), id="dgm-remarks"))
+        return nb, resources
+
+    def _record(self, lecture: str, student: str) -> Record:
+        converter = self.parent.parent
+        if converter not in _graded:
+            _graded[converter] = {done.record.submission: done.record for done in self._grade(converter, lecture)}
+        return _graded[converter][student]
+
+    def _grade(self, converter: Autograde, lecture: str) -> Iterator[Done]:
+        course = Path(converter.coursedir.root)
+        pattern = converter.coursedir.format_path(
+            converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True
+        )
+        students = {
+            match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))
+        }
+        handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
+        seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
+        return grade(
+            handed_in, course / "dgm-results" / lecture, Order(lecture, seed, self.isolation, self.quick), self.jobs
+        )
+
+
+class SaveExam(NbGraderPreprocessor):
+    """Puts the exam's scores into the gradebook, whatever has become of the cells; what was not graded waits for a person.
+
+    A notebook that is missing may still have been handed in as a module: all notebooks of the submission are entered each time.
+    """
+
+    def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
+        where = resources["nbgrader"]
+        record = _graded.get(self.parent.parent, {}).get(where["student"])
+        if record is None:
+            return nb, resources
+        with Gradebook(where["db_url"]) as gradebook:
+            for notebook in gradebook.find_submission(where["assignment"], where["student"]).notebooks:
+                exercises = exercises_of(record, notebook.name)
+                for cell in notebook.grades:
+                    if cell.name in exercises:
+                        _enter(cell, exercises[cell.name])
+            gradebook.db.commit()
+        return nb, resources
+
+
+def _enter(cell: Grade, exercise: ExerciseRecord) -> None:
+    ungraded = exercise.max_score == 0
+    cell.auto_score = None if ungraded else exercise.score
+    cell.needs_manual_grade = ungraded or cell.manual_score is not None
+
+
+def exercises_of(record: Record, notebook: str) -> dict[str, ExerciseRecord]:
+    """The exercises of one notebook by the `grade_id` of their check cells."""
+    own = [exercise for exercise in record.examined if exercise.exercise.split(".")[0] == notebook]
+    return {check_cell_id(exercise.exercise.split(".", 1)[1]): exercise for exercise in own}
+
+
+def check_cell_id(function: str) -> str:
+    """The `grade_id` of the cell that checks a function."""
+    return "check-" + re.sub(r"[^A-Za-z0-9_]+", "-", function).strip("-")
+
+
+def _handed_in(student: str, path: Path, lecture: str) -> HandedIn:
+    files = [file for one in find(path, assignments.load(lecture)) for file in one.files]
+    return HandedIn(student, tuple(files))
+
+
+def _result(exercise: ExerciseRecord) -> NotebookNode:
+    """The score as plain text, which is what nbgrader reads, and the feedback as HTML, which is what people read."""
+    data = {"text/plain": f"{exercise.score:g}", "text/html": html.exercises([exercise])}
+    return new_output("execute_result", data, execution_count=1)
+
+
+def _of_notebook(problems: list[str], notebook: str) -> list[str]:
+    """The remarks on one notebook and on the submission as a whole."""
+    topics = {
+        exercise.split(".")[0]
+        for lecture in assignments.lectures()
+        for exercise in (e.name for e in assignments.load(lecture).exercises)
+    }
+    return [problem for problem in problems if problem.startswith(notebook) or not problem.startswith(tuple(topics))]
+
+
+def _remarks(remarks: list[str]) -> str:
+    lines = "\n".join(f"- {_plain(remark)}" for remark in remarks)
+    return f"**What the grader noticed** (grades come from the functions that the notebook defines, not from its cells)\n\n{lines}"
+
+
+def _plain(remark: str) -> str:
+    """A remark may quote a student: no markup of theirs is rendered."""
+    return "`" + remark.replace("`", "'").replace("\n", " ") + "`"

@@ -1,0 +1,1 @@
+"""What runs in the worker: loads a submission and answers the calls."""

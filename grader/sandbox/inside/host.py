@@ -1,0 +1,333 @@
+"""Inside the worker: holds the student's modules and objects and answers the grader's messages.
+
+Nothing here is a security boundary: once a submission is loaded, this process belongs to the student. What the grader
+believes are the numbers that come back, on inputs that nobody can foresee.
+
+    {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …} -> {"problems": {name: [sentence, …]}}
+    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "observed" | "gradient", "args": …, "kwargs": …, …}
+        -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import linecache
+import random
+import sys
+import traceback
+from collections import OrderedDict
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any
+
+import numpy
+import torch
+from torch import Tensor
+
+from grader.sandbox.wire.black_boxes import Asking, Line
+from grader.sandbox.wire.channel import Channel, WireClosed
+from grader.sandbox.wire.families import HELPERS, Family, tensors_in
+from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
+from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, revive, special
+from grader.sandbox.wire.frames import NAMES, Limits, WireError
+
+FROM_GRADER = Limits(blob=1 << 30)
+PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else
+
+
+def serve(channel: Channel) -> None:
+    """Answer messages until the grader hangs up."""
+    host = Host()
+    channel.special = host.keep
+
+    def line(question: bytes) -> Any:
+        channel.send_frames(question)
+        return channel.receive()
+
+    while True:
+        try:
+            message = channel.receive()
+        except WireClosed:
+            return
+        answer = host.answer(message, line)
+        try:
+            channel.answer(answer)
+        except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
+            channel.answer(instead(answer, str(error)))
+
+
+class Missing(Exception):
+    """The submission has no such function."""
+
+
+class Host:
+    """The student's modules and objects, and the calls on them."""
+
+    def __init__(self) -> None:
+        self.topics: dict[str, Topic] = {}
+        self.objects: dict[int, Any] = {}
+        self.identities: dict[int, int] = {}
+        self.generators: dict[int, torch.Generator] = {}
+        self.run: int | None = None  # of a check on one input; objects and generators live no longer
+        self.line: Line | None = None  # to the grader, for the black boxes of the present call
+        self.boxes: list[Asking] = []
+
+    def answer(self, message: dict[str, Any], line: Line | None = None) -> dict[str, Any]:
+        """The answer to one message; whatever the student's code raises is part of it."""
+        self.line = line
+        try:
+            return self._load(message) if message["do"] == "load" else self._call(message)
+        except Missing as missing:
+            return {"missing": str(missing)}
+        except BaseException as error:  # SystemExit, KeyboardInterrupt, pytest's skip: all are just answers
+            return {"error": _report(error)}
+        finally:
+            while self.boxes:
+                self.boxes.pop().close()
+
+    def keep(self, value: Any) -> tuple[str, Any] | None:
+        """The wire's `special` on this side: what is not plain stays here, behind a handle."""
+        known = special(value)
+        if known is not None:
+            return known
+        if isinstance(value, Tensor):
+            return special(Unsendable(_describe_tensor(value)))
+        identity = self.identities.setdefault(id(value), len(self.identities) + 1)  # the same in every submission
+        self.objects[identity] = value
+        return special(RemoteObject(identity, type(value).__name__))
+
+    def _load(self, message: dict[str, Any]) -> dict[str, Any]:
+        finder = SubmissionFinder(
+            message["package"], message["topics"], message["seconds"], message["definitions_only"]
+        )
+        self.topics = finder.load_all()
+        return {"problems": {name: topic.problems for name, topic in self.topics.items()}}
+
+    def _call(self, message: dict[str, Any]) -> dict[str, Any]:
+        if message["run"] != self.run:
+            self.run = message["run"]
+            self.objects.clear()
+            self.identities.clear()
+            self.generators.clear()
+        function = self._target(*message["target"])
+        given = [message["args"], message["kwargs"]]
+        run: Callable[..., dict[str, Any]] = getattr(self, "_" + message["mode"])
+        return run(function, given, message)
+
+    def _target(self, where: str | RemoteObject, name: str) -> Callable[..., Any]:
+        if isinstance(where, RemoteObject):
+            return _attribute(self.objects[where.identity], name, where.label)
+        if where == "helper":
+            return HELPERS[name]
+        topic = self.topics.get(where)
+        if topic is None:
+            raise Missing(f"the submission has no module {where}")
+        try:
+            return _attribute(topic.module, name, where)
+        except Missing as missing:
+            raise Missing("; ".join([str(missing), *topic.problems[:3]])) from None
+
+    def _resolve(self, value: Any) -> Any:
+        """Arguments as the student's code gets them: families built, and whatever stands for something replaced by it."""
+        if type(value) in PLAIN:
+            return value
+        if isinstance(value, Family):
+            return value.build()
+        if isinstance(value, RemoteObject):
+            return self.objects[value.identity]
+        if isinstance(value, SeededGenerator):
+            if value.identity not in self.generators:
+                self.generators[value.identity] = torch.Generator().manual_seed(value.seed)
+            return self.generators[value.identity]
+        if isinstance(value, BlackBox):
+            self.boxes.append(Asking(value.name, self.line))
+            return self.boxes[-1]
+        if isinstance(value, list | tuple):
+            return type(value)(self._resolve(item) for item in value)
+        if isinstance(value, dict):
+            return {key: self._resolve(item) for key, item in value.items()}
+        return value
+
+    def _plain(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        args, kwargs = self._resolve(given)
+        value = function(*args, **kwargs)
+        return {"value": dict(value) if isinstance(value, OrderedDict) else value}
+
+    def _no_grad(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        with torch.no_grad():
+            answer = self._plain(function, given, message)
+            if torch.is_grad_enabled():
+                raise RuntimeError("the call left gradient tracking switched on, though its caller had switched it off")
+        return answer
+
+    def _gradient(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        """Value, and gradients of (value * weights).sum() w.r.t. the tensors numbered `wrt` and a model's parameters."""
+        inputs = tensors_in(given)
+        wrt = [inputs[index].requires_grad_() for index in message["wrt"]]
+        model = message["wrt_parameters_of"]
+        parameters = dict(self.objects[model.identity].named_parameters()) if model is not None else {}
+        value = self._plain(function, given, message)["value"]
+        outputs = [output for output in tensors_in(value) if output.is_floating_point()]
+        weights = (
+            message["weights"] if message["weights"] is not None else [torch.ones_like(output) for output in outputs]
+        )
+        if [weight.shape for weight in weights] != [output.shape for output in outputs]:
+            return {
+                "value": value,
+                "gradients": None,
+                "parameter_gradients": {},
+            }  # the value's shape is wrong: said first
+        total = sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True))
+        if not isinstance(total, Tensor) or not total.requires_grad:
+            return {"value": value, "gradients": None, "parameter_gradients": {}}
+        gradients = torch.autograd.grad(total, [*wrt, *parameters.values()], allow_unused=True)
+        return {
+            "value": value,
+            "gradients": list(gradients[: len(wrt)]),
+            "parameter_gradients": dict(zip(parameters, gradients[len(wrt) :], strict=True)),
+        }
+
+    def _observed(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        """Value, and every trace that the call left: changed arguments, moved random states, autograd mode, prints."""
+        args, kwargs = self._resolve(given)
+        arguments = {**_names(function, args, given[0]), **kwargs}
+        inputs = {
+            name: tensors_in(value if isinstance(value, Tensor | list | tuple | dict) else None)
+            for name, value in arguments.items()
+        }
+        for position, value in enumerate(given[0]):
+            if isinstance(value, Family):
+                inputs[f"the parameters of {list(arguments)[position]}"] = tensors_in(value)
+        before = {name: [_trace(tensor) for tensor in tensors] for name, tensors in inputs.items()}
+        modules = {name: value for name, value in arguments.items() if isinstance(value, torch.nn.Module)}
+        modules_before = {name: _trace_module(module) for name, module in modules.items()}
+        random_before, mode_before = _random_states(), _autograd_mode()
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            value = function(*args, **kwargs)
+        changed = [
+            name for name, tensors in inputs.items() if not all(map(_same_trace, before[name], map(_trace, tensors)))
+        ]
+        changed += [
+            name for name, module in modules.items() if not _same_module(modules_before[name], _trace_module(module))
+        ]
+        return {
+            "value": value,
+            "changed": changed,
+            "random_state_moved": _random_states() != random_before,
+            "autograd_mode_moved": _autograd_mode() != mode_before,
+            "printed": printed.getvalue()[:200],
+            "carries_graph": any(output.requires_grad for output in tensors_in(value)),
+        }
+
+
+def _attribute(owner: Any, path: str, owner_name: str) -> Any:
+    try:
+        return functools.reduce(getattr, path.split("."), owner)
+    except AttributeError:
+        raise Missing(f"{owner_name} has no {path}") from None
+
+
+def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> dict[str, Any]:
+    """The positional arguments by the names of the function's parameters."""
+    try:
+        names = list(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        names = []
+    names += [f"argument {position}" for position in range(len(names) + 1, len(args) + 1)]
+    return dict(zip(names, args, strict=False))
+
+
+def _trace(tensor: Tensor) -> tuple[Tensor, bool, Tensor | None]:
+    return tensor.detach().clone(), tensor.requires_grad, None if tensor.grad is None else tensor.grad.clone()
+
+
+def _same_trace(before: tuple[Tensor, bool, Tensor | None], after: tuple[Tensor, bool, Tensor | None]) -> bool:
+    same_grad = before[2] is after[2] or (
+        before[2] is not None and after[2] is not None and torch.equal(before[2], after[2])
+    )
+    return before[1] == after[1] and same_grad and before[0].shape == after[0].shape and _identical(before[0], after[0])
+
+
+def _identical(a: Tensor, b: Tensor) -> bool:
+    return torch.equal(a, b) or bool(((a == b) | (a.isnan() & b.isnan())).all())
+
+
+def _trace_module(module: torch.nn.Module) -> tuple[list[tuple[Tensor, bool, Tensor | None]], list[bool]]:
+    tensors = [*module.parameters(), *module.buffers()]
+    return [_trace(tensor) for tensor in tensors], [child.training for child in module.modules()]
+
+
+def _same_module(before: Any, after: Any) -> bool:
+    return len(before[0]) == len(after[0]) and all(map(_same_trace, before[0], after[0])) and before[1] == after[1]
+
+
+def _random_states() -> tuple[Any, ...]:
+    numpys: Any = numpy.random.get_state()  # (name, keys, position, …): the keys are an array
+    return torch.get_rng_state().numpy().tobytes(), numpys[1].tobytes(), numpys[2:], random.getstate()
+
+
+def _autograd_mode() -> tuple[Any, ...]:
+    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()
+
+
+def _describe_tensor(value: Tensor) -> str:
+    """Why this tensor is not a plain one."""
+    if type(value) not in (Tensor, torch.nn.Parameter):
+        return f"a {type(value).__name__} (a subclass of Tensor)"
+    if value.is_quantized:
+        return "a quantized tensor"
+    if value.layout is not torch.strided:
+        return "a sparse tensor"
+    if value.device.type != "cpu":
+        return f"a tensor on the device {value.device}"
+    if value.is_nested:
+        return "a nested tensor"
+    if value.dtype in NAMES:
+        return f"a tensor of {value.dim()} dimensions"
+    return f"a tensor of dtype {str(value.dtype).removeprefix('torch.')}"
+
+
+def instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
+    """An answer of the same form as `answer`, which cannot be sent."""
+    gradients: dict[str, Any] = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
+    return {**answer, "value": Unsendable(f"something that cannot be sent ({why})"), **gradients}
+
+
+def _report(error: BaseException) -> dict[str, Any]:
+    """The exception as plain data; `where` names the student's own line."""
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [
+        frame
+        for frame in frames
+        if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)
+    ]
+    where = f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
+    said_by_student = (
+        bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
+    )
+    return {
+        "type": type(error).__name__[:80],
+        "bases": [base.__name__[:80] for base in type(error).__mro__],
+        "message": describe(error).removeprefix(type(error).__name__).removeprefix(": "),
+        "where": where[:300],
+        "unimplemented": isinstance(error, NotImplementedError) and said_by_student,
+    }
+
+
+def connect(connection: Any) -> Channel:
+    """The worker's end of a connection to the grader."""
+    return Channel(connection, special, revive, receive=FROM_GRADER)
+
+
+def quiet_start() -> None:
+    """What a worker does before anything of the student's: one thread, no bytecode files, and inert check cells."""
+    sys.dont_write_bytecode = True
+    torch.set_num_threads(1)
+    inert = ModuleType(
+        "grader.practice.notebook"
+    )  # what a notebook's own check cells import; here they must not start another exam
+    inert.checker = lambda *names: lambda *exercises: None  # type: ignore[attr-defined]
+    sys.modules["grader.practice.notebook"] = inert

@@ -1,0 +1,1 @@
+"""What the kernel is asked for, so that a submission reaches nothing but its own memory."""

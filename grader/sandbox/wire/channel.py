@@ -1,0 +1,113 @@
+"""Frames of `grader.sandbox.wire.frames` over a connected stream socket, each within a total time."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, Limits, Revive, Special, WireError, decode, encode, split
+
+AT_A_TIME, MOST_AT_A_TIME = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
+HELD_SECONDS = 0.002  # how long an answer may wait for the next one to travel with it
+
+Result = TypeVar("Result")
+
+
+class WireTimeout(Exception):
+    """The total time for one message ran out."""
+
+
+class WireClosed(Exception):
+    """The peer is gone."""
+
+
+class Channel:
+    """Frames over a connected stream socket. Every deadline is for the whole message, so a slow drip gains nothing."""
+
+    def __init__(
+        self,
+        connection: socket.socket,
+        special: Special,
+        revive: Revive,
+        send: Limits = LIMITS,
+        receive: Limits = LIMITS,
+    ) -> None:
+        self.connection, self.special, self.revive = connection, special, revive
+        self.send_limits, self.receive_limits = send, receive
+        self._arrived, self._held = bytearray(), bytearray()
+        self._sent_at = 0.0
+
+    def send(self, value: Any, deadline: float | None = None) -> None:
+        """Send one value; `deadline` on the clock of `time.monotonic`."""
+        self.send_frames(encode(value, self.special, self.send_limits), deadline)
+
+    def answer(self, value: Any) -> None:
+        """Send one value, with those to come where what they answer is here already: waking the peer costs both sides."""
+        frame = encode(value, self.special, self.send_limits)
+        if (
+            self._whole_frame_is_here()
+            and len(self._held) + len(frame) < AT_A_TIME
+            and time.monotonic() - self._sent_at < HELD_SECONDS
+        ):
+            self._held += frame
+        else:
+            self.send_frames(frame)
+
+    def send_frames(self, frames: bytes, deadline: float | None = None) -> None:
+        """Send values that are encoded already."""
+        data = memoryview(bytes(self._held) + frames)
+        self._held.clear()
+        self._sent_at = time.monotonic()
+        while data:
+            data = data[self._within(deadline, self.connection.send, data) :]
+
+    def receive(self, deadline: float | None = None) -> Any:
+        """Receive one value."""
+        return self.open(self.receive_frame(deadline))
+
+    def receive_frame(self, deadline: float | None = None) -> bytes:
+        """Receive the bytes of one value; no more is kept than its announced size, which must be within the limits."""
+        self._fill(HEAD.size, deadline)
+        magic, header_size, blob_size = HEAD.unpack_from(self._arrived)
+        if magic != MAGIC or header_size > self.receive_limits.header or blob_size > self.receive_limits.blob:
+            raise WireError("not a frame, or a frame beyond the limits")
+        size = HEAD.size + header_size + blob_size
+        self._fill(size, deadline)
+        frame = bytes(self._arrived[:size])
+        del self._arrived[:size]
+        return frame
+
+    def open(self, frame: bytes) -> Any:
+        """The value in a frame that was received."""
+        return decode(*split(frame), self.revive, self.receive_limits)
+
+    def close(self) -> None:
+        self.connection.close()
+
+    def _whole_frame_is_here(self) -> bool:
+        if len(self._arrived) < HEAD.size:
+            return False
+        _, header_size, blob_size = HEAD.unpack_from(self._arrived)
+        return len(self._arrived) >= HEAD.size + header_size + blob_size
+
+    def _fill(self, size: int, deadline: float | None) -> None:
+        """Wait until `size` bytes have arrived; a read takes what else is there, so that small frames come many at a time."""
+        while (missing := size - len(self._arrived)) > 0:
+            part = self._within(deadline, self.connection.recv, min(max(missing, AT_A_TIME), MOST_AT_A_TIME))
+            if not part:
+                raise WireClosed("the peer closed the connection")
+            self._arrived += part
+
+    def _within(self, deadline: float | None, operation: Callable[[Any], Result], data: Any) -> Result:
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            raise WireTimeout
+        try:
+            self.connection.settimeout(remaining)
+            return operation(data)
+        except TimeoutError:
+            raise WireTimeout from None
+        except OSError as error:
+            raise WireClosed(str(error)) from None
