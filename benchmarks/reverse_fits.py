@@ -24,9 +24,9 @@ from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAd
 
 from dgm_ref import catalogue as mistakes
 from grader.checks.lecture1.divergences import test_fits as checks
-from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
+from grader.hidden import known_submissions as candidates
 
 LECTURE, EXERCISE = "lecture1", "divergences.fit_gaussian_reverse_kl"
 LEAST = 0.02  # of a band: a smaller spread over the seeds is not told from none

@@ -14,10 +14,10 @@ import torch
 
 from dgm_ref import catalogue as mistakes
 from grader.authoring.certify import not_passed
-from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.grading.pool import GraderPool
+from grader.hidden import known_submissions as candidates
 
 LECTURE = "lecture1"
 

@@ -28,20 +28,20 @@ from pathlib import Path
 import torch
 
 from grader import assignment as assignments
-from grader.assignment import HOUSE
-from grader.exam.replay import Plans
+from grader.assignment import REPO_ROOT
 from grader.exam.examiner import Examiner
+from grader.exam.replay import Plans
+from grader.grading.grade import GradingSession
+from grader.grading.options import GradingOptions
 from grader.hidden.reference import Reference
-from grader.grading.grade import Desk
-from grader.grading.options import Order
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
-from grader.sandbox.wire.objects import revive
 from grader.sandbox.wire.frames import WireError, decode, encode, split
+from grader.sandbox.wire.objects import revive
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
-ORDER = Order(LECTURE, "a seed for benchmarks", quick=True)
+ORDER = GradingOptions(LECTURE, "a seed for benchmarks", quick=True)
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
 ENVIRONMENT = {**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", "DGM_SEED": ORDER.seed}
 RIGHT, MISSING = 0.8, 0.1  # shares of the functions of a generated submission; the rest is wrong
@@ -62,7 +62,7 @@ def generate(folder: Path, number: int) -> Path:
     for index in range(number):
         (folder / f"s{index:04d}").mkdir(parents=True)
         for topic in assignment.topics:
-            text = (HOUSE / "solutions" / LECTURE / f"{topic}.py").read_text("utf-8") + WRONG
+            text = (REPO_ROOT / "solutions" / LECTURE / f"{topic}.py").read_text("utf-8") + WRONG
             for function in assignment.functions(topic):
                 fate = chance.random()
                 if RIGHT <= fate < RIGHT + MISSING:
@@ -89,7 +89,7 @@ def dgm_grade(submissions: Path, results: Path) -> None:
 
 
 def pytest_processes(submissions: list[Path]) -> None:
-    checks = str(HOUSE / "grader" / "checks" / LECTURE)
+    checks = str(REPO_ROOT / "grader" / "checks" / LECTURE)
     for path in submissions:
         options = ["-q", "--no-header", "--tb=short", "-p", "no:cacheprovider", "-m", "not training and not gpu"]
         _run(["-m", "pytest", checks, *options, "--submission", str(path)], may_fail=True)
@@ -99,10 +99,10 @@ def stock_nbgrader(number: int, folder: Path) -> tuple[float, float]:
     """Stock autograde of right notebooks; making the assignment is not counted."""
     source = folder / "source" / LECTURE
     source.mkdir(parents=True)
-    for notebook in (HOUSE / "assignments" / LECTURE).glob("*.ipynb"):
+    for notebook in (REPO_ROOT / "assignments" / LECTURE).glob("*.ipynb"):
         shutil.copy(notebook, source)
     for index in range(number):
-        with zipfile.ZipFile(HOUSE / "examples/submissions/02_all_right_notebooks.zip") as archive:
+        with zipfile.ZipFile(REPO_ROOT / "examples/submissions/02_all_right_notebooks.zip") as archive:
             archive.extractall(folder / "submitted" / f"s{index:04d}" / LECTURE)
     configuration = f"c = get_config()\nc.CourseDirectory.root = {str(folder)!r}\nc.ExecutePreprocessor.timeout = 900\n"
     (folder / "nbgrader_config.py").write_text(configuration, "utf-8")
@@ -132,10 +132,10 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
     return cpu, wall
 
 
-def where_it_goes(desk: Desk, submission: Submission, bare_cpu: float) -> None:
+def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
-    zygote = desk.workers._zygote.pid  # type: ignore[attr-defined]
-    drawn = Examiner(LECTURE, desk.examiner.checks, ORDER.seed, reference=True, quick=True)
+    zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
+    drawn = Examiner(LECTURE, session.examiner.checks, ORDER.seed, reference=True, quick=True)
     drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
     asked = [0.0]
     ask = Reference.__getattr__
@@ -152,10 +152,10 @@ def where_it_goes(desk: Desk, submission: Submission, bare_cpu: float) -> None:
 
         return call
 
-    desk.grade(submission)
+    session.grade(submission)
     Reference.__getattr__ = timed  # type: ignore[method-assign]
     grader, worker = time.process_time(), _cpu_of(zygote)
-    desk.grade(submission)
+    session.grade(submission)
     grader, worker = time.process_time() - grader, _cpu_of(zygote) - worker
     Reference.__getattr__ = ask  # type: ignore[method-assign]
     print("\nA right submission's exam, training apart (CPU seconds; drawing happens once per class)")
@@ -191,14 +191,14 @@ def main() -> None:
             spent = cost(functools.partial(dgm_grade, submissions, folder / f"results{size}"))
             of_class[size] = _row("dgm grade", size, spent)
         each, submitted = of_class[options.number], classes[options.number]  # that which the others grade as well
-        with Desk(ORDER) as desk:
-            desk.rehearse()
+        with GradingSession(ORDER) as session:
+            session.rehearse()
             assignment = assignments.load(LECTURE)
             everybody = [read(one, assignment) for one in find(submitted, assignment)]
-            (right,) = [read(one, assignment) for one in find(HOUSE / "examples/submissions/01_all_right", assignment)]
-            bare_each = _row("bare limit", len(everybody), bare(everybody, desk.plans))
-            right_bare, _ = bare([right], desk.plans)
-            where_it_goes(desk, right, right_bare)
+            (right,) = [read(one, assignment) for one in find(REPO_ROOT / "examples/submissions/01_all_right", assignment)]
+            bare_each = _row("bare limit", len(everybody), bare(everybody, session.plans))
+            right_bare, _ = bare([right], session.plans)
+            where_it_goes(session, right, right_bare)
         print()
         paths = sorted(submitted.iterdir())[: options.pytest]
         pytest_each = _row("a pytest process each", len(paths), cost(lambda: pytest_processes(paths)))
@@ -215,7 +215,7 @@ def _row(name: str, number: int, spent: tuple[float, float]) -> float:
     return cpu / number
 
 
-def _run(arguments: list[str], folder: Path = HOUSE, may_fail: bool = False) -> None:
+def _run(arguments: list[str], folder: Path = REPO_ROOT, may_fail: bool = False) -> None:
     done = subprocess.run(
         [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
     )

@@ -14,12 +14,12 @@ import shutil
 import textwrap
 import zipfile
 
+from grader.assignment import REPO_ROOT, load
 from grader.authoring import build
-from grader.assignment import HOUSE, load
 from grader.authoring.build.source import MARKER
 
 LECTURE = load("lecture1")
-SUBMISSIONS = HOUSE / "examples" / "submissions"
+SUBMISSIONS = REPO_ROOT / "examples" / "submissions"
 MIDNIGHT = (2026, 3, 1, 0, 0, 0)  # of every archive entry, so that the archives are equal byte by byte
 
 Files = dict[str, str | bytes]  # a name, with `/` between folders, and what stands in it
@@ -171,7 +171,7 @@ def platform_zip(files: Files) -> bytes:
 
 @functools.cache
 def _source(topic: str) -> build.Source:
-    return build.read(HOUSE / "solutions" / LECTURE.name / f"{topic}.py")
+    return build.read(REPO_ROOT / "solutions" / LECTURE.name / f"{topic}.py")
 
 
 def main() -> None:

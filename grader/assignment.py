@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-HOUSE = Path(__file__).resolve().parent.parent  # holds grader/, assignments/ and, at an instructor's, solutions/
+REPO_ROOT = Path(__file__).resolve().parent.parent  # holds grader/, assignments/ and, at an instructor's, solutions/
 
 
 class AssignmentError(Exception):
@@ -90,7 +90,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     exercise: tuple[Exercise, ...] = ()
 
 
-def load(name: str, house: Path = HOUSE) -> Assignment:
+def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     """Read ``assignments/<name>/assignment.toml``.
 
     Raises: ``AssignmentError`` that names the file and the key at fault.
@@ -113,7 +113,7 @@ def load(name: str, house: Path = HOUSE) -> Assignment:
     return Assignment(name=name, title=file.title, exercises=on, switched_off=off)
 
 
-def lectures(house: Path = HOUSE) -> tuple[str, ...]:
+def lectures(house: Path = REPO_ROOT) -> tuple[str, ...]:
     """The names that ``load`` knows: folders of assignments/ with an assignment.toml."""
     return tuple(sorted(path.parent.name for path in (house / "assignments").glob("*/assignment.toml")))
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_no_trace, refuses
-from grader.sandbox.wire.objects import Unsendable
 from grader.checking.student import Observation, StudentError
+from grader.sandbox.wire.objects import Unsendable
 
 WANT = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
 

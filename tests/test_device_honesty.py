@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from grader.checking.student import Student
 from grader.checks.lecture1.imagegpt.helpers import elsewhere
 from grader.hidden import known_submissions as candidates
-from grader.checking.student import Student
 
 Q, K, V = torch.randn(3, 2, 1, 4, 2, generator=torch.Generator().manual_seed(0))
 SIZES = {"K": 3, "m": 4, "dim": 4, "num_layers": 1, "num_heads": 2}

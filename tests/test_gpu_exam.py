@@ -7,14 +7,14 @@ import pytest
 import torch
 
 from dgm_ref import catalogue as mistakes
-from grader.exam import gpu_exam
-from grader.assignment import HOUSE
-from grader.hidden import known_submissions as candidates
-from grader.exam.collect import collect
-from grader.hidden.reference import Reference
+from grader.assignment import REPO_ROOT
 from grader.checking.student import Student
+from grader.exam import gpu_exam
+from grader.exam.collect import collect
+from grader.hidden import known_submissions as candidates
+from grader.hidden.reference import Reference
 
-SOLUTION = HOUSE / "solutions" / "lecture1" / "imagegpt.py"
+SOLUTION = REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py"
 CHECKS = {check.name: check for check in collect("lecture1") if check.gpu}
 
 

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 
 
 def test_ruff_finds_nothing():
@@ -15,4 +15,4 @@ def test_mypy_finds_nothing():
 
 
 def _complaints(tool: str, *arguments: str) -> str:
-    return subprocess.run([sys.executable, "-m", tool, *arguments], cwd=HOUSE, capture_output=True, text=True).stdout
+    return subprocess.run([sys.executable, "-m", tool, *arguments], cwd=REPO_ROOT, capture_output=True, text=True).stdout

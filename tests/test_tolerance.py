@@ -7,15 +7,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader.assignment import HOUSE
-from grader.checks.lecture1.shared.families import affine
+from grader.assignment import REPO_ROOT
 from grader.authoring import tolerances
-from grader.hidden import known_submissions as candidates
+from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolerance
+from grader.checks.lecture1.shared.families import affine
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
-from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolerance
+from grader.hidden import known_submissions as candidates
 
-CHECKS = sorted((HOUSE / "grader" / "checks").rglob("*.py"))
+CHECKS = sorted((REPO_ROOT / "grader" / "checks").rglob("*.py"))
 EXERCISES = list(dict.fromkeys(check.exercise for check in collect("lecture1") if check.drawn))
 EXAMPLES = 8  # a search for the test-suite; `python -m grader.authoring.tolerances --examples 600` searches in earnest
 

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from grader import assignment as assignments
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.authoring.certify import Certificate, certify
 
 LECTURE, SEED = "lecture1", "certify"
-PAGE = HOUSE / "docs" / "certificate.md"
+PAGE = REPO_ROOT / "docs" / "certificate.md"
 
 
 def page(certificates: Sequence[Certificate], seconds: float) -> str:

@@ -11,15 +11,15 @@ from rich.table import Table
 from dgm_ref import catalogue as mistakes
 from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
+from grader.assignment import REPO_ROOT
 from grader.authoring import build
-from grader.assignment import HOUSE
-from grader.hidden import known_submissions as candidates
+from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
-from grader.hidden.recognise_mistake import NameFromCatalogue
 from grader.grading.pool import GraderPool
+from grader.hidden import known_submissions as candidates
+from grader.hidden.recognise_mistake import NameFromCatalogue
 from grader.record import CheckRecord
-from grader.checking.student import Transport
 
 FEW_MISTAKES, MANY_MISTAKES = 4, 6  # registered for an exercise of less than 3 points, and of 3 or more
 VARIANTS = 2  # other right answers for each exercise
@@ -133,7 +133,7 @@ def catalogue_faults(lecture: str) -> list[str]:
     mistakes.load(lecture)
     assignment = assignments.load(lecture)
     faults = [
-        f"{path.relative_to(HOUSE)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
+        f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
     ]
     for exercise in assignment.exercises:
         points = sum(check.points for check in collect(lecture) if check.exercise == exercise.name)
@@ -154,8 +154,8 @@ def catalogue_faults(lecture: str) -> list[str]:
         (f"dgm_ref/mistakes/{lecture}", ""),
         (f"grader/checks/{lecture}", "test_"),
     ):
-        for path in (HOUSE / folder).glob(f"{prefix}*.py"):
+        for path in (REPO_ROOT / folder).glob(f"{prefix}*.py"):
             name = path.stem.removeprefix(prefix)
             if not name.startswith(("_", *assignment.topics)):
-                faults.append(f"{path.relative_to(HOUSE)} belongs to no topic of {assignment.name}")
+                faults.append(f"{path.relative_to(REPO_ROOT)} belongs to no topic of {assignment.name}")
     return faults

@@ -15,15 +15,15 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.authoring.build import source as sources
 from grader.authoring.mutants import Mutant, mutants
-from grader.hidden import known_submissions as candidates
+from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
-from grader.checking.student import Transport
+from grader.hidden import known_submissions as candidates
 
-EXPLAINED = HOUSE / "docs" / "mutation-survivors.toml"
+EXPLAINED = REPO_ROOT / "docs" / "mutation-survivors.toml"
 SECONDS = 20.0  # for one check on one mutant: a loop without end counts as noticed
 MEMORY = 2 * 2**30  # bytes of address space on top: a mutated size asks for any amount
 
@@ -60,7 +60,7 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
     examiner = Examiner(lecture, checks, seed, reference=True)
     found = MutationRun(topics=set() if exercises else set(topics))
     for topic in topics:
-        solution = sources.read(HOUSE / "solutions" / lecture / f"{topic}.py")
+        solution = sources.read(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
         order = _cheapest_first(examiner, topic, candidates.solution(lecture, topic))
         own = set(solution.functions)
         for mutant in mutants(solution):

@@ -10,10 +10,10 @@ import msgspec
 import typer
 
 from grader import record
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.cli import app
 
-PAGE = HOUSE / "docs" / "reference.md"
+PAGE = REPO_ROOT / "docs" / "reference.md"
 STRUCTS = (record.Record, record.ExerciseRecord, record.CheckRecord, record.KitRecord, record.Person)
 
 

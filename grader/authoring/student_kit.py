@@ -13,8 +13,8 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from grader.assignment import REPO_ROOT, lectures
 from grader.authoring import build
-from grader.assignment import HOUSE, lectures
 from grader.practice.reset import ORIGINALS
 
 ZIP_TIME = (2026, 1, 1, 0, 0, 0)  # the same kit gives the same zip, byte by byte
@@ -71,25 +71,25 @@ def release(lecture: str, target: Path) -> list[Path]:
 def kit(lecture: str) -> dict[str, bytes]:
     """Every file that students get, by its path. Stubs and notebooks are made from the sources at this moment:
     a solution that someone wrote into ``assignments/`` never gets out."""
-    assignments = HOUSE / "assignments"
-    products = {path.relative_to(HOUSE).as_posix(): content for path, content in build.products(lecture)}
+    assignments = REPO_ROOT / "assignments"
+    products = {path.relative_to(REPO_ROOT).as_posix(): content for path, content in build.products(lecture)}
     stubs = {Path(path).name: content for path, content in products.items() if path.endswith(".py")}
     files = {
-        **{path.relative_to(HOUSE).as_posix(): path.read_bytes() for path in _engine(lecture)},
-        **{path.relative_to(HOUSE).as_posix(): path.read_bytes() for path in (assignments / lecture).glob("__init__.py")},
+        **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in _engine(lecture)},
+        **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in (assignments / lecture).glob("__init__.py")},
         f"assignments/{lecture}/assignment.toml": (assignments / lecture / "assignment.toml").read_bytes(),
         **products,
         f"assignments/{lecture}/{ORIGINALS}": _zip(stubs),
         "README.md": (assignments / "README.md").read_bytes(),
         "pyproject.toml": _pyproject().encode(),
-        **{name: (HOUSE / name).read_bytes() for name in ALONGSIDE},
+        **{name: (REPO_ROOT / name).read_bytes() for name in ALONGSIDE},
     }
     return dict(sorted(files.items()))
 
 
 def _engine(lecture: str) -> list[Path]:
     """The engine with the checks of this lecture, without the folders that never ship."""
-    root = HOUSE / "grader"
+    root = REPO_ROOT / "grader"
     others = {f"checks/{name}" for name in lectures() if name != lecture}
     left_out = [root / name for name in (*NEVER_SHIPPED, *others)]
     inside = [path for path in root.rglob("*") if path.suffix in OPEN and path.is_file()]
@@ -98,7 +98,7 @@ def _engine(lecture: str) -> list[Path]:
 
 def _pyproject() -> str:
     """The project file of the kit: the same project, without what only instructors and developers install."""
-    whole = tomllib.loads((HOUSE / "pyproject.toml").read_text("utf-8"))
+    whole = tomllib.loads((REPO_ROOT / "pyproject.toml").read_text("utf-8"))
     project = whole["project"]
     return PYPROJECT.format(
         requires=json.dumps(whole["build-system"]["requires"]),  # a JSON string or list of strings is the same in TOML

@@ -20,12 +20,12 @@ from torch import Tensor
 
 from dgm_ref import catalogue as mistakes
 from grader.checking import compare
-from grader.exam import inputs
-from grader.hidden import known_submissions as candidates
-from grader.exam.collect import Check, collect
-from grader.exam.examiner import Examiner
 from grader.checking.student import Transport
 from grader.checking.tolerance import tolerance
+from grader.exam import inputs
+from grader.exam.collect import Check, collect
+from grader.exam.examiner import Examiner
+from grader.hidden import known_submissions as candidates
 
 
 @dataclass(frozen=True)

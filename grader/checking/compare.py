@@ -14,9 +14,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from grader.sandbox.wire.objects import Unsendable
 from grader.checking.student import Observation, Remote, StudentError
 from grader.checking.tolerance import tolerance
+from grader.sandbox.wire.objects import Unsendable
 
 RUNGS = (
     "nothing",

@@ -16,13 +16,13 @@ import pytest
 import torch
 
 from grader import assignment as assignments
+from grader.checking.student import Student
 from grader.exam.collect import MARKS, Check, check_of
 from grader.exam.inputs import derive
-from grader.hidden.reference import Reference, available
 from grader.exam.transport import LocalTransport
+from grader.hidden.reference import Reference, available
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
-from grader.checking.student import Student
 from grader.submission import find, read
 
 SEED = "plain pytest"

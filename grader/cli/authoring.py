@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from grader.assignment import HOUSE, AssignmentError, lectures
+from grader.assignment import REPO_ROOT, AssignmentError, lectures
 from grader.cli.student import LECTURE
 
 
@@ -30,7 +30,7 @@ def build(
         console.print(f"[red]cannot build:[/red] {error}", highlight=False)
         raise typer.Exit(2) from None
     for path in changed:
-        console.print(f"{'outdated' if check else 'built'}: {path.relative_to(HOUSE)}", highlight=False)
+        console.print(f"{'outdated' if check else 'built'}: {path.relative_to(REPO_ROOT)}", highlight=False)
     if check and changed:
         console.print("run `dgm build` and commit what it writes", highlight=False)
         raise typer.Exit(1)

@@ -43,13 +43,13 @@ def grade(
     from grader.grading.grade import CannotGrade, submissions_in
     from grader.grading.grade import grade as run
     from grader.grading.kit import SeedError, grading_seed
-    from grader.grading.options import Order
+    from grader.grading.options import GradingOptions
     from grader.grading.store import StoreError
     from grader.sandbox.layers.policy import Refused
 
     console = Console()
     try:
-        order = Order(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
+        order = GradingOptions(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
         handed_in = submissions_in(submissions, LECTURE)
         if scheduler:
             from grader.grading.cluster import grade_on

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from grader.checking.student import Call, Remote
 from grader.sandbox.wire.families import Family
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable
-from grader.checking.student import Call, Remote
 
 LITERAL = 24  # elements of a tensor that are still written out
 CALLS = 4  # the last calls of a check that are shown; the failure is at their end

@@ -11,13 +11,13 @@ from typing import Any, Protocol
 import msgspec
 
 from grader.checking.compare import Mismatch
+from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
 from grader.exam import counterexample
 from grader.exam.collect import Check
 from grader.exam.inputs import Example, derive, draw_examples, shrink
 from grader.hidden.reference import Reference
 from grader.record import CheckRecord, Outcome
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
-from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
 
 NO_GPU = "needs a GPU, and this machine has none"
 

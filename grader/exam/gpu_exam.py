@@ -69,9 +69,10 @@ def gpu_exam(module: Path, with_mistakes: bool = False, lecture: str = "lecture1
 
     `with_mistakes`: and put the registered mistakes to them, those that need a GPU where there is one only.
     """
-    from grader.hidden import known_submissions as candidates, reference
     from grader.exam.collect import collect
     from grader.exam.examiner import Examiner
+    from grader.hidden import known_submissions as candidates
+    from grader.hidden import reference
 
     cuda = torch.cuda.is_available()
     checks = [check for check in collect(lecture) if check.gpu]

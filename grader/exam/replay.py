@@ -20,14 +20,14 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from grader.exam.transport import Patience, WorkerTransport, checked
+from grader.exam.transport import Timeouts, WorkerTransport, checked
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.families import Family, tensors_in
-from grader.sandbox.wire.objects import special
 from grader.sandbox.wire.frames import encode, raw
+from grader.sandbox.wire.objects import special
 from grader.sandbox.workers import TO_WORKER, Worker, WorkerGone, Workers
 
-TOGETHER = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
+MAX_BATCH_BYTES = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
 REMEMBERED = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
 DRAIN_SECONDS = 1.0  # for answers that nobody needs any more; then a new worker is cheaper
 
@@ -78,7 +78,7 @@ class Rehearsal(WorkerTransport):
     """The solutions' transport: what the checks ask them becomes the plans."""
 
     def __init__(
-        self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience, plans: Plans
+        self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Timeouts, plans: Plans
     ) -> None:
         super().__init__(workers, package, topics, patience)
         self._plans, self._plan = plans, Plan()
@@ -114,7 +114,7 @@ class Rehearsal(WorkerTransport):
         return self._reach(use)
 
 
-class _Astray(BaseException):
+class PlanDiverged(BaseException):
     """Calls were sent ahead in vain: the check makes another one, or the worker is gone and one of them ended it."""
 
 
@@ -122,7 +122,7 @@ class SendingAhead(WorkerTransport):
     """A submission's transport that has plans."""
 
     def __init__(
-        self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience, plans: Plans
+        self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Timeouts, plans: Plans
     ) -> None:
         super().__init__(workers, package, topics, patience)
         self._plans = plans
@@ -147,7 +147,7 @@ class SendingAhead(WorkerTransport):
             if failure is None and not self._beyond:
                 plan.remember(self._answers)
             return failure
-        except _Astray:
+        except PlanDiverged:
             self._drain()
             self._input = -1
             return run()
@@ -164,11 +164,11 @@ class SendingAhead(WorkerTransport):
                 self._take()
             come = self._come.popleft()
             if isinstance(come, WorkerGone):
-                raise _Astray  # answers travel together: it may have been a later call
+                raise PlanDiverged  # answers travel together: it may have been a later call
             self._call += 1
             return self._reach(lambda worker, seconds: checked(worker.open(come), message["mode"]))
         if self._sent:
-            raise _Astray
+            raise PlanDiverged
         if self._call:  # the worker knows this run by the number that the foreseen calls bore
             message = {**message, "run": calls[0].message["run"]}
         self._beyond = True
@@ -210,7 +210,7 @@ class SendingAhead(WorkerTransport):
         size = 0
         for number, call, foreseen in self._following(first):
             size += len(foreseen.frame)
-            if frames and size > TOGETHER:
+            if frames and size > MAX_BATCH_BYTES:
                 break
             frames.append(foreseen.frame)
             places.append((number, call))

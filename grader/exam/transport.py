@@ -13,16 +13,16 @@ from typing import Any
 import numpy
 import torch
 
-from grader.sandbox.wire.black_boxes import Boxes
-from grader.sandbox.inside.host import Host, instead
-from grader.sandbox.wire.objects import printable, revive, revive_answer, special
-from grader.sandbox.wire.frames import WireError, decode, encode, split
-from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 from grader.checking.student import Result
+from grader.sandbox.inside.host import Host, instead
+from grader.sandbox.wire.black_boxes import Boxes
+from grader.sandbox.wire.frames import WireError, decode, encode, split
+from grader.sandbox.wire.objects import printable, revive, revive_answer, special
+from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 
 @dataclass(frozen=True)
-class Patience:
+class Timeouts:
     """How long the grader waits, in seconds of wall clock."""
 
     call: float = 10.0
@@ -35,7 +35,7 @@ class Patience:
 class WorkerTransport:
     """A submission in workers of its own. A dead worker is replaced and the submission loaded anew."""
 
-    def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Patience) -> None:
+    def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Timeouts) -> None:
         self._workers, self._package, self._topics, self._patience = workers, package, topics, patience
         self._worker: Worker | None = None
         self._definitions_only = False

@@ -18,13 +18,13 @@ import msgspec
 
 from grader import assignment as assignments
 from grader import record as records
-from grader.hidden.reference import available
-from grader.grading.device import DeviceDesk
+from grader.grading.device import DeviceSession
 from grader.grading.examination import content
-from grader.grading.grade import CannotGrade, Desk, Done, keep
+from grader.grading.grade import CannotGrade, Done, GradingSession, keep
 from grader.grading.kit import version
-from grader.grading.options import Order
+from grader.grading.options import GradingOptions
 from grader.grading.store import Store
+from grader.hidden.reference import available
 from grader.record import KitRecord
 from grader.submission import HandedIn, Submission, read
 
@@ -36,7 +36,7 @@ GPU = {"GPU": 1}  # what an exam on a device takes of a worker: dask worker --re
 IN_HAND = 500  # submissions that the scheduler holds; more would only cost its memory
 
 
-def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: Order) -> Iterator[Done]:
+def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: GradingOptions) -> Iterator[Done]:
     """Grade submissions on the cluster behind a scheduler; yields them as they are done.
 
     Raises: `CannotGrade` without Dask, without a scheduler, or when workers have another kit; `StoreError`.
@@ -51,49 +51,49 @@ def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: 
         yield from keep(store, _graded(client, submissions, store, order, kit, device))
 
 
-def kit_there(order: Order, kit: str) -> KitRecord:
+def kit_there(order: GradingOptions, kit: str) -> KitRecord:
     """On a worker: what grades there."""
     with _busy:
-        return _desk(order, kit).kit
+        return _session(order, kit).kit
 
 
-def grade_there(order: Order, kit: str, submission: bytes) -> bytes:
+def grade_there(order: GradingOptions, kit: str, submission: bytes) -> bytes:
     """On a worker: the record of one submission, both as JSON."""
     with _busy:
-        desk = _desk(order, kit)
-        desk.rehearse()
-        return records.encode(desk.grade(msgspec.json.decode(submission, type=Submission)))
+        session = _session(order, kit)
+        session.rehearse()
+        return records.encode(session.grade(msgspec.json.decode(submission, type=Submission)))
 
 
-def kit_on_a_device(order: Order, kit: str, record: KitRecord) -> KitRecord:
+def kit_on_a_device(order: GradingOptions, kit: str, record: KitRecord) -> KitRecord:
     """On a worker with a GPU: what grades there, besides what grades everywhere."""
     with _busy:
-        return _device_desk(order, kit).kit(record)
+        return _device_session(order, kit).kit(record)
 
 
-def complete_on_a_device(order: Order, kit: str, submission: bytes, record: bytes) -> bytes:
+def complete_on_a_device(order: GradingOptions, kit: str, submission: bytes, record: bytes) -> bytes:
     """On a worker with a GPU: the record of one submission with the exercises that need it."""
     with _busy:
         handed_in = msgspec.json.decode(submission, type=Submission)
-        return records.encode(_device_desk(order, kit).complete(records.decode(record), handed_in))
+        return records.encode(_device_session(order, kit).complete(records.decode(record), handed_in))
 
 
 _busy = threading.Lock()  # one exam at a time in one process: start workers with one thread each
-_desks: dict[Order, Desk] = {}  # at most one, open as long as the worker lives
-_device_desks: dict[Order, DeviceDesk] = {}  # likewise
+_sessions: dict[GradingOptions, GradingSession] = {}  # at most one, open as long as the worker lives
+_device_sessions: dict[GradingOptions, DeviceSession] = {}  # likewise
 
-AnyDesk = TypeVar("AnyDesk", Desk, DeviceDesk)
-
-
-def _desk(order: Order, kit: str) -> Desk:
-    return _open(_desks, Desk, order, kit)
+AnySession = TypeVar("AnySession", GradingSession, DeviceSession)
 
 
-def _device_desk(order: Order, kit: str) -> DeviceDesk:
-    return _open(_device_desks, DeviceDesk, order, kit)
+def _session(order: GradingOptions, kit: str) -> GradingSession:
+    return _open(_sessions, GradingSession, order, kit)
 
 
-def _open(desks: dict[Order, AnyDesk], make: Callable[[Order], AnyDesk], order: Order, kit: str) -> AnyDesk:
+def _device_session(order: GradingOptions, kit: str) -> DeviceSession:
+    return _open(_device_sessions, DeviceSession, order, kit)
+
+
+def _open(desks: dict[GradingOptions, AnySession], make: Callable[[GradingOptions], AnySession], order: GradingOptions, kit: str) -> AnySession:
     if kit != version():
         raise CannotGrade(f"a machine of the cluster has the kit {version()}, here is {kit}: install the same on all")
     if not available(order.lecture):
@@ -117,7 +117,7 @@ def _connected(address: str) -> Client:
 
 
 def _graded(
-    client: Client, submissions: Iterator[Submission], store: Store, order: Order, kit: KitRecord, device: bool
+    client: Client, submissions: Iterator[Submission], store: Store, order: GradingOptions, kit: KitRecord, device: bool
 ) -> Iterator[Done]:
     from distributed import as_completed
 

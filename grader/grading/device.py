@@ -21,12 +21,12 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.hidden import known_submissions as candidates
 from grader.exam.collect import collect, families
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
-from grader.grading.options import Order
+from grader.grading.options import GradingOptions
+from grader.hidden import known_submissions as candidates
 from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
 from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
@@ -36,10 +36,10 @@ ASK = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_availab
 ASK_SECONDS = 120.0
 
 
-class DeviceDesk:
-    """What the device's part of one submission takes; the counterpart of `Desk`, and of use without a device as well."""
+class DeviceSession:
+    """What the device's part of one submission takes; the counterpart of `GradingSession`, and of use without a device as well."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: GradingOptions) -> None:
         self.order = order
         self._assignment = assignments.load(order.lecture)
         checks = collect(order.lecture)
@@ -52,7 +52,7 @@ class DeviceDesk:
         self.layers: tuple[str, ...] = ()
         self._why_not = NO_GPU
 
-    def __enter__(self) -> DeviceDesk:
+    def __enter__(self) -> DeviceSession:
         self._stack = ExitStack()
         self._lock = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dgm-device-")), "lock")
         name = name_of(self.order.device) if self._names else ""

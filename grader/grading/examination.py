@@ -8,10 +8,10 @@ import time
 from collections.abc import Iterator
 
 from grader.assignment import Assignment
-from grader.exam.replay import Plans, SendingAhead
 from grader.exam.collect import Check
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
-from grader.exam.transport import Patience, WorkerTransport
+from grader.exam.replay import Plans, SendingAhead
+from grader.exam.transport import Timeouts, WorkerTransport
 from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record, summed
 from grader.sandbox.workers import Workers
 from grader.submission import Submission
@@ -23,12 +23,12 @@ def examine(
     examiner: Examiner,
     workers: Workers,
     kit: KitRecord,
-    patience: Patience | None = None,
+    patience: Timeouts | None = None,
     plans: Plans | None = None,
 ) -> Record:
     """The record of one submission; whatever the submission does, a record comes out."""
     started = time.perf_counter()
-    patience = patience or Patience()
+    patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
         exercises = list(_exercises(assignment, examiner, transport, patience))
@@ -53,7 +53,7 @@ def content(submission: Submission) -> str:
 
 
 def _exercises(
-    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Patience
+    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Timeouts
 ) -> Iterator[ExerciseRecord]:
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
         if transport.waited > patience.submission:

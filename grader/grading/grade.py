@@ -10,24 +10,24 @@ from pathlib import Path
 import torch
 
 from grader import assignment as assignments
-from grader.hidden import known_submissions as candidates
-from grader.exam.replay import Plans, Rehearsal
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
-from grader.hidden.recognise_mistake import NameFromCatalogue
-from grader.hidden.reference import available
-from grader.exam.transport import Patience
-from grader.grading.device import DeviceDesk, out_of_sight
+from grader.exam.replay import Plans, Rehearsal
+from grader.exam.transport import Timeouts
+from grader.grading.device import DeviceSession, out_of_sight
 from grader.grading.examination import content, examine
 from grader.grading.kit import hidden, kit_record
-from grader.grading.options import Order
+from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
+from grader.hidden import known_submissions as candidates
+from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.reference import available
 from grader.record import Record
 from grader.sandbox.layers.policy import open_workers
 from grader.submission import HandedIn, Submission, find, read
 
-UNHURRIED = Patience(call=120.0, load=120.0, statement=60.0)  # of the rehearsal: a busy machine is nobody's mistake
+REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0)  # of the rehearsal: a busy machine is nobody's mistake
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
     return found
 
 
-def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int = 1) -> Iterator[Done]:
+def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, jobs: int = 1) -> Iterator[Done]:
     """Grade submissions; yields them as they are done and leaves the records in `results`.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
@@ -65,15 +65,15 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
         )
     named = {one.name: one for one in handed_in}
     # forked graders inherit both desks, and CUDA untouched
-    with Store(results) as store, DeviceDesk(order) as device, out_of_sight(), Desk(order) as desk:
+    with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
 
         def look(name: str) -> Record | None:
-            submission = read(named[name], desk.assignment)
-            return store.find(submission.name, content(submission), device.kit(desk.kit))
+            submission = read(named[name], session.assignment)
+            return store.find(submission.name, content(submission), device.kit(session.kit))
 
         def work(name: str) -> Record:
-            submission = read(named[name], desk.assignment)
-            return device.complete(desk.grade(submission), submission)
+            submission = read(named[name], session.assignment)
+            return device.complete(session.grade(submission), submission)
 
         def everybody() -> Iterator[Done]:
             left = dict(named)
@@ -82,7 +82,7 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: Order, jobs: int 
                     del left[name]
                     yield Done(earlier, found=True)
             if left:
-                desk.rehearse()
+                session.rehearse()
                 yield from (Done(record, found=False) for _, record in GraderPool(min(jobs, len(left)), work).run(left))
 
         try:
@@ -104,10 +104,10 @@ def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
     store.finish(submissions)
 
 
-class Desk:
+class GradingSession:
     """Everything that grading one submission takes: the examiner with its inputs, and workers to put students in."""
 
-    def __init__(self, order: Order) -> None:
+    def __init__(self, order: GradingOptions) -> None:
         self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
@@ -117,7 +117,7 @@ class Desk:
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
         )  # fmt: skip
 
-    def __enter__(self) -> Desk:
+    def __enter__(self) -> GradingSession:
         self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
@@ -138,7 +138,7 @@ class Desk:
             return
         importlib.import_module("torch._dynamo")  # seconds, once: what recognises mistakes by torch.func asks for it
         solutions = candidates.solutions(self.order.lecture, self.assignment.topics)
-        transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, UNHURRIED, self.plans)
+        transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS, self.plans)
         try:
             for check in self.examiner.checks:
                 if not check.training:

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.record import KitRecord
 from grader.sandbox.workers import Isolation
 
@@ -55,9 +55,9 @@ def version() -> str:
     """The kit's version with a digest of everything that a grade depends on: engine, checks, assignment, reference."""
     digest = hashlib.sha256()
     for folder in ("grader", "assignments", "dgm_ref"):
-        for path in sorted((HOUSE / folder).rglob("*")):
+        for path in sorted((REPO_ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".toml"):
-                digest.update(path.relative_to(HOUSE).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+                digest.update(path.relative_to(REPO_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return f"{importlib.metadata.version('dgm-kit')}+{digest.hexdigest()[:12]}"
 
 
@@ -76,5 +76,5 @@ def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> 
 
 def hidden() -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
-    places = [HOUSE / name for name in ("dgm_ref", "solutions", "tests", ".git")] + [Path(SEED_FILE).resolve()]
+    places = [REPO_ROOT / name for name in ("dgm_ref", "solutions", "tests", ".git")] + [Path(SEED_FILE).resolve()]
     return tuple(place for place in places if place.exists())

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from grader.exam.transport import Patience
+from grader.exam.transport import Timeouts
 
 
 @dataclass(frozen=True)
-class Order:
+class GradingOptions:
     """What to grade, and how."""
 
     lecture: str
@@ -16,9 +16,9 @@ class Order:
     isolation: str = "default"
     quick: bool = False  # leaves out checks that train a model
     show_expected: bool = True
-    patience: Patience = Patience()
+    patience: Timeouts = Timeouts()
     device: str = "cuda"  # what checks marked `gpu` are put on where it is there; "cpu" is for the kit's own tests
-    device_patience: Patience = Patience(call=120.0, call_again=20.0, load=120.0)
+    device_patience: Timeouts = Timeouts(call=120.0, call_again=20.0, load=120.0)
 
     @property
     def options(self) -> list[str]:

@@ -19,7 +19,7 @@ from grader import record as records
 from grader.record import KitRecord, Record
 from grader.renderings.spreadsheet import csv_text
 
-LAST_WORDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
+LOCK_TIMEOUT_SECONDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
 UNFINISHED = ".writing-"
 
 
@@ -43,7 +43,7 @@ class Store:
     def __enter__(self) -> Store:
         try:
             with _explained(self.folder):
-                self._lock.acquire(timeout=LAST_WORDS)
+                self._lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
         except filelock.Timeout:
             raise StoreBusy(
                 f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o."

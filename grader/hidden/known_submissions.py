@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.exam.transport import LocalTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import Topic
@@ -20,23 +20,23 @@ from grader.sandbox.inside.loading import Topic
 
 def solutions(lecture: str, topics: Iterable[str]) -> dict[str, list[str]]:
     """What the kit itself would hand in, for a worker."""
-    return {topic: [(HOUSE / "solutions" / lecture / f"{topic}.py").read_text("utf-8")] for topic in topics}
+    return {topic: [(REPO_ROOT / "solutions" / lecture / f"{topic}.py").read_text("utf-8")] for topic in topics}
 
 
 def solution(lecture: str, topic: str) -> LocalTransport:
     """The solution of one topic."""
-    return _transport(topic, _module(HOUSE / "solutions" / lecture / f"{topic}.py"))
+    return _transport(topic, _module(REPO_ROOT / "solutions" / lecture / f"{topic}.py"))
 
 
 def stub(lecture: str, topic: str) -> LocalTransport:
     """What a student starts from."""
-    return _transport(topic, _module(HOUSE / "assignments" / lecture / f"{topic}.py"))
+    return _transport(topic, _module(REPO_ROOT / "assignments" / lecture / f"{topic}.py"))
 
 
 def with_function(lecture: str, exercise: str, function: Callable[..., Any]) -> LocalTransport:
     """The solution of a topic with the function of `exercise` replaced."""
     topic, *path = exercise.split(".")
-    module = _module(HOUSE / "solutions" / lecture / f"{topic}.py")
+    module = _module(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
     owner = functools.reduce(getattr, path[:-1], module)
     setattr(owner, path[-1], function)
     return _transport(topic, module)

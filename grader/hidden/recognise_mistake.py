@@ -16,11 +16,11 @@ from torch import Tensor
 
 from dgm_ref import catalogue as mistakes
 from dgm_ref.catalogue import Mistake
-from grader.hidden import known_submissions as candidates
+from grader.checking.student import Call, Transport
 from grader.exam.collect import Check
 from grader.exam.examiner import Examiner, Failure
 from grader.exam.inputs import Example
-from grader.checking.student import Call, Transport
+from grader.hidden import known_submissions as candidates
 
 FURTHER_INPUTS = 12
 AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32

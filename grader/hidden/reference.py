@@ -9,8 +9,8 @@ from types import ModuleType
 from typing import Any
 
 from grader.sandbox.wire.families import double
-from grader.sandbox.wire.objects import special
 from grader.sandbox.wire.frames import WireError, encode
+from grader.sandbox.wire.objects import special
 
 REMEMBERED = 20_000  # answers; a lecture's exam needs a few thousand
 

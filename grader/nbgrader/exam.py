@@ -18,10 +18,10 @@ from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
-from grader.nbgrader.submitted import REMARKS
 from grader.grading.grade import Done, grade
 from grader.grading.kit import grading_seed
-from grader.grading.options import Order
+from grader.grading.options import GradingOptions
+from grader.nbgrader.submitted import REMARKS
 from grader.record import ExerciseRecord, Record
 from grader.renderings import html
 from grader.submission import HandedIn, find
@@ -76,7 +76,7 @@ class IsolatedExam(NbGraderPreprocessor):
         handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
         seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
         return grade(
-            handed_in, course / "dgm-results" / lecture, Order(lecture, seed, self.isolation, self.quick), self.jobs
+            handed_in, course / "dgm-results" / lecture, GradingOptions(lecture, seed, self.isolation, self.quick), self.jobs
         )
 
 

@@ -8,7 +8,7 @@ import time
 import zipfile
 from pathlib import Path
 
-from grader.assignment import HOUSE, Exercise
+from grader.assignment import REPO_ROOT, Exercise
 
 ORIGINALS = "originals.zip"
 
@@ -47,11 +47,11 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
 
 def _original(lecture: str, topic: str) -> str:
     """The module as it was handed out: kept by the release, or made from the solution where that is at hand."""
-    kept = HOUSE / "assignments" / lecture / ORIGINALS
+    kept = REPO_ROOT / "assignments" / lecture / ORIGINALS
     if kept.exists():
         with zipfile.ZipFile(kept) as archive:
             return archive.read(f"{topic}.py").decode("utf-8")
-    source = HOUSE / "solutions" / lecture / f"{topic}.py"
+    source = REPO_ROOT / "solutions" / lecture / f"{topic}.py"
     if source.exists():
         from grader.authoring import build
 

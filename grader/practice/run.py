@@ -13,7 +13,7 @@ from grader import assignment as assignments
 from grader.assignment import Assignment
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
-from grader.exam.transport import Patience, WorkerTransport
+from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
 from grader.record import ExerciseRecord, exercise_record
 from grader.sandbox.inside.loading import SubmissionFinder
@@ -54,7 +54,7 @@ class Practice:
         wanted = select(self.assignment, names)
         submission = _read(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Patience())
+        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts())
         try:
             for name in wanted:
                 exercise = self.assignment[name]

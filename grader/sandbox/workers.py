@@ -10,8 +10,8 @@ from typing import Any, Protocol
 
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.channel import Channel, WireClosed, WireTimeout
-from grader.sandbox.wire.objects import revive_answer, special
 from grader.sandbox.wire.frames import Limits, WireError
+from grader.sandbox.wire.objects import revive_answer, special
 
 TO_WORKER = Limits(blob=1 << 30)
 

@@ -17,10 +17,10 @@ from pathlib import Path
 import msgspec
 
 from grader import assignment as assignments
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
-from grader.exam.transport import Patience
+from grader.exam.transport import Timeouts
 from grader.grading.examination import examine
 from grader.record import ExerciseRecord, KitRecord
 from grader.sandbox.fork import Fork
@@ -30,7 +30,7 @@ from grader.submission import Submission
 
 SWITCHABLE = ("limits", "landlock", "seccomp", "namespaces")
 LECTURE, EXERCISE = "lecture1", "histogram.histogram_log_prob"
-PATIENCE = Patience(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
+PATIENCE = Timeouts(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
 GOT_THROUGH = "GOT" + " THROUGH"
 
 HONEST = '''
@@ -166,7 +166,7 @@ class Arena:
     def constants(self) -> str:
         """What every attack is told about its surroundings."""
         constants = {
-            "HOUSE": str(HOUSE), "FOLDER": str(self.folder), "CANARY": str(self.canary), "DROP": str(self.folder / "drop"),
+            "REPO_ROOT": str(REPO_ROOT), "FOLDER": str(self.folder), "CANARY": str(self.canary), "DROP": str(self.folder / "drop"),
             "SHARED": str(self.shared), "PORT": self.listeners[0].getsockname()[1], "GRADER": os.getpid(),
             "ABSTRACT": "\0" + self.folder.name,
         }  # fmt: skip

@@ -55,7 +55,7 @@ def attack():
 
 deed("write into the home folder", """
 def attack():
-    for home in {os.path.expanduser("~"), "/root", HOUSE} - {"/box"}:
+    for home in {os.path.expanduser("~"), "/root", REPO_ROOT} - {"/box"}:
         try:
             open(f"{home}/.dgm-attack", "w").close()
             return True

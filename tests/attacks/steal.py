@@ -13,14 +13,14 @@ def attack():
 
 deed("import the reference from the kit's folder", """
 def attack():
-    sys.path.insert(0, HOUSE)
+    sys.path.insert(0, REPO_ROOT)
     import dgm_ref.lecture1.histogram.reference
     return True
 """, "landlock", "namespaces")
 
 deed("import the solutions", """
 def attack():
-    sys.path.insert(0, HOUSE)
+    sys.path.insert(0, REPO_ROOT)
     import solutions.lecture1.histogram
     return True
 """, "landlock", "namespaces")
@@ -146,7 +146,7 @@ def attack():
 deed("walk the file system", """
 def attack():
     found, seen = False, 0
-    for start in (FOLDER, HOUSE, os.path.expanduser("~"), "/tmp", "/home", "/srv", "/mnt", "/work"):
+    for start in (FOLDER, REPO_ROOT, os.path.expanduser("~"), "/tmp", "/home", "/srv", "/mnt", "/work"):
         for folder, _, names in os.walk(start):
             for name in names:
                 seen += 1
@@ -159,32 +159,32 @@ def attack():
 
 deed("read the reference's source", """
 def attack():
-    return bool(open(f"{HOUSE}/dgm_ref/lecture1/histogram/reference.py").read())
+    return bool(open(f"{REPO_ROOT}/dgm_ref/lecture1/histogram/reference.py").read())
 """, "landlock", "namespaces")
 
 deed("read the solutions' source", """
 def attack():
-    return bool(open(f"{HOUSE}/solutions/lecture1/histogram.py").read())
+    return bool(open(f"{REPO_ROOT}/solutions/lecture1/histogram.py").read())
 """, "landlock", "namespaces")
 
 deed("read the reference's bytecode", """
 def attack():
-    return glob.glob(f"{HOUSE}/dgm_ref/**/__pycache__/*.pyc", recursive=True) or os.listdir(f"{HOUSE}/dgm_ref")
+    return glob.glob(f"{REPO_ROOT}/dgm_ref/**/__pycache__/*.pyc", recursive=True) or os.listdir(f"{REPO_ROOT}/dgm_ref")
 """, "landlock", "namespaces")
 
 deed("read the git history", """
 def attack():
-    return bool(open(f"{HOUSE}/.git/HEAD").read())
+    return bool(open(f"{REPO_ROOT}/.git/HEAD").read())
 """, "landlock", "namespaces")
 
 deed("read hypothesis's database and other droppings", """
 def attack():
-    return os.listdir(f"{HOUSE}/.hypothesis") if os.path.isdir(f"{HOUSE}/.hypothesis") else os.listdir(f"{HOUSE}/tests")
+    return os.listdir(f"{REPO_ROOT}/.hypothesis") if os.path.isdir(f"{REPO_ROOT}/.hypothesis") else os.listdir(f"{REPO_ROOT}/tests")
 """, "landlock", "namespaces")
 
 deed("read the seed file", """
 def attack():
-    return any([show(open(path).read()) for path in (f"{FOLDER}/secrets/seed", f"{HOUSE}/.dgm-seed") if os.path.exists(path)])
+    return any([show(open(path).read()) for path in (f"{FOLDER}/secrets/seed", f"{REPO_ROOT}/.dgm-seed") if os.path.exists(path)])
 """, "landlock", "namespaces")
 
 deed("follow site-packages to the kit", """

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.sandbox.layers import landlock
 from grader.sandbox.layers.policy import MINIMUM
 from tests.attacks.arena import SWITCHABLE, Arena
@@ -73,8 +73,8 @@ def test_the_least_that_is_graded_with_stops_what_all_layers_stop(arena_with, at
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")
 def test_as_root_the_same_as_an_ordinary_user():
-    script, here = HOUSE / "tests" / "as_ordinary_user.sh", Path(__file__).relative_to(HOUSE)
+    script, here = REPO_ROOT / "tests" / "as_ordinary_user.sh", Path(__file__).relative_to(REPO_ROOT)
     command = [str(script), sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(here)]
-    run = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True, timeout=500)
+    run = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True, timeout=500)
     assert run.returncode == 0, run.stdout[-3000:] + run.stderr[-1000:]
     assert "passed" in run.stdout or "[100%]" in run.stdout

@@ -8,8 +8,8 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from grader.assignment import REPO_ROOT, lectures, load
 from grader.authoring import build
-from grader.assignment import HOUSE, lectures, load
 from grader.authoring.build import SourceError
 
 SOURCE = '''\
@@ -279,7 +279,7 @@ def test_committed_stubs_and_notebooks_are_what_the_sources_give(lecture):
 
 @pytest.mark.parametrize("lecture", lectures())
 def test_nothing_but_products_lies_beside_the_assignment(lecture):
-    folder = HOUSE / "assignments" / lecture
+    folder = REPO_ROOT / "assignments" / lecture
     made = {path for path, _ in build.products(lecture)}
     assert {*folder.glob("*.py"), *folder.glob("*.ipynb")} - made == {folder / "__init__.py"}
 
@@ -288,7 +288,7 @@ def test_nothing_but_products_lies_beside_the_assignment(lecture):
 def test_each_stub_holds_one_not_implemented_error_for_each_function(lecture):
     assignment = load(lecture)
     for topic in assignment.topics:
-        stub = (HOUSE / "assignments" / lecture / f"{topic}.py").read_text("utf-8")
+        stub = (REPO_ROOT / "assignments" / lecture / f"{topic}.py").read_text("utf-8")
         ast.parse(stub)
         assert tuple(re.findall(r'raise NotImplementedError\("(.+)"\)', stub)) == assignment.functions(topic)
         assert "SOLUTION" not in stub
@@ -298,7 +298,7 @@ def test_each_stub_holds_one_not_implemented_error_for_each_function(lecture):
 def test_committed_notebooks_are_valid_and_worth_the_assignments_points(lecture):
     assignment = load(lecture)
     for topic in assignment.topics:
-        notebook = nbformat.read(HOUSE / "assignments" / lecture / f"{topic}.ipynb", as_version=4)
+        notebook = nbformat.read(REPO_ROOT / "assignments" / lecture / f"{topic}.ipynb", as_version=4)
         nbformat.validate(notebook)
         marks = [cell.metadata["nbgrader"] for cell in notebook.cells if "nbgrader" in cell.metadata]
         assert sum(mark.get("points", 0) for mark in marks) == sum(e.points for e in assignment.required if e.topic == topic)

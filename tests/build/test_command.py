@@ -3,11 +3,11 @@
 import pytest
 from typer.testing import CliRunner
 
+from grader.assignment import REPO_ROOT
 from grader.authoring import build as building
-from grader.assignment import HOUSE
 from grader.cli import app
 
-OUTDATED = HOUSE / "assignments" / "lecture9" / "flows.py"
+OUTDATED = REPO_ROOT / "assignments" / "lecture9" / "flows.py"
 
 
 def refuse(lecture):

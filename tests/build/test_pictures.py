@@ -8,8 +8,8 @@ import types
 
 import pytest
 
+from grader.assignment import REPO_ROOT, lectures, load
 from grader.authoring import build
-from grader.assignment import HOUSE, lectures, load
 from grader.submission.notebook import code_cells
 
 TOPICS = [(lecture, topic) for lecture in lectures() for topic in load(lecture).topics]
@@ -17,7 +17,7 @@ TOPICS = [(lecture, topic) for lecture in lectures() for topic in load(lecture).
 
 @pytest.mark.parametrize(("lecture", "topic"), TOPICS)
 def test_a_solved_notebook_runs_and_shows(lecture, topic, monkeypatch):
-    source = build.read(HOUSE / "solutions" / lecture / f"{topic}.py")
+    source = build.read(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
     notebook = build.instructor_notebook(source, load(lecture))
     module = types.ModuleType(topic)
     monkeypatch.setitem(sys.modules, topic, module)  # dataclasses look their own module up

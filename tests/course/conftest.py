@@ -10,7 +10,7 @@ from unittest import mock
 
 import pytest
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 
 pytest.importorskip("nbgrader")
 
@@ -105,7 +105,7 @@ class Course:
 @pytest.fixture(scope="session")
 def course(tmp_path_factory):
     """The whole round."""
-    if not (HOUSE / "solutions").is_dir():
+    if not (REPO_ROOT / "solutions").is_dir():
         pytest.skip("needs the instructor's checkout")
     course = Course(tmp_path_factory.mktemp("nbgrader"))
     course.lay_out()

@@ -6,7 +6,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 nbclient = pytest.importorskip("nbclient")
 
-from grader.assignment import HOUSE  # noqa: E402
+from grader.assignment import REPO_ROOT  # noqa: E402
 
 RIGHT = """import torch
 def kl_divergence(p, q):
@@ -28,7 +28,7 @@ def executed():
     cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)"]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(HOUSE)}}
+        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(REPO_ROOT)}}
     ).execute()
     nbformat.validate(notebook)
     return [cell.outputs for cell in notebook.cells]

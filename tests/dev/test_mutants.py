@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.authoring.build.source import read
 from grader.authoring.mutants import mutants
 from grader.authoring.mutation import MutationRun, explained_survivors, mutate
@@ -91,7 +91,7 @@ def test_an_unexplained_survivor_and_an_outdated_entry_are_told():
 def test_every_listed_survivor_has_a_reason_and_changes_a_line_of_the_solution(entry):
     (exercise, before, after), why = entry
     topic, _, _ = exercise.partition(".")
-    solution = " ".join((HOUSE / "solutions" / "lecture1" / f"{topic}.py").read_text("utf-8").split())
+    solution = " ".join((REPO_ROOT / "solutions" / "lecture1" / f"{topic}.py").read_text("utf-8").split())
     assert len(why) > 15
     assert before != after
     assert before.split("  ")[0][:60] in solution

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.authoring.reference import PAGE, reference
 
 pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
 
-DOCS = HOUSE / "docs"
+DOCS = REPO_ROOT / "docs"
 PAGES = ("student.md", "instructor.md", "authoring.md")
 DGM = Path(sys.executable).with_name("dgm")
 INSTALLING = {  # run by tests/release/test_kit.py
@@ -33,24 +33,24 @@ def commands(page: str) -> list[str]:
 
 
 @pytest.fixture
-def desk(tmp_path: Path) -> Path:
+def session(tmp_path: Path) -> Path:
     """What a reader has in front of them: the assignments, and two submissions to grade."""
-    shutil.copytree(HOUSE / "assignments", tmp_path / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
+    shutil.copytree(REPO_ROOT / "assignments", tmp_path / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
     half_done, nothing_done = (tmp_path / "submissions" / name for name in ("half_done", "nothing_done"))
-    shutil.copytree(HOUSE / "assignments" / "lecture1", nothing_done)
+    shutil.copytree(REPO_ROOT / "assignments" / "lecture1", nothing_done)
     shutil.copytree(nothing_done, half_done)
-    shutil.copy(HOUSE / "solutions" / "lecture1" / "divergences.py", half_done)
+    shutil.copy(REPO_ROOT / "solutions" / "lecture1" / "divergences.py", half_done)
     return tmp_path
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_every_command_runs(page: str, desk: Path) -> None:
+def test_every_command_runs(page: str, session: Path) -> None:
     shown = [command for command in commands(page) if command not in INSTALLING]
     assert shown
     for command in shown:
         assert command.startswith("dgm "), f"{page}: no test runs {command!r}"
         done = subprocess.run(
-            [DGM, *command.split()[1:]], cwd=desk, input="y\n", capture_output=True, text=True, timeout=600,
+            [DGM, *command.split()[1:]], cwd=session, input="y\n", capture_output=True, text=True, timeout=600,
             start_new_session=True, env={**os.environ, "COLUMNS": "80", "NO_COLOR": "1"},
         )  # fmt: skip
         sign = {"dgm check": "○", "dgm show": "not implemented yet"}.get(" ".join(command.split()[:2]))
@@ -64,7 +64,7 @@ def test_the_reference_is_what_the_code_gives() -> None:
 
 
 def test_every_link_leads_to_a_file() -> None:
-    for page in [*DOCS.glob("*.md"), HOUSE / "README.md"]:
+    for page in [*DOCS.glob("*.md"), REPO_ROOT / "README.md"]:
         for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
 
@@ -72,6 +72,6 @@ def test_every_link_leads_to_a_file() -> None:
 def test_the_site_builds(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs-material is not installed: pip install 'dgm-kit[docs]'")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
-    done = subprocess.run(command, cwd=HOUSE, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=REPO_ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert (tmp_path / "site" / "student" / "index.html").is_file()

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import torch
 
-from grader.exam.replay import Plans, Rehearsal, SendingAhead, same
-from grader.exam.transport import Patience, WorkerTransport
-from grader.sandbox.wire.objects import SeededGenerator
-from grader.sandbox.process import Spawn
-from grader.sandbox.workers import WorkerGone
 from grader.checking.student import Student, StudentError
+from grader.exam.replay import Plans, Rehearsal, SendingAhead, same
+from grader.exam.transport import Timeouts, WorkerTransport
+from grader.sandbox.process import Spawn
+from grader.sandbox.wire.objects import SeededGenerator
+from grader.sandbox.workers import WorkerGone
 
 RIGHT = """
     import torch
@@ -48,7 +48,7 @@ OTHERS = {
     "cannot make a box": RIGHT.replace("self.value = value", "self.value = value / 0"),
     "dies": RIGHT.replace("return self.value", "import os; os._exit(3)"),
 }
-PATIENCE = Patience(call=1.0, call_again=0.5)
+PATIENCE = Timeouts(call=1.0, call_again=0.5)
 
 
 def _values(student: Student, x: torch.Tensor) -> list[Any]:

@@ -9,7 +9,7 @@ import pytest
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.inputs import draw_examples
-from grader.exam.transport import LocalTransport, Patience, WorkerTransport
+from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.process import Spawn
@@ -123,7 +123,7 @@ def test_a_worker_that_hangs_or_dies_is_replaced_and_the_next_check_goes_on(exam
             return x.sum()
     """)
     workers = Spawn([])
-    transport = WorkerTransport(workers, "assignments.demo", {"sums": [source]}, Patience(call=1.5, statement=0.5))
+    transport = WorkerTransport(workers, "assignments.demo", {"sums": [source]}, Timeouts(call=1.5, statement=0.5))
     try:
         records = outcomes(examiner, "", transport)
     finally:

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from grader.assignment import HOUSE, load
+from grader.assignment import REPO_ROOT, load
 from grader.grading.grade import grade, submissions_in
-from grader.grading.options import Order
+from grader.grading.options import GradingOptions
 from grader.record import ExerciseRecord, Record
 
-EXAMPLES = HOUSE / "examples"
+EXAMPLES = REPO_ROOT / "examples"
 EXPECTED = tomllib.loads((EXAMPLES / "submissions.toml").read_text("utf-8"))
 SCRIPT = EXAMPLES / "make_submissions.py"
 
@@ -21,7 +21,7 @@ SCRIPT = EXAMPLES / "make_submissions.py"
 @pytest.fixture(scope="module")
 def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
     results = tmp_path_factory.mktemp("results")
-    order = Order("lecture1", seed="the examples", isolation="default")
+    order = GradingOptions("lecture1", seed="the examples", isolation="default")
     graded = grade(submissions_in(EXAMPLES / "submissions", "lecture1"), results, order, jobs=2)
     return {done.record.submission: done.record for done in graded}
 

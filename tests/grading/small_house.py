@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 
 LECTURE, TOPIC = "lecture1", "histogram"
 KEPT = [f"assignments/{LECTURE}/{TOPIC}.py", f"dgm_ref/{LECTURE}/{TOPIC}", f"solutions/{LECTURE}/{TOPIC}.py"]
@@ -28,15 +28,15 @@ def build(house: Path, device: bool = False) -> None:
     `device`: with the exercise that needs one, too.
     """
     house.chmod(0o755)
-    shutil.copytree(HOUSE / "grader", house / "grader", ignore=_of_other_topics)
+    shutil.copytree(REPO_ROOT / "grader", house / "grader", ignore=_of_other_topics)
     for name in [*KEPT, *(KEPT_FOR_A_DEVICE if device else [])]:
         (house / name).parent.mkdir(parents=True, exist_ok=True)
-        copy = shutil.copytree if (HOUSE / name).is_dir() else shutil.copy
-        copy(HOUSE / name, house / name)
+        copy = shutil.copytree if (REPO_ROOT / name).is_dir() else shutil.copy
+        copy(REPO_ROOT / name, house / name)
         for package in [*Path(name).parents][:-1]:
             (house / package / "__init__.py").touch()
-    shutil.copy(HOUSE / "dgm_ref/catalogue.py", house / "dgm_ref/catalogue.py")
-    exercises = (HOUSE / "assignments" / LECTURE / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
+    shutil.copy(REPO_ROOT / "dgm_ref/catalogue.py", house / "dgm_ref/catalogue.py")
+    exercises = (REPO_ROOT / "assignments" / LECTURE / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
     names = [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)]
     kept = "".join(
         f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names)
@@ -53,8 +53,8 @@ def _of_other_topics(folder: str, names: list[str]) -> list[str]:
 def submissions(folder: Path, number: int, device: bool = False) -> Path:
     """Tiny submissions, all different; every third hands in a wrong answer. `device`: with what needs one, too."""
     folder.mkdir()
-    model = (HOUSE / "solutions" / LECTURE / "imagegpt.py").read_text("utf-8")
-    right = (HOUSE / "solutions" / LECTURE / f"{TOPIC}.py").read_text("utf-8")
+    model = (REPO_ROOT / "solutions" / LECTURE / "imagegpt.py").read_text("utf-8")
+    right = (REPO_ROOT / "solutions" / LECTURE / f"{TOPIC}.py").read_text("utf-8")
     for index in range(number):
         text = right.replace("/ len(x)", "/ (len(x) + 1)") if index % 3 == 2 else right
         (folder / f"s{index:02d}").mkdir()
@@ -114,8 +114,8 @@ def run_on_the_cpu_as_device(house: Path, submitted: Path, results: Path, schedu
 from pathlib import Path
 from grader.grading.cluster import grade_on
 from grader.grading.grade import grade, submissions_in
-from grader.grading.options import Order
-order = Order({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
+from grader.grading.options import GradingOptions
+order = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
 list(grade_on({scheduler!r}, handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
 """

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from grader import assignment as assignments
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.grading import store
@@ -22,7 +22,7 @@ from grader.submission import Submission
 from tests.grading import small_house
 
 BONUS, ORDINARY = "histogram.accepts", "histogram.num_parameters"
-SOLUTION = (HOUSE / "solutions/lecture1/histogram.py").read_text("utf-8")
+SOLUTION = (REPO_ROOT / "solutions/lecture1/histogram.py").read_text("utf-8")
 KIT = KitRecord(version="", torch="", hypothesis="", seed="")
 
 

@@ -86,7 +86,7 @@ def test_where_everything_is_graded_nothing_is_rehearsed(
     results = tmp_path / "results"
     shutil.copytree(unbroken, results)
     python, flag, program, *words = small_house.command(submitted, results)
-    without = f"from grader.grading.grade import Desk; del Desk.rehearse; {program}"
+    without = f"from grader.grading.grade import GradingSession; del GradingSession.rehearse; {program}"
     run = [python, flag, without, *words]
     done = subprocess.run(
         run, cwd=house, env=small_house.environment(house), capture_output=True, text=True, timeout=300, check=False
@@ -191,7 +191,7 @@ _KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 _SECOND = """
 import sys, pathlib
 from grader.grading import store
-store.LAST_WORDS = 0.1
+store.LOCK_TIMEOUT_SECONDS = 0.1
 try:
     store.Store(pathlib.Path(sys.argv[1])).__enter__()
 except store.StoreBusy:

@@ -18,22 +18,22 @@ import torch
 
 from dgm_ref.lecture1.imagegpt.reference import reference as imagegpt
 from grader import assignment as assignments
-from grader.assignment import HOUSE
-from grader.checks.lecture1.shared import draw
+from grader.assignment import REPO_ROOT
 from grader.checks.lecture1.imagegpt.draw import network
-from grader.exam.transport import Patience
+from grader.checks.lecture1.shared import draw
+from grader.exam.transport import Timeouts
 from grader.grading import device as devices
-from grader.grading.device import DeviceDesk, name_of, out_of_sight
-from grader.grading.options import Order
+from grader.grading.device import DeviceSession, name_of, out_of_sight
+from grader.grading.options import GradingOptions
 from grader.record import ExerciseRecord, KitRecord, Record
 from grader.sandbox.layers.policy import Refused
 from grader.submission import Submission
 from tests.attacks.arena import descendants
 from tests.grading import small_house
 
-SOLUTION = (HOUSE / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
+SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
 BODY = "    # BEGIN SOLUTION causal_attention\n"
-ORDER = Order("lecture1", small_house.SEED, device="cpu", device_patience=Patience(call=8.0, call_again=1.0))
+ORDER = GradingOptions("lecture1", small_house.SEED, device="cpu", device_patience=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
 GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])
@@ -44,21 +44,21 @@ RECORD = Record(
 
 
 @pytest.fixture(scope="module")
-def desk() -> Iterator[DeviceDesk]:
-    with DeviceDesk(ORDER) as desk:
-        yield desk
+def session() -> Iterator[DeviceSession]:
+    with DeviceSession(ORDER) as session:
+        yield session
 
 
-def completed(desk: DeviceDesk, source: str) -> Record:
-    return desk.complete(RECORD, Submission("s", {"imagegpt": [source]}, ()))
+def completed(session: DeviceSession, source: str) -> Record:
+    return session.complete(RECORD, Submission("s", {"imagegpt": [source]}, ()))
 
 
 def outcomes(record: Record) -> dict[str, str]:
     return {check.check: check.outcome for check in record.exercises[1].checks}
 
 
-def test_a_right_solution_passes_in_a_fresh_worker(desk):
-    record = completed(desk, SOLUTION)
+def test_a_right_solution_passes_in_a_fresh_worker(session):
+    record = completed(session, SOLUTION)
     assert set(outcomes(record).values()) == {"passed"}
     assert sum(check.max_points for check in record.exercises[1].checks) == assignments.load("lecture1")["imagegpt.gpu"].points
     assert (record.score, record.max_score, record.not_graded) == (5.0, 6.0, 0.0)
@@ -79,9 +79,9 @@ def test_a_right_solution_passes_in_a_fresh_worker(desk):
         ("raise NotImplementedError('causal_attention')", "missing", "not implemented"),
     ],
 )
-def test_whatever_a_module_does_is_an_outcome_and_leaves_nothing(desk, line, outcome, words):
+def test_whatever_a_module_does_is_an_outcome_and_leaves_nothing(session, line, outcome, words):
     before = descendants(os.getpid())
-    record = completed(desk, SOLUTION.replace(BODY, f"{BODY}    {line}\n"))
+    record = completed(session, SOLUTION.replace(BODY, f"{BODY}    {line}\n"))
     assert set(outcomes(record).values()) == {outcome}
     assert all(words in check.message for check in record.exercises[1].checks)
     assert (record.score, record.max_score) == (3.0, 6.0)
@@ -92,8 +92,8 @@ def test_whatever_a_module_does_is_an_outcome_and_leaves_nothing(desk, line, out
     assert descendants(os.getpid()) == before
 
 
-def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(desk):
-    record = completed(desk, SOLUTION.replace("if use_cache else None", "if False else None"))
+def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(session):
+    record = completed(session, SOLUTION.replace("if use_cache else None", "if False else None"))
     assert {name for name, outcome in outcomes(record).items() if outcome == "failed"} == {
         "test_memory_of_cached_sampling_grows_with_the_length_alone",
         "test_the_cached_sampler_beats_the_uncached_one",
@@ -101,10 +101,10 @@ def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(desk):
 
 
 def test_without_a_device_the_record_stays_as_it_is():
-    with DeviceDesk(replace(ORDER, device="cuda")) as desk:
-        if desk.name:
+    with DeviceSession(replace(ORDER, device="cuda")) as session:
+        if session.name:
             pytest.skip("there is a GPU here")
-        record = completed(desk, SOLUTION)
+        record = completed(session, SOLUTION)
     assert {check.message for check in record.exercises[1].checks} == {"needs a GPU, and this machine has none"}
     assert (record.score, record.max_score, record.not_graded) == (3.0, 4.0, 2.0)
     assert record.kit == KIT
@@ -114,9 +114,9 @@ def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_pat
     folder = tmp_path / "solutions" / "lecture1"
     folder.mkdir(parents=True)
     (folder / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
-    monkeypatch.setattr(devices.candidates, "HOUSE", tmp_path)
-    with DeviceDesk(ORDER) as desk:
-        record = completed(desk, SOLUTION)
+    monkeypatch.setattr(devices.candidates, "REPO_ROOT", tmp_path)
+    with DeviceSession(ORDER) as session:
+        record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
     assert "the kit's own solution does not pass test_memory_of_cached_sampling" in message
     assert (record.score, record.max_score, record.not_graded) == (3.0, 4.0, 2.0)
@@ -128,8 +128,8 @@ def test_where_no_worker_may_have_the_device_the_record_says_so(monkeypatch):
         raise Refused("the wall does not stand")
 
     monkeypatch.setattr(devices, "open_device_workers", refuse)
-    with DeviceDesk(ORDER) as desk:
-        record = completed(desk, SOLUTION)
+    with DeviceSession(ORDER) as session:
+        record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
     assert message.endswith("no worker may use it: the wall does not stand")
 

@@ -22,11 +22,11 @@ from matplotlib.text import Text
 from typer.testing import CliRunner
 
 from grader import assignment as assignments
-from grader.assignment import HOUSE
+from grader.assignment import REPO_ROOT
+from grader.checks.lecture1.imagegpt import picture as imagegpt
 from grader.cli import app
 from grader.practice import canvas, gallery
 from grader.practice.gallery import CannotDraw, Picture, Work, picture
-from grader.checks.lecture1.imagegpt import picture as imagegpt
 from grader.sandbox.inside.loading import load_topic
 
 ASSIGNMENT = assignments.load("lecture1")
@@ -77,7 +77,7 @@ def test_nearly_every_exercise_has_a_picture_and_every_picture_is_of_exercises()
 
 def test_every_notebook_cell_shows_pictures_that_there_are() -> None:
     for topic in ASSIGNMENT.topics:
-        source = (HOUSE / "solutions" / "lecture1" / f"{topic}.py").read_text("utf-8")
+        source = (REPO_ROOT / "solutions" / "lecture1" / f"{topic}.py").read_text("utf-8")
         shown = [line.split('"')[1] for line in source.splitlines() if line.startswith('# show("')]
         names = {function for one in gallery.pictures("lecture1", topic) for function in one.of}
         assert set(shown) <= names
@@ -115,7 +115,7 @@ def test_a_topic_may_have_no_pictures() -> None:
 
 
 def test_the_example_in_the_authors_guide_draws() -> None:
-    guide = (HOUSE / "docs" / "authoring.md").read_text("utf-8")
+    guide = (REPO_ROOT / "docs" / "authoring.md").read_text("utf-8")
     code = guide[guide.index('@picture("entropy")') :].split("```")[0]
     names: dict[str, Any] = {**vars(gallery), "canvas": canvas, "torch": torch, "math": math}
     exec(compile(code, "authoring.md", "exec", flags=__future__.annotations.compiler_flag), names)
@@ -157,8 +157,8 @@ def show(*arguments: object, expect: int = 0) -> str:
 def work(tmp_path: Path) -> Path:
     """Divergences are done, but for one function that raises; the rest is as handed out."""
     folder = tmp_path / "my work"
-    shutil.copytree(HOUSE / "assignments" / "lecture1", folder, ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
-    solved = (HOUSE / "solutions" / "lecture1" / "divergences.py").read_text("utf-8")
+    shutil.copytree(REPO_ROOT / "assignments" / "lecture1", folder, ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
+    solved = (REPO_ROOT / "solutions" / "lecture1" / "divergences.py").read_text("utf-8")
     (folder / "divergences.py").write_text(solved.replace("return (log_p_data(x) - log_p_theta(x)).mean()", "return 1 / 0"), "utf-8")
     (folder / "divergences.ipynb").unlink()
     return folder
@@ -185,7 +185,7 @@ def test_show_says_what_is_not_there(work: Path, tmp_path: Path) -> None:
 def test_show_draws_what_stands_in_a_notebook(work: Path, tmp_path: Path) -> None:
     from grader.authoring import build
 
-    source = build.read(HOUSE / "solutions" / "lecture1" / "histogram.py")
+    source = build.read(REPO_ROOT / "solutions" / "lecture1" / "histogram.py")
     (work / "histogram.py").unlink()
     (work / "histogram.ipynb").write_text(build.instructor_notebook(source, ASSIGNMENT), "utf-8")
     assert "histogram-drawn-from-it.png" in show("sample_histogram", "--folder", work, "-o", tmp_path / "pictures")
@@ -195,7 +195,7 @@ def test_pictures_need_neither_reference_nor_solutions() -> None:
     names = [f"grader.checks.lecture1.{topic}.picture" for topic in ASSIGNMENT.topics]
     imports = f"import importlib, sys; [importlib.import_module(name) for name in {names}]"
     code = f"{imports}; print([name for name in sys.modules if name.startswith(('dgm_ref', 'solutions'))])"
-    assert subprocess.check_output([sys.executable, "-c", code], cwd=HOUSE, text=True).strip() == "[]"
+    assert subprocess.check_output([sys.executable, "-c", code], cwd=REPO_ROOT, text=True).strip() == "[]"
 
 
 # --- show(...) in a notebook

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from grader.assignment import HOUSE, load
+from grader.assignment import REPO_ROOT, load
 from grader.cli import app
 from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, exercise_record
@@ -27,7 +27,7 @@ RIGHT = "return f(x).mean(0)"
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     folder = tmp_path / "my work"
-    shutil.copytree(HOUSE / "assignments" / "lecture1", folder, ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
+    shutil.copytree(REPO_ROOT / "assignments" / "lecture1", folder, ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
     return folder
 
 
@@ -94,7 +94,7 @@ def test_progress_is_remembered(work: Path) -> None:
 
 
 def test_a_bonus_that_nobody_tried_is_no_missing_work(work: Path) -> None:
-    solution = (HOUSE / "solutions/lecture1/histogram.py").read_text("utf-8")
+    solution = (REPO_ROOT / "solutions/lecture1/histogram.py").read_text("utf-8")
     before, rest = solution.split("    # BEGIN SOLUTION accepts\n")
     stub = '    raise NotImplementedError("accepts")\n' + rest.split("    # END SOLUTION accepts\n")[1]
     (work / "histogram.py").write_text(before + stub, "utf-8")

@@ -22,7 +22,7 @@ from grader.authoring.build.source import read
 from grader.grading.kit import SEED_FILE
 
 LECTURE = "lecture1"
-HOUSE = assignments.HOUSE
+REPO_ROOT = assignments.REPO_ROOT
 MIN_LENGTH = 25  # shorter lines, such as `return total`, say nothing
 
 # Like Windows, for our own code: modules that are not there, and attributes of others that are not there.
@@ -98,7 +98,7 @@ def test_from_unpacking_to_the_first_green_check(kit: Path, student: Path) -> No
     assert "monte_carlo  ○" in _dgm(student, kit, *first, expect=1)
     stub = kit / "assignments" / LECTURE / "course_tricks.py"
     original = stub.read_bytes()
-    stub.write_bytes((HOUSE / "solutions" / LECTURE / "course_tricks.py").read_bytes())
+    stub.write_bytes((REPO_ROOT / "solutions" / LECTURE / "course_tricks.py").read_bytes())
     assert "monte_carlo  ✓" in _dgm(student, kit, *first)
     assert "1/" in _dgm(student, kit, "list")
     assert "hint 1 of" in _dgm(student, kit, "hint", "monte_carlo")
@@ -123,7 +123,7 @@ def test_a_student_needs_nothing_that_only_posix_has(kit: Path, student: Path, t
     solved = tmp_path / "solved"
     solved.mkdir()
     for topic in ("divergences", "histogram"):
-        (solved / f"{topic}.py").write_bytes((HOUSE / "solutions" / LECTURE / f"{topic}.py").read_bytes())
+        (solved / f"{topic}.py").write_bytes((REPO_ROOT / "solutions" / LECTURE / f"{topic}.py").read_bytes())
     pictures = tmp_path / "pictures"
     _dgm(student, kit, "show", "kl_divergence", "fit_histogram", "--folder", str(solved), "-o", str(pictures), **windows)
     assert len(list(pictures.glob("*.png"))) == 2
@@ -149,7 +149,7 @@ def test_the_wheel_alone_serves_a_folder_of_notebooks(released: dict[str, Path],
     commands = _environment(tmp_path / "venv", tmp_path, str(released[".whl"]))
     work = tmp_path / "work"
     work.mkdir()
-    (work / "divergences.py").write_bytes((HOUSE / "assignments" / LECTURE / "divergences.py").read_bytes())
+    (work / "divergences.py").write_bytes((REPO_ROOT / "assignments" / LECTURE / "divergences.py").read_bytes())
     assert "kl_divergence  ○" in _dgm(commands, work, "check", "kl_divergence", "--folder", ".", expect=1)
 
 
@@ -216,16 +216,16 @@ SHARED = {
 
 def _hidden_lines() -> set[str]:
     """Reference, catalogue of mistakes, solution regions, and the grading seed if there is one."""
-    hidden = {line for path in (HOUSE / "dgm_ref").rglob("*.py") for line in _lines(path.read_text("utf-8"))}
+    hidden = {line for path in (REPO_ROOT / "dgm_ref").rglob("*.py") for line in _lines(path.read_text("utf-8"))}
     for topic in assignments.load(LECTURE).topics:
-        source = read(HOUSE / "solutions" / LECTURE / f"{topic}.py")
+        source = read(REPO_ROOT / "solutions" / LECTURE / f"{topic}.py")
         lines = source.text.splitlines()
         for region in source.regions:
             hidden |= _lines("\n".join(lines[region.first : region.last - 1]))
-    seed = HOUSE / SEED_FILE
+    seed = REPO_ROOT / SEED_FILE
     return hidden | (_lines(seed.read_text("utf-8")) if seed.exists() else set())
 
 
 def _lines_of_stubs() -> set[str]:
     """What students are given anyway."""
-    return {line for path in (HOUSE / "assignments" / LECTURE).glob("*.py") for line in _lines(path.read_text("utf-8"))}
+    return {line for path in (REPO_ROOT / "assignments" / LECTURE).glob("*.py") for line in _lines(path.read_text("utf-8"))}

@@ -12,16 +12,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from grader.checking.student import Student, StudentError, Transport
 from grader.exam.replay import Plans, Rehearsal
-from grader.exam.transport import LocalTransport, Patience, WorkerTransport
-from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, Refusal
+from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable
 from grader.sandbox.process import Spawn
+from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, Refusal
 from grader.sandbox.wire.frames import WireError
+from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable
 from grader.sandbox.workers import ProtocolError, WorkerTimeout
-from grader.checking.student import Student, StudentError, Transport
 
 SOURCE = """
     import math, os, struct, time, torch
@@ -89,7 +89,7 @@ SOURCE = """
         except OSError:
             return False
 """
-PATIENCE = Patience(call=2.0, call_again=2.0)
+PATIENCE = Timeouts(call=2.0, call_again=2.0)
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ import time
 import pytest
 
 from grader.sandbox import fresh
-from grader.sandbox.layers import policy, probes
 from grader.sandbox.fresh import Fresh, files_of_the_device
+from grader.sandbox.layers import policy, probes
 from grader.sandbox.layers.lockdown import GIB, Limits
 from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.process import Spawn

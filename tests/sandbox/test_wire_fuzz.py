@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from grader.sandbox.wire.channel import Channel, WireClosed, WireTimeout
-from grader.sandbox.wire.objects import Unsendable, revive_answer, special
 from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, Limits, WireError, decode, encode, split
+from grader.sandbox.wire.objects import Unsendable, revive_answer, special
 
 SMALL = Limits(header=4096, blob=4096, nodes=200, depth=8, dimensions=4, tensors=16, string=256, digits=40)
 

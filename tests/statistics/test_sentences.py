@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from grader.checking.compare import Mismatch
-from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform, outcome_index
-from grader.checking.statistics import seeds
+from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform, outcome_index, seeds
 
 P = torch.tensor([[0.125, 0.375], [0.25, 0.25]])  # a joint of two bits
 

@@ -23,7 +23,7 @@ def assignment() -> Assignment:
     return Assignment(name="lecture9", title="Two topics", exercises=tuple(map(exercise, names)))
 
 
-class Desk:
+class GradingSession:
     """Where submissions are laid down and picked up."""
 
     def __init__(self, folder: Path, assignment: Assignment) -> None:
@@ -60,5 +60,5 @@ class Desk:
 
 
 @pytest.fixture
-def desk(tmp_path: Path, assignment: Assignment) -> Desk:
-    return Desk(tmp_path, assignment)
+def session(tmp_path: Path, assignment: Assignment) -> GradingSession:
+    return GradingSession(tmp_path, assignment)

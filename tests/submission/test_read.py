@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from grader.assignment import HOUSE, load
+from grader.assignment import REPO_ROOT, load
 from grader.submission import find, read
 from grader.submission.files import File
 from grader.submission.find import HandedIn
@@ -22,50 +22,50 @@ WHOLE = {"flows": [FLOWS], "vaes": [VAES]}
 # --- forms of a submission
 
 
-def test_a_folder_of_modules(desk):
-    desk.lay("anna/flows.py", FLOWS)
-    desk.lay("anna/vaes.py", VAES)
-    submission = desk.the_only()
+def test_a_folder_of_modules(session):
+    session.lay("anna/flows.py", FLOWS)
+    session.lay("anna/vaes.py", VAES)
+    submission = session.the_only()
     assert (submission.name, submission.topics, submission.problems) == ("anna", WHOLE, ())
 
 
-def test_a_single_module_and_a_single_notebook(desk):
-    desk.lay("anna.py", FLOWS)
-    desk.lay("bert.ipynb", desk.notebook("%matplotlib inline", "def elbo(x):\n    !ls"))
-    found = desk.submissions()
+def test_a_single_module_and_a_single_notebook(session):
+    session.lay("anna.py", FLOWS)
+    session.lay("bert.ipynb", session.notebook("%matplotlib inline", "def elbo(x):\n    !ls"))
+    found = session.submissions()
     assert found["anna"].topics == {"flows": [FLOWS]}
     assert found["bert"].topics == {"vaes": ["pass", "def elbo(x):\n    pass"]}
 
 
-def test_the_path_of_one_submission_is_one_submission(desk):
-    desk.lay("work/flows.py", FLOWS)
-    desk.lay("work/notes/old.py", "x = 1")
-    assert desk.the_only("work").name == "work"
-    assert desk.the_only("work/flows.py").topics == {"flows": [FLOWS]}
+def test_the_path_of_one_submission_is_one_submission(session):
+    session.lay("work/flows.py", FLOWS)
+    session.lay("work/notes/old.py", "x = 1")
+    assert session.the_only("work").name == "work"
+    assert session.the_only("work/flows.py").topics == {"flows": [FLOWS]}
 
 
 @pytest.mark.parametrize(
     "prefix",
     ["", "my work/", "a/b/c/", "./", "Übung 1 (Müller)/", "a\\b\\", "anna_müller-copy/assignments/lecture9/"],
 )
-def test_a_zip_with_nested_folders_and_what_macos_adds(desk, prefix):
+def test_a_zip_with_nested_folders_and_what_macos_adds(session, prefix):
     entries = {f"{prefix}flows.py": FLOWS, f"{prefix}vaes.py": VAES, "__MACOSX/._flows.py": b"\0\5", ".DS_Store": b"\0"}
-    desk.lay("anna müller.zip", desk.zipped(entries))
-    submission = desk.the_only()
+    session.lay("anna müller.zip", session.zipped(entries))
+    submission = session.the_only()
     assert (submission.name, submission.topics, submission.problems) == ("anna müller", WHOLE, ())
 
 
-def test_a_zip_in_a_zip_and_what_students_zip_along(desk):
-    inner = desk.zipped({"hw/vaes.py": VAES, "hw/.venv/lib/flows.py": "bad", "hw/venv/x/site-packages/a.py": "bad"})
-    outer = desk.zipped({"a/flows.py": FLOWS, "b/inner.zip": inner, "data.csv": "1", "a/__pycache__/flows.pyc": b"\0"})
-    desk.lay("anna.zip", outer)
-    assert (desk.the_only().topics, desk.the_only().problems) == (WHOLE, ())
+def test_a_zip_in_a_zip_and_what_students_zip_along(session):
+    inner = session.zipped({"hw/vaes.py": VAES, "hw/.venv/lib/flows.py": "bad", "hw/venv/x/site-packages/a.py": "bad"})
+    outer = session.zipped({"a/flows.py": FLOWS, "b/inner.zip": inner, "data.csv": "1", "a/__pycache__/flows.pyc": b"\0"})
+    session.lay("anna.zip", outer)
+    assert (session.the_only().topics, session.the_only().problems) == (WHOLE, ())
 
 
-def test_umlauts_in_names_that_macos_does_not_declare(desk):
-    content = desk.zipped({"Xbung/flows.py": "bad", "Xbung/vaes.py": VAES})
-    desk.lay("anna.zip", content.replace(b"Xbung/flows.py", "Übung/bad.rar".encode()))  # equally long
-    assert desk.the_only().problems == ("Übung/bad.rar was not read: hand in a .zip, a module or a notebook",)
+def test_umlauts_in_names_that_macos_does_not_declare(session):
+    content = session.zipped({"Xbung/flows.py": "bad", "Xbung/vaes.py": VAES})
+    session.lay("anna.zip", content.replace(b"Xbung/flows.py", "Übung/bad.rar".encode()))  # equally long
+    assert session.the_only().problems == ("Übung/bad.rar was not read: hand in a .zip, a module or a notebook",)
 
 
 # --- which file is which topic
@@ -75,49 +75,49 @@ def test_umlauts_in_names_that_macos_does_not_declare(desk):
     "name",
     ["flows.py", "flows (1).py", "Flows-2.py", "01_flows.py", "anna_flows_final.py", "solution.py", "flows.IPYNB"],
 )
-def test_a_topic_is_known_by_its_files_name_or_by_its_functions(desk, name):
-    desk.lay(f"anna/{name}", desk.notebook(FLOWS) if name.endswith("IPYNB") else FLOWS)
-    assert desk.the_only().topics == {"flows": [FLOWS]}
+def test_a_topic_is_known_by_its_files_name_or_by_its_functions(session, name):
+    session.lay(f"anna/{name}", session.notebook(FLOWS) if name.endswith("IPYNB") else FLOWS)
+    assert session.the_only().topics == {"flows": [FLOWS]}
 
 
-def test_functions_decide_where_the_name_is_wrong(desk):
-    desk.lay("anna/flows.py", VAES)
-    assert desk.the_only("anna").topics == {"vaes": [VAES]}
+def test_functions_decide_where_the_name_is_wrong(session):
+    session.lay("anna/flows.py", VAES)
+    assert session.the_only("anna").topics == {"vaes": [VAES]}
 
 
-def test_a_notebook_may_hold_several_topics(desk):
-    desk.lay("anna.ipynb", desk.notebook(FLOWS, VAES))
-    submission = desk.the_only()
+def test_a_notebook_may_hold_several_topics(session):
+    session.lay("anna.ipynb", session.notebook(FLOWS, VAES))
+    submission = session.the_only()
     assert submission.topics == {"flows": [FLOWS, VAES], "vaes": [FLOWS, VAES]}
     assert submission.problems == ("anna.ipynb defines log_prob 2 times: the last one counts",)
 
 
-def test_the_file_with_the_work_in_it_is_graded(desk):
-    desk.lay("anna/flows.py", STUB)
-    desk.lay("anna/flows.ipynb", desk.notebook(FLOWS))
-    desk.lay("anna/test_flows.py", "def test_planar():\n    pass\n")
-    submission = desk.the_only("anna")
+def test_the_file_with_the_work_in_it_is_graded(session):
+    session.lay("anna/flows.py", STUB)
+    session.lay("anna/flows.ipynb", session.notebook(FLOWS))
+    session.lay("anna/test_flows.py", "def test_planar():\n    pass\n")
+    submission = session.the_only("anna")
     assert (submission.topics, submission.problems) == ({"flows": [FLOWS]}, ())
 
 
-def test_of_two_files_with_work_the_fuller_one_is_graded_and_both_are_named(desk):
-    desk.lay("anna/old/flows.py", "def planar(x):\n    return 0\n")
-    desk.lay("anna/new/flows.py", FLOWS)
-    submission = desk.the_only()
+def test_of_two_files_with_work_the_fuller_one_is_graded_and_both_are_named(session):
+    session.lay("anna/old/flows.py", "def planar(x):\n    return 0\n")
+    session.lay("anna/new/flows.py", FLOWS)
+    submission = session.the_only()
     assert submission.topics == {"flows": [FLOWS]}
     assert submission.problems == ("flows is in two files: new/flows.py was graded, old/flows.py was not",)
 
 
-def test_modules_that_a_topic_imports_come_along_unless_they_hide_others(desk):
-    desk.lay("anna/flows.py", "import helpers, random\nfrom torch import nn\n" + FLOWS)
-    desk.lay("anna/helpers.py", "from .more import y\n")
+def test_modules_that_a_topic_imports_come_along_unless_they_hide_others(session):
+    session.lay("anna/flows.py", "import helpers, random\nfrom torch import nn\n" + FLOWS)
+    session.lay("anna/helpers.py", "from .more import y\n")
     for name in ("more", "random", "torch", "unrelated"):
-        desk.lay(f"anna/{name}.py", "y = 1\n")
-    assert set(desk.the_only("anna").topics) == {"flows", "helpers", "more"}
+        session.lay(f"anna/{name}.py", "y = 1\n")
+    assert set(session.the_only("anna").topics) == {"flows", "helpers", "more"}
 
 
 def test_our_own_checks_and_pictures_are_not_run_again_but_what_students_add_to_them_is():
-    content = (HOUSE / "assignments/lecture1/histogram.ipynb").read_bytes()
+    content = (REPO_ROOT / "assignments/lecture1/histogram.ipynb").read_bytes()
     changed = content.replace(b'"show(\\"fit_histogram\\")"', b'"show(\\"fit_histogram\\")\\n", "mine = 1"')
     assert changed != content
     handed_in = HandedIn("anna", (File("histogram.ipynb", lambda most: changed[:most]),))
@@ -129,68 +129,68 @@ def test_our_own_checks_and_pictures_are_not_run_again_but_what_students_add_to_
 # --- bad input: a sentence, never an exception, and nothing is lost for the others
 
 
-def lay_symlink(desk):
-    desk.lay("secret.txt", FLOWS)
-    (desk.folder / "class/anna").mkdir(parents=True)
-    (desk.folder / "class/anna/flows.py").symlink_to(desk.folder / "secret.txt")
+def lay_symlink(session):
+    session.lay("secret.txt", FLOWS)
+    (session.folder / "class/anna").mkdir(parents=True)
+    (session.folder / "class/anna/flows.py").symlink_to(session.folder / "secret.txt")
 
 
-def lay_fifo(desk):
-    (desk.folder / "class/anna").mkdir(parents=True)
-    os.mkfifo(desk.folder / "class/anna/flows.py")
+def lay_fifo(session):
+    (session.folder / "class/anna").mkdir(parents=True)
+    os.mkfifo(session.folder / "class/anna/flows.py")
 
 
-def lay_symlink_in_zip(desk):
-    path = desk.lay("class/anna.zip", "")
+def lay_symlink_in_zip(session):
+    path = session.lay("class/anna.zip", "")
     with zipfile.ZipFile(path, "w") as archive:
         entry = zipfile.ZipInfo("flows.py")
         entry.external_attr = (stat.S_IFLNK | 0o777) << 16
         archive.writestr(entry, "/etc/passwd")
 
 
-def lay_unusual_compression(desk):
-    with zipfile.ZipFile(desk.lay("class/anna.zip", ""), "w", zipfile.ZIP_LZMA) as archive:
+def lay_unusual_compression(session):
+    with zipfile.ZipFile(session.lay("class/anna.zip", ""), "w", zipfile.ZIP_LZMA) as archive:
         archive.writestr("flows.py", FLOWS)
 
 
-def lay_damaged(desk):
-    content = bytearray(desk.zipped({"flows.py": FLOWS}))
+def lay_damaged(session):
+    content = bytearray(session.zipped({"flows.py": FLOWS}))
     content[45] ^= 0xFF
-    desk.lay("class/anna.zip", bytes(content))
+    session.lay("class/anna.zip", bytes(content))
 
 
-def lay_encrypted(desk):
-    content = bytearray(desk.zipped({"flows.py": FLOWS}))
+def lay_encrypted(session):
+    content = bytearray(session.zipped({"flows.py": FLOWS}))
     content[content.index(b"PK\1\2") + 8] |= 1
     content[6] |= 1
-    desk.lay("class/anna.zip", bytes(content))
+    session.lay("class/anna.zip", bytes(content))
 
 
-def lay_nested(desk):
-    content = desk.zipped({"flows.py": FLOWS})
+def lay_nested(session):
+    content = session.zipped({"flows.py": FLOWS})
     for _ in range(4):
-        content = desk.zipped({"more.zip": content})
-    desk.lay("class/anna.zip", content)
+        content = session.zipped({"more.zip": content})
+    session.lay("class/anna.zip", content)
 
 
-def lay_nothing(desk):
-    (desk.folder / "class/anna").mkdir(parents=True)
+def lay_nothing(session):
+    (session.folder / "class/anna").mkdir(parents=True)
 
 
-def lay_half_an_archive(desk):
-    desk.lay("class/anna.zip", desk.zipped({"flows.py": FLOWS})[:60])
+def lay_half_an_archive(session):
+    session.lay("class/anna.zip", session.zipped({"flows.py": FLOWS})[:60])
 
 
-def lay_too_much(desk):
-    desk.lay("class/anna.ipynb", desk.notebook(FLOWS, *["x = 1\n" * 5000] * 40))
+def lay_too_much(session):
+    session.lay("class/anna.ipynb", session.notebook(FLOWS, *["x = 1\n" * 5000] * 40))
 
 
 def laying(name, content):
-    return lambda desk: desk.lay("class/" + name, content)
+    return lambda session: session.lay("class/" + name, content)
 
 
 def zipping(entries):
-    return lambda desk: desk.lay("class/anna.zip", desk.zipped(entries))
+    return lambda session: session.lay("class/anna.zip", session.zipped(entries))
 
 
 BAD = {
@@ -224,45 +224,45 @@ BAD = {
 
 
 @pytest.mark.parametrize("case", BAD)
-def test_bad_input_gets_a_sentence_and_costs_nobody_else_anything(desk, case):
+def test_bad_input_gets_a_sentence_and_costs_nobody_else_anything(session, case):
     lay, sentence = BAD[case]
-    lay(desk)
-    desk.lay("class/bert.py", FLOWS)
-    found = desk.submissions("class")
+    lay(session)
+    session.lay("class/bert.py", FLOWS)
+    found = session.submissions("class")
     assert set(found) == {"anna", "bert"}
     assert (found["bert"].topics, found["bert"].problems) == ({"flows": [FLOWS]}, ())
     assert sentence in "\n".join(found["anna"].problems)
 
 
-def test_good_files_beside_bad_ones_are_read(desk):
-    desk.lay("anna.zip", desk.zipped({"../flows.py": FLOWS, "vaes.py": VAES, "flows.ipynb": "not json"}))
-    submission = desk.the_only()
+def test_good_files_beside_bad_ones_are_read(session):
+    session.lay("anna.zip", session.zipped({"../flows.py": FLOWS, "vaes.py": VAES, "flows.ipynb": "not json"}))
+    submission = session.the_only()
     assert submission.topics == {"vaes": [VAES]}
     assert len(submission.problems) == 2
 
 
-def test_an_encoding_that_had_to_be_guessed_is_graded_and_told(desk):
-    desk.lay("anna.py", ("# Müller\n" + FLOWS).encode("latin-1"))
-    submission = desk.the_only()
+def test_an_encoding_that_had_to_be_guessed_is_graded_and_told(session):
+    session.lay("anna.py", ("# Müller\n" + FLOWS).encode("latin-1"))
+    submission = session.the_only()
     assert submission.topics == {"flows": ["# Müller\n" + FLOWS]}
     assert submission.problems == ("anna.py is not saved as UTF-8; it was read as Windows-1252",)
 
 
-def test_no_such_path_is_the_graders_own_mistake(desk):
+def test_no_such_path_is_the_graders_own_mistake(session):
     with pytest.raises(FileNotFoundError, match="there is no "):
-        find(desk.folder / "nowhere", desk.assignment)
+        find(session.folder / "nowhere", session.assignment)
 
 
 # --- names
 
 
-def test_names_are_unique_whatever_the_case_and_can_be_folders(desk):
-    desk.lay("anna/flows.py", FLOWS)
-    desk.lay("anna.py", FLOWS)
-    desk.lay("Anna.zip", desk.zipped({"flows.py": FLOWS}))
-    desk.lay("<script>.py", FLOWS)
-    desk.lay("a\nb.py", FLOWS)
-    assert set(desk.submissions()) == {"Anna", "anna (2)", "anna (3)", "<script>", "a_b"}
+def test_names_are_unique_whatever_the_case_and_can_be_folders(session):
+    session.lay("anna/flows.py", FLOWS)
+    session.lay("anna.py", FLOWS)
+    session.lay("Anna.zip", session.zipped({"flows.py": FLOWS}))
+    session.lay("<script>.py", FLOWS)
+    session.lay("a\nb.py", FLOWS)
+    assert set(session.submissions()) == {"Anna", "anna (2)", "anna (3)", "<script>", "a_b"}
 
 
 # --- fuzz
@@ -276,12 +276,12 @@ NAMES = st.text(st.sampled_from("ab/.\\_ ü:~"), max_size=12).map(lambda name: n
     entries=st.dictionaries(NAMES | st.sampled_from(["vaes.ipynb", "more.zip"]), st.binary(max_size=40), max_size=4),
     damage=st.lists(st.tuples(st.integers(0, 2000), st.integers(0, 255)), max_size=8),
 )
-def test_no_archive_is_an_exception(desk, entries, damage):
-    content = bytearray(desk.zipped(entries))
+def test_no_archive_is_an_exception(session, entries, damage):
+    content = bytearray(session.zipped(entries))
     for place, value in damage:
         content[place % len(content)] = value
-    desk.lay("anna.zip", bytes(content))
-    submission = desk.the_only("anna.zip")
+    session.lay("anna.zip", bytes(content))
+    submission = session.the_only("anna.zip")
     assert submission.topics or submission.problems
 
 

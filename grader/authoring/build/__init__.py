@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from grader.assignment import HOUSE, Assignment, load
+from grader.assignment import REPO_ROOT, Assignment, load
 from grader.authoring.build.notebook import instructor_notebook, student_notebook
 from grader.authoring.build.source import Source, SourceError, read
 from grader.authoring.build.stub import stub
@@ -22,7 +22,7 @@ __all__ = [
 ]  # fmt: skip
 
 
-def build(lecture: str, house: Path = HOUSE) -> list[Path]:
+def build(lecture: str, house: Path = REPO_ROOT) -> list[Path]:
     """Write what the sources give and return the files that changed.
 
     Raises: ``SourceError`` if a source is refused; then nothing has been written.
@@ -33,18 +33,18 @@ def build(lecture: str, house: Path = HOUSE) -> list[Path]:
     return [path for path, _ in changed]
 
 
-def outdated(lecture: str, house: Path = HOUSE) -> list[Path]:
+def outdated(lecture: str, house: Path = REPO_ROOT) -> list[Path]:
     """The files that ``build`` would change."""
     return [path for path, content in products(lecture, house) if not _holds(path, content)]
 
 
-def products(lecture: str, house: Path = HOUSE) -> list[tuple[Path, bytes]]:
+def products(lecture: str, house: Path = REPO_ROOT) -> list[tuple[Path, bytes]]:
     """Every generated file of a lecture and its content."""
     assignment = load(lecture, house)
     return [product for source in _sources(assignment, house) for product in _products(source, assignment, house)]
 
 
-def source_of(topic: str, assignment: Assignment, house: Path = HOUSE) -> Source:
+def source_of(topic: str, assignment: Assignment, house: Path = REPO_ROOT) -> Source:
     """The source of one topic, without what the assignment switches off.
 
     Raises: ``SourceError``.

@@ -27,12 +27,12 @@ import numpy
 import torch
 from torch import Tensor
 
+from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
 from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
-from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
-from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, revive, special
 from grader.sandbox.wire.frames import NAMES, Limits, WireError
+from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, revive, special
 
 FROM_GRADER = Limits(blob=1 << 30)
 PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else

@@ -17,8 +17,8 @@ from typing import Any
 from torch import Tensor
 
 from grader.sandbox.wire.families import tensors_in
-from grader.sandbox.wire.objects import BlackBox
 from grader.sandbox.wire.frames import WireError, encode
+from grader.sandbox.wire.objects import BlackBox
 
 QUESTIONS = 1_000  # during one call
 NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together

@@ -10,12 +10,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.conditionals import default_dtype_only, gaussian_independent, gaussian_linear
 from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
-from grader.sandbox.wire.families import Family
 from grader.checking.statistics import assert_uniform
 from grader.checking.student import NoGradient
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.conditionals import default_dtype_only, gaussian_independent, gaussian_linear
+from grader.sandbox.wire.families import Family
 
 gaussian_log_prob = pytest.mark.exercise("autoregressive.gaussian_log_prob")
 gaussian_sample = pytest.mark.exercise("autoregressive.gaussian_sample")

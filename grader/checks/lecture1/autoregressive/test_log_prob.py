@@ -9,8 +9,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.conditionals import markov_table, prefix_table
+from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checking.statistics import assert_follows_pmf, outcome_index
 from grader.checks.lecture1.autoregressive.draw import (
     all_sequences,
     joint_pmf,
@@ -21,8 +21,8 @@ from grader.checks.lecture1.autoregressive.draw import (
     rounding,
     table_model,
 )
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
-from grader.checking.statistics import assert_follows_pmf, outcome_index
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.conditionals import markov_table, prefix_table
 
 log_prob = pytest.mark.exercise("autoregressive.log_prob")
 negative_log_likelihood = pytest.mark.exercise("autoregressive.negative_log_likelihood")

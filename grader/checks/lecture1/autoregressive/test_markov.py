@@ -8,10 +8,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.imagegpt.helpers import get_modes, get_weights, set_modes
 from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 from grader.checking.student import Remote, Student
+from grader.checks.lecture1.imagegpt.helpers import get_modes, get_weights, set_modes
+from grader.checks.lecture1.shared import draw
 
 context_windows = pytest.mark.exercise("autoregressive.context_windows")
 context_mask = pytest.mark.exercise("autoregressive.context_mask")

@@ -10,10 +10,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checks.lecture1.autoregressive.draw import pull_back, rounding, table_model
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.conditionals import class_conditional, markov_table
-from grader.checks.lecture1.autoregressive.draw import pull_back, rounding, table_model
-from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
 from grader.sandbox.wire.families import Family
 
 class_posterior = pytest.mark.exercise("autoregressive.class_posterior")

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import LogNormal, MultivariateNormal, Normal
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.diffeomorphisms import logistic_log_density, planar, reverse, stretch
+from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checking.student import Function
 from grader.checks.lecture1.change_of_variables.draw import (
     CONDITION,
     HUGE,
@@ -24,11 +24,11 @@ from grader.checks.lecture1.change_of_variables.draw import (
     matrix,
     planar_parameters,
 )
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.diffeomorphisms import logistic_log_density, planar, reverse, stretch
 from grader.checks.lecture1.shared.families import affine, compose, elementwise, gaussian_log_density, scaled
 from grader.checks.lecture1.shared.samplers import uniform_log_density
-from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
 from grader.sandbox.wire.families import Family
-from grader.checking.student import Function
 
 log_prob_x = pytest.mark.exercise("change_of_variables.log_prob_x")
 log_prob_z = pytest.mark.exercise("change_of_variables.log_prob_z")

@@ -9,8 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.diffeomorphisms import planar, stretch
+from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
 from grader.checks.lecture1.change_of_variables.draw import (
     CONDITION,
     HUGE,
@@ -23,8 +22,9 @@ from grader.checks.lecture1.change_of_variables.draw import (
     planar_parameters,
     reflection,
 )
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.diffeomorphisms import planar, stretch
 from grader.checks.lecture1.shared.families import affine, compose, scaled
-from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
 
 log_abs_det = pytest.mark.exercise("change_of_variables.log_abs_det_jacobian")
 points = pytest.mark.points

@@ -11,8 +11,8 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw, families
 from grader.checking.compare import assert_gradient_agrees
+from grader.checks.lecture1.shared import draw, families
 from grader.sandbox.wire.families import Family
 
 VECTOR_MAPS = ("identity", "sin", "tanh", "abs", "square", "softmax")

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
 from grader.checks.lecture1.course_tricks.draw import (
     assert_moving_mass,
     dims,
@@ -18,8 +18,17 @@ from grader.checks.lecture1.course_tricks.draw import (
     vector_map,
     vector_maps,
 )
-from grader.checks.lecture1.shared.families import add, affine, compose, constant, elementwise, linear, quadratic, scaled
-from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.families import (
+    add,
+    affine,
+    compose,
+    constant,
+    elementwise,
+    linear,
+    quadratic,
+    scaled,
+)
 
 jensen = pytest.mark.exercise("course_tricks.jensen_gap")
 predictor = pytest.mark.exercise("course_tricks.optimal_mse_predictor")

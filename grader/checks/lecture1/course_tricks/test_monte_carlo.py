@@ -7,10 +7,10 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.course_tricks.draw import assert_moving_mass, dims, sizes, vector_map, vector_maps
-from grader.checks.lecture1.shared.families import affine, constant, elementwise, scaled
 from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
+from grader.checks.lecture1.course_tricks.draw import assert_moving_mass, dims, sizes, vector_map, vector_maps
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.families import affine, constant, elementwise, scaled
 
 monte_carlo = pytest.mark.exercise("course_tricks.monte_carlo")
 standard_error = pytest.mark.exercise("course_tricks.monte_carlo_standard_error")

@@ -8,8 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
 from grader.checks.lecture1.course_tricks.draw import densities, density, dims, law, laws, real_function, sizes
+from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import (
     categorical_log_p,
     compose,
@@ -22,7 +23,6 @@ from grader.checks.lecture1.shared.families import (
     polynomial,
     scaled,
 )
-from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
 from grader.sandbox.wire.families import Family
 
 log_derivative = pytest.mark.exercise("course_tricks.log_derivative")

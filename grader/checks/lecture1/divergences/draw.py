@@ -8,10 +8,10 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw, families, samplers
 from grader.checking.compare import assert_gradient_agrees
-from grader.sandbox.wire.families import Family
 from grader.checking.student import Student
+from grader.checks.lecture1.shared import draw, families, samplers
+from grader.sandbox.wire.families import Family
 
 
 class Laws(NamedTuple):

@@ -9,10 +9,17 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.divergences.draw import batches
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
+from grader.checking.compare import (
+    Mismatch,
+    assert_agrees,
+    assert_form,
+    assert_gradient_agrees,
+    assert_no_trace,
+    refuses,
+)
 from grader.checking.tolerance import tolerance
+from grader.checks.lecture1.divergences.draw import batches
+from grader.checks.lecture1.shared import draw
 
 kl_divergence = pytest.mark.exercise("divergences.kl_divergence")
 points = pytest.mark.points

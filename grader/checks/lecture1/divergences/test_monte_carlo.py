@@ -8,7 +8,7 @@ import pytest
 import torch
 from hypothesis import example, given
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 from grader.checks.lecture1.divergences.draw import (
     accuracy,
     assert_gradients,
@@ -20,9 +20,9 @@ from grader.checks.lecture1.divergences.draw import (
     reach,
     sampler_calls,
 )
+from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density
 from grader.checks.lecture1.shared.samplers import gaussian_sampler
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 
 forward_kl = pytest.mark.exercise("divergences.forward_kl")
 reverse_kl = pytest.mark.exercise("divergences.reverse_kl")

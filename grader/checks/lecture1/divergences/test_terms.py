@@ -9,7 +9,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checking.tolerance import tolerance
 from grader.checks.lecture1.divergences.draw import (
     accuracy,
     assert_gradients,
@@ -18,10 +19,9 @@ from grader.checks.lecture1.divergences.draw import (
     numbers_of_draws,
     reach,
 )
+from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density
 from grader.checks.lecture1.shared.samplers import categorical_log_density, uniform_log_density
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
-from grader.checking.tolerance import tolerance
 
 kl_low_variance = pytest.mark.exercise("divergences.kl_low_variance")
 negative_log_likelihood = pytest.mark.exercise("divergences.negative_log_likelihood")

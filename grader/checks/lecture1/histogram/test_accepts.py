@@ -14,9 +14,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.histogram.draw import of_masses, pair
 from grader.checking.compare import assert_agrees, assert_no_trace, refuses
+from grader.checks.lecture1.histogram.draw import of_masses, pair
+from grader.checks.lecture1.shared import draw
 
 accepts = pytest.mark.exercise("histogram.accepts")
 points = pytest.mark.points

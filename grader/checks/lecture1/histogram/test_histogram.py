@@ -10,9 +10,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw
 from grader.checking.compare import assert_agrees, assert_form, assert_no_trace, refuses
 from grader.checking.statistics import assert_follows_pmf, outcome_index
+from grader.checks.lecture1.shared import draw
 
 fit_histogram = pytest.mark.exercise("histogram.fit_histogram")
 histogram_log_prob = pytest.mark.exercise("histogram.histogram_log_prob")

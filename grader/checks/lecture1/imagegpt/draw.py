@@ -15,11 +15,11 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.imagegpt.helpers import built, new_cache
 from grader.checking.compare import assert_agrees
 from grader.checking.student import Remote, Student
 from grader.checking.tolerance import condition_of
+from grader.checks.lecture1.imagegpt.helpers import built, new_cache
+from grader.checks.lecture1.shared import draw
 
 
 class Network(NamedTuple):

@@ -5,10 +5,17 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.imagegpt.helpers import elsewhere
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
+from grader.checking.compare import (
+    Mismatch,
+    assert_agrees,
+    assert_form,
+    assert_gradient_agrees,
+    assert_no_trace,
+    refuses,
+)
 from grader.checking.tolerance import condition_of
+from grader.checks.lecture1.imagegpt.helpers import elsewhere
+from grader.checks.lecture1.shared import draw
 
 attention = pytest.mark.exercise("imagegpt.causal_attention")
 points, examples = pytest.mark.points, pytest.mark.examples

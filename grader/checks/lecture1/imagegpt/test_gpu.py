@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import pytest
 import torch
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import Mismatch, assert_agrees, assert_form
+from grader.checking.statistics import assert_follows_pmf, outcome_index
 from grader.checks.lecture1.imagegpt.draw import model_of, network, patches, telling_network, untrained_network
 from grader.checks.lecture1.imagegpt.gpu_helpers import (
     bytes_of_sampling,
@@ -21,9 +22,8 @@ from grader.checks.lecture1.imagegpt.gpu_helpers import (
     to_device,
     train_on_device,
 )
-from grader.checking.compare import Mismatch, assert_agrees, assert_form
+from grader.checks.lecture1.shared import draw
 from grader.exam.gpu_exam import note
-from grader.checking.statistics import assert_follows_pmf, outcome_index
 
 pytestmark = [pytest.mark.exercise("imagegpt.gpu"), pytest.mark.gpu, pytest.mark.seconds(300)]
 points = pytest.mark.points

@@ -7,8 +7,8 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
 from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
+from grader.checks.lecture1.shared import draw
 
 points, examples = pytest.mark.points, pytest.mark.examples
 scan = pytest.mark.exercise("imagegpt.raster_scan")

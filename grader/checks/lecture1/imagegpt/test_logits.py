@@ -8,7 +8,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
 from grader.checks.lecture1.imagegpt.draw import (
     SEVERAL,
     assert_network_agrees,
@@ -17,7 +17,7 @@ from grader.checks.lecture1.imagegpt.draw import (
     networks,
 )
 from grader.checks.lecture1.imagegpt.helpers import elsewhere, get_modes, set_modes, set_weights
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checks.lecture1.shared import draw
 
 forward = pytest.mark.exercise("imagegpt.ImageGPT.forward")
 points, examples = pytest.mark.points, pytest.mark.examples

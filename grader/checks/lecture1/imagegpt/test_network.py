@@ -5,7 +5,15 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import (
+    Mismatch,
+    assert_agrees,
+    assert_form,
+    assert_gradient_agrees,
+    assert_no_trace,
+    refuses,
+)
+from grader.checking.tolerance import condition_of
 from grader.checks.lecture1.imagegpt.draw import (
     SEVERAL,
     assert_network_agrees,
@@ -17,8 +25,7 @@ from grader.checks.lecture1.imagegpt.draw import (
     networks,
 )
 from grader.checks.lecture1.imagegpt.helpers import cache_lengths, get_modes, set_modes
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
-from grader.checking.tolerance import condition_of
+from grader.checks.lecture1.shared import draw
 
 block = pytest.mark.exercise("imagegpt.Block.forward")
 decode = pytest.mark.exercise("imagegpt.ImageGPT.decode")

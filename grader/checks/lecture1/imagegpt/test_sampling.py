@@ -8,7 +8,9 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checking.statistics import assert_follows_pmf, outcome_index
+from grader.checking.student import StudentError
 from grader.checks.lecture1.imagegpt.draw import constant_network, model_of, network, telling_network
 from grader.checks.lecture1.imagegpt.helpers import (
     break_layer,
@@ -20,9 +22,7 @@ from grader.checks.lecture1.imagegpt.helpers import (
     watched,
     work_of_sampling,
 )
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
-from grader.checking.statistics import assert_follows_pmf, outcome_index
-from grader.checking.student import StudentError
+from grader.checks.lecture1.shared import draw
 
 sample = pytest.mark.exercise("imagegpt.sample")
 points, examples = pytest.mark.points, pytest.mark.examples

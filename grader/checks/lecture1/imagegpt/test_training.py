@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checks.lecture1.shared import draw
+from grader.checking.compare import Mismatch, assert_agrees, assert_form, refuses
 from grader.checks.lecture1.imagegpt.draw import digits, model_of, network, networks, untrained_network
 from grader.checks.lecture1.imagegpt.helpers import (
     adam,
@@ -18,7 +18,7 @@ from grader.checks.lecture1.imagegpt.helpers import (
     set_modes,
     sgd,
 )
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, refuses
+from grader.checks.lecture1.shared import draw
 
 train = pytest.mark.exercise("imagegpt.train_step")
 points, examples = pytest.mark.points, pytest.mark.examples
