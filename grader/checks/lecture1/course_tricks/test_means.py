@@ -15,7 +15,14 @@ from grader.checking.compare import (
     assert_gradient_agrees,
     assert_unchanged,
 )
-from grader.checks.lecture1.course_tricks.draw import edges, real_function, real_functions, shapes, vector_map, vector_maps
+from grader.checks.lecture1.course_tricks.draw import (
+    edges,
+    real_function,
+    real_functions,
+    shapes,
+    vector_map,
+    vector_maps,
+)
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import (
     add,
