@@ -14,19 +14,10 @@ _remembered: dict[tuple[int, ...], Tensor] = {}  # by the identity of a tensor
 
 
 @mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="Indexed assignment keeps the last mass that lands on a place. Masses that meet add up.")
+         says="Indexed assignment, out[f] = p or out[f] += p, keeps one of the masses that land on a place. They add up.")
 def overwrites(p, f, K):
     out = p.new_zeros(K)
     out[f] = p
-    return out
-
-
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="out[f] += p reads and writes each place once, so of masses that meet only one is added. "
-              "index_add (or scatter_add) adds them all.")
-def adds_by_plain_indexing(p, f, K):
-    out = p.new_zeros(K)
-    out[f] += p
     return out
 
 

@@ -56,7 +56,7 @@ def log_of_p_plus_epsilon(p, x):
 
 
 @mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
-         says="You clamp p from below, and where the clamp holds there is no gradient. p is positive: leave it.")
+         says="You clamp p (or its logarithm) from below, and where the clamp holds there is no gradient. p is positive: leave it.")
 def log_of_clamped_p(p, x):
     return grad(lambda x: p(x).clamp_min(1e-8).log().sum())(x)
 
@@ -81,12 +81,6 @@ def normalises_over_the_batch(p, x):
          says="You clamp the score. Where a density is narrow its score is large.")
 def clamped_score(p, x):
     return grad(lambda x: p(x).log().sum())(x).clamp(-50, 50)
-
-
-@mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
-         says="You clamp log p from below, and where the clamp holds there is no gradient. p is positive: leave it.")
-def clamped_log_p(p, x):
-    return grad(lambda x: p(x).log().clamp_min(-30).sum())(x)
 
 
 @mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",

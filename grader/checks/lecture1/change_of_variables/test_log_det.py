@@ -13,7 +13,6 @@ from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient
 from grader.checks.lecture1.change_of_variables.draw import (
     CONDITION,
     HUGE,
-    KINDS,
     TINY,
     diffeomorphism,
     ill_conditioned,
@@ -21,6 +20,7 @@ from grader.checks.lecture1.change_of_variables.draw import (
     matrix,
     mirrored,
     planar_log_abs_det,
+    planar_log_abs_det_gradients,
     planar_parameters,
     reflection,
 )
@@ -40,7 +40,7 @@ MANY = 1031  # a prime: no batch size divides it
 
 
 @log_abs_det
-@points(0.9)
+@points(0.8)
 def test_volumes_of_a_linear_map_and_of_an_exponential(student):
     """For a linear map it is the logarithm of its determinant; for exp in every coordinate the sum of the coordinates."""
     shear = affine(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.ones(2))
@@ -53,7 +53,7 @@ def test_volumes_of_a_linear_map_and_of_an_exponential(student):
 
 
 @log_abs_det
-@points(1.1)
+@points(0.9)
 @examples(4)
 @given(problem=map_problems())
 @example(problem=(diffeomorphism("affine", 3, 0, torch.float64), torch.ones(2, 3, dtype=torch.float64)))
@@ -70,12 +70,12 @@ def test_log_abs_det_is_that_of_the_jacobian(student, ref, problem):
 
 
 @log_abs_det
-@points(0.7)
+@points(1.0)
 @examples(3)
-@given(size=sizes, kind=st.sampled_from(KINDS), key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 2), kind="stretch", key=0, dtype=torch.float32)
-@example(size=(2, 3), kind="affine", key=0, dtype=torch.float64)
-def test_volume_has_no_sign(student, size, kind, key, dtype):
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 2), key=0, dtype=torch.float32)
+@example(size=(2, 3), key=0, dtype=torch.float64)
+def test_volume_has_no_sign(student, size, key, dtype):
     """A mirror keeps every volume, although it makes the determinant negative: before a map it changes nothing else."""
     n, m = size
     A, x = reflection(m, key, dtype), draw.normal((n, m), key + 1, 1.0, dtype)
@@ -179,13 +179,13 @@ def test_the_gradient_by_a_matrix_is_its_inverse_transposed(student, size, key, 
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=1, dtype=torch.float32)
-def test_log_abs_det_has_gradients_by_samples_and_parameters(student, ref, size, key, dtype):
+def test_log_abs_det_has_gradients_by_samples_and_parameters(student, size, key, dtype):
     """A flow is trained by them: the log-volume change has gradients by the samples and by every parameter inside f."""
     n, m = size
     u, w, b = planar_parameters(m, key, dtype)
     x = draw.normal((n, m), key + 1, 1.0, dtype)
     _, gradients = student.log_abs_det_jacobian.gradient(planar(u, w, b), x, wrt=[u, w, b, x])
-    wanted = ref.planar_log_abs_det_gradients(u, w, b, x)
+    wanted = planar_log_abs_det_gradients(u, w, b, x)
     for got, want, by in zip(gradients, wanted, ["u", "w", "b", "x"], strict=True):
         assert_gradient_agrees(got, want, of=by, like=dtype, scale=n * m * CONDITION)
 

@@ -31,7 +31,6 @@ from grader.checks.lecture1.shared.families import (
     constant,
     elementwise,
     gaussian_log_density,
-    linear,
     quadratic,
     scaled,
 )
@@ -56,10 +55,10 @@ log_normal = gaussian_log_density(torch.zeros(2), torch.ones(2))  # -|x|^2 / 2 a
 @jensen
 @points(0.25)
 def test_jensen_gap_of_the_squared_norm_is_the_variance(student):
-    """The average of |x|^2 minus |x|^2 at the average: positive; for the log-density of a Gaussian, half of it, negative."""
-    assert_agrees(student.jensen_gap(quadratic(torch.eye(2)), four_samples), torch.tensor(5.5), scale=20)
+    """The log-density of a Gaussian is -|x|^2 / 2 and a constant: its gap is half the variance, negative; turned, positive."""
     assert_agrees(student.jensen_gap(log_normal, four_samples), torch.tensor(-2.75), scale=20)
-    assert_agrees(student.jensen_gap(linear(torch.ones(2), torch.ones(())), four_samples), torch.tensor(0.0), scale=10)
+    energy = scaled(torch.tensor(-1.0), log_normal)
+    assert_agrees(student.jensen_gap(energy, four_samples), torch.tensor(2.75), scale=20)
 
 
 @jensen
@@ -112,9 +111,10 @@ def test_jensen_gap_counts_every_one_of_many_samples(student, dtype):
 def test_jensen_gap_of_a_single_sample_or_dimension(student, size, key, dtype):
     """One sample has no gap, and one dimension keeps its axis where f is called."""
     x = draw.normal(size, key, dtype=dtype)
-    want = x.double().var(dim=0, correction=0).sum()
-    got = student.jensen_gap(quadratic(torch.eye(size[1], dtype=dtype)), x)
-    assert_agrees(got, want, like=dtype, scale=1 + x.double().square().sum(dim=1).amax())
+    m = size[1]
+    f = gaussian_log_density(torch.zeros(m, dtype=dtype), torch.ones(m, dtype=dtype))
+    want, size = -x.double().var(dim=0, correction=0).sum() / 2, 10 + x.double().square().sum(dim=1).amax()
+    assert_agrees(student.jensen_gap(f, x), want, like=dtype, scale=size)
 
 
 @jensen
@@ -175,7 +175,7 @@ def test_prediction_is_the_average_of_y_in_its_row(student):
 
 
 @predictor
-@points(0.5)
+@points(0.4)
 @examples(4)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes, far=st.sampled_from([1.0, 1e-20, 1e20]))
 @example(shape=(3, 5, 2), key=0, dtype=torch.float64, far=1.0)
@@ -197,12 +197,12 @@ def test_best_prediction_is_the_conditional_mean(student, ref, shape, key, dtype
 @example(key=0, c=1e-25, dtype=torch.float32)
 @example(key=0, c=1e25, dtype=torch.float32)
 @example(key=0, c=1e-200, dtype=torch.float64)
-def test_only_ratios_of_masses_matter(student, ref, key, c, dtype):
+def test_only_ratios_of_masses_matter(student, key, c, dtype):
     """The table need not be normalised, and an unlikely x is predicted like any other: only ratios in a row count."""
     joint, y = joint_table(3, 2, key, dtype), draw.normal((2, 4), key + 1, dtype=dtype)
     for table in (joint * c, joint * torch.tensor([1, c, 1], dtype=dtype)[:, None]):
         got = student.optimal_mse_predictor(table, y)
-        assert_agrees(got, ref.optimal_mse_predictor(table, y), like=dtype, scale=float(y.abs().amax()))
+        assert_agrees(got, conditional_mean(table, y), like=dtype, scale=float(y.abs().amax()))
 
 
 @predictor
@@ -224,7 +224,7 @@ def test_no_other_prediction_has_a_smaller_error(student, shape, key, dtype):
 
 
 @predictor
-@points(0.35)
+@points(0.45)
 @examples(2)
 @given(i=st.integers(0, 2), key=draw.seeds, dtype=draw.dtypes)
 @example(i=1, key=0, dtype=torch.float32)
