@@ -121,6 +121,12 @@ def log_prob_after_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + torch.linalg.det(jacobian_of(f, x)).abs().log()
 
 
+@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_finite_where_densities_are_not",
+         says="You clamp the latents. Far out the density is small, but not the one of a nearer point.")
+def clamped_latents(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_p_z(f(x).clamp(-10, 10)) + log_abs_det(f, x)
+
+
 @mistake(LOG_PROB_X, killed_by="test_data_whose_latents_are_impossible_are_impossible",
          says="You replaced -inf by a large finite number. A density of zero has the log-density -inf.")
 def finite_instead_of_minus_infinity(f: Map, log_p_z: Map, x: Tensor) -> Tensor:

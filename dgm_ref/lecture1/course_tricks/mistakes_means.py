@@ -100,6 +100,19 @@ def gap_in_float32(f, x):
     return (f(x).mean() - f(x.mean(dim=0, keepdim=True))[0]).float()
 
 
+@mistake(JENSEN, killed_by="test_jensen_gap_of_a_gaussian_log_density",
+         says="You clamp the values of f. They may be of any size, in both terms.")
+def clamps_the_values_of_f(f, x):
+    return f(x).clamp(-1e4, 1e4).mean() - f(x.mean(dim=0, keepdim=True))[0].clamp(-1e4, 1e4)
+
+
+@mistake(JENSEN, killed_by="test_jensen_gap_of_a_gaussian_log_density",
+         says="You set a small gap to zero. A function of small values has a small gap.")
+def small_gaps_are_zero(f, x):
+    gap = f(x).mean() - f(x.mean(dim=0, keepdim=True))[0]
+    return torch.where(gap.abs() < 1e-6, 0.0, gap)
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()

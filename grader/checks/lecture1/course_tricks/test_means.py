@@ -76,15 +76,15 @@ def test_jensen_gap_is_average_of_f_minus_f_of_average(student, ref, case):
 @jensen
 @points(0.15)
 @examples(2)
-@given(key=draw.seeds, dtype=draw.dtypes, far=st.sampled_from([1e-8, 1.0, 1e8]))
-@example(key=0, dtype=torch.float32, far=1e-8)
-@example(key=0, dtype=torch.float64, far=1e8)
-def test_jensen_gap_of_a_gaussian_log_density(student, key, dtype, far):
-    """For the log-density of a Gaussian the gap is minus half the variance of x / sigma, tiny or huge."""
+@given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([1e-12, 1.0, 1e12]), far=st.sampled_from([1e-8, 1e8]))
+@example(key=0, dtype=torch.float32, c=1e12, far=1e-8)
+@example(key=0, dtype=torch.float64, c=1e-12, far=1e8)
+def test_jensen_gap_of_a_gaussian_log_density(student, key, dtype, c, far):
+    """For c times the log-density of a Gaussian the gap is -c/2 times the variance of x / sigma, tiny or huge."""
     x, mu = draw.normal((5, 3), key, dtype=dtype), draw.normal((3,), key + 1, dtype=dtype)
-    f = gaussian_log_density(mu * far, torch.full((3,), far, dtype=dtype))
-    want = -x.double().var(dim=0, correction=0).sum() / 2
-    assert_agrees(student.jensen_gap(f, x * far), want, like=dtype, scale=200.0)
+    f = scaled(torch.tensor(c, dtype=dtype), gaussian_log_density(mu * far, torch.full((3,), far, dtype=dtype)))
+    want = -c * x.double().var(dim=0, correction=0).sum() / 2
+    assert_agrees(student.jensen_gap(f, x * far), want, like=dtype, scale=200.0 * c)
 
 
 @jensen
