@@ -252,7 +252,7 @@ def _assert_number(
     _refuse_nothing(got, want, what)
     if isinstance(got, Tensor) and got.dim() == 0:
         got = got.item()
-    if not isinstance(got, int | float):
+    if not isinstance(got, int | float if isinstance(want, int | float) else type(want)):
         raise Mismatch("type", _answer(what, _name(got)), got, want, expected=_name(want))
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
