@@ -6,7 +6,6 @@ nothing → type → rank → shape → dtype → device → finite → value. N
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 

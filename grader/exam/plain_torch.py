@@ -20,7 +20,6 @@ import torch
 from torch import Tensor
 
 from grader.checking.recipe import recipe_of
-from grader.checking.student import Remote
 from grader.sandbox.wire.families import FAMILIES, Family
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable
 
