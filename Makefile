@@ -7,6 +7,7 @@ INSTALLED := .venv/installed
 .PHONY: demo test quick install
 
 demo: install
+	.venv/bin/python examples/make_submissions.py
 	.venv/bin/dgm grade examples/submissions --output results
 
 test: install
