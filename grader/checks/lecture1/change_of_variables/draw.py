@@ -11,6 +11,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from grader.checking.recipe import recipe
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.diffeomorphisms import autoregressive, coupling, planar, residual, stretch
 from grader.checks.lecture1.shared.families import (
@@ -27,12 +28,21 @@ CONDITION = 20  # of the drawn Jacobians, at most: factorising one loses so many
 TINY, HUGE = 2.0**-20, 2.0**20  # their 64th powers under- and overflow in float64 too
 
 
+@recipe
+def many_points(n: int, m: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """Normal points, some of them equal."""
+    x = torch.randn((n, m), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x[: n // 2 : 100] = x[-1]
+    return x.to(dtype)
+
+
+@recipe
 def matrix(m: int, seed: int, dtype: torch.dtype) -> Tensor:
     """A dense, well conditioned matrix with a positive determinant: a signed permutation, disturbed."""
     generator = torch.Generator().manual_seed(seed)
     signs = 1 - 2 * torch.randint(2, (m,), generator=generator)
     permutation = torch.diag(signs.double())[torch.randperm(m, generator=generator)]
-    A = permutation + draw.normal((m, m), seed, 0.2 / m**0.5, torch.float64)
+    A = permutation + 0.2 / m**0.5 * torch.randn(m, m, generator=generator, dtype=torch.float64)
     A[0] *= torch.linalg.det(A).sign()
     return A.to(dtype)
 

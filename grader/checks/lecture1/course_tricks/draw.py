@@ -12,6 +12,7 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from grader.checking.recipe import recipe
 from grader.checks.lecture1.shared import draw, families
 from grader.sandbox.wire.families import Family
 
@@ -19,6 +20,84 @@ VECTOR_MAPS = ("identity", "sin", "tanh", "abs", "square")
 REAL_FUNCTIONS = ("convex quadratic", "log-sum-exp", "sine", "concave quadratic", "gaussian")
 DENSITIES = ("gaussian", "mixture", "product")
 LAWS = ("gaussian", "exponential", "categorical")
+
+
+MANY = 4099  # samples: a prime, no batch size divides it
+
+
+# -- many samples, made so that a student can make them, too --
+
+
+def _random(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@recipe
+def late_samples(n: int, dtype: torch.dtype) -> Tensor:
+    """0, 1, 2, …; zeros but for the last three rows; and the first column again, far out in both directions."""
+    i = torch.arange(n, dtype=dtype)
+    return torch.stack([i, 500 * (i >= n - 3), 2.0**40 * i, 2.0**-40 * i], dim=1)
+
+
+@recipe
+def late_outliers(n: int, dtype: torch.dtype) -> Tensor:
+    """Zeros but for the last three rows."""
+    return 100 * (torch.arange(n) >= n - 3)[:, None].expand(n, 2).to(dtype)
+
+
+@recipe
+def far_apart(n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """Points of the plane, of which six are equal and three far from all others."""
+    x = 4 * _random((n, 2), seed) - 2
+    x[:5] = x[5]
+    x[-3:] = 8
+    return x.to(dtype)
+
+
+@recipe
+def waiting_times(n: int, log_rate: float, seed: int, dtype: torch.dtype) -> Tensor:
+    """Two times a row, the last three rows 80 times as long as is usual."""
+    x = 3 * _random((n, 2), seed) + 0.1
+    x[-3:] = 80
+    return (x * 2.718281828459045**-log_rate).to(dtype)
+
+
+@recipe
+def many_masses(n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A pmf of n values."""
+    mass = _random((n,), seed) + 0.1
+    return (mass / mass.sum()).to(dtype)
+
+
+@recipe
+def tiny_last_mass(n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A pmf of n values, the last of which has almost no mass."""
+    mass = _random((n,), seed) + 0.1
+    mass[-1] = 1e-12 * mass[:-1].sum()
+    return (mass / mass.sum()).to(dtype)
+
+
+@recipe
+def many_images(n: int, K: int, seed: int) -> Tensor:
+    """The table of a map of n values to 0..K-1."""
+    return torch.randint(K, (n,), generator=torch.Generator().manual_seed(seed))
+
+
+@recipe
+def many_columns(a: int, n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A joint table of a rows and n columns."""
+    return (_random((a, n), seed) + 0.01).to(dtype)
+
+
+@recipe
+def many_vectors(n: int, d: int, last: float, seed: int, dtype: torch.dtype) -> Tensor:
+    """n vectors between -1 and 1, but for the last, which has the entries `last`."""
+    y = 2 * _random((n, d), seed) - 1
+    y[-1] = last
+    return y.to(dtype)
+
+
+# -- functions, densities and laws --
 
 
 class Samples(NamedTuple):

@@ -16,10 +16,15 @@ from grader.checking.compare import (
     assert_unchanged,
 )
 from grader.checks.lecture1.course_tricks.draw import (
+    MANY,
     edges,
+    late_outliers,
+    many_columns,
+    many_vectors,
     real_function,
     real_functions,
     shapes,
+    tiny_last_mass,
     vector_map,
     vector_maps,
 )
@@ -43,7 +48,6 @@ points = pytest.mark.points
 examples = pytest.mark.examples
 
 square = elementwise("square")
-MANY = 4099  # a prime: no batch size divides it
 
 
 # -- jensen_gap --
@@ -95,8 +99,7 @@ def test_jensen_gap_of_a_gaussian_log_density(student, key, dtype, c, far):
 @example(dtype=torch.float64)
 def test_jensen_gap_counts_every_one_of_many_samples(student, dtype):
     """Of 4099 samples none is left out, neither in the average of f nor in the average sample."""
-    x = torch.zeros(MANY, 2, dtype=dtype)
-    x[-3:] = 100
+    x = late_outliers(MANY, dtype)
     f = gaussian_log_density(torch.ones(2, dtype=dtype), torch.ones(2, dtype=dtype))
     want = -x.double().var(dim=0, correction=0).sum() / 2
     assert_agrees(student.jensen_gap(f, x), want, like=dtype, scale=100.0)
@@ -245,8 +248,7 @@ def test_a_row_without_mass_gives_nan_in_that_row_alone(student, i, key, dtype):
 @example(key=0, dtype=torch.float64)
 def test_prediction_from_many_values(student, key, dtype):
     """Of 4099 values of y every one counts, the last ones most."""
-    joint, y = joint_table(2, MANY, key, dtype), draw.normal((MANY, 3), key + 1, dtype=dtype)
-    y[-3:] = 1000
+    joint, y = many_columns(2, MANY, key, dtype), many_vectors(MANY, 3, 1000.0, key + 1, dtype)
     got = student.optimal_mse_predictor(joint, y)
     assert_agrees(got, conditional_mean(joint, y), like=dtype, scale=10.0)
 
@@ -348,8 +350,7 @@ def test_dirac_expectation_weighs_the_values_at_the_points(student, ref, case, k
 @example(key=0, dtype=torch.float64)
 def test_tiny_and_many_weights_count(student, key, dtype):
     """A weight of 1e-12 with a value of 1e12 counts as much as a weight of one with a value of one, among 4099 points."""
-    weights, points = draw.pmf((MANY,), key, dtype=dtype), draw.normal((MANY, 2), key + 1, dtype=dtype)
-    weights[-1], points[-1] = 1e-12, 1e12
+    weights, points = tiny_last_mass(MANY, key, dtype), many_vectors(MANY, 2, 1e12, key + 1, dtype)
     got = student.dirac_expectation(elementwise("identity"), points, weights)
     assert_agrees(got, weights.double() @ points.double(), like=dtype, scale=4.0)
 

@@ -14,7 +14,7 @@ from grader.checking.compare import (
     assert_gradient_agrees,
     assert_unchanged,
 )
-from grader.checks.lecture1.course_tricks.draw import edges, shapes, vector_map, vector_maps
+from grader.checks.lecture1.course_tricks.draw import MANY, edges, late_samples, shapes, vector_map, vector_maps
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import affine, compose, elementwise, scaled, softmax
 from grader.checks.lecture1.shared.layouts import expanded, layouts
@@ -29,13 +29,6 @@ examples = pytest.mark.examples
 square, identity = elementwise("square"), elementwise("identity")
 four_samples = torch.tensor([[1.0, 0.0], [3.0, 2.0], [1.0, 4.0], [3.0, -2.0]])
 three_samples = torch.tensor([[1.0, 0.0], [-1.0, 3.0], [2.0, -3.0]])
-MANY = 4099  # a prime: no batch size divides it
-
-
-def late_samples(dtype: torch.dtype) -> torch.Tensor:
-    """0, 1, 2, …; zeros but for the last three of many rows; and the first column again, far out in both directions."""
-    i = torch.arange(MANY, dtype=dtype)
-    return torch.stack([i, 500 * (i >= MANY - 3), 2.0**40 * i, 2.0**-40 * i], dim=1)
 
 
 # -- monte_carlo --
@@ -82,7 +75,7 @@ def test_f_is_given_a_batch(student, shape, key, dtype):
 @example(dtype=torch.float64)
 def test_every_one_of_many_samples_counts(student, dtype):
     """Of 4099 samples none is left out and none counts more than the others, the last ones included."""
-    x = late_samples(dtype)
+    x = late_samples(MANY, dtype)
     size = x.double().amax(dim=0)
     assert_agrees(student.monte_carlo(identity, x), x.double().mean(dim=0), like=dtype, scale=size)
 
@@ -231,7 +224,7 @@ def test_standard_error_survives_a_large_mean(student, offset, key, dtype):
 @example(dtype=torch.float64)
 def test_standard_error_of_many_samples(student, dtype):
     """Of 4099 samples every one counts, and n or n - 1 makes no difference: the error agrees to three digits."""
-    x = late_samples(dtype)
+    x = late_samples(MANY, dtype)
     got, want = student.monte_carlo_standard_error(identity, x), true_error(identity, x)
     assert_agrees(got, want, like=dtype, scale=want, error=want * 1e-3 / 32)
 
@@ -351,7 +344,7 @@ def test_lotus_of_a_single_sample_or_dimension(student, shape, key, dtype):
 @example(dtype=torch.float64)
 def test_lotus_counts_every_one_of_many_samples(student, dtype):
     """Of 4099 samples none is left out and none counts more than the others, the last ones included."""
-    x, eighth = late_samples(dtype), torch.tensor(0.125, dtype=dtype)
+    x, eighth = late_samples(MANY, dtype), torch.tensor(0.125, dtype=dtype)
     got = student.lotus(square, scaled(eighth, identity), x)
     assert_agrees(got, (x.double() / 8).square().mean(dim=0), like=dtype, scale=(x.double() / 8).square().amax(dim=0))
 

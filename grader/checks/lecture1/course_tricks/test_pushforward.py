@@ -8,6 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checks.lecture1.course_tricks.draw import MANY, many_images, many_masses
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.layouts import layouts
 
@@ -60,7 +61,7 @@ def test_tiny_masses_arrive_as_they_are(student, dtype):
 @example(key=1, dtype=torch.float64)
 def test_pushforward_of_many_values(student, key, dtype):
     """Of 4099 values every one hands its mass to one of 257 places."""
-    p, f = draw.pmf((4099,), key, dtype=dtype), draw.integers((4099,), key + 1, 257)
+    p, f = many_masses(MANY, key, dtype), many_images(MANY, 257, key + 1)
     want = torch.zeros(257, dtype=torch.float64).index_add(0, f, p.double())
     assert_agrees(student.pushforward_pmf(p, f, 257), want, like=dtype, scale=want.amax())
 

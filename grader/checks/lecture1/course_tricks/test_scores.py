@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checking.compare import assert_agrees, assert_dtype
-from grader.checks.lecture1.course_tricks.draw import densities, density, law, laws, real_function
+from grader.checks.lecture1.course_tricks.draw import (
+    MANY,
+    densities,
+    density,
+    far_apart,
+    law,
+    laws,
+    real_function,
+    waiting_times,
+)
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import (
     categorical_log_p,
@@ -31,8 +40,6 @@ log_derivative = pytest.mark.exercise("course_tricks.log_derivative")
 score_function = pytest.mark.exercise("course_tricks.score_function_gradient")
 points = pytest.mark.points
 examples = pytest.mark.examples
-
-MANY = 4099  # a prime: no batch size divides it
 
 
 def standard_normal(m: int, dtype: torch.dtype = torch.float32) -> Family:
@@ -103,9 +110,7 @@ def test_scores_of_a_product_add_up(student, key, dtype):
 @example(key=1, dtype=torch.float64)
 def test_score_of_each_of_many_samples_is_its_own(student, key, dtype):
     """Of 4099 samples, some equal and some 12 sigma apart, each has the score that it has alone; and so in 64 dimensions."""
-    x = draw.uniform((MANY, 2), key, -2, 2, dtype)
-    x[:5] = x[-1]
-    x[-3:] = 8  # a density of 1e-28, in one batch with one of 0.1
+    x = far_apart(MANY, key, dtype)  # densities of 1e-28 in one batch with others of 0.1
     assert_agrees(student.log_derivative(standard_normal(2, dtype), x), -x.double(), like=dtype, scale=64.0)
     wide = draw.uniform((2, 64), key, -1, 1, dtype)
     assert_agrees(student.log_derivative(standard_normal(64, dtype), wide), -wide.double(), like=dtype, scale=64.0)
@@ -221,10 +226,7 @@ def test_estimate_has_no_baseline(student, b, n, key, dtype):
 @example(key=1, dtype=torch.float64, log_rate=12.0)
 def test_estimate_counts_every_one_of_many_samples(student, key, dtype, log_rate):
     """Of 4099 draws from an exponential law, of whatever rate, none is left out; the last three are far from the others."""
-    u = draw.uniform((MANY, 2), key, 0.1, 3, torch.float64)
-    u[-3:] = 80
-    theta = torch.tensor(log_rate, dtype=dtype)
-    x = (u * torch.exp(-theta.double())).to(dtype)
+    x, theta = waiting_times(MANY, log_rate, key, dtype), torch.tensor(log_rate, dtype=dtype)
     f = linear(torch.ones(2, dtype=dtype), torch.zeros((), dtype=dtype))
     got = student.score_function_gradient(f, exponential_log_p(), theta, x)
     total = x.double().sum(dim=1)
