@@ -94,13 +94,6 @@ def low_variance_without_the_last_batch(log_p: LogDensity, log_q: LogDensity, x:
     return (torch.expm1(log_r) - log_r)[: max(len(x) // 100 * 100, min(len(x), 100))].mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
-         says="You factored log r out of the term, and where q has no mass 0 times infinity made nan or the wrong infinity.")
-def low_variance_by_a_product(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
-    log_r = log_q(x) - log_p(x)
-    return (log_r * (torch.expm1(log_r) / torch.where(log_r == 0, 1, log_r) - 1)).mean()
-
-
 @mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_unbiased",
          says="The first terms of a power series are right near r = 1 alone.")
 def low_variance_by_a_series(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:

@@ -28,9 +28,9 @@ def test_the_means_by_hand(student):
 @fit_gaussian_forward_kl
 @points(0.25)
 def test_the_spreads_by_hand(student):
-    """The samples (1, 5), (3, 5) have standard deviations (1, 0): likelihood divides by n."""
-    _, got = both(student.fit_gaussian_forward_kl(torch.tensor([[1.0, 5.0], [3.0, 5.0]])))
-    assert_agrees(got, torch.tensor([1.0, 0.0]), scale=5.0, what="the standard deviation")
+    """The samples (1, 5), (5, 5) have standard deviations (2, 0): likelihood divides by n."""
+    _, got = both(student.fit_gaussian_forward_kl(torch.tensor([[1.0, 5.0], [5.0, 5.0]])))
+    assert_agrees(got, torch.tensor([2.0, 0.0]), scale=5.0, what="the standard deviation")
 
 
 @fit_gaussian_forward_kl

@@ -26,10 +26,14 @@ def test_binary_mnist_needs_these_many_parameters(student, order, count):
 @num_parameters
 @points(0.125)
 def test_five_variables_of_three_values(student):
-    """With orders 0, 1, 2, 3 there are 10, 26, 62 and 134 free parameters; from 4 on it is the full joint, of 243 states."""
+    """With orders 0, 1, 2, 3 there are 10, 26, 62 and 134 free parameters; from 4 on it is the full joint, of 243 states.
+
+    One variable of three values has 2, forty have 3^40 - 1 in their joint, which no float holds.
+    """
     for order, count in FIVE_OF_THREE.items():
         assert_agrees(student.num_parameters(5, 3, order), count)
     assert_agrees(student.num_parameters(1, 3, 0), 2)
+    assert_agrees(student.num_parameters(40, 3, None), 3**40 - 1)
     assert_agrees(student.num_parameters(1, 3, None), 2)
 
 
