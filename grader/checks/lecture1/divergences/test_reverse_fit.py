@@ -92,12 +92,12 @@ def test_the_reverse_fit_converges_to_the_closest_gaussian(student, seed):
     mu, sigma = _pair(got, 2 * pairs)
     off = (mu - centre).double() / want
     left = (off * offset.sign()).mean()  # in the direction of the start: 0.8 if the mean never moves
-    within(0.15, left.abs(), f"the means end {left:.2f} standard deviations from the centre, towards the start, on average", mu)
-    within(0.15, off.mean().abs(), f"the means end {off.mean():.2f} standard deviations too high, on average", mu)
+    within(0.18, left.abs(), f"the means end {left:.2f} standard deviations from the centre, towards the start, on average", mu)
+    within(0.18, off.mean().abs(), f"the means end {off.mean():.2f} standard deviations too high, on average", mu)
     factors = (sigma.double() / want).log().reshape(pairs, 2)  # forward KL has the spreads of the data: 0.51
     for factor, spread in zip(factors.mean(0), CONDITIONAL, strict=True):
         sentence = f"spreads are too {'large' if factor > 0 else 'small'} by a factor {math.exp(abs(factor)):.2f}, on average"
-        within(0.15, factor.abs(), sentence, sigma, f"about {spread:g} for every other coordinate")
+        within(0.18, factor.abs(), sentence, sigma, f"about {spread:g} for every other coordinate")
 
 
 @fit_gaussian_reverse_kl
@@ -112,7 +112,7 @@ def test_the_reverse_fit_sits_on_one_mode(student, seed):
     mu, sigma = _pair(got, 1)
     within(width, (mu - modes[0]).abs(), f"the mean ends at {mu.item():.2f}", mu, f"the mode next to the start, {modes[0].item():g}")
     sentence = f"the standard deviation ends at {sigma.item():.2f}"
-    within(0.7, (sigma / width).log().abs(), sentence, sigma, f"about {width}, that of the mode")  # both modes: 1.6
+    within(0.9, (sigma / width).log().abs(), sentence, sigma, f"about {width}, that of the mode")  # both modes: 1.6
 
 
 @fit_gaussian_reverse_kl
