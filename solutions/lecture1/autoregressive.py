@@ -231,6 +231,39 @@ class MarkovMLP(nn.Module):
         Shapes: ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n, m, K)``, with the dtype of the weights.
         Slide: 41.
 
+        >>> MarkovMLP(K=4)(torch.tensor([[0, 3, 1, 2, 2]])).shape
+        torch.Size([1, 5, 4])
+        """
+        # BEGIN SOLUTION MarkovMLP.forward
+        windows = context_windows(x, self.d, start=self.K)  # (n, m, d)
+        return self.mlp(self.embedding(windows).flatten(start_dim=2))  # (n, m, K)
+        # END SOLUTION MarkovMLP.forward
+
+# %% tags=["active-ipynb"]
+# show("MarkovMLP.forward")
+
+
+# %% [markdown]
+# ## Continuous data
+#
+# "Can we also model continuous-valued data?" (slide 41). Yes: let the conditional be a density. Here it is a Gaussian
+# whose mean and log-standard-deviation are functions of the prefix, $p_\theta(x_j\mid\mathbf x_{1:j-1})=\mathcal
+# N(x_j;\mu_j,\sigma_j^2)$, and `conditional(x)` returns the pair `(mu, log_sigma)`, both `(n, m)`.
+
+# %% gaussian_log_prob
+def gaussian_log_prob(conditional: GaussianConditional, x: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
+    r"""Log-density of each vector under a Gaussian autoregressive model.
+
+    $$\log p_\theta(\mathbf x)=\sum_{j=1}^m\log\mathcal N(x_j;\mu_j,\sigma_j^2),\qquad
+      (\mu_j,\log\sigma_j)\ \text{functions of}\ \mathbf x_{1:j-1}$$
+
+    Right for any width: ``log_sigma`` may be -20 or 20 in float32, -100 or 100 in float64. Differentiable in ``x`` and
+    in the parameters of ``conditional``.
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m), (n, m)``, the means and the logarithms of the standard deviations;
+    ``x``: ``(n, m)``; result ``(n,)``, in nats, with the dtype of ``x``.
+    Slide: 41.
+
     >>> standard_normal = lambda x: (torch.zeros_like(x), torch.zeros_like(x))
     >>> gaussian_log_prob(standard_normal, torch.zeros(1, 2)) / math.log(2 * math.pi)
     tensor([-1.])
@@ -263,7 +296,7 @@ def gaussian_sample(
     # BEGIN SOLUTION gaussian_sample
     x = torch.zeros(n, m, device=generator.device)
     columns = []  # kept beside x: mu may be more precise than the default dtype
-    with torch.no_grad():  # x is written to while conditional has seen it, which a graph would not allow
+    with torch.no_grad():  # samples are data: they need no graph
         for j in range(m):
             mu, log_sigma = conditional(x)
             noise = torch.randn(n, generator=generator, dtype=mu.dtype, device=generator.device)

@@ -11,7 +11,7 @@ import scipy.special
 import scipy.stats
 import torch
 
-from dgm_ref.lecture1.autoregressive.reference import reference as ref
+from dgm_ref.lecture1.autoregressive import reference as ref
 
 WEIGHTS = [[1, 2, 5], [4, 1, 0], [3, 3, 1]]  # of the next value, given the value before it
 FIRST = [2, 1, 3]
