@@ -85,7 +85,7 @@ def one_number_for_each_variable(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB, killed_by=WIDTH,
-         says="The product of so many densities under- or overflows before you take its logarithm. Add logarithms.")
+         says="The product of the densities under- or overflows before you take its logarithm. Add logarithms.")
 def logarithm_of_the_product_of_densities(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(conditional, x).exp().prod(dim=1).log()
 

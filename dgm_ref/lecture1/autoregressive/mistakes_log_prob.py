@@ -109,7 +109,7 @@ def always_float64(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB, killed_by=HUNDREDS,
-         says="The product of so many probabilities underflows to zero before you take its logarithm. "
+         says="The product of the probabilities underflows to zero before you take its logarithm. "
               "Add logarithms instead.")
 def logarithm_of_the_product(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).exp(), x).prod(dim=-1).log()
@@ -218,7 +218,7 @@ def views_x_as_one_row(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB, killed_by=IMPOSSIBLE,
-         says="You replace -inf by a large number. An impossible sequence has log-likelihood -inf.")
+         says="You replace -inf by a finite number. An impossible sequence has log-likelihood -inf.")
 def replaces_infinity(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x).nan_to_num()
 

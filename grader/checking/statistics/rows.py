@@ -25,10 +25,9 @@ def assert_no_row_repeats(x: Tensor, log2_outcomes: float) -> None:
         raise ValueError(f"among {n} rows of 2^{log2_outcomes:g} outcomes some repeat by chance")
     distinct, times = torch.unique(x, dim=0, return_counts=True)
     if len(distinct) < n:
-        row = distinct[times.argmax()].tolist()
-        shown = f"{str(row[:8])[:-1]}, …]" if len(row) > 8 else str(row)
-        raise Mismatch("law", f"{n} rows of one call hold only {len(distinct)} different ones; {shown} comes up {int(times.max())} times. "
-                              "Each row is a draw of its own", got=x)
+        row = ", ".join(f"{value:.4g}" for value in distinct[times.argmax()].tolist()[:6])
+        raise Mismatch("law", f"of {n} rows of one call only {len(distinct)} are different: ({row}{', …' if x.shape[1] > 6 else ''}) "
+                              f"comes up {int(times.max())} times. Each row is a draw of its own", got=x)
 
 
 def assert_rows_agree_by_chance(x: Tensor, K: int) -> None:

@@ -72,7 +72,7 @@ def rounding(conditional: Family, x: Tensor) -> Tensor:
 
 def pull_back(conditional: Family, x: Tensor, score: Tensor) -> Tensor:
     """The gradient in the table of a model, from the one in its logits for x: ``score``: (n, m, K)."""
-    table = conditional.parameters["table"].double().requires_grad_()
+    table = conditional.parameters["table"].double().detach().requires_grad_()
     logits = Family(conditional.name, {"table": table})(x)
     return torch.autograd.grad(logits, table, score)[0]
 

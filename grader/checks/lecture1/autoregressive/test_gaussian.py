@@ -135,12 +135,15 @@ def test_the_gaussian_density_integrates_to_one(student):
 @gaussian_log_prob
 @points(0.125)
 def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
-    """The gradient in mu is (x - mu) / sigma^2, that in log sigma the squared distance in deviations minus one."""
-    mu, log_sigma = torch.tensor([0.0, 1.0]), torch.tensor([0.0, math.log(2)])
-    x = torch.tensor([[2.0, 5.0], [-1.0, 1.0], [0.0, -3.0]])  # 2, -1 and 0; 2, 0 and -2 deviations
-    _, got = student.gaussian_log_prob.gradient(gaussian_independent(mu, log_sigma), x, wrt=[mu, log_sigma, x])
-    want = [torch.tensor([1.0, 0.0]), torch.tensor([2.0, 5.0]), torch.tensor([[-2.0, -1.0], [1.0, 0.0], [0.0, 1.0]])]
-    for name, one, right in zip(("mu", "log sigma", "x"), got, want, strict=True):
+    """In mu it is the distance over sigma^2, in log sigma the squared distance in deviations minus one, in x both ways count.
+
+    x_1 is standard normal; x_2 has mean x_1 + 1 and standard deviation 2.
+    """
+    A, b, c = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, math.log(2)])
+    x = torch.tensor([[2.0, 7.0], [-1.0, 0.0], [0.0, -3.0]])  # 2, -1 and 0 deviations; 2, 0 and -2 deviations
+    _, got = student.gaussian_log_prob.gradient(gaussian_linear(A, b, torch.zeros(2, 2), c), x, wrt=[b, c, x])
+    want = [torch.tensor([1.0, 0.0]), torch.tensor([2.0, 5.0]), torch.tensor([[-1.0, -1.0], [1.0, 0.0], [-1.0, 1.0]])]
+    for name, one, right in zip(("b (in the means)", "c (in log sigma)", "x"), got, want, strict=True):
         assert_gradient_agrees(one, right.double(), of=name, like=torch.float32, scale=16.0)
 
 
@@ -163,7 +166,7 @@ def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n,
 
 def pull_back(inputs: list[Tensor], in_mu: Tensor, in_log_sigma: Tensor) -> list[Tensor]:
     """The gradients in A, b, S, c and x of ``gaussian_linear``, from those in what it returns."""
-    *parameters, x = [tensor.double().requires_grad_() for tensor in inputs]
+    *parameters, x = [tensor.double().detach().requires_grad_() for tensor in inputs]
     return list(torch.autograd.grad(gaussian_linear(*parameters)(x), [*parameters, x], (in_mu, in_log_sigma)))
 
 

@@ -112,8 +112,9 @@ def test_windows_are_int64_wherever_x_lies(student):
     """The order in memory of x does not matter, nor what was asked before; windows are int64."""
     x = torch.tensor([[5, 6, 7], [3, 0, 1]])
     for laid_out, plain in layouts(x, x.flip(0)):
-        got = student.context_windows(laid_out, 1, START)
-        assert_agrees(got, torch.cat([torch.full((2, 1), START), plain[:, :2]], dim=1)[:, :, None])
+        got = student.context_windows(laid_out, 3, START)
+        assert_form(got, (2, 3, 3))
+        assert_agrees(got[:, 2], torch.cat([torch.full((2, 1), START), plain[:, :2]], dim=1), what="the last window of each row")
         assert_dtype(got, torch.int64)
 
 
@@ -192,12 +193,19 @@ def whole_weights(K: int, d: int, key: int, dtype: torch.dtype) -> Weights:
 
 
 def reading_weights(K: int, d: int) -> Weights:
-    """An MLP that writes the window down as a decimal number, the start token as K: logit k is k plus this number."""
+    """An MLP that writes the window down as a decimal number, the start token as K: logit k is k plus this number.
+
+    A token t is embedded as (t, 1). Of the hidden units the first d hold the tokens, and one more, which would add
+    hundreds, is below zero: the ReLU cuts it off.
+    """
+    read = torch.zeros(d + 1, d, 2)
+    read[range(d), range(d), 0] = 1.0
+    read[d, 0, 0] = -1.0
     return {
-        "embedding.weight": torch.arange(K + 1.0)[:, None],
-        "mlp.0.weight": torch.eye(d),
-        "mlp.0.bias": torch.zeros(d),
-        "mlp.2.weight": (10.0 ** torch.arange(d - 1, -1, -1)).expand(K, d).contiguous(),
+        "embedding.weight": torch.stack([torch.arange(K + 1.0), torch.ones(K + 1)], dim=1),
+        "mlp.0.weight": read.flatten(1),
+        "mlp.0.bias": torch.tensor([0.0] * d + [-1.0]),
+        "mlp.2.weight": torch.tensor([10.0**p for p in range(d - 1, -1, -1)] + [100.0]).repeat(K, 1),
         "mlp.2.bias": torch.arange(float(K)),
     }
 
@@ -274,10 +282,10 @@ def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
 @points(0.25)
 def test_each_embedding_learns_from_the_places_where_it_stands(student):
     """In (1, 0, 2), read as ss, s1, 10, the token s stands twice in front and once behind, 1 once each, 0 once behind."""
-    off_the_kink = {"mlp.0.bias": torch.full((2,), 0.5)}
+    off_the_kink = {"mlp.0.bias": torch.tensor([0.5, 0.5, -1.0])}
     model = model_with(student, reading_weights(K=3, d=2) | off_the_kink, d=2)
     _, _, got = model.forward.gradient(torch.tensor([[1, 0, 2]]), wrt_parameters_of=model)
-    want = torch.tensor([[1.0], [11.0], [0.0], [21.0]]) * 3  # 10 in front and 1 behind, in each of three logits
+    want = torch.tensor([[1.0, 0.0], [11.0, 0.0], [0.0, 0.0], [21.0, 0.0]]) * 3  # 10 in front and 1 behind, in each of three logits
     assert_gradient_agrees(got.get("embedding.weight"), want, of="embedding.weight")
 
 

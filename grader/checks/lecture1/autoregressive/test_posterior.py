@@ -126,13 +126,19 @@ def test_the_posterior_of_a_sequence_is_its_own(student):
 @class_posterior
 @points(0.125)
 def test_the_posterior_learns(student):
-    """The gradient of a class's probability in the log-priors is p_c ([c = k] - p_k), for each sequence."""
+    """Gradients reach the log-prior and the logits: raising one class lowers the others by as much."""
     log_prior = torch.full((2,), 0.5).log()
     x, weights = torch.tensor([[1, 1], [0, 1]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
-    conditional = class_conditional([coin(2, 0.5), coin(2, 0.75)])
-    _, (got,) = student.class_posterior.gradient(conditional, x, log_prior, wrt=[log_prior], weights=weights)
-    first = 4 / 13 * 9 / 13 - 2 * (4 / 7) * (3 / 7)
-    assert_gradient_agrees(got, torch.tensor([first, -first], dtype=torch.float64), of="log_prior", like=torch.float32, scale=4.0)
+    biased = coin(2, 0.75)
+    logits = biased.parameters["table"]
+    conditional = class_conditional([coin(2, 0.5), biased])
+    _, got = student.class_posterior.gradient(conditional, x, log_prior, wrt=[log_prior, logits], weights=weights)
+    first, second = 4 / 13 * 9 / 13, 2 * 4 / 7 * 3 / 7  # of the fair coin for (1, 1), of the biased one, twice, for (0, 1)
+    one = torch.tensor([-1 / 4, 1 / 4]).double()  # the gradient of the log-probability of a 1; that of a 0 is -3 times it
+    want = torch.stack([-first * one - second * 3 * one, -first * one + second * one])
+    in_prior = torch.tensor([first - second, second - first], dtype=torch.float64)
+    assert_gradient_agrees(got[0], in_prior, of="log_prior", like=torch.float32, scale=4.0)
+    assert_gradient_agrees(got[1], want, of="the logits of the second class", like=torch.float32, scale=4.0)
 
 
 @class_posterior

@@ -12,9 +12,12 @@ from hypothesis import strategies as st
 from grader.checking.compare import Mismatch, assert_calls_agree, assert_dtype, assert_form
 from grader.checking.statistics import assert_follows_pmf, outcome_index
 from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
+from grader.checking.student import Student
 from grader.checks.lecture1.autoregressive.draw import half_on_zero, joint_pmf, model_of_joint, table_model
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.conditionals import as_agreed, independent_table, markov_table, prefix_table
+from grader.sandbox.wire.families import Family
+from grader.sandbox.wire.objects import SeededGenerator
 
 sample = pytest.mark.exercise("autoregressive.sample")
 points = pytest.mark.points
@@ -28,7 +31,15 @@ offsets = st.sampled_from((0.0, -1e4, 1e4))
 
 
 @sample
-@points(0.5)
+@points(0.25)
+def test_a_model_that_counts_has_one_sequence(student):
+    """The first value is 1, and after each value only the next one is possible: 1, 2, 0, 1 is the only sequence."""
+    after = torch.full((4, 3), -math.inf).scatter(1, torch.tensor([[1], [2], [0], [1]]), 0.0)  # a 0, 1, 2 or nothing
+    assert_only(student.sample(markov_table(after.repeat(4, 1, 1)), 400, 4, student.generator(0)), 400, [1, 2, 0, 1])
+
+
+@sample
+@points(0.25)
 @examples(8)
 @given(m=st.sampled_from((3, 12)), K=st.integers(2, 4), key=draw.seeds, gap=gaps, top=offsets, dtype=draw.dtypes)
 @example(m=3, K=256, key=0, gap=math.inf, top=0.0, dtype=torch.float32)
@@ -44,7 +55,7 @@ def test_a_deterministic_model_has_one_sequence(student, m, K, key, gap, top, dt
 
 @sample
 @points(0.5)
-@pytest.mark.parametrize(("m", "K"), [(1, 4), (5, 2)])
+@pytest.mark.parametrize(("m", "K"), [(2, 3), (5, 2)])
 def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed, m, K):
     """A joint distribution with impossible sequences, handed over as its conditionals, is what the samples follow."""
     joint = joint_pmf(m, K, seed=3)
@@ -67,14 +78,14 @@ def test_samples_follow_the_joint_law(student, ref, seed):
 
 
 @sample
-@points(0.75)
+@points(0.625)
 def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
     """One value of probability 1/2 and 63 rare ones: no temperature (1.03 and 0.97 are seen), and nothing cut off."""
     K = 64
-    conditional, generator = half_on_zero(1, K), student.generator(seed)
+    conditional, generator = half_on_zero(2, K), student.generator(seed)
     law = torch.tensor([1 / 2] + [0.5 / (K - 1)] * (K - 1)).double()
     assert_follows_pmf(
-        lambda n: outcome_index(student.sample(conditional, n, 1, generator), K),
+        lambda n: both_columns(student, conditional, n, generator, K),
         law,
         named={"warmer": tempered(law, 1.03), "cooler": tempered(law, 0.97)},
         first=1024,
@@ -85,10 +96,10 @@ def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
 @sample
 @points(0.25)
 def test_throws_of_a_fair_die_are_independent(student, seed):
-    """Draws of one fair variable are independent within a call and between calls, and no more even than chance."""
-    die, generator = prefix_table(torch.zeros(1, 8)), student.generator(seed)
+    """Throws of two fair dice are independent within a call and between calls, and no more even than chance."""
+    die, generator = independent_table(torch.zeros(2, 8)), student.generator(seed)
     law = torch.full((8,), 1 / 8)
-    assert_follows_pmf(lambda n: outcome_index(student.sample(die, n, 1, generator), 8), law, first=16)
+    assert_follows_pmf(lambda n: both_columns(student, die, n, generator, 8), law, first=16)
 
 
 @sample
@@ -152,11 +163,19 @@ def test_samples_are_n_sequences_of_m_values(student):
 
 
 @sample
-@points(0.125)
+@points(0.25)
 def test_samples_are_int64_and_so_is_what_the_conditional_gets(student):
     """The conditional is called with all m columns, int64, values in 0..K-1 everywhere; samples are int64 as well."""
     conditional = as_agreed(table_model(3, 3, seed=2), 3, 3)
     assert_dtype(student.sample(conditional, 4, 3, student.generator(0)), torch.int64)
+
+
+def both_columns(student: Student, conditional: Family, n: int, generator: SeededGenerator, K: int) -> torch.Tensor:
+    """n values of a model of two independent variables of the same law."""
+    x = student.sample(conditional, -(-n // 2), 2, generator)
+    outcome_index(x, K)  # refuses what are no samples
+    assert_form(x, (-(-n // 2), 2))
+    return x.flatten()[:n]
 
 
 def tempered(law: torch.Tensor, temperature: float) -> torch.Tensor:
