@@ -183,7 +183,7 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
             if not rest and all(type(base) is str for base in bases):
                 words = {key: printable(answer["error"][key]) for key in ("type", "message", "where")}
                 return {"error": {**answer["error"], **words}}
-        case {"value": _, **rest}, "plain" | "no_grad" if not rest:
+        case {"value": _, **rest}, "plain" | "no_grad" | "strided" | "float64_default" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer

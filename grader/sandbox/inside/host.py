@@ -4,7 +4,7 @@ Nothing here is a security boundary: once a submission is loaded, this process b
 believes are the numbers that come back, on inputs that nobody can foresee.
 
     {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …} -> {"problems": {name: [sentence, …]}}
-    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "observed" | "gradient", "args": …, "kwargs": …, …}
+    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient", "args": …, "kwargs": …, …}
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
 """
 
@@ -163,6 +163,18 @@ class Host:
                 raise RuntimeError("the call left gradient tracking switched on, though its caller had switched it off")
         return answer
 
+    def _strided(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        """The value for the same tensors in another layout, which `view` and `data_ptr` cannot take for granted."""
+        return self._plain(function, _other_layout(given), message)
+
+    def _float64_default(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(torch.float64)
+        try:
+            return self._plain(function, given, message)
+        finally:
+            torch.set_default_dtype(before)
+
     def _gradient(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """Value, and gradients of (value * weights).sum() w.r.t. the tensors numbered `wrt` and a model's parameters."""
         inputs = tensors_in(given)
@@ -228,6 +240,18 @@ def _attribute(owner: Any, path: str, owner_name: str) -> Any:
         return functools.reduce(getattr, path.split("."), owner)
     except AttributeError:
         raise Missing(f"{owner_name} has no {path}") from None
+
+
+def _other_layout(value: Any) -> Any:
+    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored with its axes turned round."""
+    if isinstance(value, Tensor) and value.dim() == 1:
+        return torch.stack([value, value], dim=1)[:, 0]
+    if isinstance(value, Tensor) and value.dim() > 1:
+        turned = tuple(reversed(range(value.dim())))  # so that no two axes can be viewed as one
+        return value.permute(turned).contiguous().permute(turned)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_other_layout, value))
+    return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> dict[str, Any]:
