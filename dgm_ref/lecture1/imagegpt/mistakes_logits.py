@@ -186,7 +186,7 @@ def sixty_four_values_at_most(self: Any, x: Tensor) -> Tensor:
     return torch.cat([self.decode(h[:, max(0, j - 63) : j + 1])[:, -1:] for j in range(x.shape[1])], dim=1)
 
 
-@mistake(FORWARD, killed_by=LAW, says="Positions count from the end in your sum: pixel j carries the j-th row of wpe.")
+@mistake(FORWARD, killed_by=SHORTER, says="Positions count from the end in your sum: pixel j carries the j-th row of wpe.")
 def positions_from_the_end(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(x)) + self.wpe.weight[-x.shape[1] :])
 

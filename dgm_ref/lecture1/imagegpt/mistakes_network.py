@@ -18,7 +18,7 @@ DECODE = "imagegpt.ImageGPT.decode"
 ADDS = "test_a_block_adds_attention_and_then_an_mlp"
 SINGLE = "test_a_block_on_a_single_position"
 GOES_ON = "test_a_block_with_a_cache_goes_on_where_it_stopped"
-EDGES = "test_a_block_on_one_image_with_one_head_and_on_any_layout"
+LAYOUT = "test_a_block_on_positions_of_any_layout"
 STORES = "test_a_block_stores_its_keys_and_values_under_its_own_layer"
 RUNS = "test_decode_runs_blocks_norm_and_head"
 DECODE_GOES_ON = "test_decode_with_a_cache_goes_on_where_it_stopped"
@@ -243,7 +243,7 @@ def always_stores_as_layer_zero(self: Any, h: Tensor, layer: int, cache: Any = N
 
 @mistake(
     BLOCK,
-    killed_by="test_a_block_has_the_gradient_that_training_needs",
+    killed_by="test_gradients_reach_every_parameter_of_a_block",
     says="The graph is cut between attention and the residual: qkv and proj cannot learn.",
 )
 def attention_without_gradient(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
@@ -284,7 +284,7 @@ def block_with_dropout(self: Any, h: Tensor, layer: int, cache: Any = None) -> T
 
 @mistake(
     BLOCK,
-    killed_by=EDGES,
+    killed_by=LAYOUT,
     says="`view` refuses positions that do not lie in one piece in memory, such as slices and transposed tensors.",
 )
 def positions_viewed(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
