@@ -197,16 +197,6 @@ def images_as_floats(x: Tensor, C: int, H: int, W: int) -> Tensor:
 
 @mistake(
     UNSCAN,
-    killed_by="test_inverse_raster_scan_of_sequences_of_any_layout",
-    says="`view` refuses sequences that do not lie in one piece in memory, such as slices and transposed tensors: "
-    "reshape copies where it has to.",
-)
-def viewed_as_images(x: Tensor, C: int, H: int, W: int) -> Tensor:
-    return x.view(-1, H, W, C).permute(0, 3, 1, 2)
-
-
-@mistake(
-    UNSCAN,
     killed_by="test_inverse_raster_scan_to_single_images_channels_rows_and_columns",
     says="You lost an axis of length one: the result has shape (n, C, H, W), also for one channel.",
 )

@@ -67,8 +67,8 @@ def test_a_block_of_known_weights_on_three_positions(student):
 @block
 @points(0.375)
 @examples(2)
-@given(net=networks(max_layers=1), n=st.integers(2, 3), t=st.integers(2, 5), key=draw.seeds)
-@example(net=SEVERAL, n=2, t=4, key=0)
+@given(net=networks(torch.float32, max_layers=1), n=st.integers(2, 3), t=st.integers(2, 5), key=draw.seeds)
+@example(net=network(0, K=4, m=5, e=3), n=2, t=4, key=0)
 def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
     """a = h + proj(Attention(qkv(ln_1(h)))), then a + out(g(fc(ln_2(a)))) with g(x) = x sigmoid(1.702 x)."""
     _assert_block_agrees(student, ref, net, embedded(net, n, t, key))
@@ -106,8 +106,8 @@ def test_a_block_on_one_image_with_one_head(student, ref):
 @points(0.0625)
 def test_a_block_on_positions_of_any_layout(student):
     """h may be a slice or a transposed tensor: how numbers lie in memory does not matter."""
-    got = block_of(student, network(7)).forward.strided(POSITIONS, 0)
-    assert_agrees(got, AFTER_THE_BLOCK.double(), like=POSITIONS, error=1e-6)
+    got = block_of(student, network(7)).forward.strided(POSITIONS.repeat(2, 1, 1), 0)  # two images
+    assert_agrees(got, AFTER_THE_BLOCK.double().repeat(2, 1, 1), like=POSITIONS, error=1e-6)
 
 
 @block
