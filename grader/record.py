@@ -26,6 +26,7 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True):
     returned: str = ""
     expected: str = ""
     mistake_says: str = ""
+    figures: dict[str, str] = {}  # what the check has measured, where a person may want to see it
 
 
 class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):

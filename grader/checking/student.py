@@ -41,6 +41,10 @@ class NoGradient(Exception):
     """The result carries no graph, so there is nothing to differentiate."""
 
 
+class CannotObserve(Exception):
+    """A check cannot see here what it is about: it is not graded, whatever the answer is."""
+
+
 class Transport(Protocol):
     """Something that answers the messages of `grader.sandbox.inside.host`."""
 

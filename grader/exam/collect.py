@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-FIXTURES = ("student", "ref", "seed", "device")
+FIXTURES = ("student", "ref", "seed", "device", "figures")
 
 GRADING = settings(
     database=None,  # a planted example database must not choose our inputs

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 import msgspec
 
 from grader.checking.compare import Mismatch
-from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
+from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
 from grader.exam import counterexample
 from grader.exam.collect import Check
 from grader.exam.inputs import Example, derive, draw_examples, shrink
@@ -68,6 +68,7 @@ class Examiner:
         self._namer, self._show_expected = namer, show_expected
         self._references: dict[str, Reference] = {}
         self._examples: dict[str, list[Example]] = {}
+        self._figures: dict[str, str] = {}  # what the check at hand has measured
 
     def exercise(self, name: str, transport: Transport) -> list[CheckRecord]:
         """The checks of one exercise. Good conduct alone earns nothing: it counts once some value is right."""
@@ -86,16 +87,19 @@ class Examiner:
             return not_graded(check, unable)
         started = time.perf_counter()
         limit = transport.waited + check.seconds  # of the student's own time
+        self._figures.clear()
         try:
             failure = self._first_failure(check, transport, limit)
             if failure is None:
                 return CheckRecord(
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
-                    sentence=check.sentence, seconds=_since(started),
+                    sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
             if failure.outcome in ("failed", "error") and check.drawn:
                 failure = self._smallest(check, transport, failure, limit)
             named = self._name(check, failure, transport)
+        except CannotObserve as why:
+            return not_graded(check, str(why))
         except Exception as error:  # a fault of ours must cost nobody anything
             message = f"this check is broken ({type(error).__name__}: {error}). It does not count; please tell the course staff."
             return not_graded(check, message[:500])
@@ -113,6 +117,7 @@ class Examiner:
             expected=counterexample.short(failure.want) if failure.rung and self._show_expected else "",
             sentence=check.sentence,
             seconds=_since(started),
+            figures=dict(self._figures),
         )
 
     def examples(self, check: Check) -> list[Example]:
@@ -125,7 +130,7 @@ class Examiner:
         """Run the body of a check on one input."""
         student = Student(check.topic, transport)
         fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
-        fixtures["device"] = self._device
+        fixtures |= {"device": self._device, "figures": self._figures}
         if check.needs_reference:
             fixtures["ref"] = self._topic_reference(check.topic)
         arguments = {name: fixtures[name] for name in check.fixtures} | example
@@ -145,6 +150,8 @@ class Examiner:
             )
         except AssertionError as error:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
+        except CannotObserve:
+            raise
         except NoGradient as error:
             return Failure("failed", str(error), example, tuple(student.calls), "gradient")
         except NotThere as error:

@@ -243,11 +243,12 @@ def _attribute(owner: Any, path: str, owner_name: str) -> Any:
 
 
 def _other_layout(value: Any) -> Any:
-    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored the other way round."""
+    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored with its axes turned round."""
     if isinstance(value, Tensor) and value.dim() == 1:
         return torch.stack([value, value], dim=1)[:, 0]
     if isinstance(value, Tensor) and value.dim() > 1:
-        return value.transpose(-1, -2).contiguous().transpose(-1, -2)
+        turned = tuple(reversed(range(value.dim())))  # so that no two axes can be viewed as one
+        return value.permute(turned).contiguous().permute(turned)
     if isinstance(value, list | tuple):
         return type(value)(map(_other_layout, value))
     return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
