@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from grader.checks.lecture1.divergences import test_fits as checks
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
@@ -87,7 +87,7 @@ def main() -> None:
     parser.add_argument("seeds", type=int, nargs="?", default=20)
     seeds = parser.parse_args().seeds
     torch.set_num_threads(1)
-    mistakes.load(LECTURE)
+    catalogue.load(LECTURE)
     fits = [check for check in collect(LECTURE) if check.exercise == EXERCISE and "refuses" not in check.name]
     errors: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     now: list[Any] = []  # the check, how many bands it has looked at, whose fit it is

@@ -12,7 +12,7 @@ import argparse
 
 import torch
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from grader.authoring.certify import not_passed
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
@@ -31,7 +31,7 @@ def grade(seed: str) -> tuple[int, int, list[str]]:
     for exercise in dict.fromkeys(check.exercise for check in checks):
         own = [check for check in checks if check.exercise == exercise]
         right = {"solution": candidates.solution(LECTURE, exercise.split(".")[0])}
-        for variant in mistakes.VARIANTS.get(exercise, []):
+        for variant in catalogue.load(LECTURE).variants.get(exercise, []):
             right[variant.name] = candidates.with_function(LECTURE, variant.replaces, variant.function)
         for name, transport in right.items():
             answers, put = answers + 1, put + len(own)
@@ -45,7 +45,6 @@ def main() -> None:
     parser.add_argument("-j", dest="graders", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
-    mistakes.load(LECTURE)
     collect(LECTURE)
     answers = put = failed = 0
     seeds = [f"benchmark seed {number}" for number in range(options.seeds)]

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from rich.table import Table
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
@@ -42,7 +42,6 @@ def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 
     """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
     checks = collect(lecture)
-    mistakes.load(lecture)
     examiner = Examiner(
         lecture, checks, seed, reference=True, device="cpu", quick=True, namer=NameFromCatalogue(lecture)
     )
@@ -62,12 +61,12 @@ def _certify(examiner: Examiner, exercise: str) -> Certificate:
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
             found.faults.append(f"the stub is not `missing` but {_line(record)}")
-    for mistake in mistakes.MISTAKES.get(exercise, []):
+    for mistake in catalogue.load(lecture).mistakes.get(exercise, []):
         if mistake.needs_gpu:
             continue  # for `dgm gpu-exam --mistakes`
         found.mistakes += 1
         _put(examiner, checks, mistake, found)
-    for variant in mistakes.VARIANTS.get(exercise, []):
+    for variant in catalogue.load(lecture).variants.get(exercise, []):
         found.variants += 1
         bad = not_passed(examiner, checks, candidates.with_function(lecture, variant.replaces, variant.function))
         found.accepted += not bad
@@ -130,7 +129,7 @@ def table(certificates: Sequence[Certificate]) -> Table:
 
 def catalogue_faults(lecture: str) -> list[str]:
     """What the catalogue, the assignment or the tree lacks: mistakes, variants, points, generated or orphan files."""
-    mistakes.load(lecture)
+    registered = catalogue.load(lecture)
     assignment = assignments.load(lecture)
     faults = [
         f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
@@ -142,12 +141,12 @@ def catalogue_faults(lecture: str) -> list[str]:
                 f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}"
             )
         enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
-        if not exercise.of and len(mistakes.MISTAKES.get(exercise.name, [])) < enough:
+        if not exercise.of and len(registered.mistakes.get(exercise.name, [])) < enough:
             faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")
-        if not exercise.of and len(mistakes.VARIANTS.get(exercise.name, [])) < VARIANTS:
+        if not exercise.of and len(registered.variants.get(exercise.name, [])) < VARIANTS:
             faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
     known = {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}
-    faults += [f"{name} is not in assignment.toml" for name in sorted({*mistakes.MISTAKES, *mistakes.VARIANTS} - known)]
+    faults += [f"{name} is not in assignment.toml" for name in sorted({*registered.mistakes, *registered.variants} - known)]
     for folder, prefix in (
         (f"solutions/{lecture}", ""),
         (f"dgm_ref/{lecture}", ""),

@@ -120,9 +120,11 @@ class Examiner:
             self._examples[check.identity] = draw_examples(check, self.seed)
         return self._examples[check.identity]
 
-    def run(self, check: Check, example: Example, transport: Transport) -> Failure | None:
-        """Run the body of a check on one input."""
-        student = Student(check.topic, transport)
+    def run(
+        self, check: Check, example: Example, transport: Transport, calls: list[Call] | None = None
+    ) -> Failure | None:
+        """Run the body of a check on one input; its calls are written into `calls`."""
+        student = Student(check.topic, transport, [] if calls is None else calls)
         fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
         fixtures["device"] = self._device
         if check.needs_reference:

@@ -101,12 +101,12 @@ def gpu_exam(module: Path, with_mistakes: bool = False, lecture: str = "lecture1
 
 
 def _verdicts(examiner: Examiner, cuda: bool) -> Iterator[Verdict]:
-    from dgm_ref import catalogue as mistakes
+    from dgm_ref import catalogue
     from grader.hidden import known_submissions as candidates
 
-    mistakes.load(examiner.lecture)
+    mistakes = catalogue.load(examiner.lecture).mistakes
     for check in examiner.checks:
-        for mistake in mistakes.MISTAKES.get(check.exercise, []):
+        for mistake in mistakes.get(check.exercise, []):
             if mistake.killed_by == check.name and (cuda or not mistake.needs_gpu):
                 wrong = candidates.with_function(examiner.lecture, mistake.replaces, mistake.function)
                 record = examiner.examine(check, wrong)
