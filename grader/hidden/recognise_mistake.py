@@ -49,7 +49,9 @@ class NameFromCatalogue:
     ) -> tuple[str, str] | None:
         registered = self._catalogue.mistakes.get(check.exercise, [])
         if failure.mistake is not None:  # the comparison itself can tell
-            matching = [m for m in registered if m.name == failure.mistake and self._is_true(examiner, check, failure, m)]
+            matching = [
+                m for m in registered if m.name == failure.mistake and self._is_true(examiner, check, failure, m)
+            ]
         else:
             matching = self._matching(examiner, check, failure, transport, registered)
         return (matching[0].name, matching[0].says) if len(matching) == 1 else None
@@ -193,7 +195,9 @@ def _same(one: Any, other: Any) -> bool:
 def _explained(mine: Any, theirs: Any, right: Any) -> bool:
     """Whether the mistake leaves but a small part of the error unexplained, wherever the student's answer is not right."""
     if isinstance(mine, float):
-        mine, theirs, right = (torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right))
+        mine, theirs, right = (
+            torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right)
+        )
     if isinstance(mine, Tensor) and mine.is_floating_point():
         if not isinstance(right, Tensor) or right.shape != mine.shape or not right.is_floating_point():
             return True  # of another form than the right one: there is no difference to explain
@@ -202,7 +206,9 @@ def _explained(mine: Any, theirs: Any, right: Any) -> bool:
         rounding = 8 * torch.finfo(mine.dtype).eps * size
         return error <= rounding or left <= EXPLAINED * error
     if isinstance(mine, dict):
-        return all(_explained(mine[key], theirs[key], right.get(key) if isinstance(right, dict) else None) for key in mine)
+        return all(
+            _explained(mine[key], theirs[key], right.get(key) if isinstance(right, dict) else None) for key in mine
+        )
     if isinstance(mine, list | tuple):
         parts = right if isinstance(right, list | tuple) and len(right) == len(mine) else [None] * len(mine)
         return all(map(_explained, mine, theirs, parts))
