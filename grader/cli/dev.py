@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grader.cli.student import LECTURE
+from grader.cli.chosen import AssignmentName, chosen, load
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
 console = Console()
@@ -29,22 +29,23 @@ def check(
     ] = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
+    assignment: AssignmentName = None,
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
-    from grader import assignment as assignments
     from grader.authoring.certify import catalogue_faults, certify, table
     from grader.practice.names import UnknownName, select
 
     started = time.perf_counter()
+    lecture = chosen(assignment, names or [])
     try:
-        chosen = select(assignments.load(LECTURE), names or [])
+        exercises = select(load(lecture), names or [])
     except UnknownName as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
-    certificates = sorted(certify(LECTURE, seed, chosen, jobs), key=lambda one: chosen.index(one.exercise))
+    certificates = sorted(certify(lecture, seed, exercises, jobs), key=lambda one: exercises.index(one.exercise))
     console.print(table(certificates))
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
-        [] if names else catalogue_faults(LECTURE)
+        [] if names else catalogue_faults(lecture)
     )
     for fault in faults:
         console.print(fault, style="red", markup=False, highlight=False)
@@ -57,21 +58,23 @@ def mutate(
     names: Annotated[
         list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
     ] = None,
+    assignment: AssignmentName = None,
 ) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
     from grader.authoring.mutation import report
 
-    raise typer.Exit(report(names or []))
+    raise typer.Exit(report(chosen(assignment, names or []), names or []))
 
 
 def doctor() -> None:
     """Attack a throw-away worker: which layers of isolation hold on this machine?"""
+    from grader.assignment import lectures
     from grader.exam.collect import families
     from grader.grading.kit import hidden
     from grader.sandbox.layers.doctor import diagnose
 
     table = Table("layer", "holds here", "what it gives, or what to do")
-    rows = diagnose(families(LECTURE), hidden())
+    rows = diagnose([module for name in lectures() for module in families(name)], hidden())
     for row in rows:
         table.add_row(
             row.layer,
