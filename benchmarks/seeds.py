@@ -13,11 +13,13 @@ import argparse
 import torch
 
 from dgm_ref import catalogue
+from grader.assignment import load
 from grader.authoring.certify import not_passed
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.grading.pool import GraderPool
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
 
 LECTURE = "lecture1"
 
@@ -25,7 +27,7 @@ LECTURE = "lecture1"
 def grade(seed: str) -> tuple[int, int, list[str]]:
     """Answers that sat their exercise's checks on this seed, checks that were put, and what was not passed."""
     checks = [check for check in collect(LECTURE) if not check.gpu and not check.training]
-    examiner = Examiner(LECTURE, checks, seed, reference=True)
+    examiner = Examiner(load(LECTURE), checks, seed, key=InstructorsKey(LECTURE, names=False))
     answers = put = 0
     failures = []
     for exercise in dict.fromkeys(check.exercise for check in checks):

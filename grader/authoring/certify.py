@@ -15,10 +15,10 @@ from grader.assignment import REPO_ROOT
 from grader.authoring import build
 from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
-from grader.exam.examiner import Examiner
+from grader.exam.examiner import APOLOGY, Examiner
 from grader.grading.pool import GraderPool
 from grader.hidden import known_submissions as candidates
-from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.answer_key import InstructorsKey
 from grader.record import CheckRecord
 
 FEW_MISTAKES, MANY_MISTAKES = 4, 6  # registered for an exercise of less than 3 points, and of 3 or more
@@ -42,9 +42,7 @@ def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 
     """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
     checks = collect(lecture)
-    examiner = Examiner(
-        lecture, checks, seed, reference=True, device="cpu", quick=True, namer=NameFromCatalogue(lecture)
-    )
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture), device="cpu", quick=True)
     wanted = list(exercises) or list(dict.fromkeys(check.exercise for check in checks))
     pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name))
     for _, certificate in pool.run(wanted):
@@ -54,7 +52,7 @@ def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 
 def _certify(examiner: Examiner, exercise: str) -> Certificate:
     found = Certificate(exercise)
     checks = [check for check in examiner.checks if check.exercise == exercise]
-    topic, lecture = exercise.split(".")[0], examiner.lecture
+    topic, lecture = exercise.split(".")[0], examiner.assignment.name
     found.faults += [
         f"the solution fails {_line(bad)}" for bad in not_passed(examiner, checks, candidates.solution(lecture, topic))
     ]
@@ -76,7 +74,7 @@ def _certify(examiner: Examiner, exercise: str) -> Certificate:
 
 def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> None:
     """One mistake: the check that claims it must fail on it; some check should tell the student its name."""
-    transport = candidates.with_function(examiner.lecture, mistake.replaces, mistake.function)
+    transport = candidates.with_function(examiner.assignment.name, mistake.replaces, mistake.function)
     claiming = [check for check in checks if check.name.split("[")[0] == mistake.killed_by]
     if not claiming:
         found.faults.append(f"mistake {mistake.name} names a check that does not exist: {mistake.killed_by}")
@@ -106,7 +104,7 @@ def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) 
 def not_passed(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
     """What a right answer may never get: a check that it does not pass, or one that breaks on it."""
     records = _records(examiner, checks, transport)
-    broken = [record for record in records if record.outcome == "not_graded" and "broken" in record.message]
+    broken = [record for record in records if record.message == APOLOGY]
     return [record for record in records if record.outcome not in ("passed", "not_graded")] + broken
 
 

@@ -9,10 +9,11 @@ import torch
 
 from dgm_ref import catalogue
 from dgm_ref.catalogue import Mistake, contains, size_of
+from grader.assignment import load
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions
-from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.answer_key import InstructorsKey
 
 LECTURE = "lecture1"
 MONTE_CARLO, KL = "course_tricks.monte_carlo", "divergences.kl_divergence"
@@ -24,11 +25,11 @@ def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO):
 
 def _names(function, *registered, exercise=MONTE_CARLO):
     """The names that a wrong answer is told, where just these mistakes are registered."""
-    namer = NameFromCatalogue(LECTURE)
-    namer._catalogue = dataclasses.replace(namer._catalogue, mistakes={exercise: list(registered)})
+    key = InstructorsKey(LECTURE)
+    key.recognise._catalogue = dataclasses.replace(key.recognise._catalogue, mistakes={exercise: list(registered)})
     checks = [check for check in collect(LECTURE) if check.exercise == exercise]
-    examiner = Examiner(LECTURE, checks, "a seed for names", reference=True, namer=namer)
-    records = examiner.exercise(exercise, known_submissions.with_function(LECTURE, exercise, function))
+    examiner = Examiner(load(LECTURE), checks, "a seed for names", key=key)
+    records = examiner.exercise(exercise, known_submissions.with_function(LECTURE, exercise, function)).checks
     assert any(record.outcome in ("failed", "error") for record in records)
     return {record.mistake for record in records} - {None}
 
