@@ -52,7 +52,7 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
         ranked = _recognised(handed_in, known).most_common(2)
         if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]):
             return ranked[0][0]
-    stop(f"which assignment? {_listed(known)}")
+    return stop(f"which assignment? {_listed(known)}")
 
 
 def load(name: str) -> Assignment:

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grader.cli.chosen import AssignmentName, chosen, load
+from grader.cli.chosen import AssignmentName, chosen, load, stop
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
 console = Console()
@@ -33,6 +33,7 @@ def check(
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
     from grader.authoring.certify import catalogue_faults, certify, table
+    from grader.authoring.new import reminders
     from grader.practice.names import UnknownName, select
 
     started = time.perf_counter()
@@ -47,6 +48,7 @@ def check(
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
         [] if names else catalogue_faults(lecture)
     )
+    faults += [fault for name in exercises for fault in reminders(lecture, load(lecture)[name])]
     for fault in faults:
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
@@ -64,6 +66,37 @@ def mutate(
     from grader.authoring.mutation import report
 
     raise typer.Exit(report(chosen(assignment, names or []), names or []))
+
+
+@dev.command()
+def new(
+    name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=False)], assignment: AssignmentName = None
+) -> None:
+    """Start an exercise: all its places, each with a reminder of what to write there."""
+    from grader.authoring.new import CannotMake, new_exercise
+
+    try:
+        written = new_exercise(load(chosen(assignment, [name.split(".")[0]])), name)
+    except CannotMake as error:
+        stop(error)
+    for path in written:
+        console.print(path, highlight=False, soft_wrap=True)
+    console.print(f"replace every REPLACE ME, then: dgm build && dgm dev check {name}", highlight=False)
+
+
+@dev.command("new-assignment")
+def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> None:
+    """Start an assignment: its folders, without exercises."""
+    from grader.authoring.new import CannotMake
+    from grader.authoring.new import new_assignment as make
+
+    try:
+        written = make(name)
+    except CannotMake as error:
+        stop(error)
+    for path in written:
+        console.print(path, highlight=False, soft_wrap=True)
+    console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}", highlight=False)
 
 
 def doctor() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
@@ -90,7 +91,8 @@ def collect(lecture: str, house: Path = REPO_ROOT) -> tuple[Check, ...]:
     collector = _Collector()
     here = str(folder(lecture))
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
-    status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
+    with _plain_pytest():
+        status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
     if collector.refused is not None:
         raise collector.refused
     if status is not pytest.ExitCode.OK:
@@ -154,6 +156,20 @@ def earns_nothing_alone(lecture: str) -> set[str]:
     path = folder(lecture) / NOT_EVIDENCE
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
     return {line for line in lines if line and not line.startswith("#")}
+
+
+@contextlib.contextmanager
+def _plain_pytest() -> Iterator[None]:
+    """pytest without the plugins and options that somebody has installed or set for work of their own."""
+    before = dict(os.environ)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def folder(lecture: str) -> Path:
