@@ -116,7 +116,6 @@ def exercise_record(
     checks: list[CheckRecord],
     bonus: bool = False,
     rubric: str = "",
-    depends_on_failed: Sequence[str] = (),
 ) -> ExerciseRecord:
     """An exercise from its checks."""
     graded = [check for check in checks if check.outcome != "not_graded"]
@@ -129,7 +128,6 @@ def exercise_record(
         not_graded=_sum(check.max_points for check in checks if check.outcome == "not_graded"),
         checks=checks,
         rubric=rubric,
-        depends_on_failed=list(depends_on_failed),
     )
 
 

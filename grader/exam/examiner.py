@@ -9,6 +9,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from grader.assignment import Assignment
 from grader.checking.compare import Mismatch
 from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
@@ -97,9 +99,9 @@ class Examiner:
             functools.partial(self._also_fails, checks),
         )
         exercise = self.assignment[name]
-        return exercise_record(
-            name, str(exercise.slide), records, exercise.bonus, rubric, self._blamed(name, transport, failed)
-        )
+        record = exercise_record(name, str(exercise.slide), records, exercise.bonus, rubric)
+        blamed = self._blamed(name, transport, failed) if record.failed else []
+        return msgspec.structs.replace(record, depends_on_failed=blamed)
 
     def examine(self, check: Check, transport: Transport, failed: Collection[str] = ()) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
@@ -247,6 +249,16 @@ class Examiner:
         """Whether a registered mistake fails the check of this record, too."""
         (check,) = (one for one in checks if one.name == record.check)
         return self._key is not None and self._key.fails(self, check, mistake)
+
+    def with_dependencies(self, records: Sequence[ExerciseRecord], transport: Transport) -> list[ExerciseRecord]:
+        """The records of a whole submission, where also exercises that came later may explain a failure."""
+        failed = [record.exercise for record in records if record.failed]
+        return [
+            msgspec.structs.replace(record, depends_on_failed=self._blamed(record.exercise, transport, failed))
+            if record.failed
+            else record
+            for record in records
+        ]
 
     def _blamed(self, name: str, transport: Transport, failed: Collection[str]) -> list[str]:
         """The failed exercises that the student's answer to this one calls, directly or through others."""

@@ -31,7 +31,7 @@ def examine(
     patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
-        exercises = list(_exercises(assignment, examiner, transport, patience))
+        exercises = examiner.with_dependencies(list(_exercises(assignment, examiner, transport, patience)), transport)
         problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
     finally:
         transport.close()
