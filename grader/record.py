@@ -39,6 +39,13 @@ class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
     slide: str = ""
     bonus: bool = False
     checks: list[CheckRecord]
+    depends_on_failed: list[str] = []  # exercises that the student's answer to this one calls, and that failed: repair these first
+    rubric: str = ""  # the mistake for which the instructor's rubric leaves a share of the points
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was graded is not right."""
+        return any(check.outcome not in ("passed", "not_graded") for check in self.checks)
 
 
 class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -104,7 +111,13 @@ def decode(data: bytes) -> Record:
     return msgspec.json.decode(data, type=Record)
 
 
-def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus: bool = False) -> ExerciseRecord:
+def exercise_record(
+    exercise: str,
+    slide: str,
+    checks: list[CheckRecord],
+    bonus: bool = False,
+    rubric: str = "",
+) -> ExerciseRecord:
     """An exercise from its checks."""
     graded = [check for check in checks if check.outcome != "not_graded"]
     return ExerciseRecord(
@@ -115,6 +128,7 @@ def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus:
         max_score=_sum(check.max_points for check in graded),
         not_graded=_sum(check.max_points for check in checks if check.outcome == "not_graded"),
         checks=checks,
+        rubric=rubric,
     )
 
 

@@ -41,6 +41,7 @@ class WorkerTransport:
         self._definitions_only = False
         self._unloadable: WorkerGone | None = None
         self.problems: dict[str, list[str]] = {}
+        self.calls: dict[str, dict[str, list[str]]] = {}
         self._call_seconds = patience.call
         self.waited = 0.0  # seconds that the student's code has taken; what the grader itself takes is nobody's fault
 
@@ -102,7 +103,8 @@ class WorkerTransport:
             "seconds": self._patience.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
         match worker.request(message, self._patience.load):
-            case {"problems": dict(problems)} if all(map(_sentences, problems.values())):
+            case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
+                self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
                 return {printable(topic): list(map(printable, said)) for topic, said in problems.items()}
             case answer:
                 raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
@@ -117,6 +119,7 @@ class LocalTransport:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.waited = 0.0
+        self.calls = host.calls()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         boxes = Boxes(message)
@@ -159,6 +162,12 @@ def _unchanged_process() -> Iterator[None]:
         torch.set_rng_state(state)
         random.setstate(python_state)
         numpy.random.set_state(numpy_state)
+
+
+def _names_called(value: Any) -> dict[str, list[str]]:
+    """What a worker says of the calls within a topic, as far as it has the form; they explain, and decide nothing."""
+    known = value.items() if type(value) is dict else ()
+    return {name: list(called) for name, called in known if _sentences(called)}
 
 
 def _sentences(value: Any) -> bool:

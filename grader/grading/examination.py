@@ -31,7 +31,7 @@ def examine(
     patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
-        exercises = list(_exercises(assignment, examiner, transport, patience))
+        exercises = examiner.with_dependencies(list(_exercises(assignment, examiner, transport, patience)), transport)
         problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
     finally:
         transport.close()
@@ -55,6 +55,7 @@ def content(submission: Submission) -> str:
 def _exercises(
     assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Timeouts
 ) -> Iterator[ExerciseRecord]:
+    failed: list[str] = []
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
         if transport.waited > patience.submission:
             checks = [
@@ -62,10 +63,13 @@ def _exercises(
                 for check in examiner.checks
                 if check.exercise == exercise.name
             ]
+            record = exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
         else:
-            checks = examiner.exercise(exercise.name, transport)
-        if checks:
-            yield exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
+            record = examiner.exercise(exercise.name, transport, failed)
+        if record.failed:
+            failed.append(exercise.name)
+        if record.checks:
+            yield record
 
 
 def _out_of_time(check: Check, seconds: float) -> CheckRecord:

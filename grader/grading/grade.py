@@ -21,7 +21,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.hidden import known_submissions as candidates
-from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
 from grader.record import Record
 from grader.sandbox.layers.policy import open_workers
@@ -111,10 +111,9 @@ class GradingSession:
         self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
-        checks = [check for check in collect(order.lecture) if check.exercise not in self.assignment.switched_off]
         self.examiner = Examiner(
-            order.lecture, checks, order.seed, reference=True, quick=order.quick,
-            namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
+            self.assignment, collect(order.lecture), order.seed, key=InstructorsKey(order.lecture), quick=order.quick,
+            show_expected=order.show_expected,
         )  # fmt: skip
 
     def __enter__(self) -> GradingSession:
