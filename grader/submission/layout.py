@@ -11,6 +11,7 @@ student, and in it one for each assignment.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ CANVAS = re.compile(
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_[a-z]+_?(?P<file>.*)", re.DOTALL)
 GRADESCOPE = re.compile(r"submission_(?P<id>\d+)")
 METADATA = "submission_metadata.yml"
+LOOKED_AT = 1 << 16  # bytes of a module whose name says nothing
 MOST_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
 NOBODY = re.compile(  # what systems, browsers and we ourselves leave beside submissions
     r"thumbs\.db|ehthumbs\.db|desktop\.ini|index\.html?|icon[\r\ufffd]|\$recycle\.bin|system volume information|"
@@ -73,7 +75,7 @@ class Owned:
 
 
 def decide(entries: Sequence[Entry], assignment: Assignment, surely: bool) -> Layout:
-    """The kind of these entries. ``surely``: a platform's download has no other entry than its own."""
+    """The kind of these entries. ``surely``: of a platform only if every entry is, for this may be a student's own zip."""
     if not entries:
         return "class"
     canvas = sum(not entry.is_folder and CANVAS.fullmatch(entry.name) is not None for entry in entries)
@@ -85,17 +87,34 @@ def decide(entries: Sequence[Entry], assignment: Assignment, surely: bool) -> La
     needed = len(entries) if surely else (len(entries) + 1) // 2
     if votes[most] >= max(needed, 1) and (most != "nbgrader" or not surely):
         return most
-    return "one" if _is_one_submission(entries, assignment) else "class"
+    return "one" if surely or _is_one_submission(entries, assignment) else "class"
 
 
 def _is_one_submission(entries: Sequence[Entry], assignment: Assignment) -> bool:
-    """Whether modules and notebooks of the assignment outnumber what may be other submissions."""
+    """Whether files called like topics outnumber what may be other submissions; helpers beside them do not matter."""
     loose = [entry for entry in entries if not entry.is_folder]
-    topics = sum(_is_topic(entry, assignment) for entry in loose)
-    modules = sum(_suffix(entry) == ".py" and not _is_topic(entry, assignment) for entry in loose)
-    others = sum(_suffix(entry) in (".ipynb", ".zip", *OTHER_ARCHIVES) and not _is_topic(entry, assignment) for entry in loose)
+    topics = [entry for entry in loose if _is_topic(entry, assignment)]
+    if not topics:
+        return False
+    rest = [entry for entry in loose if entry not in topics]
+    others = sum(_suffix(entry) in (".ipynb", ".zip", *OTHER_ARCHIVES) for entry in rest)
+    others += sum(_suffix(entry) == ".py" and _has_most_of_a_topic(entry, assignment) for entry in rest)
     others += sum(entry.is_folder and _holds_work(entry, assignment) for entry in entries)
-    return topics > modules + others or (topics > 0 and others == 0 and topics >= modules)
+    return len(topics) > others
+
+
+def _has_most_of_a_topic(entry: Entry, assignment: Assignment) -> bool:
+    """Whether a module under a name of its own looks like a whole submission, not like a helper of one."""
+    assert isinstance(entry.content, File)
+    try:
+        text = b"\n" + (b"" if entry.content.refusal else entry.content.read(LOOKED_AT))
+    except OSError:
+        return False
+    for topic in assignment.topics:
+        names = {function.split(".")[0] for function in assignment.functions(topic)}
+        if 2 * sum(f"\n{word} {name}".encode() in text for name in names for word in ("def", "class")) > len(names):
+            return True
+    return False
 
 
 def _is_topic(entry: Entry, assignment: Assignment) -> bool:
@@ -130,7 +149,10 @@ def is_nobody(entry: Entry) -> bool:
 
 def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[Owned]:
     """Whose entry is whose; who is in no list of the platform keeps the entry's own name."""
-    people = dict(_gradescope_students(metadata)) if metadata is not None and layout == "gradescope" else {}
+    people: dict[str, Person] = {}
+    if metadata is not None and layout == "gradescope":
+        with contextlib.suppress(Exception):  # whatever is wrong with the file, it costs only the names
+            people = dict(_gradescope_students(metadata))
     owned: dict[str, Owned] = {}
     for entry in entries:
         key, one = _owner(entry, layout, assignment, people)

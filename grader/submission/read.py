@@ -33,6 +33,7 @@ class Submission:
     student: Person | None = None  # where a platform told
     handed_in_as: str = ""  # the name it came with, where that is another one
     taken: dict[str, list[str]] = field(default_factory=dict)  # the files of each topic and module
+    written: tuple[str, ...] = ()  # the exercises of which something is there
 
 
 def read(handed_in: HandedIn, assignment: Assignment, archives: bool = True) -> Submission:
@@ -53,6 +54,7 @@ def read(handed_in: HandedIn, assignment: Assignment, archives: bool = True) -> 
         handed_in.student,
         handed_in.handed_in_as,
         {name: [source.name for source in sources] for name, sources in choice.taken.items() if name in topics},
+        tuple(choice.written),
     )
 
 

@@ -28,6 +28,7 @@ class Choice:
     topics: dict[str, list[str]] = field(default_factory=dict)  # cells by topic, then modules that they import
     taken: dict[str, list[Source]] = field(default_factory=dict)  # where they come from
     problems: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)  # exercises
 
 
 def choose(sources: list[Source], assignment: Assignment) -> Choice:
@@ -91,6 +92,9 @@ class _Topic:
         cells = [cell for source in (*fillers, base) for cell in self._cells(source, picked)]
         choice.topics[self.topic], choice.taken[self.topic] = cells, [base, *reversed(fillers)]
         choice.problems += self._remarks(base, fillers, picked)
+        for function in self.functions:
+            if self._says(picked.get(function.split(".")[0], base), function) is not None:
+                choice.written.append(f"{self.topic}.{function}")
 
     def written(self, source: Source, *functions: str) -> int:
         """How many of these functions a file has."""
@@ -152,10 +156,12 @@ class _Topic:
         plain = [source for source in self.candidates if is_plain(source.stem, self.topic) and not COPY.search(_stem(source))]
         if picked and plain and base not in plain:
             yield f"{self.topic} was taken from {_shown(base)}; {_shown(plain[0])} has less of it"
+        if base.error:
+            yield f"{self.topic}: {_shown(base)} is no Python ({base.error}): nothing in it can be graded"
         if base.archive:
             yield f"{self.topic} was taken from {_shown(base)}, which lies in the archive {printable(base.archive)}"
         for other in (*self.candidates, *self.left):
-            if other.error and picked:
+            if other.error and other is not base:
                 yield f"{self.topic}: {_shown(other)} is no Python ({other.error}) and was not taken"
             unlike = [unit for unit, source in picked.items() if source is not other and self._differ(source, other, unit)]
             if unlike:
