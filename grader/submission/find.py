@@ -44,11 +44,11 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
     path = path.resolve()
     entries = _entries(path, layout, assignment)
     if layout == "auto":
-        kind = decide(_somebody(entries), assignment, surely=path.is_file())
+        kind = decide(entries, assignment, surely=path.is_file())
         inside = path / entries[0].name if len(entries) == 1 else path
         if kind == "class" and DOWNLOAD.fullmatch(inside.stem.lower().split(" (")[0]) and not inside.is_symlink():
             below = _entries(inside, layout, assignment) if inside != path else []
-            within = decide(_somebody(below), assignment, surely=True)
+            within = decide(below, assignment, surely=True)
             if within in SAID:
                 kind, entries = within, below
     else:
@@ -60,16 +60,13 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
 
 def _sorted_out(entries: list[Entry], kind: Layout, assignment: Assignment) -> Found:
     metadata = next((entry.content for entry in entries if entry.name == METADATA), None)
-    owned = sort_out(_somebody(entries), kind, assignment, metadata if isinstance(metadata, File) else None)
+    somebody = [entry for entry in entries if not is_nobody(entry)]
+    owned = sort_out(somebody, kind, assignment, metadata if isinstance(metadata, File) else None)
     count = len(owned)
     one_each = f"{count} submissions, one for each entry" if count != 1 else "1 submission"
     said = f"{SAID[kind]}, {count} student{'s' * (count != 1)}" if kind in SAID else one_each
     left_out = [entry.name for entry in entries if is_nobody(entry) and entry.name != METADATA]
     return _found(owned, said + (f" (left out: {', '.join(left_out[:5])})" if left_out else ""))
-
-
-def _somebody(entries: list[Entry]) -> list[Entry]:
-    return [entry for entry in entries if not is_nobody(entry)]
 
 
 def lone(path: Path) -> HandedIn:

@@ -76,11 +76,11 @@ class Owned:
 
 def decide(entries: Sequence[Entry], assignment: Assignment, surely: bool) -> Layout:
     """The kind of these entries. ``surely``: of a platform only if every entry is, for this may be a student's own zip."""
-    if not entries:
-        return "class"
+    listed = any(entry.name == METADATA for entry in entries)
+    entries = [entry for entry in entries if not is_nobody(entry)]
     canvas = sum(not entry.is_folder and CANVAS.fullmatch(entry.name) is not None for entry in entries)
     moodle = sum(MOODLE.fullmatch(entry.name) is not None for entry in entries)
-    numbered = sum(entry.is_folder and GRADESCOPE.fullmatch(entry.name) is not None for entry in entries)
+    numbered = listed * sum(entry.is_folder and GRADESCOPE.fullmatch(entry.name) is not None for entry in entries)
     course = sum(entry.is_folder and entry.has(assignment.name) for entry in entries)
     votes: dict[Layout, int] = {"canvas": canvas, "moodle": moodle, "gradescope": numbered, "nbgrader": course}
     most = max(votes, key=lambda layout: votes[layout])

@@ -71,15 +71,12 @@ class _Topic:
     """The candidates of one topic."""
 
     def __init__(self, topic: str, assignment: Assignment, candidates: list[Source], modules: Modules) -> None:
-        self.topic, self.assignment, self.modules = topic, assignment, modules
+        self.topic, self.assignment, self.candidates, self.modules = topic, assignment, candidates, modules
         self.functions = assignment.functions(topic)
         self._said: dict[tuple[Source, str], str | None] = {}
         self.units: dict[str, list[str]] = {}  # what stands or falls together: a function, or a class with its methods
         for function in self.functions:
             self.units.setdefault(function.split(".")[0], []).append(function)
-        beside = [source for source in candidates if not source.archive]
-        self.candidates = beside if any(self.written(source, *self.functions) for source in beside) else candidates
-        self.left = [source for source in candidates if source not in self.candidates]
 
     def into(self, choice: Choice) -> None:
         """Add the cells of this topic, where they come from, and what there is to say about it."""
@@ -159,8 +156,8 @@ class _Topic:
         if base.error:
             yield f"{self.topic}: {_shown(base)} is no Python ({base.error}): nothing in it can be graded"
         if base.archive:
-            yield f"{self.topic} was taken from {_shown(base)}, which lies in the archive {printable(base.archive)}"
-        for other in (*self.candidates, *self.left):
+            yield f"{self.topic} was taken from {_shown(base)}: beside the archive there is less of it"
+        for other in self.candidates:
             if other.error and other is not base:
                 yield f"{self.topic}: {_shown(other)} is no Python ({other.error}) and was not taken"
             unlike = [unit for unit, source in picked.items() if source is not other and self._differ(source, other, unit)]
@@ -264,4 +261,4 @@ def _normal(stem: str) -> str:
 
 
 def _shown(source: Source) -> str:
-    return printable(source.name)
+    return printable(f"{source.name} in {source.archive}" if source.archive else source.name)

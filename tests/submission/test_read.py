@@ -59,7 +59,7 @@ def test_a_zip_in_a_zip_and_what_students_zip_along(session):
     inner = session.zipped({"hw/vaes.py": VAES, "hw/.venv/lib/flows.py": "bad", "hw/venv/x/site-packages/a.py": "bad"})
     outer = session.zipped({"a/flows.py": FLOWS, "b/inner.zip": inner, "data.csv": "1", "a/__pycache__/flows.pyc": b"\0"})
     session.lay("anna.zip", outer)
-    said = ("vaes was taken from hw/vaes.py, which lies in the archive b/inner.zip",)
+    said = ("vaes was taken from hw/vaes.py in b/inner.zip: beside the archive there is less of it",)
     assert (session.the_only().topics, session.the_only().problems) == (WHOLE, said)
 
 
