@@ -12,6 +12,7 @@ from rich.console import Console
 from grader.cli.chosen import AssignmentName, chosen
 from grader.renderings import running
 from grader.renderings.terminal import class_table
+from grader.submission import Layout
 
 
 def add_to(app: typer.Typer) -> None:
@@ -37,6 +38,9 @@ def grade(
     scheduler: Annotated[
         str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tcp://10.0.0.1:8786.")
     ] = "",
+    layout: Annotated[
+        Layout, typer.Option(help="What kind of folder or download this is; auto: by the names of all its entries.")
+    ] = "auto",
     assignment: AssignmentName = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
@@ -52,7 +56,11 @@ def grade(
     name = chosen(assignment, handed_in=submissions)
     try:
         order = GradingOptions(name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
-        handed_in = submissions_in(submissions, name)
+        handed_in = submissions_in(submissions, name, layout)
+        if json:
+            running.event(console, "submissions", said=handed_in.said)
+        else:
+            console.print(handed_in.said, markup=False, highlight=False, soft_wrap=True)
         if scheduler:
             from grader.grading.cluster import grade_on
 

@@ -26,7 +26,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.store import Store
 from grader.hidden.reference import available
 from grader.record import KitRecord
-from grader.submission import HandedIn, Submission, read
+from grader.submission import HandedIn, Submission, read_apart
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -47,7 +47,7 @@ def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: 
         device = any("GPU" in worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
         if device:
             kit = _asked(client.submit(kit_on_a_device, order, version(), kit, resources=GPU, pure=False))
-        submissions = (read(one, assignment) for one in handed_in)
+        submissions = (read_apart(one, assignment) for one in handed_in)
         yield from keep(store, _graded(client, submissions, store, order, kit, device))
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import importlib
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 
 from grader import assignment as assignments
@@ -25,7 +27,7 @@ from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
 from grader.record import Record
 from grader.sandbox.layers.policy import open_workers
-from grader.submission import HandedIn, Submission, find, read
+from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0)  # of the rehearsal: a busy machine is nobody's mistake
 
@@ -42,12 +44,14 @@ class CannotGrade(Exception):
     """Nothing was graded; the message says why and what to do."""
 
 
-def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
+def submissions_in(folder: Path, lecture: str, layout: Layout = "auto") -> Found:
     """Every submission in a folder, a bulk download or a single file. Raises: `CannotGrade` when there is none."""
     try:
-        found = find(folder, assignments.load(lecture))
+        found = find(folder, assignments.load(lecture), layout)
     except FileNotFoundError as error:
         raise CannotGrade(str(error)) from None
+    except OSError as error:
+        raise CannotGrade(f"{folder} cannot be looked into: {error.strerror or error}") from None
     if not found:
         raise CannotGrade(f"{folder}: there are no submissions here (folders, .py, .ipynb or .zip)")
     return found
@@ -64,23 +68,26 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, j
             f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
+    left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
     # forked graders inherit both desks, and CUDA untouched
     with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
 
-        def look(name: str) -> Record | None:
-            submission = read(named[name], session.assignment)
-            return store.find(submission.name, content(submission), device.kit(session.kit))
+        def look(name: str) -> Record | bytes:
+            """The record that is there already, or what was handed in: nothing is read twice."""
+            submission = read_apart(named[name], session.assignment)
+            earlier = store.find(submission.name, content(submission), device.kit(session.kit))
+            return earlier or zlib.compress(msgspec.json.encode(submission))
 
         def work(name: str) -> Record:
-            submission = read(named[name], session.assignment)
+            submission = msgspec.json.decode(zlib.decompress(left[name]), type=Submission)
             return device.complete(session.grade(submission), submission)
 
         def everybody() -> Iterator[Done]:
-            left = dict(named)
-            for name, earlier in GraderPool(min(jobs, len(named)), look).run(named):
-                if earlier is not None:
-                    del left[name]
-                    yield Done(earlier, found=True)
+            for name, seen in GraderPool(min(jobs, len(named)), look).run(named):
+                if isinstance(seen, Record):
+                    yield Done(seen, found=True)
+                else:
+                    left[name] = seen
             if left:
                 session.rehearse()
                 yield from (Done(record, found=False) for _, record in GraderPool(min(jobs, len(left)), work).run(left))
