@@ -85,6 +85,7 @@ class Examiner:
             return not_graded(check, unable)
         started = time.perf_counter()
         limit = transport.waited + check.seconds  # of the student's own time
+        transport.begin_check(check.seconds)
         try:
             failure = self._first_failure(check, transport, limit)
             if failure is None:

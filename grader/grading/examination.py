@@ -32,7 +32,7 @@ def examine(
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
         exercises = list(_exercises(assignment, examiner, transport, patience))
-        problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
+        problems = [*submission.problems, *transport.problems]
     finally:
         transport.close()
     return Record(
