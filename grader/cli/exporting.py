@@ -8,13 +8,13 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
 from grader.grading import store
 from grader.record import Record
 from grader.renderings import platforms
 from grader.renderings.gradescope import gradescope
 from grader.renderings.junit import junit
+from grader.renderings.terminal import SafeConsole
 
 
 class Target(StrEnum):
@@ -37,7 +37,7 @@ def export(
     target: Annotated[Target, typer.Option("--to", help="Who reads it.", show_default=False)],
 ) -> None:
     """Write the grades as Canvas, Moodle, Gradescope or a CI service reads them, into the folder of results."""
-    console = Console(soft_wrap=True, highlight=False)
+    console = SafeConsole(soft_wrap=True, highlight=False)
     records = _read(results, console)
     if target is Target.GRADESCOPE:
         for record in records:
@@ -65,7 +65,7 @@ def report(
     """Write a page about the class, and one for each student."""
     from grader.renderings.report import write
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = SafeConsole(soft_wrap=True, highlight=False)
     first, *pages = write(_read(results, console), output)
     console.print(f"{first}, and {len(pages)} students' pages in {pages[0].parent}", markup=False)
 

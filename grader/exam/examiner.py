@@ -37,6 +37,14 @@ class Failure:
     mistake: str | None = None
 
 
+@dataclass(frozen=True)
+class Fault:
+    """Where the grader itself broke: for its makers, never for a student."""
+
+    check: str  # its identity
+    traceback: str
+
+
 class Namer(Protocol):
     """Recognises a registered mistake behind a failure: its name and what it says, or None."""
 
@@ -67,6 +75,7 @@ class Examiner:
         self._reference, self._device, self._quick = reference, device, quick
         self._namer, self._show_expected = namer, show_expected
         self._references: dict[str, Reference] = {}
+        self.faults: list[Fault] = []
         self._examples: dict[str, list[Example]] = {}
 
     def exercise(self, name: str, transport: Transport) -> list[CheckRecord]:

@@ -16,10 +16,11 @@ import numpy
 import torch
 
 from grader.checking.student import Result
+from grader.printable import printable
 from grader.sandbox.inside.host import Host, instead
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.frames import WireError, decode, encode, split
-from grader.sandbox.wire.objects import printable, revive, revive_answer, special
+from grader.sandbox.wire.objects import revive, revive_answer, special
 from grader.sandbox.workers import NoWorkers, ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 

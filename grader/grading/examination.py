@@ -12,7 +12,8 @@ from grader.exam.collect import Check
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.replay import Plans, SendingAhead
 from grader.exam.transport import Timeouts, WorkerTransport
-from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record, summed
+from grader.grading import faults
+from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
 from grader.sandbox.workers import Workers
 from grader.submission import Submission
 
@@ -28,6 +29,7 @@ def examine(
 ) -> Record:
     """The record of one submission; whatever the submission does, a record comes out."""
     started = time.perf_counter()
+    examiner.faults.clear()
     patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
@@ -35,16 +37,18 @@ def examine(
         problems = [*submission.problems, *transport.problems]
     finally:
         transport.close()
-    return Record(
+    record = Record(
         submission=submission.name,
         assignment=assignment.name,
         kit=kit,
         seconds=round(time.perf_counter() - started, 3),
         student=submission.student,
         content=content(submission),
-        problems=problems[:50],
+        problems=problems,
+        fault=faults.CHECKS_BROKE if examiner.faults else "",
         **summed(exercises),
     )
+    return bounded(record)
 
 
 def content(submission: Submission) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 
 from grader import assignment as assignments
@@ -17,6 +17,7 @@ from grader.exam.replay import Plans, Rehearsal
 from grader.exam.transport import Timeouts
 from grader.grading.device import DeviceSession, out_of_sight
 from grader.grading.examination import content, examine
+from grader.grading.faults import guarded, not_graded
 from grader.grading.kit import hidden, kit_record
 from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
@@ -24,19 +25,12 @@ from grader.grading.store import Store
 from grader.hidden import known_submissions as candidates
 from grader.hidden.recognise_mistake import NameFromCatalogue
 from grader.hidden.reference import available
-from grader.record import Record
+from grader.record import Done, Record, summed
 from grader.sandbox.layers.policy import open_workers
+from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import HandedIn, Submission, find, read
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)  # of the rehearsal: a busy machine is nobody's mistake
-
-
-@dataclass(frozen=True)
-class Done:
-    """One submission is finished: graded now, or found from an earlier run."""
-
-    record: Record
-    found: bool
 
 
 class CannotGrade(Exception):
@@ -54,8 +48,13 @@ def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
     return found
 
 
-def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, jobs: int = 1) -> Iterator[Done]:
-    """Grade submissions; yields them as they are done and leaves the records in `results`.
+def grade(
+    handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, jobs: int = 1, source: Path | None = None, regrade: bool = False
+) -> Iterator[Done]:
+    """Grade submissions (those of the folder `source`, where it is one); yields them as they are done and leaves the records in `results`.
+
+    With `order.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
+    `regrade`: a folder that another kit, seed or other options have graded is done anew.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
     `Refused` from the isolation policy.
@@ -65,26 +64,40 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, j
             f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
-    # forked graders inherit both desks, and CUDA untouched
+    # forked graders inherit both sessions, and CUDA untouched
     with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
+        kit = device.kit(session.kit)
+        store.begin(order, kit, source, named, regrade)
 
         def look(name: str) -> Record | None:
-            submission = read(named[name], session.assignment)
-            return store.find(submission.name, content(submission), device.kit(session.kit))
+            try:
+                submission = read(named[name], session.assignment)
+                return store.find(submission.name, content(submission), None if order.only else kit)
+            except Exception:  # what is wrong will be said when it is graded
+                return None
 
-        def work(name: str) -> Record:
-            submission = read(named[name], session.assignment)
-            return device.complete(session.grade(submission), submission)
+        def work(name: str) -> Done:
+            def examined() -> Done:
+                submission = read(named[name], session.assignment)
+                record = device.complete(session.grade(submission), submission)
+                if order.only:
+                    earlier = store.find(submission.name, content(submission), None)
+                    record = with_exercises_of(record, earlier) if earlier else record
+                return Done(record, found=False, log=session.faults())
+
+            return guarded(examined, session.restart, lambda: session.not_graded(named[name]))
 
         def everybody() -> Iterator[Done]:
             left = dict(named)
             for name, earlier in GraderPool(min(jobs, len(named)), look).run(named):
-                if earlier is not None:
+                if (earlier is None) == bool(order.only):
                     del left[name]
+                if earlier is not None and not order.only:
                     yield Done(earlier, found=True)
             if left:
                 session.rehearse()
-                yield from (Done(record, found=False) for _, record in GraderPool(min(jobs, len(left)), work).run(left))
+                for name, done in GraderPool(min(jobs, len(left)), work).run(left):
+                    yield done or Done(session.not_graded(named[name]), found=False, log="its grader was killed each time")
 
         try:
             yield from keep(store, everybody())
@@ -95,14 +108,26 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, j
 
 
 def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
-    """Write each record as it is done, and the tables at the end."""
-    submissions: list[str] = []
-    for done in graded:
-        if not done.found:
-            store.write(done.record)
-        submissions.append(done.record.submission)
-        yield done
-    store.finish(submissions)
+    """Write each record as it is done, and the tables at the end, also of a run that is stopped."""
+    try:
+        for done in graded:
+            if done.log:
+                store.note_fault(done.record.submission, done.log)
+            if not done.found:
+                store.write(done.record)
+            yield done
+    finally:
+        store.finish()
+
+
+def with_exercises_of(record: Record, earlier: Record) -> Record:
+    """The earlier record with the exercises of this one in it."""
+    again = {
+        one.exercise: msgspec.structs.replace(one, kit=record.kit.version if record.kit != earlier.kit else "")
+        for one in record.examined
+    }
+    exercises = [again.get(one.exercise, one) for one in earlier.examined]
+    return msgspec.structs.replace(earlier, fault=record.fault, **summed(exercises))
 
 
 class GradingSession:
@@ -113,17 +138,38 @@ class GradingSession:
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
         checks = [check for check in collect(order.lecture) if check.exercise not in self.assignment.switched_off]
+        checks = [check for check in checks if not order.only or check.exercise in order.only]
         self.examiner = Examiner(
             order.lecture, checks, order.seed, reference=True, quick=order.quick,
             namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
         )  # fmt: skip
 
     def __enter__(self) -> GradingSession:
-        self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
+        self.workers = self._open_workers()
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
         self.kit = kit_record(self.order.seed, self.workers.isolation, self.order.options)
         return self
+
+    def _open_workers(self) -> Workers:
+        return open_workers(self.order.isolation, families(self.order.lecture), hidden())
+
+    def restart(self) -> None:
+        """New workers in the place of those that have all died."""
+        self.workers.close()
+        self.workers = self._open_workers()
+        if self.workers.isolation.layers != tuple(self.kit.layers):
+            raise CannotGrade(f"new workers have other layers than the others had: {', '.join(self.workers.isolation.layers)}")
+
+    def faults(self) -> str:
+        """Where the examiner broke since this was asked last, for the log."""
+        log = "\n".join(f"{fault.check}\n{fault.traceback}" for fault in self.examiner.faults)
+        self.examiner.faults.clear()
+        return log
+
+    def not_graded(self, handed_in: HandedIn) -> Record:
+        """The record of a submission on which the grader broke."""
+        return not_graded(handed_in.name, handed_in.student, self.assignment, self.kit)
 
     def __exit__(self, *exception: object) -> None:
         self.workers.close()
@@ -148,6 +194,10 @@ class GradingSession:
                         raise CannotGrade(
                             f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
                         )
+            if broke := self.faults():
+                raise CannotGrade(f"a check of ours is broken: {broke}")
+        except NoWorkers as error:
+            raise CannotGrade(f"workers cannot be started, or die at once: {error}") from None
         finally:
             transport.close()
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from grader.record import Record
-from grader.renderings.spreadsheet import Row, csv_text
+from grader.spreadsheet import Row, csv_text
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
 MOODLE = (

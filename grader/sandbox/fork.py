@@ -79,6 +79,7 @@ class Fork:
         self._zygote = subprocess.Popen(
             command, env=ENVIRONMENT, cwd="/", pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL, stdout=self._complaints, stderr=self._complaints,
+            start_new_session=True,  # Ctrl-C is for the grader, which hangs up
         )  # fmt: skip
         theirs.close()
         self._control.settimeout(START_SECONDS)
