@@ -9,7 +9,6 @@ from grader.assignment import Assignment
 from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Person, Record, bounded, summed
 from grader.sandbox.workers import NoWorkers
 
-LOG = "faults.log"  # in the folder of results
 CHECKS_BROKE = "our grader broke at some of the checks, which is no fault of yours: they do not count"
 APOLOGY = (
     "our grader broke while it graded this submission, which is no fault of yours: it is not graded yet. "

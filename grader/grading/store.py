@@ -10,19 +10,21 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import filelock
 import msgspec
 
 from grader import record as records
-from grader.grading import faults
-from grader.grading.options import GradingOptions
 from grader.record import MADE_BY_DGM, KitRecord, Record
 from grader.spreadsheet import csv_text
 
+if TYPE_CHECKING:
+    from grader.grading.options import GradingOptions  # which needs torch; who reads records does not
+
 LOCK_TIMEOUT_SECONDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
 UNFINISHED = ".writing-"
+FAULTS = "faults.log"  # tracebacks of what broke in the grader itself
 SOFTWARE = ("version", "torch", "hypothesis")  # what may be newer where one exercise is graded again
 
 
@@ -119,7 +121,7 @@ class Store:
 
     def note_fault(self, submission: str, log: str) -> None:
         """Keep what the makers of the grader need to know."""
-        with _explained(self.folder), open(self.folder / faults.LOG, "a", encoding="utf-8", errors="replace") as file:
+        with _explained(self.folder), open(self.folder / FAULTS, "a", encoding="utf-8", errors="replace") as file:
             file.write(f"{submission}\n{log}\n\n")
 
     def finish(self) -> None:

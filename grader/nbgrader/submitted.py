@@ -17,6 +17,10 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 REMARKS = "dgm_remarks"  # in the resources, then in the notebook's metadata: sentences for the reader of the feedback
 MOST_REMARKS = 50
 A_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what a browser takes for one
+A_LINK = re.compile(r"\](?=\((?!(?:https?://|mailto:|#)))|\](?=:)")  # to elsewhere than a page, or the definition of one
+AN_IMAGE = re.compile(r"!(?=\[)(?P<attached>\[[^\[\]]*\]\(attachment:(?P<name>[^()\s]+)\))?")
+A_COMMAND = re.compile(r"\\(?=href|require|style|cssId|class|data)")  # MathJax makes links and attributes of these
+PICTURES = ("image/png", "image/jpeg", "image/gif")
 
 
 class ForgivingExporter(NotebookExporter):
@@ -105,16 +109,14 @@ class KnownCells(NbGraderPreprocessor):
     def _as_given(self, cell: NotebookNode, number: int) -> NotebookNode:
         if "nbgrader" not in cell.metadata:
             cell.id = f"cell-{number}"
-            if cell.cell_type != "code":
-                cell.source = A_TAG.sub("< ", cell.source)  # an instructor's browser runs nothing of a student's
-            return cell
+            return inert(cell)
         name = cell.metadata["nbgrader"]["grade_id"]
         given = self.known[name]
         if given.locked and cell.source != given.source:
             self.remarks.append(f"The locked cell {name} had been changed; its original is shown.")
-        return self._original(name, None if given.locked else cell.source)
+        return self._original(name, None if given.locked else cell)
 
-    def _original(self, name: str, answer: str | None = None) -> NotebookNode:
+    def _original(self, name: str, answer: NotebookNode | None = None) -> NotebookNode:
         """A cell as the assignment has it, with the student's answer where it is theirs to fill."""
         given = self.known[name]
         metadata = {
@@ -124,4 +126,31 @@ class KnownCells(NbGraderPreprocessor):
         if name in self.worth:
             metadata["points"] = self.worth[name]
         new = new_code_cell if given.cell_type == "code" else new_markdown_cell
-        return new(given.source if answer is None else answer, metadata={"nbgrader": metadata}, id=name[:64])
+        cell = new(given.source if answer is None else answer.source, metadata={"nbgrader": metadata}, id=name[:64])
+        if answer is None or given.cell_type == "code":
+            return cell
+        if isinstance(answer.get("attachments"), dict):
+            cell.attachments = answer.attachments
+        return inert(cell)
+
+
+def inert(cell: NotebookNode) -> NotebookNode:
+    """A student's cell of text from which no browser runs, opens or fetches anything, and in which no picture is missing."""
+    if cell.cell_type == "code":
+        return cell
+    attached = cell.pop("attachments", None)
+    pictures = {
+        name: kept
+        for name, forms in (attached.items() if isinstance(attached, dict) else ())
+        if isinstance(forms, dict) and (kept := {kind: forms[kind] for kind in PICTURES if isinstance(forms.get(kind), str)})
+    }
+    text = A_COMMAND.sub(r"\\text ", A_TAG.sub("< ", cell.source))
+    parts, end = [], 0
+    for found in AN_IMAGE.finditer(text):
+        parts.append(A_LINK.sub("] ", text[end : found.start()]))
+        parts.append(found[0] if found["name"] in pictures else "! " + A_LINK.sub("] ", found["attached"] or ""))
+        end = found.end()
+    cell.source = "".join([*parts, A_LINK.sub("] ", text[end:])])
+    if pictures and cell.cell_type == "markdown":
+        cell.attachments = pictures
+    return cell
