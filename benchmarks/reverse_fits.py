@@ -22,11 +22,13 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
+from grader.assignment import load
 from grader.checks.lecture1.divergences import test_fits as checks
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
 
 LECTURE, EXERCISE = "lecture1", "divergences.fit_gaussian_reverse_kl"
 LEAST = 0.02  # of a band: a smaller spread over the seeds is not told from none
@@ -87,7 +89,7 @@ def main() -> None:
     parser.add_argument("seeds", type=int, nargs="?", default=20)
     seeds = parser.parse_args().seeds
     torch.set_num_threads(1)
-    mistakes.load(LECTURE)
+    catalogue.load(LECTURE)
     fits = [check for check in collect(LECTURE) if check.exercise == EXERCISE and "refuses" not in check.name]
     errors: dict[tuple[str, int], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     now: list[Any] = []  # the check, how many bands it has looked at, whose fit it is
@@ -101,7 +103,7 @@ def main() -> None:
     for (name, optimiser), (how, pair) in itertools.product(OPTIMISERS.items(), PARAMETRISATIONS.items()):
         transport = candidates.with_function(LECTURE, EXERCISE, functools.partial(fit, optimiser, *pair))
         for seed in range(seeds):
-            examiner = Examiner(LECTURE, fits, f"reverse fits {seed}", reference=True)
+            examiner = Examiner(load(LECTURE), fits, f"reverse fits {seed}", key=InstructorsKey(LECTURE, names=False))
             for check in fits:
                 for example in examiner.examples(check):
                     now[:] = [check.name, 0, f"{name} on {how}"]

@@ -46,6 +46,13 @@ class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
     bonus: bool = False
     kit: str = ""  # the version that graded it, where it was graded again alone
     checks: list[CheckRecord]
+    depends_on_failed: list[str] = []  # exercises that the student's answer to this one calls, and that failed: repair these first
+    rubric: str = ""  # the mistake for which the instructor's rubric leaves a share of the points
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was graded is not right."""
+        return any(check.outcome not in ("passed", "not_graded") for check in self.checks)
 
 
 class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,7 +130,14 @@ def decode(data: bytes) -> Record:
     return msgspec.json.decode(data, type=Record)
 
 
-def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus: bool = False) -> ExerciseRecord:
+def exercise_record(
+    exercise: str,
+    slide: str,
+    checks: list[CheckRecord],
+    bonus: bool = False,
+    rubric: str = "",
+    depends_on_failed: Sequence[str] = (),
+) -> ExerciseRecord:
     """An exercise from its checks."""
     graded = [check for check in checks if check.outcome != "not_graded"]
     return ExerciseRecord(
@@ -134,6 +148,8 @@ def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus:
         max_score=_sum(check.max_points for check in graded),
         not_graded=_sum(check.max_points for check in checks if check.outcome == "not_graded"),
         checks=checks,
+        rubric=rubric,
+        depends_on_failed=list(depends_on_failed),
     )
 
 

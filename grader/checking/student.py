@@ -4,6 +4,7 @@ student.kl_divergence(p, q)                       the value
 student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
 student.kl_divergence.observed(p, q)              value and every trace that the call left
 student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
+student.kl_divergence.under_float64(p, q)         the value, called where float64 is the default dtype
 student.generator(seed)                           a torch.Generator that lives where the student's code runs
 student.run(helper, *args)                        a public helper, run there
 """
@@ -11,7 +12,7 @@ student.run(helper, *args)                        a public helper, run there
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +44,7 @@ class Transport(Protocol):
     """Something that answers the messages of `grader.sandbox.inside.host`."""
 
     waited: float  # seconds spent on answers so far
+    calls: Mapping[str, Mapping[str, Sequence[str]]]  # by topic: which of its functions each function calls
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 
@@ -127,6 +129,10 @@ class Function:
         """The value, called under `torch.no_grad()`."""
         return self._ask("no_grad", args, kwargs)["value"]
 
+    def under_float64(self, *args: Any, **kwargs: Any) -> Any:
+        """The value, called where float64 is the default dtype."""
+        return self._ask("float64", args, kwargs)["value"]
+
     def observed(self, *args: Any, **kwargs: Any) -> Observation:
         """The value and the traces of the call."""
         return Observation(**self._ask("observed", args, kwargs))
@@ -158,7 +164,10 @@ class Function:
                 f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
             )
         if answer["gradients"] is None:
-            raise NoGradient(f"the result of {self.name} does not depend on its inputs as far as autograd can see")
+            raise NoGradient(
+                f"the result of {self.name} carries no graph, so no gradient reaches its inputs: is it detached, or made of "
+                "numbers that autograd does not follow?"
+            )
         if wrt_parameters_of is None:
             return answer["value"], answer["gradients"]
         return answer["value"], answer["gradients"], answer["parameter_gradients"]

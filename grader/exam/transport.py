@@ -23,7 +23,6 @@ from grader.sandbox.wire.frames import WireError, decode, encode, split
 from grader.sandbox.wire.objects import revive, revive_answer, special
 from grader.sandbox.workers import NoWorkers, ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
-
 DEFINITIONS_ONLY = (
     "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain "
     "constants alone"
@@ -56,6 +55,7 @@ class WorkerTransport:
         self._definitions_only = False
         self._unloadable: WorkerGone | None = None
         self._problems: dict[str, list[str]] = {}
+        self.calls: dict[str, dict[str, list[str]]] = {}
         self._call_seconds = patience.call
         self._check_seconds = self._check_ends = math.inf
         self._spent_before = 0.0  # by workers that are gone, and by starting all of them
@@ -149,7 +149,8 @@ class WorkerTransport:
             "seconds": self._patience.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
         match worker.request(message, min(self._patience.load, self._left())):
-            case {"problems": dict(problems)} if all(map(_sentences, problems.values())):
+            case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
+                self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
                 kept = itertools.islice(problems.items(), PROBLEMS)
                 return {_cut(topic): [_cut(one) for one in said[:PROBLEMS]] for topic, said in kept}
             case answer:
@@ -165,6 +166,7 @@ class LocalTransport:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.waited = 0.0
+        self.calls = host.calls()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         boxes = Boxes(message)
@@ -212,6 +214,12 @@ def _unchanged_process() -> Iterator[None]:
         numpy.random.set_state(numpy_state)
 
 
+def _names_called(value: Any) -> dict[str, list[str]]:
+    """What a worker says of the calls within a topic, as far as it has the form; they explain, and decide nothing."""
+    known = value.items() if type(value) is dict else ()
+    return {name: list(called) for name, called in known if _sentences(called)}
+
+
 def _sentences(value: Any) -> bool:
     return type(value) is list and all(type(sentence) is str for sentence in value)
 
@@ -238,9 +246,11 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
         }, _:
             if not rest and all(type(base) is str for base in bases):
                 words = {key: _cut(answer["error"][key]) for key in ("message", "where")}
-                names = {"type": _cut(answer["error"]["type"], LONGEST_NAME), "bases": [base[:LONGEST_NAME] for base in bases[:PROBLEMS]]}
+                names = {
+                    "type": _cut(answer["error"]["type"], LONGEST_NAME), "bases": [base[:LONGEST_NAME] for base in bases[:PROBLEMS]],
+                }  # fmt: skip
                 return {"error": {**answer["error"], **words, **names}}
-        case {"value": _, **rest}, "plain" | "no_grad" if not rest:
+        case {"value": _, **rest}, "plain" | "no_grad" | "float64" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer

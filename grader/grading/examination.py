@@ -59,17 +59,21 @@ def content(submission: Submission) -> str:
 def _exercises(
     assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Timeouts
 ) -> Iterator[ExerciseRecord]:
+    failed: list[str] = []
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
-        if transport.waited > patience.submission:
+        if transport.waited >= patience.submission:
             checks = [
                 not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, patience.submission)
                 for check in examiner.checks
                 if check.exercise == exercise.name
             ]
+            record = exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
         else:
-            checks = examiner.exercise(exercise.name, transport)
-        if checks:
-            yield exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
+            record = examiner.exercise(exercise.name, transport, failed)
+        if record.failed:
+            failed.append(exercise.name)
+        if record.checks:
+            yield record
 
 
 def _out_of_time(check: Check, seconds: float) -> CheckRecord:

@@ -23,14 +23,14 @@ from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.hidden import known_submissions as candidates
-from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
 from grader.record import Done, Record, summed
 from grader.sandbox.layers.policy import open_workers
 from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import HandedIn, Submission, find, read
 
-REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)  # of the rehearsal: a busy machine is nobody's mistake
+REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
 
 
 class CannotGrade(Exception):
@@ -137,11 +137,10 @@ class GradingSession:
         self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
-        checks = [check for check in collect(order.lecture) if check.exercise not in self.assignment.switched_off]
-        checks = [check for check in checks if not order.only or check.exercise in order.only]
+        checks = [check for check in collect(order.lecture) if not order.only or check.exercise in order.only]
         self.examiner = Examiner(
-            order.lecture, checks, order.seed, reference=True, quick=order.quick,
-            namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
+            self.assignment, checks, order.seed, key=InstructorsKey(order.lecture), quick=order.quick,
+            show_expected=order.show_expected,
         )  # fmt: skip
 
     def __enter__(self) -> GradingSession:

@@ -16,7 +16,7 @@ from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
-from grader.record import ExerciseRecord, exercise_record
+from grader.record import ExerciseRecord
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
 from grader.submission import Submission, find, read
@@ -39,7 +39,7 @@ class Practice:
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED)
 
     def __enter__(self) -> Practice:
         return self
@@ -56,10 +56,12 @@ class Practice:
         submission = _read(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
         transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(submission=math.inf))
+        failed: list[str] = []
         try:
             for name in wanted:
-                exercise = self.assignment[name]
-                yield exercise_record(name, str(exercise.slide), self._examiner.exercise(name, transport), exercise.bonus)
+                record = self._examiner.exercise(name, transport, failed)
+                failed += [name] if record.failed else []
+                yield record
         finally:
             transport.close()
 

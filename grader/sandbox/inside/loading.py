@@ -12,6 +12,7 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import linecache
+import os
 import signal
 import sys
 import time
@@ -19,6 +20,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
+
+from grader.sandbox.inside import settings
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 CONSTANTS = (ast.Assign, ast.AnnAssign)
@@ -52,6 +55,7 @@ def load_topic(name: str, cells: list[str], seconds: float, definitions_only: bo
 
 def _fill(topic: Topic, cells: list[str], seconds: float, definitions_only: bool) -> None:
     name = topic.module.__name__
+    topic.module.__dict__.setdefault("__file__", os.path.join(os.getcwd(), f"{name}.py"))
     flags = 0
     for number, source in enumerate(cells, start=1):
         place = f"{name}.py" if len(cells) == 1 else f"{name}, cell {number}"
@@ -136,6 +140,7 @@ class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     def __init__(self, package: str, sources: dict[str, list[str]], seconds: float, definitions_only: bool) -> None:
         self.package, self.sources, self.seconds, self.definitions_only = package, sources, seconds, definitions_only
         self.topics: dict[str, Topic] = {}
+        self.settings = settings.read()
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         parents = self.package.split(".")
@@ -158,7 +163,8 @@ class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         module.__name__, module.__package__ = name, self.package
         self.topics[name] = Topic(module)
         sys.modules[name] = module
-        _fill(self.topics[name], self.sources[name], self.seconds, self.definitions_only)
+        with settings.standard(self.settings):  # whatever another module has set
+            _fill(self.topics[name], self.sources[name], self.seconds, self.definitions_only)
 
     def load_all(self) -> dict[str, Topic]:
         """Every topic of the submission, loaded."""

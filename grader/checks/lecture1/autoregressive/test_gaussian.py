@@ -19,7 +19,7 @@ from grader.sandbox.wire.families import Family
 
 gaussian_log_prob = pytest.mark.exercise("autoregressive.gaussian_log_prob")
 gaussian_sample = pytest.mark.exercise("autoregressive.gaussian_sample")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 STRAYS = 3  # rows of a call: a uniform number is exactly 0 once in 10^7, and its logarithm or quantile infinite
@@ -48,7 +48,7 @@ def centred_model(m: int, log_sigma: float, dtype: torch.dtype = torch.float32) 
 
 
 @gaussian_log_prob
-@points(0.5)
+@weight(0.5)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m, key, dtype):
     """The log-density is the sum over j of that of x_j under the normal distribution that its prefix gives."""
@@ -59,7 +59,7 @@ def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(m=lengths, halvings=st.integers(0, 3), dtype=draw.dtypes)
 def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
@@ -71,7 +71,7 @@ def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=st.sampled_from((1, 784)), log_sigma=st.sampled_from((-20.0, 0.0, 20.0)), key=draw.seeds, dtype=draw.dtypes)
 @example(m=784, log_sigma=-20.0, key=0, dtype=torch.float32)
@@ -84,7 +84,7 @@ def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student, ref, 
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 def test_the_gaussian_density_integrates_to_one(student):
     """Over the plane the density of two dependent variables integrates to one."""
     step = 0.25
@@ -98,7 +98,7 @@ def test_the_gaussian_density_integrates_to_one(student):
 
 
 @gaussian_log_prob
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n, m, key, dtype):
@@ -121,7 +121,7 @@ def pull_back(inputs: list[Tensor], in_mu: Tensor, in_log_sigma: Tensor) -> list
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 def test_gaussian_log_prob_refuses_what_holds_no_samples_and_leaves_no_trace(student):
     """No vectors, or vectors of no variables, are ValueErrors that name x; nothing else changes."""
     conditional, x = centred_model(3, 0.0), torch.tensor([[0.5, 0.25, -1.0]])
@@ -139,7 +139,7 @@ def test_gaussian_log_prob_refuses_what_holds_no_samples_and_leaves_no_trace(stu
 
 
 @gaussian_sample
-@points(0.75)
+@weight(0.75)
 def test_gaussian_samples_follow_the_joint_law(student, ref, seed):
     """Every value follows the normal distribution that the values before it in its row give, with noise of its own."""
     A = torch.tensor([[0, 0, 0], [1.5, 0, 0], [-1.0, 1.0, 0]])
@@ -158,7 +158,7 @@ def test_gaussian_samples_follow_the_joint_law(student, ref, seed):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_without_noise_each_value_is_the_mean_given_those_before(student):
     """For tiny sigma and means 3, 2 x_1 + 1, -x_1 + x_2 / 2 + 1/2 every sample is (3, 7, 1)."""
     A = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [-1.0, 0.5, 0.0]])
@@ -168,7 +168,7 @@ def test_without_noise_each_value_is_the_mean_given_those_before(student):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
     """The same state gives the same samples, the next call gives other ones, and so does another seed."""
     conditional = gaussian_model(3, key=5)
@@ -184,7 +184,7 @@ def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float64)
@@ -195,7 +195,7 @@ def test_gaussian_samples_have_the_dtype_of_mu(student, n, m, key, dtype):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_gaussian_sampling_refuses_sizes_below_one(student):
     """n = 0 and m = 0 are refused with a ValueError that names the argument."""
     with refuses("n"):
@@ -205,7 +205,7 @@ def test_gaussian_sampling_refuses_sizes_below_one(student):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_gaussian_samples_carry_no_graph_and_leave_no_trace(student):
     """Samples are data, whatever the parameters of the conditional are; nothing but the generator moves."""
     conditional = gaussian_model(3, key=1)

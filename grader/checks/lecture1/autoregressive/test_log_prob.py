@@ -27,7 +27,7 @@ from grader.checks.lecture1.shared.conditionals import markov_table, prefix_tabl
 log_prob = pytest.mark.exercise("autoregressive.log_prob")
 negative_log_likelihood = pytest.mark.exercise("autoregressive.negative_log_likelihood")
 sample = pytest.mark.exercise("autoregressive.sample")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 STRAYS = 3  # of 400 samples: a uniform number is exactly 0 once in 10^7, and then finds an impossible value
@@ -43,7 +43,7 @@ FAIR_COINS = prefix_table(torch.zeros(7, 2))  # m = 3, K = 2
 
 
 @log_prob
-@points(0.75)
+@weight(0.75)
 @given(case=models_and_sequences())
 def test_log_prob_is_the_sum_of_the_log_conditionals(student, ref, case):
     """The log-likelihood is the sum over j of the log-probability of x_j given the values before it."""
@@ -54,7 +54,7 @@ def test_log_prob_is_the_sum_of_the_log_conditionals(student, ref, case):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(size=st.sampled_from(((1, 3), (2, 2), (2, 3), (3, 2), (4, 2), (3, 3))), key=draw.seeds, dtype=draw.dtypes)
 def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
@@ -67,7 +67,7 @@ def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(case=models(scale=3.0))
 def test_probabilities_of_all_sequences_sum_to_one(student, case):
@@ -82,7 +82,7 @@ def test_probabilities_of_all_sequences_sum_to_one(student, case):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(gap=st.sampled_from((90.0, 400.0, 1e4)), offset=offsets, m=lengths, dtype=draw.dtypes)
 def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
@@ -94,7 +94,7 @@ def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(K=st.integers(2, 4), scale=st.sampled_from((1.0, 20.0)), key=draw.seeds, dtype=draw.dtypes)
 def test_log_prob_of_784_dimensions(student, ref, K, scale, key, dtype):
@@ -106,7 +106,7 @@ def test_log_prob_of_784_dimensions(student, ref, K, scale, key, dtype):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 @examples(12)
 @given(allowed=st.integers(1, 3), m=lengths, dtype=draw.dtypes)
 def test_an_impossible_value_makes_the_sequence_impossible(student, allowed, m, dtype):
@@ -120,7 +120,7 @@ def test_an_impossible_value_makes_the_sequence_impossible(student, allowed, m, 
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(case=models_and_sequences(), key=draw.seeds)
 def test_log_prob_has_the_gradient_that_training_needs(student, ref, case, key):
@@ -136,7 +136,7 @@ def test_log_prob_has_the_gradient_that_training_needs(student, ref, case, key):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 def test_log_prob_refuses_what_holds_no_samples(student):
     """No sequences, or sequences of no variables, are refused with a ValueError that names x."""
     for x in (torch.zeros(0, 3, dtype=torch.int64), torch.zeros(2, 0, dtype=torch.int64)):
@@ -145,7 +145,7 @@ def test_log_prob_refuses_what_holds_no_samples(student):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(case=models_and_sequences())
 def test_log_prob_leaves_no_trace(student, case):
@@ -162,7 +162,7 @@ def test_log_prob_leaves_no_trace(student, case):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(15)
 @given(case=models_and_sequences())
 def test_the_loss_is_the_mean_per_sample_and_dimension(student, ref, case):
@@ -175,7 +175,7 @@ def test_the_loss_is_the_mean_per_sample_and_dimension(student, ref, case):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(K=st.integers(1, 6), m=st.sampled_from((1, 3, 784)), n=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 def test_knowing_nothing_costs_log_K_nats_per_dimension(student, K, m, n, key, dtype):
@@ -186,7 +186,7 @@ def test_knowing_nothing_costs_log_K_nats_per_dimension(student, K, m, n, key, d
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(K=st.integers(2, 5), n=st.integers(1, 6), key=draw.seeds, dtype=draw.dtypes)
 def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
@@ -198,7 +198,7 @@ def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 def test_the_loss_at_its_edges(student):
     """One impossible sequence makes the loss inf; no samples are a ValueError; nothing else changes."""
     never_one = prefix_table(torch.tensor([[0.0, -math.inf]]).expand(7, 2).contiguous())
@@ -215,7 +215,7 @@ def test_the_loss_at_its_edges(student):
 
 
 @sample
-@points(1.5)
+@weight(1.5)
 def test_samples_follow_the_joint_law(student, ref, seed):
     """Sequences come up with their joint probabilities: each value is drawn given those before it in its own row."""
     m, K = 3, 3
@@ -229,7 +229,7 @@ def test_samples_follow_the_joint_law(student, ref, seed):
 
 
 @sample
-@points(0.5)
+@weight(0.5)
 @pytest.mark.parametrize(("m", "K"), [(1, 4), (5, 2)])
 def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed, m, K):
     """A joint distribution with impossible sequences, handed over as its conditionals, is what the samples follow."""
@@ -239,7 +239,7 @@ def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_throws_of_a_fair_die_are_independent(student, seed):
     """Draws of one fair variable are independent within a call and between calls, and no more even than chance."""
     die, generator = prefix_table(torch.zeros(1, 8)), student.generator(seed)
@@ -248,7 +248,7 @@ def test_throws_of_a_fair_die_are_independent(student, seed):
 
 
 @sample
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(m=st.sampled_from((1, 3, 12)), K=st.integers(2, 4), key=draw.seeds, gap=gaps, top=offsets, dtype=draw.dtypes)
 def test_a_deterministic_model_has_one_sequence(student, m, K, key, gap, top, dtype):
@@ -267,7 +267,7 @@ def test_a_deterministic_model_has_one_sequence(student, m, K, key, gap, top, dt
 
 
 @sample
-@points(0.75)
+@weight(0.75)
 def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
     """The same state gives the same samples, the next call gives other ones, and so does another seed."""
     conditional = table_model(4, 4, seed=1, scale=0.5)
@@ -283,7 +283,7 @@ def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(case=models(), key=draw.seeds)
 def test_sampling_leaves_no_trace(student, case, key):
@@ -293,7 +293,7 @@ def test_sampling_leaves_no_trace(student, case, key):
 
 
 @sample
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(case=models(), n=st.integers(1, 5), key=draw.seeds)
 @example(case=(prefix_table(torch.zeros(1, 1)), 1, 1), n=1, key=0)
@@ -308,7 +308,7 @@ def test_samples_are_n_sequences_of_m_values(student, case, n, key):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_sampling_refuses_sizes_below_one(student):
     """n = 0 and m = 0 are refused with a ValueError that names the argument."""
     with refuses("n"):

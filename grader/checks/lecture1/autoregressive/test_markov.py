@@ -16,7 +16,7 @@ from grader.checks.lecture1.shared import draw
 context_windows = pytest.mark.exercise("autoregressive.context_windows")
 context_mask = pytest.mark.exercise("autoregressive.context_mask")
 markov_mlp = pytest.mark.exercise("autoregressive.MarkovMLP.forward")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 lengths = st.integers(1, 6)
@@ -30,7 +30,7 @@ START = 9
 
 
 @context_windows
-@points(0.5)
+@weight(0.5)
 @given(n=batches, m=lengths, d=orders, start=st.sampled_from((START, -1, 0)), key=draw.seeds)
 @example(n=2, m=4, d=4, start=START, key=0)
 @example(n=2, m=3, d=7, start=START, key=0)
@@ -42,7 +42,7 @@ def test_windows_hold_the_d_values_before(student, ref, n, m, d, start, key):
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 def test_windows_of_a_short_sequence(student):
     """The windows of length 2 of (5, 6, 7) are (s, s), (s, 5), (5, 6); those of length 4 have more start tokens."""
     x = torch.tensor([[5, 6, 7]])
@@ -52,7 +52,7 @@ def test_windows_of_a_short_sequence(student):
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
@@ -68,7 +68,7 @@ def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(n=batches, m=lengths, d=orders, key=draw.seeds)
 def test_a_longer_window_only_adds_older_values(student, n, m, d, key):
@@ -81,7 +81,7 @@ def test_a_longer_window_only_adds_older_values(student, n, m, d, key):
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_the_start_token_stands_only_where_nothing_is_before(student, m, d, key):
@@ -93,7 +93,7 @@ def test_the_start_token_stands_only_where_nothing_is_before(student, m, d, key)
 
 
 @context_windows
-@points(0.5)
+@weight(0.5)
 def test_windows_refuse_what_makes_no_sense_and_leave_no_trace(student):
     """d = 0, no samples and no variables are ValueErrors that name the argument; x stays as it is."""
     x = torch.tensor([[5, 6, 7]])
@@ -110,7 +110,7 @@ def test_windows_refuse_what_makes_no_sense_and_leave_no_trace(student):
 
 
 @context_mask
-@points(0.25)
+@weight(0.25)
 @given(m=lengths, d=st.integers(0, 8))
 @example(m=5, d=2)
 @example(m=5, d=0)
@@ -122,7 +122,7 @@ def test_the_mask_shows_the_d_variables_before(student, ref, m, d):
 
 
 @context_mask
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=st.integers(0, 8))
 def test_a_context_has_at_most_d_values(student, m, d):
@@ -134,7 +134,7 @@ def test_a_context_has_at_most_d_values(student, m, d):
 
 
 @context_mask
-@points(0.25)
+@weight(0.25)
 @examples(7)
 @given(m=lengths)
 def test_masks_reach_from_independence_to_the_full_past(student, m):
@@ -146,7 +146,7 @@ def test_masks_reach_from_independence_to_the_full_past(student, m):
 
 
 @context_mask
-@points(0.25)
+@weight(0.25)
 def test_masks_refuse_what_makes_no_sense(student):
     """m = 0 and a negative d are ValueErrors that name the argument; nothing else changes."""
     with refuses("m"):
@@ -199,7 +199,7 @@ def model_with(student: Student, weights: Weights, d: int) -> Remote:
 
 
 @markov_mlp
-@points(1)
+@weight(1)
 @examples(8)
 @given(n=batches, m=lengths, K=st.integers(1, 4), d=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=6, K=3, d=2, key=0, dtype=torch.float32)
@@ -211,7 +211,7 @@ def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, d
 
 
 @markov_mlp
-@points(0.5)
+@weight(0.5)
 def test_an_mlp_that_writes_its_window_down(student):
     """With weights that print the window as digits, (1, 0, 2) is read as ss, s1, 10: oldest first, s for start."""
     model = model_with(student, reading_weights(K=3, d=2), d=2)
@@ -220,7 +220,7 @@ def test_an_mlp_that_writes_its_window_down(student):
 
 
 @markov_mlp
-@points(0.5)
+@weight(0.5)
 @examples(6)
 @given(m=st.integers(2, 6), d=st.integers(1, 4), key=draw.seeds)
 def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
@@ -237,7 +237,7 @@ def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
 
 
 @markov_mlp
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(m=st.integers(2, 6), d=st.integers(1, 4), token=st.integers(0, 3))
 def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
@@ -255,7 +255,7 @@ def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
 
 
 @markov_mlp
-@points(0.5)
+@weight(0.5)
 @examples(6)
 @given(n=batches, m=lengths, K=st.integers(2, 4), d=st.integers(1, 3), key=draw.seeds)
 def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
@@ -269,7 +269,7 @@ def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
 
 
 @markov_mlp
-@points(0.25)
+@weight(0.25)
 def test_the_mlp_refuses_what_holds_no_samples_and_leaves_no_trace(student):
     """No sequences, or sequences of no variables, are ValueErrors that name x; the model and x stay as they are."""
     model = model_with(student, reading_weights(3, 2), 2)

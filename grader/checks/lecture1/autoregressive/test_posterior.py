@@ -17,7 +17,7 @@ from grader.checks.lecture1.shared.conditionals import class_conditional, markov
 from grader.sandbox.wire.families import Family
 
 class_posterior = pytest.mark.exercise("autoregressive.class_posterior")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 sizes = st.sampled_from(((1, 2), (2, 2), (3, 3), (4, 2)))  # (m, K)
@@ -38,7 +38,7 @@ def precision(models: list[Family], x: Tensor, log_prior: Tensor) -> Tensor:
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 @given(size=sizes, C=classes, n=batches, key=draw.seeds, dtype=draw.dtypes)
 def test_the_posterior_is_bayes_rule(student, ref, size, C, n, key, dtype):
     """Each class gets its share of prior times likelihood."""
@@ -52,7 +52,7 @@ def test_the_posterior_is_bayes_rule(student, ref, size, C, n, key, dtype):
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 def test_two_coins_and_two_heads(student):
     """A fair coin and one with heads 3/4, equally likely before: after two heads the odds are 4 to 9."""
     fair, biased = independent(2, torch.zeros(2)), independent(2, torch.tensor([0.0, math.log(3)]))
@@ -63,7 +63,7 @@ def test_two_coins_and_two_heads(student):
 
 
 @class_posterior
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(C=st.integers(2, 3), K=st.integers(3, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(C=2, K=3, key=0, dtype=torch.float32)
@@ -83,7 +83,7 @@ def test_the_posterior_of_784_dimensions_where_every_likelihood_underflows(stude
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 @examples(7)
 @given(C=classes, n=batches, key=draw.seeds, offset=st.sampled_from((0.0, -1000.0, 50.0)), dtype=draw.dtypes)
 def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, offset, dtype):
@@ -96,7 +96,7 @@ def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, 
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 def test_an_impossible_class_has_posterior_zero(student):
     """A class under which x cannot come up, or of prior zero, has probability 0, and the others share one."""
     never_one, fair = independent(3, torch.tensor([0.0, -math.inf])), independent(3, torch.zeros(2))
@@ -108,7 +108,7 @@ def test_an_impossible_class_has_posterior_zero(student):
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(C=st.integers(2, 3), n=batches, key=draw.seeds, dtype=draw.dtypes)
 def test_the_posterior_has_gradients(student, ref, C, n, key, dtype):
@@ -130,7 +130,7 @@ def test_the_posterior_has_gradients(student, ref, C, n, key, dtype):
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 def test_the_posterior_refuses_what_makes_no_sense_and_leaves_no_trace(student):
     """No samples, no variables and no classes are ValueErrors that name the argument; nothing else changes."""
     conditional = class_conditional([independent(2, torch.zeros(2)), independent(2, torch.ones(2))])

@@ -32,7 +32,7 @@ from grader.sandbox.wire.families import Family
 
 log_prob_x = pytest.mark.exercise("change_of_variables.log_prob_x")
 log_prob_z = pytest.mark.exercise("change_of_variables.log_prob_z")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 dimensions = st.integers(1, 5)
@@ -42,7 +42,7 @@ dimensions = st.integers(1, 5)
 
 
 @log_prob_x
-@points(0.75)
+@weight(0.75)
 @examples(7)
 @given(problem=density_problems())
 @example(problem=(stretch(torch.tensor([1.0])), gaussian_log_density(torch.ones(1), torch.ones(1)), torch.ones(1, 1)))
@@ -55,7 +55,7 @@ def test_log_prob_x_is_the_change_of_variables(student, ref, problem):
 
 
 @log_prob_x
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_a_gaussian_through_an_affine_map_is_gaussian(student, m, n, key, dtype):
@@ -71,7 +71,7 @@ def test_a_gaussian_through_an_affine_map_is_gaussian(student, m, n, key, dtype)
 
 
 @log_prob_x
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=st.integers(1, 3), n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_famous_laws_are_images_of_one_another(student, m, n, key, dtype):
@@ -88,7 +88,7 @@ def test_famous_laws_are_images_of_one_another(student, m, n, key, dtype):
 
 
 @log_prob_x
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(a=st.sampled_from([-0.5, 0.0, 0.5, 1.0]), mirror=st.booleans(), key=draw.seeds)
 def test_log_prob_x_integrates_to_one(student, a, mirror, key):
@@ -104,7 +104,7 @@ def test_log_prob_x_integrates_to_one(student, a, mirror, key):
 
 
 @log_prob_x
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([TINY, HUGE]))
 @example(key=0, dtype=torch.float32, c=TINY)
@@ -116,7 +116,7 @@ def test_log_prob_x_is_finite_where_densities_are_not(student, key, dtype, c):
 
 
 @log_prob_x
-@points(0.25)
+@weight(0.25)
 def test_data_whose_latents_are_impossible_are_impossible(student):
     """Where the latent has density zero the log-density of the sample is -inf."""
     f, x = scaled(torch.tensor(2.0), reverse()), torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, -0.75]])
@@ -125,7 +125,7 @@ def test_data_whose_latents_are_impossible_are_impossible(student):
 
 
 @log_prob_x
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(m=2, n=3, key=1, dtype=torch.float32)
@@ -135,14 +135,14 @@ def test_a_flow_can_be_trained_by_its_log_prob(student, ref, m, n, key, dtype):
 
 
 @log_prob_x
-@points(0.25)
+@weight(0.25)
 def test_log_prob_x_works_without_gradient_tracking(student):
     """Under the caller's torch.no_grad() the result is the same, and no call leaves a trace."""
     _check_under_no_grad(student.log_prob_x)
 
 
 @log_prob_x
-@points(0.25)
+@weight(0.25)
 def test_log_prob_x_refuses_what_makes_no_sense(student):
     """There is at least one sample of at least one dimension, and the map keeps the number of dimensions."""
     _check_refusals(student.log_prob_x, "x", "f")
@@ -152,7 +152,7 @@ def test_log_prob_x_refuses_what_makes_no_sense(student):
 
 
 @log_prob_z
-@points(0.75)
+@weight(0.75)
 @examples(7)
 @given(problem=density_problems())
 @example(problem=(stretch(torch.tensor([1.0])), gaussian_log_density(torch.ones(1), torch.ones(1)), torch.ones(1, 1)))
@@ -165,7 +165,7 @@ def test_log_prob_z_is_the_change_of_variables(student, ref, problem):
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_a_gaussian_seen_through_an_inverse_is_gaussian(student, m, n, key, dtype):
@@ -181,7 +181,7 @@ def test_a_gaussian_seen_through_an_inverse_is_gaussian(student, m, n, key, dtyp
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=st.integers(1, 3), n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_a_law_seen_through_its_distribution_function_is_uniform(student, m, n, key, dtype):
@@ -192,7 +192,7 @@ def test_a_law_seen_through_its_distribution_function_is_uniform(student, m, n, 
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(there=st.sampled_from(["sinh", "exp", "sigmoid"]), key=draw.seeds, data=log_densities(2, torch.float64))
 def test_a_map_and_its_inverse_undo_each_other(student, there, key, data):
@@ -209,7 +209,7 @@ def test_a_map_and_its_inverse_undo_each_other(student, there, key, data):
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([TINY, HUGE]))
 @example(key=0, dtype=torch.float32, c=TINY)
@@ -221,7 +221,7 @@ def test_log_prob_z_is_finite_where_densities_are_not(student, key, dtype, c):
 
 
 @log_prob_z
-@points(0.25)
+@weight(0.25)
 def test_latents_of_impossible_data_are_impossible(student):
     """Where the sample has density zero the log-density of the latent is -inf."""
     f_inverse, z = scaled(torch.tensor(2.0), reverse()), torch.tensor([[0.25, 0.25], [0.75, 0.25], [0.25, -0.75]])
@@ -230,7 +230,7 @@ def test_latents_of_impossible_data_are_impossible(student):
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(m=2, n=3, key=1, dtype=torch.float32)
@@ -240,14 +240,14 @@ def test_log_prob_z_is_differentiable(student, ref, m, n, key, dtype):
 
 
 @log_prob_z
-@points(0.25)
+@weight(0.25)
 def test_log_prob_z_works_without_gradient_tracking(student):
     """Under the caller's torch.no_grad() the result is the same, and no call leaves a trace."""
     _check_under_no_grad(student.log_prob_z)
 
 
 @log_prob_z
-@points(0.25)
+@weight(0.25)
 def test_log_prob_z_refuses_what_makes_no_sense(student):
     """There is at least one latent of at least one dimension, and the map keeps the number of dimensions."""
     _check_refusals(student.log_prob_z, "z", "f_inverse")

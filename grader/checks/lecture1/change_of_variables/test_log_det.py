@@ -27,7 +27,7 @@ from grader.checks.lecture1.shared.diffeomorphisms import planar, stretch
 from grader.checks.lecture1.shared.families import affine, compose, scaled
 
 log_abs_det = pytest.mark.exercise("change_of_variables.log_abs_det_jacobian")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 dimensions = st.integers(1, 5)
@@ -35,7 +35,7 @@ kinds = st.sampled_from(KINDS)
 
 
 @log_abs_det
-@points(1.5)
+@weight(1.5)
 @examples(10)
 @given(problem=map_problems())
 @example(problem=(diffeomorphism("affine", 3, 0, torch.float64), torch.ones(2, 3, dtype=torch.float64)))
@@ -50,7 +50,7 @@ def test_log_abs_det_is_that_of_the_jacobian(student, ref, problem):
 
 
 @log_abs_det
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(m=1, n=1, key=0, dtype=torch.float32)
@@ -63,7 +63,7 @@ def test_volume_has_no_sign(student, m, n, key, dtype):
 
 
 @log_abs_det
-@points(1.0)
+@weight(1.0)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([TINY, HUGE]))
 @example(key=0, dtype=torch.float32, c=TINY)
@@ -77,7 +77,7 @@ def test_log_abs_det_outlives_the_determinant(student, key, dtype, c):
 
 
 @log_abs_det
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, first=kinds, second=kinds, key=draw.seeds, dtype=draw.dtypes)
 def test_volume_changes_of_a_composition_add(student, m, first, second, key, dtype):
@@ -92,7 +92,7 @@ def test_volume_changes_of_a_composition_add(student, m, first, second, key, dty
 
 
 @log_abs_det
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, kind=st.sampled_from(["stretch", "planar", "residual", "asinh"]), key=draw.seeds)
 def test_each_row_has_its_own_volume_change(student, m, kind, key):
@@ -106,7 +106,7 @@ def test_each_row_has_its_own_volume_change(student, m, kind, key):
 
 
 @log_abs_det
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 def test_the_gradient_by_a_matrix_is_its_inverse_transposed(student, m, n, key, dtype):
@@ -120,7 +120,7 @@ def test_the_gradient_by_a_matrix_is_its_inverse_transposed(student, m, n, key, 
 
 
 @log_abs_det
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=dimensions, n=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(m=2, n=3, key=1, dtype=torch.float32)
@@ -136,7 +136,7 @@ def test_log_abs_det_is_differentiable_once_more(student, ref, m, n, key, dtype)
 
 
 @log_abs_det
-@points(0.25)
+@weight(0.25)
 def test_log_abs_det_works_without_gradient_tracking(student):
     """Under the caller's torch.no_grad() the result is the same."""
     f, x = diffeomorphism("residual", 3, 0, torch.float64), draw.normal((2, 3), 0, 1.0, torch.float64)
@@ -146,7 +146,7 @@ def test_log_abs_det_works_without_gradient_tracking(student):
 
 
 @log_abs_det
-@points(0.25)
+@weight(0.25)
 def test_log_abs_det_leaves_no_trace(student):
     """The call changes neither x nor gradient tracking, draws nothing and prints nothing."""
     observed = student.log_abs_det_jacobian.observed(diffeomorphism("planar", 2, 0, torch.float32), torch.ones(2, 2))
@@ -155,7 +155,7 @@ def test_log_abs_det_leaves_no_trace(student):
 
 
 @log_abs_det
-@points(0.25)
+@weight(0.25)
 def test_log_abs_det_refuses_what_makes_no_sense(student):
     """There is at least one sample of at least one dimension, and the map keeps the number of dimensions."""
     for shape in [(0, 2), (2, 0)]:

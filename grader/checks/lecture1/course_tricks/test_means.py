@@ -33,7 +33,7 @@ from grader.checks.lecture1.shared.families import (
 jensen = pytest.mark.exercise("course_tricks.jensen_gap")
 predictor = pytest.mark.exercise("course_tricks.optimal_mse_predictor")
 dirac = pytest.mark.exercise("course_tricks.dirac_expectation")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 square = elementwise("square")
@@ -44,7 +44,7 @@ two_samples = torch.tensor([[1.0], [3.0]])
 
 
 @jensen
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(case=real_functions())
 @example(case=real_function("convex quadratic", n=5, m=2, key=0, dtype=torch.float32))
@@ -56,7 +56,7 @@ def test_jensen_gap_is_average_of_f_minus_f_of_average(student, ref, case):
 
 
 @jensen
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(n=sizes(), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=1, key=0, dtype=torch.float32)
@@ -75,7 +75,7 @@ def test_jensen_gap_of_the_squared_norm_is_the_variance(student, n, m, key, dtyp
 
 
 @jensen
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(n=sizes(), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
@@ -91,7 +91,7 @@ def test_jensen_gap_can_be_differentiated(student, n, m, key, dtype):
 
 
 @jensen
-@points(0.25)
+@weight(0.25)
 def test_jensen_gap_refuses_no_samples_and_leaves_no_trace(student):
     """Without samples there is no average; with samples nothing but the result is left."""
     observed = student.jensen_gap.observed(quadratic(torch.tensor([[2.0]])), two_samples)
@@ -115,7 +115,7 @@ tables = st.integers(1, 4)
 
 
 @predictor
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(a=tables, b=tables, d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(a=1, b=1, d=1, key=0, dtype=torch.float32)
@@ -129,7 +129,7 @@ def test_best_prediction_is_the_conditional_mean(student, ref, a, b, d, key, dty
 
 
 @predictor
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(a=tables, b=tables, key=draw.seeds, c=st.sampled_from([1e-24, 1e-9, 3.0, 1e12]), dtype=draw.dtypes)
 @example(a=2, b=3, key=0, c=1e-24, dtype=torch.float32)
@@ -143,7 +143,7 @@ def test_only_ratios_of_masses_matter(student, a, b, key, c, dtype):
 
 
 @predictor
-@points(0.5)
+@weight(0.5)
 @examples(6)
 @given(a=st.integers(2, 4), b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=2, b=1, key=0, dtype=torch.float32)
@@ -156,7 +156,7 @@ def test_a_row_without_mass_gives_nan_in_that_row_alone(student, ref, a, b, key,
 
 
 @predictor
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(a=tables, b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=3, b=2, key=0, dtype=torch.float32)
@@ -171,7 +171,7 @@ def test_predictions_average_to_the_mean_of_y(student, a, b, key, dtype):
 
 
 @predictor
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(a=tables, b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=3, b=2, key=0, dtype=torch.float32)
@@ -184,7 +184,7 @@ def test_what_x_determines_is_predicted_exactly(student, a, b, key, dtype):
 
 
 @predictor
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(a=tables, b=tables, key=draw.seeds, dtype=draw.dtypes)
 @example(a=2, b=3, key=0, dtype=torch.float32)
@@ -201,7 +201,7 @@ def test_no_other_prediction_has_a_smaller_error(student, a, b, key, dtype):
 
 
 @predictor
-@points(0.5)
+@weight(0.5)
 def test_optimal_mse_predictor_can_be_differentiated(student):
     """More mass on a value pulls the prediction towards it, and values move it by their probability."""
     joint, y = torch.tensor([[1.0, 1.0], [1.0, 3.0]]), torch.tensor([[0.0], [4.0]])
@@ -212,7 +212,7 @@ def test_optimal_mse_predictor_can_be_differentiated(student):
 
 
 @predictor
-@points(0.25)
+@weight(0.25)
 def test_optimal_mse_predictor_refuses_a_table_that_does_not_fit(student):
     """The table has one column for each value of y."""
     joint = torch.tensor([[1.0, 3.0], [2.0, 2.0]])
@@ -223,7 +223,7 @@ def test_optimal_mse_predictor_refuses_a_table_that_does_not_fit(student):
 
 
 @predictor
-@points(0.25)
+@weight(0.25)
 def test_optimal_mse_predictor_leaves_no_trace(student):
     """The table and the values stay as they are."""
     joint, y = torch.tensor([[1.0, 3.0], [0.0, 2.0]]), torch.tensor([[0.0], [4.0]])
@@ -236,7 +236,7 @@ def test_optimal_mse_predictor_leaves_no_trace(student):
 
 
 @dirac
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(case=vector_maps(), key=draw.seeds, zeros=st.booleans())
 @example(case=vector_map("square", n=4, m=2, d=3, key=0, dtype=torch.float32), key=0, zeros=True)
@@ -249,7 +249,7 @@ def test_dirac_expectation_weighs_the_values_at_the_points(student, ref, case, k
 
 
 @dirac
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(x_0=draw.vectors(n=1), others=st.integers(0, 2))
 @example(x_0=torch.tensor([[3.0]]), others=0)
@@ -262,7 +262,7 @@ def test_a_single_delta_sifts_out_one_value(student, x_0, others):
 
 
 @dirac
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(k=sizes(), m=dims, d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(k=3, m=2, d=2, key=0, dtype=torch.float32)
@@ -279,7 +279,7 @@ def test_dirac_expectation_can_be_differentiated(student, k, m, d, key, dtype):
 
 
 @dirac
-@points(0.25)
+@weight(0.25)
 def test_dirac_expectation_refuses_what_does_not_fit_and_leaves_no_trace(student):
     """There is at least one point, and one weight for each; nothing but the result is left."""
     three_quarters = torch.tensor([0.75, 0.25])

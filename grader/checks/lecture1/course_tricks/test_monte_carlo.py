@@ -16,7 +16,7 @@ monte_carlo = pytest.mark.exercise("course_tricks.monte_carlo")
 standard_error = pytest.mark.exercise("course_tricks.monte_carlo_standard_error")
 lotus = pytest.mark.exercise("course_tricks.lotus")
 pushforward = pytest.mark.exercise("course_tricks.pushforward_pmf")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 square, identity = elementwise("square"), elementwise("identity")
@@ -27,7 +27,7 @@ two_samples, three_samples = torch.tensor([[1.0], [3.0]]), torch.tensor([[1.0], 
 
 
 @monte_carlo
-@points(0.75)
+@weight(0.75)
 @examples(10)
 @given(case=vector_maps())
 @example(case=vector_map("square", n=1, m=1, d=1, key=0, dtype=torch.float32))
@@ -39,7 +39,7 @@ def test_monte_carlo_averages_f_over_the_samples(student, ref, case):
 
 
 @monte_carlo
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=sizes(), d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, d=1, key=0, dtype=torch.float32)
@@ -50,14 +50,14 @@ def test_expectation_of_a_constant_is_the_constant(student, n, d, key, dtype):
 
 
 @monte_carlo
-@points(0.25)
+@weight(0.25)
 def test_expectation_of_the_square_is_not_the_square_of_the_expectation(student):
     """Averaging the squares of 1 and 3 gives 5; squaring their average would give 4."""
     assert_agrees(student.monte_carlo(square, two_samples), torch.tensor([5.0]))
 
 
 @monte_carlo
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=sizes(), m=dims, d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=4, m=3, d=2, key=0, dtype=torch.float32)
@@ -74,7 +74,7 @@ def test_monte_carlo_has_the_gradient_of_an_average(student, n, m, d, key, dtype
 
 
 @monte_carlo
-@points(0.5)
+@weight(0.5)
 def test_monte_carlo_refuses_to_average_nothing(student):
     """Without samples, or without dimensions, there is nothing to average; one sample is enough."""
     assert_agrees(student.monte_carlo(identity, torch.tensor([[2.5]])), torch.tensor([2.5]))
@@ -85,7 +85,7 @@ def test_monte_carlo_refuses_to_average_nothing(student):
 
 
 @monte_carlo
-@points(0.5)
+@weight(0.5)
 def test_monte_carlo_leaves_no_trace(student):
     """The estimate changes nothing it is given, draws nothing, prints nothing."""
     observed = student.monte_carlo.observed(identity, two_samples)  # here f(x) is x itself, not a copy
@@ -97,7 +97,7 @@ def test_monte_carlo_leaves_no_trace(student):
 
 
 @standard_error
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(case=vector_maps(low=2))
 @example(case=vector_map("square", n=2, m=1, d=1, key=0, dtype=torch.float32))
@@ -109,7 +109,7 @@ def test_standard_error_is_the_sample_deviation_over_root_n(student, ref, case):
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(a=st.integers(-50, 50), b=st.integers(-50, 50), dtype=draw.dtypes)
 @example(a=1, b=3, dtype=torch.float32)
@@ -121,7 +121,7 @@ def test_two_samples_disagree_by_twice_the_standard_error(student, a, b, dtype):
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(n=sizes(3), offset=st.sampled_from([-3e4, 1e4, 1e5]), key=draw.seeds, dtype=draw.dtypes)
 @example(n=8, offset=1e5, key=0, dtype=torch.float32)
@@ -133,7 +133,7 @@ def test_standard_error_survives_a_large_mean(student, ref, n, offset, key, dtyp
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 def test_standard_error_needs_two_samples(student):
     """The spread of a single sample is not known, and that of none even less."""
     assert_agrees(student.monte_carlo_standard_error(identity, three_samples), torch.tensor([1.0]))
@@ -145,7 +145,7 @@ def test_standard_error_needs_two_samples(student):
 
 
 @standard_error
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=sizes(2), key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, key=0, dtype=torch.float32)
@@ -166,7 +166,7 @@ def test_standard_error_is_homogeneous_and_so_is_its_gradient(student, n, key, d
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 def test_standard_error_leaves_no_trace(student):
     """Estimating the error changes nothing it is given, draws nothing, prints nothing."""
     observed = student.monte_carlo_standard_error.observed(identity, three_samples)  # here f(x) is x itself, not a copy
@@ -178,7 +178,7 @@ def test_standard_error_leaves_no_trace(student):
 
 
 @lotus
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(case=vector_maps(), outer=st.sampled_from(["sin", "tanh", "square", "softmax"]), key=draw.seeds)
 @example(case=vector_map("square", n=4, m=2, d=3, key=0, dtype=torch.float32), outer="square", key=0)
@@ -193,7 +193,7 @@ def test_lotus_is_the_expectation_of_g_under_the_law_of_y(student, ref, case, ou
 
 
 @lotus
-@points(0.25)
+@weight(0.25)
 def test_lotus_applies_f_first_to_every_sample(student):
     """For f(x) = x^2 and g(y) = y + 1 on -1, 1 and 2 every sample counts, also where f maps two of them to one y."""
     plus_one, x = affine(torch.eye(1), torch.ones(1)), torch.tensor([[-1.0], [1.0], [2.0]])
@@ -202,7 +202,7 @@ def test_lotus_applies_f_first_to_every_sample(student):
 
 
 @lotus
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(n=sizes(), k=dims, d=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, k=2, d=3, key=0, dtype=torch.float32)
@@ -219,7 +219,7 @@ def test_lotus_has_the_gradient_of_an_average(student, n, k, d, key, dtype):
 
 
 @lotus
-@points(0.25)
+@weight(0.25)
 def test_lotus_refuses_no_samples_and_leaves_no_trace(student):
     """Without samples there is no expectation; with samples nothing but the result is left."""
     observed = student.lotus.observed(identity, identity, two_samples)  # here g(f(x)) is x itself, not a copy
@@ -238,7 +238,7 @@ targets = st.integers(1, 5)
 
 
 @pushforward
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(p=draw.pmfs(), K=targets, key=draw.seeds)
 @example(p=torch.tensor([1.0]), K=1, key=0)
@@ -251,7 +251,7 @@ def test_pushforward_collects_the_mass_of_the_preimages(student, ref, p, K, key)
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 def test_masses_that_meet_add_up(student):
     """Two values of x with one image hand over both their masses, and a value of y without preimage has none."""
     got = student.pushforward_pmf(torch.tensor([0.25, 0.125, 0.125, 0.5]), torch.tensor([2, 0, 0, 2]), 4)
@@ -259,7 +259,7 @@ def test_masses_that_meet_add_up(student):
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(p=draw.pmfs(), K=targets, key=draw.seeds)
 @example(p=torch.tensor([0.25, 0.25, 0.5]), K=2, key=1)
@@ -273,7 +273,7 @@ def test_expectations_agree_on_both_sides(student, p, K, key):
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(S=values, key=draw.seeds, dtype=draw.dtypes)
 @example(S=4, key=0, dtype=torch.float32)
@@ -284,7 +284,7 @@ def test_a_bijection_only_relabels(student, S, key, dtype):
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(p=draw.pmfs(), K=targets, key=draw.seeds)
 @example(p=torch.tensor([0.25, 0.25, 0.5]), K=2, key=1)
@@ -296,7 +296,7 @@ def test_mass_that_moves_in_x_moves_in_y(student, p, K, key):
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 def test_pushforward_refuses_what_does_not_fit(student):
     """The target has at least one value, and the table has one entry for each value of x."""
     p, f = torch.tensor([0.25, 0.75]), torch.tensor([0, 0])
@@ -309,7 +309,7 @@ def test_pushforward_refuses_what_does_not_fit(student):
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 def test_pushforward_leaves_no_trace(student):
     """The pmf of y is a new tensor: p and f stay as they are."""
     observed = student.pushforward_pmf.observed(torch.tensor([0.25, 0.25, 0.5]), torch.tensor([1, 1, 0]), 3)

@@ -27,7 +27,7 @@ from grader.sandbox.wire.families import Family
 
 log_derivative = pytest.mark.exercise("course_tricks.log_derivative")
 score_function = pytest.mark.exercise("course_tricks.score_function_gradient")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 standard_normal = gaussian_density(torch.zeros(1), torch.ones(1))
@@ -44,7 +44,7 @@ def largest_value(f: Family, x: Tensor) -> float:
 
 
 @log_derivative
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(case=densities)
 @example(case=density("mixture", n=3, m=2, key=0, dtype=torch.float32))
@@ -57,7 +57,7 @@ def test_score_is_the_gradient_of_p_over_p(student, ref, case):
 
 
 @log_derivative
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(case=densities, c=st.sampled_from([1e-8, 1e-3, 7.0, 1e8]))
 @example(case=density("gaussian", n=2, m=2, key=0, dtype=torch.float32), c=1e-8)
@@ -71,7 +71,7 @@ def test_score_ignores_the_normalising_constant(student, case, c):
 
 
 @log_derivative
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(n=sizes(1, 5), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
@@ -87,7 +87,7 @@ def test_scores_of_a_product_add_up(student, n, m, key, dtype):
 
 
 @log_derivative
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(n=sizes(1, 4), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
@@ -102,7 +102,7 @@ def test_score_can_be_differentiated_again(student, n, m, key, dtype):
 
 
 @log_derivative
-@points(0.25)
+@weight(0.25)
 def test_score_needs_samples(student):
     """Without samples or dimensions there is no score; one of each is enough."""
     assert_agrees(student.log_derivative(standard_normal, torch.tensor([[2.0]])), torch.tensor([[-2.0]]), scale=4.0)
@@ -113,7 +113,7 @@ def test_score_needs_samples(student):
 
 
 @log_derivative
-@points(0.25)
+@weight(0.25)
 def test_score_works_under_no_grad_and_leaves_no_trace(student):
     """Autograd inside is nobody else's business: x stays as it is, and the caller may have gradients off."""
     x, score = torch.tensor([[2.0], [-0.5]]), torch.tensor([[-2.0], [0.5]])
@@ -127,7 +127,7 @@ def test_score_works_under_no_grad_and_leaves_no_trace(student):
 
 
 @score_function
-@points(0.75)
+@weight(0.75)
 @examples(8)
 @given(case=laws, name=curves, key=draw.seeds)
 @example(case=law("gaussian", n=5, m=2, key=0, dtype=torch.float32), name="convex quadratic", key=0)
@@ -142,7 +142,7 @@ def test_estimate_averages_f_times_the_score(student, ref, case, name, key):
 
 
 @score_function
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(counts=st.lists(st.integers(1, 3), min_size=2, max_size=4), key=draw.seeds, dtype=draw.dtypes)
 @example(counts=[1, 3], key=0, dtype=torch.float32)
@@ -160,7 +160,7 @@ def test_estimate_is_the_gradient_where_samples_enumerate_the_law(student, count
 
 
 @score_function
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(b=st.integers(1, 40), n=sizes(), key=draw.seeds, dtype=draw.dtypes)
 @example(b=10, n=2, key=0, dtype=torch.float32)
@@ -173,7 +173,7 @@ def test_estimate_has_no_baseline(student, b, n, key, dtype):
 
 
 @score_function
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(case=laws, name=curves, key=draw.seeds)
 @example(case=law("gaussian", n=2, m=2, key=0, dtype=torch.float32), name="sine", key=0)
@@ -190,7 +190,7 @@ def test_estimate_can_be_differentiated_again(student, ref, case, name, key):
 
 
 @score_function
-@points(0.25)
+@weight(0.25)
 def test_estimate_follows_the_parameters_of_f(student):
     """The estimate is linear in f: its gradient by a constant added to f is the average score."""
     x, b = torch.tensor([[2.0], [3.0]]), torch.tensor(5.0)
@@ -201,7 +201,7 @@ def test_estimate_follows_the_parameters_of_f(student):
 
 
 @score_function
-@points(0.25)
+@weight(0.25)
 def test_estimate_needs_samples(student):
     """Without samples or dimensions there is nothing to average; one of each is enough."""
     theta = torch.tensor(0.0)
@@ -215,7 +215,7 @@ def test_estimate_needs_samples(student):
 
 
 @score_function
-@points(0.5)
+@weight(0.5)
 def test_estimate_works_under_no_grad_and_leaves_no_trace(student):
     """Autograd inside is nobody else's business: theta stays as it is, and the caller may have gradients off."""
     arguments = (first_value, exponential_log_p(), torch.tensor(0.0), torch.tensor([[3.0], [1.0]]))

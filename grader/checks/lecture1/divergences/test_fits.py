@@ -23,7 +23,7 @@ from grader.checks.lecture1.shared.samplers import gradients_left_behind, traina
 
 fit_gaussian_forward_kl = pytest.mark.exercise("divergences.fit_gaussian_forward_kl")
 fit_gaussian_reverse_kl = pytest.mark.exercise("divergences.fit_gaussian_reverse_kl")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 MAX_DRIFT = 2e-3  # how far five steps of size 1e-6 may go, whatever the optimiser and its parametrisation
@@ -33,7 +33,7 @@ MAX_DRIFT = 2e-3  # how far five steps of size 1e-6 may go, whatever the optimis
 
 
 @fit_gaussian_forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -46,7 +46,7 @@ def test_the_fit_is_the_mean_and_spread_of_the_sample(student, ref, n, m, key, d
 
 
 @fit_gaussian_forward_kl
-@points(0.25)
+@weight(0.25)
 def test_the_fit_by_hand(student):
     """The samples (1, 5) and (3, 5) have mean (2, 5) and standard deviation (1, 0): likelihood divides by n."""
     got = student.fit_gaussian_forward_kl(torch.tensor([[1.0, 5.0], [3.0, 5.0]]))
@@ -54,7 +54,7 @@ def test_the_fit_by_hand(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(m=dims, key=draw.seeds)
 def test_no_other_gaussian_is_more_likely(student, m, key):
@@ -71,7 +71,7 @@ def test_no_other_gaussian_is_more_likely(student, m, key):
 
 
 @fit_gaussian_forward_kl
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(key=draw.seeds, dtype=draw.dtypes)
 def test_the_fit_is_accurate_far_from_zero(student, ref, key, dtype):
@@ -81,7 +81,7 @@ def test_the_fit_is_accurate_far_from_zero(student, ref, key, dtype):
 
 
 @fit_gaussian_forward_kl
-@points(0.25)
+@weight(0.25)
 def test_no_fit_without_samples(student):
     """No samples, or samples without coordinates, are refused with a ValueError."""
     for shape in ((0, 2), (3, 0)):
@@ -90,7 +90,7 @@ def test_no_fit_without_samples(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.25)
+@weight(0.25)
 def test_the_fit_is_plain_numbers_and_leaves_no_trace(student):
     """The sample is not changed, nothing is drawn or printed, and the fit carries no graph even if the sample does."""
     x = torch.tensor([[1.0, 5.0], [3.0, 7.0], [4.0, 9.0]])
@@ -106,7 +106,7 @@ def test_the_fit_is_plain_numbers_and_leaves_no_trace(student):
 
 
 @fit_gaussian_reverse_kl
-@points(0.75)
+@weight(0.75)
 def test_the_reverse_fit_converges_to_the_closest_gaussian(student, ref, seed):
     """For correlated data the closest diagonal Gaussian has the data's mean and its *conditional* spreads."""
     A, b, mu, sigma = _correlated_pairs(12, 0.8, seed)
@@ -122,7 +122,7 @@ def test_the_reverse_fit_converges_to_the_closest_gaussian(student, ref, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_the_reverse_fit_stays_inside_a_narrow_ridge(student, ref, seed):
     """Where two coordinates nearly determine each other the fit is narrow; a forward KL fit is three times as wide."""
     A, b, mu, sigma = _correlated_pairs(1, 0.95, seed)
@@ -136,7 +136,7 @@ def test_the_reverse_fit_stays_inside_a_narrow_ridge(student, ref, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.5)
+@weight(0.5)
 def test_each_step_takes_fresh_noise(student, seed):
     """At the optimum, one fresh draw a step leaves a fit where it is; the same draw in every step drives it away."""
     mu, sigma = draw.normal((256,), seed), torch.full((256,), 1.0)
@@ -150,7 +150,7 @@ def test_each_step_takes_fresh_noise(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.5)
+@weight(0.5)
 def test_the_reverse_fit_sits_on_one_mode(student, seed):
     """Of two modes the fit takes the one it starts near, and is as narrow as that; forward KL would cover both."""
     side = 1.0 if seed % 2 else -1.0
@@ -166,7 +166,7 @@ def test_the_reverse_fit_sits_on_one_mode(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start(student, m, key, dtype):
@@ -183,7 +183,7 @@ def test_no_step_or_a_tiny_one_leaves_the_fit_at_its_start(student, m, key, dtyp
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(key=draw.seeds, dtype=draw.dtypes)
 def test_standard_deviations_stay_positive(student, key, dtype):
@@ -198,7 +198,7 @@ def test_standard_deviations_stay_positive(student, key, dtype):
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace(student, seed):
     """One state gives one fit, without gradient tracking too; neither the start nor a model's gradients are touched."""
     start, generator = (torch.zeros(20), torch.ones(20)), student.generator(seed)
@@ -217,7 +217,7 @@ def test_the_reverse_fit_is_a_function_of_the_generator_and_leaves_no_trace(stud
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_the_reverse_fit_refuses_what_does_not_fit(student):
     """No draws, no dimensions, and mu and sigma of different lengths are refused with a ValueError."""
     log_p_data = gaussian_log_density(torch.zeros(2), torch.ones(2))

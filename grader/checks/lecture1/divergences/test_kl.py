@@ -22,7 +22,7 @@ from grader.checks.lecture1.divergences.draw import batches
 from grader.checks.lecture1.shared import draw
 
 kl_divergence = pytest.mark.exercise("divergences.kl_divergence")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 numbers_of_values = st.integers(1, 6)
@@ -34,7 +34,7 @@ def size(q: torch.Tensor) -> float:
 
 
 @kl_divergence
-@points(0.75)
+@weight(0.75)
 @examples(12)
 @given(batch=batches, K=numbers_of_values, key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 @example(batch=(), K=1, key=0, zeros=False, dtype=torch.float64)
@@ -46,7 +46,7 @@ def test_kl_averages_the_log_ratio_over_its_first_argument(student, ref, batch, 
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 def test_kl_depends_on_the_order_of_its_arguments(student):
     """D(p, q) = 0.3681 and D(q, p) = 0.5108 for p = (0.9, 0.1) and q = (0.5, 0.5): a divergence is no distance."""
     p, q = torch.tensor([0.9, 0.1], dtype=torch.float64), torch.tensor([0.5, 0.5], dtype=torch.float64)
@@ -55,7 +55,7 @@ def test_kl_depends_on_the_order_of_its_arguments(student):
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 @examples(12)
 @given(K=st.integers(2, 6), key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 def test_kl_vanishes_on_equal_pmfs_and_nowhere_else(student, K, key, zeros, dtype):
@@ -71,7 +71,7 @@ def test_kl_vanishes_on_equal_pmfs_and_nowhere_else(student, K, key, zeros, dtyp
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(K=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 @example(K=2, key=0, dtype=torch.float32)
@@ -86,7 +86,7 @@ def test_kl_is_infinite_outside_the_support(student, K, key, dtype):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(K=numbers_of_values, key=draw.seeds, mass=st.sampled_from([0.0, 0.5]), dtype=draw.dtypes)
 @example(K=1, key=0, mass=0.0, dtype=torch.float32)
@@ -102,7 +102,7 @@ def test_values_without_mass_cost_nothing(student, K, key, mass, dtype):
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(tiny=st.sampled_from([(torch.float32, 1e-30), (torch.float64, 1e-300)]))
 @example(tiny=(torch.float32, 1e-30))
@@ -116,7 +116,7 @@ def test_kl_takes_tiny_probabilities_at_their_word(student, tiny):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(9)
 @given(
     shapes=st.sampled_from([((), (5,)), ((2, 1), (3,)), ((4, 1), (1, 3)), ((3,), ())]),
@@ -134,7 +134,7 @@ def test_batches_of_pmfs_broadcast_over_the_leading_axes(student, shapes, K, key
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 def test_kl_refuses_pmfs_that_do_not_fit(student):
     """Different numbers of values (also 1 and 3), none at all, and batches that do not broadcast are refused."""
     for p, q in [((3,), (4,)), ((1,), (3,)), ((2, 3), (2, 1)), ((2, 3), (4, 3)), ((0,), (0,))]:
@@ -143,7 +143,7 @@ def test_kl_refuses_pmfs_that_do_not_fit(student):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(batch=batches, K=numbers_of_values, key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 @example(batch=(2, 3), K=4, key=0, zeros=True, dtype=torch.float32)
@@ -158,7 +158,7 @@ def test_kl_has_its_gradient_also_next_to_zeros(student, ref, batch, K, key, zer
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 def test_kl_leaves_no_trace(student):
     """Comparing two pmfs changes neither of them, draws nothing and prints nothing."""
     p, q = torch.tensor([[0.25, 0.75, 0.0], [0.5, 0.25, 0.25]]), torch.tensor([0.5, 0.5, 0.0])

@@ -26,7 +26,7 @@ from grader.checks.lecture1.shared.samplers import gaussian_sampler
 
 forward_kl = pytest.mark.exercise("divergences.forward_kl")
 reverse_kl = pytest.mark.exercise("divergences.reverse_kl")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 INFINITY = torch.tensor(math.inf, dtype=torch.float64)
@@ -43,7 +43,7 @@ def number(value: float) -> torch.Tensor:
 
 
 @forward_kl
-@points(0.75)
+@weight(0.75)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -58,7 +58,7 @@ def test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data(student, ref, n
 
 
 @forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=numbers_of_draws, key=draw.seeds)
 def test_forward_kl_draws_once_and_only_data(student, n, key):
@@ -68,7 +68,7 @@ def test_forward_kl_draws_once_and_only_data(student, n, key):
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 def test_forward_kl_by_hand(student):
     """Draws exactly as frequent as p_data says give the divergence, 1.25 log 2 - 0.25 log 3; tiny densities count."""
     got = student.forward_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 4, student.generator(0))
@@ -78,7 +78,7 @@ def test_forward_kl_by_hand(student):
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_forward_kl_is_infinite_when_the_model_misses_data(student, m, key, dtype):
@@ -88,7 +88,7 @@ def test_forward_kl_is_infinite_when_the_model_misses_data(student, m, key, dtyp
 
 
 @forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_forward_kl_has_the_gradient_of_maximum_likelihood(student, ref, n, m, key, dtype):
@@ -102,7 +102,7 @@ def test_forward_kl_has_the_gradient_of_maximum_likelihood(student, ref, n, m, k
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(key=draw.seeds, dtype=draw.dtypes)
 def test_forward_kl_gets_its_randomness_from_the_generator(student, key, dtype):
@@ -111,7 +111,7 @@ def test_forward_kl_gets_its_randomness_from_the_generator(student, key, dtype):
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 def test_forward_kl_refuses_to_estimate_from_nothing(student):
     """Fewer than one draw are refused with a ValueError that names n."""
     for n in (0, -1):
@@ -120,7 +120,7 @@ def test_forward_kl_refuses_to_estimate_from_nothing(student):
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 def test_forward_kl_leaves_no_trace(student):
     """Estimating changes nothing, moves no global random state, prints nothing, and works without gradient tracking."""
     assert_leaves_no_trace(student, student.forward_kl)
@@ -130,7 +130,7 @@ def test_forward_kl_leaves_no_trace(student):
 
 
 @reverse_kl
-@points(0.75)
+@weight(0.75)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -145,7 +145,7 @@ def test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model(student, ref, 
 
 
 @reverse_kl
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=numbers_of_draws, key=draw.seeds)
 def test_reverse_kl_draws_once_and_only_from_the_model(student, n, key):
@@ -155,7 +155,7 @@ def test_reverse_kl_draws_once_and_only_from_the_model(student, n, key):
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_reverse_kl_by_hand(student):
     """Draws exactly as frequent as p_theta says give the divergence, 0.75 log 3 - 0.375 log 2; tiny densities count."""
     got = student.reverse_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 8, student.generator(0))
@@ -165,7 +165,7 @@ def test_reverse_kl_by_hand(student):
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_reverse_kl_is_finite_inside_the_data_and_infinite_outside(student, m, key, dtype):
@@ -178,7 +178,7 @@ def test_reverse_kl_is_finite_inside_the_data_and_infinite_outside(student, m, k
 
 
 @reverse_kl
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_reverse_kl_has_its_gradient_through_the_draws(student, ref, n, m, key, dtype):
@@ -201,7 +201,7 @@ def test_reverse_kl_has_its_gradient_through_the_draws(student, ref, n, m, key, 
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(key=draw.seeds, dtype=draw.dtypes)
 def test_reverse_kl_gets_its_randomness_from_the_generator(student, key, dtype):
@@ -210,7 +210,7 @@ def test_reverse_kl_gets_its_randomness_from_the_generator(student, key, dtype):
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_reverse_kl_refuses_to_estimate_from_nothing(student):
     """Fewer than one draw are refused with a ValueError that names n."""
     for n in (0, -1):
@@ -219,7 +219,7 @@ def test_reverse_kl_refuses_to_estimate_from_nothing(student):
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_reverse_kl_leaves_no_trace(student):
     """Estimating changes nothing, moves no global random state, prints nothing, and works without gradient tracking."""
     assert_leaves_no_trace(student, student.reverse_kl)

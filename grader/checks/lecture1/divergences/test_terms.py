@@ -25,7 +25,7 @@ from grader.checks.lecture1.shared.samplers import categorical_log_density, unif
 
 kl_low_variance = pytest.mark.exercise("divergences.kl_low_variance")
 negative_log_likelihood = pytest.mark.exercise("divergences.negative_log_likelihood")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 INFINITY = torch.tensor(math.inf, dtype=torch.float64)
@@ -39,7 +39,7 @@ def number(value: float) -> torch.Tensor:
 
 
 @kl_low_variance
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(
     K=st.integers(1, 6), n=numbers_of_draws, key=draw.seeds, dtype=draw.dtypes, scale=st.sampled_from([0.01, 1.0, 5.0])
@@ -56,7 +56,7 @@ def test_the_low_variance_estimate_averages_its_terms(student, ref, K, n, key, d
 
 
 @kl_low_variance
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(K=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(K=3, key=0, dtype=torch.float32)
@@ -70,7 +70,7 @@ def test_the_low_variance_estimate_is_unbiased(student, ref, K, key, dtype):
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(key=draw.seeds, distance=st.sampled_from([0.0, 1e-3, 0.1, 1.0, 10.0]), dtype=draw.dtypes)
 @example(key=0, distance=0.0, dtype=torch.float32)
@@ -89,7 +89,7 @@ def test_every_single_term_is_non_negative(student, key, distance, dtype):
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -111,7 +111,7 @@ def test_the_low_variance_estimate_is_finite_where_log_r_is(student, dtype):
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dtype):
@@ -129,7 +129,7 @@ def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dty
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 def test_the_low_variance_estimate_refuses_nothing_and_leaves_no_trace(student):
     """No samples are refused with a ValueError; an estimate changes nothing, draws nothing and prints nothing."""
     p, q = gaussian_log_density(torch.zeros(2), torch.ones(2)), gaussian_log_density(torch.ones(2), torch.ones(2))
@@ -142,7 +142,7 @@ def test_the_low_variance_estimate_refuses_nothing_and_leaves_no_trace(student):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=3, key=0, dtype=torch.float32)
@@ -155,7 +155,7 @@ def test_the_likelihood_is_averaged_over_samples(student, ref, n, m, key, dtype)
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 def test_the_likelihood_is_forward_kl_up_to_the_entropy_of_the_data(student):
     """On samples as frequent as p says, the results for q and p differ by D(p, q); a sample q excludes costs inf."""
     p, q = [0.5, 0.25, 0.25], [0.125, 0.125, 0.75]
@@ -170,7 +170,7 @@ def test_the_likelihood_is_forward_kl_up_to_the_entropy_of_the_data(student):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_the_likelihood_has_its_gradient(student, ref, n, m, key, dtype):
@@ -183,7 +183,7 @@ def test_the_likelihood_has_its_gradient(student, ref, n, m, key, dtype):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 def test_the_likelihood_of_nothing_is_refused_and_no_trace_left(student):
     """No samples are refused with a ValueError; evaluating changes nothing, draws nothing and prints nothing."""
     log_p = gaussian_log_density(torch.zeros(2), torch.ones(2))

@@ -19,7 +19,7 @@ histogram_log_prob = pytest.mark.exercise("histogram.histogram_log_prob")
 sample_histogram = pytest.mark.exercise("histogram.sample_histogram")
 fit_conditional_histogram = pytest.mark.exercise("histogram.fit_conditional_histogram")
 num_parameters = pytest.mark.exercise("histogram.num_parameters")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 sizes = st.integers(1, 12)
@@ -31,7 +31,7 @@ classes = st.integers(1, 4)
 
 
 @fit_histogram
-@points(0.5)
+@weight(0.5)
 @given(n=sizes, K=bins, key=draw.seeds)
 @example(n=1, K=1, key=0)
 @example(n=1, K=6, key=0)
@@ -43,7 +43,7 @@ def test_fit_gives_each_bin_its_share(student, ref, n, K, key):
 
 
 @fit_histogram
-@points(0.25)
+@weight(0.25)
 def test_an_empty_bin_has_no_mass(student):
     """Three samples of four in bin 2 and one in bin 0 leave exactly nothing for the other bins."""
     got = student.fit_histogram(torch.tensor([2, 0, 2, 2]), 5)
@@ -51,7 +51,7 @@ def test_an_empty_bin_has_no_mass(student):
 
 
 @fit_histogram
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(n=sizes, K=bins, key=draw.seeds)
 def test_only_shares_matter_not_order_or_number(student, n, K, key):
@@ -64,7 +64,7 @@ def test_only_shares_matter_not_order_or_number(student, n, K, key):
 
 
 @fit_histogram
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(n=sizes, K=bins, key=draw.seeds, excess=st.integers(0, 3))
 def test_fit_refuses_values_outside_the_bins(student, n, K, key, excess):
@@ -77,7 +77,7 @@ def test_fit_refuses_values_outside_the_bins(student, n, K, key, excess):
 
 
 @fit_histogram
-@points(0.25)
+@weight(0.25)
 def test_fit_refuses_empty_arguments(student):
     """A histogram needs at least one sample and at least one bin."""
     with refuses("x", "n"):
@@ -87,7 +87,7 @@ def test_fit_refuses_empty_arguments(student):
 
 
 @fit_histogram
-@points(0.25)
+@weight(0.25)
 def test_fit_leaves_no_trace(student):
     """Fitting changes no argument, draws nothing, prints nothing, and its result carries no graph."""
     observed = student.fit_histogram.observed(torch.tensor([2, 0, 1, 0]), 3)
@@ -99,7 +99,7 @@ def test_fit_leaves_no_trace(student):
 
 
 @histogram_log_prob
-@points(0.25)
+@weight(0.25)
 @given(pi=draw.pmfs(zeros=False), n=sizes, key=draw.seeds)
 @example(pi=torch.tensor([0.125, 0.875], dtype=torch.float64), n=1, key=0)
 @example(pi=torch.tensor([1e-30, 1.0]), n=8, key=0)
@@ -110,7 +110,7 @@ def test_log_prob_is_the_logarithm_of_the_bin(student, ref, pi, n, key):
 
 
 @histogram_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -122,7 +122,7 @@ def test_an_empty_bin_has_log_probability_minus_infinity(student, dtype):
 
 
 @histogram_log_prob
-@points(0.25)
+@weight(0.25)
 def test_log_prob_is_differentiable(student):
     """The gradient by a bin's probability is its count over its probability; a bin without samples gets zero."""
     pi, x = torch.tensor([0.5, 0.0, 0.25, 0.25]), torch.tensor([2, 0, 2])
@@ -132,7 +132,7 @@ def test_log_prob_is_differentiable(student):
 
 
 @histogram_log_prob
-@points(0.25)
+@weight(0.25)
 def test_log_prob_refuses_empty_arguments_and_leaves_no_trace(student):
     """There is at least one bin and one sample, and evaluating changes nothing."""
     pi, x = torch.tensor([0.5, 0.0, 0.5]), torch.tensor([2, 0])
@@ -149,7 +149,7 @@ def test_log_prob_refuses_empty_arguments_and_leaves_no_trace(student):
 
 
 @sample_histogram
-@points(0.5)
+@weight(0.5)
 def test_samples_follow_the_histogram(student, seed):
     """Each bin comes up with its probability, and a bin without mass never does."""
     pi = _shuffled([0.4, 0.3, 0.2, 0.1, 0.0, 0.0], seed)
@@ -164,7 +164,7 @@ def test_samples_follow_the_histogram(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 @pytest.mark.parametrize("partner", ["the next sample", "the sample half a batch away"])
 def test_samples_in_a_batch_are_independent(student, seed, partner):
     """Two samples of one call have the product of their laws as joint law."""
@@ -180,7 +180,7 @@ def test_samples_in_a_batch_are_independent(student, seed, partner):
 
 
 @sample_histogram
-@points(0.5)
+@weight(0.5)
 def test_a_batch_of_two_is_two_draws(student, seed):
     """In calls for two samples of a fair coin, both sides come together as often as each side alone."""
     coin = torch.tensor([0.5, 0.5])
@@ -196,7 +196,7 @@ def test_a_batch_of_two_is_two_draws(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 def test_calls_are_independent(student, seed):
     """Samples of two calls with one generator have the product of their laws as joint law."""
     pi = _shuffled([0.5, 0.3, 0.2], seed)
@@ -212,7 +212,7 @@ def test_calls_are_independent(student, seed):
 
 
 @sample_histogram
-@points(0.5)
+@weight(0.5)
 def test_the_generator_decides_and_moves_on(student, seed):
     """The same state of the generator gives the same samples, and a call moves it on."""
     pi = torch.full((8,), 1 / 8)  # 64 samples agree by chance with probability 8^-64
@@ -227,7 +227,7 @@ def test_the_generator_decides_and_moves_on(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 def test_sampling_leaves_no_trace(student, seed):
     """Sampling touches nothing but the generator that it is given."""
     pi = torch.tensor([0.5, 0.0, 0.5])
@@ -237,7 +237,7 @@ def test_sampling_leaves_no_trace(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(pi=draw.pmfs(), n=sizes, key=draw.seeds)
 @example(pi=torch.tensor([1.0]), n=1, key=0)
@@ -250,7 +250,7 @@ def test_a_sample_is_a_vector_of_bins(student, pi, n, key):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 def test_sampling_refuses_what_makes_no_sense(student):
     """At least one sample is drawn, from at least one bin."""
     with refuses("n"):
@@ -263,7 +263,7 @@ def test_sampling_refuses_what_makes_no_sense(student):
 
 
 @fit_conditional_histogram
-@points(0.5)
+@weight(0.5)
 @given(n=sizes, K=bins, C=classes, key=draw.seeds)
 @example(n=1, K=1, C=1, key=0)
 @example(n=12, K=2, C=3, key=0)
@@ -276,7 +276,7 @@ def test_each_class_has_its_own_histogram(student, ref, n, K, C, key):
 
 
 @fit_conditional_histogram
-@points(0.5)
+@weight(0.5)
 def test_a_class_without_samples_is_unknown(student):
     """A class without samples gives a row of nan, in that row alone."""
     got = student.fit_conditional_histogram(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 2]), 2, 4)
@@ -285,7 +285,7 @@ def test_a_class_without_samples_is_unknown(student):
 
 
 @fit_conditional_histogram
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(n=sizes, K=bins, C=classes, key=draw.seeds)
 def test_classes_mix_to_the_histogram_of_all(student, n, K, C, key):
@@ -301,7 +301,7 @@ def test_classes_mix_to_the_histogram_of_all(student, n, K, C, key):
 
 
 @fit_conditional_histogram
-@points(0.5)
+@weight(0.5)
 def test_conditional_fit_refuses_what_makes_no_sense(student):
     """There is a label for each sample, at least one sample, one bin and one class."""
     x, y, none = torch.tensor([0, 0, 0]), torch.tensor([0, 0]), torch.tensor([], dtype=torch.int64)
@@ -318,7 +318,7 @@ def test_conditional_fit_refuses_what_makes_no_sense(student):
 
 
 @fit_conditional_histogram
-@points(0.25)
+@weight(0.25)
 def test_conditional_fit_leaves_no_trace(student):
     """Fitting changes no argument, draws nothing, prints nothing, and its result carries no graph."""
     x, y = torch.tensor([1, 0, 1]), torch.tensor([1, 0, 1])
@@ -331,7 +331,7 @@ def test_conditional_fit_leaves_no_trace(student):
 
 
 @num_parameters
-@points(0.25)
+@weight(0.25)
 @pytest.mark.parametrize(("order", "count"), [(None, 2**784 - 1), (0, 784), (1, 1567)])
 def test_binary_mnist_needs_these_many_parameters(student, order, count):
     """The numbers that the slide asks for, exactly: the full joint, independent pixels, a first-order Markov chain."""
@@ -339,7 +339,7 @@ def test_binary_mnist_needs_these_many_parameters(student, order, count):
 
 
 @num_parameters
-@points(0.5)
+@weight(0.5)
 @given(m=st.integers(1, 12), K=bins, order=st.none() | st.integers(0, 14))
 @example(m=1, K=3, order=0)
 @example(m=5, K=4, order=2)
@@ -350,7 +350,7 @@ def test_parameters_are_counted_table_by_table(student, ref, m, K, order):
 
 
 @num_parameters
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(order=st.integers(6, 20))
 @example(order=3)
@@ -363,7 +363,7 @@ def test_a_long_order_is_the_full_joint(student, order):
 
 
 @num_parameters
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(m=st.integers(1, 50), order=st.none() | st.integers(0, 50))
 def test_one_value_leaves_nothing_to_learn(student, m, order):
@@ -372,7 +372,7 @@ def test_one_value_leaves_nothing_to_learn(student, m, order):
 
 
 @num_parameters
-@points(0.25)
+@weight(0.25)
 def test_counting_refuses_what_makes_no_sense(student):
     """There is at least one variable, it has at least one value, and it depends on none or more before it."""
     with refuses("m"):

@@ -18,7 +18,7 @@ from grader.checks.lecture1.imagegpt.helpers import elsewhere
 from grader.checks.lecture1.shared import draw
 
 attention = pytest.mark.exercise("imagegpt.causal_attention")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 SEVERAL = tuple(draw.normal((4, 2, 3, 5), key, dtype=torch.float64) for key in (1, 2, 3))  # (n, h, t, e) all differ
 STORED = SEVERAL[0], *(draw.normal((4, 2, 6, 5), key, dtype=torch.float64) for key in (2, 3))  # three keys are older
 SMALL = {"K": 2, "m": 4, "dim": 6, "num_layers": 1, "num_heads": 2}
@@ -45,7 +45,7 @@ def assert_attends(got, ref, q, k, v):
 
 
 @attention
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(qkv=queries_keys_values())
 @example(qkv=SEVERAL)
@@ -55,7 +55,7 @@ def test_attention_averages_the_values_seen_so_far(student, ref, qkv):
 
 
 @attention
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(qkv=queries_keys_values(longer=True))
 @example(qkv=STORED)
@@ -65,7 +65,7 @@ def test_queries_stand_at_the_last_positions(student, ref, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(qkv=queries_keys_values(dtype=torch.float64, min_t=2), key=draw.seeds)
 @example(qkv=SEVERAL, key=0)
@@ -86,7 +86,7 @@ def test_a_query_does_not_see_later_keys_and_values(student, qkv, key):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(qkv=queries_keys_values())
 @example(qkv=SEVERAL)
@@ -103,7 +103,7 @@ def test_queries_that_ask_nothing_get_the_mean(student, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(qkv=queries_keys_values(scale=100.0))
 @example(qkv=tuple(torch.tensor([[[[1.0], [-1.0], [2.0]]]]) * size for size in (1000.0, 1000.0, 1.0)))
@@ -115,7 +115,7 @@ def test_large_scores_do_not_overflow(student, ref, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(qkv=queries_keys_values(longer=True, dtype=torch.float64))
 @example(qkv=STORED)
@@ -131,7 +131,7 @@ def test_heads_and_images_do_not_meet(student, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(qkv=queries_keys_values(longer=True, dtype=torch.float64), key=draw.seeds)
 @example(qkv=tuple(draw.normal((1, 2, 4, 3), key, dtype=torch.float64) for key in (1, 2, 3)), key=0)
@@ -150,7 +150,7 @@ def test_attention_has_the_gradient_that_training_needs(student, ref, qkv, key):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(qkv=queries_keys_values(longer=True))
 @example(qkv=STORED)
@@ -163,7 +163,7 @@ def test_attention_leaves_no_trace(student, ref, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(qkv=queries_keys_values(longer=True))
 @example(qkv=STORED)
@@ -180,7 +180,7 @@ def test_attention_refuses_fewer_keys_than_queries(student, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(qkv=queries_keys_values(longer=True))
 @example(qkv=tuple(torch.ones(1, 2, 3, 4) for _ in range(3)))

@@ -26,7 +26,7 @@ from grader.checks.lecture1.shared import draw
 from grader.exam.gpu_exam import note
 
 pytestmark = [pytest.mark.exercise("imagegpt.gpu"), pytest.mark.gpu, pytest.mark.seconds(300)]
-points = pytest.mark.points
+weight = pytest.mark.weight
 
 CAP = {"highest": 1e-4, "bfloat16": 0.25}  # of a logit with root mean square near 1; 14 and 4 times what a CPU showed
 RATIO = 3.0  # by which the cache must win; 29 to 48 were measured on a CPU
@@ -54,13 +54,13 @@ LARGE = Scale(m=784, e=64, num_layers=8, num_heads=8, n=64, new=16, length=784, 
 SMALL = Scale(m=256, e=16, num_layers=2, num_heads=4, n=2, new=16, length=128, steps=60, side=8)
 
 
-@points(0.25)
+@weight(0.25)
 def test_logits_on_the_device_agree_in_single_precision(student, ref, seed, device):
     """In float32 the logits lie on the model's device and agree with the float64 reference as closely as float32 allows."""
     _assert_logits_agree(student, ref, seed, device, "highest")
 
 
-@points(0.25)
+@weight(0.25)
 def test_logits_on_the_device_agree_under_autocast(student, ref, seed, device):
     """Under bfloat16 autocast the logits agree with the float64 reference as closely as bfloat16 allows."""
     _assert_logits_agree(student, ref, seed, device, "bfloat16")
@@ -93,7 +93,7 @@ def _assert_logits_agree(student, ref, seed, device, mode):
         )
 
 
-@points(0.25)
+@weight(0.25)
 def test_samples_on_the_device_follow_the_joint_law(student, ref, seed, device):
     """Drawn with a generator of the device, cached or not, images lie on the device and follow p_theta."""
     net = telling_network(ref.joint_pmf, ref.mistaken_joint_pmfs, seed, 3)
@@ -111,7 +111,7 @@ def test_samples_on_the_device_follow_the_joint_law(student, ref, seed, device):
         note(f"samples, {'with' if use_cache else 'without'} cache", f"follow the joint law in {verdict.n} draws")
 
 
-@points(0.25)
+@weight(0.25)
 def test_the_generator_of_the_device_decides_the_samples(student, seed, device):
     """The same state gives the same images, another one others, and no global random state moves."""
     model = _model(student, network(seed, K=8, m=32, e=8), device)
@@ -126,7 +126,7 @@ def test_the_generator_of_the_device_decides_the_samples(student, seed, device):
         raise Mismatch("law", "another seed gives the very same images: all randomness should come from the generator")
 
 
-@points(0.25)
+@weight(0.25)
 def test_memory_of_cached_sampling_grows_with_the_length_alone(student, seed, device):
     """No tensor of m x m scores is made: what sampling computes at once grows with m, not with its square."""
     scale = _scale(device)
@@ -145,7 +145,7 @@ def test_memory_of_cached_sampling_grows_with_the_length_alone(student, seed, de
         )
 
 
-@points(0.25)
+@weight(0.25)
 def test_a_cached_step_never_waits_for_the_host(student, seed, device):
     """Decoding a position reads no value back from the device: no .item(), no `if tensor`, no copy to the CPU."""
     net = network(seed, K=8, m=32, e=8)
@@ -159,7 +159,7 @@ def test_a_cached_step_never_waits_for_the_host(student, seed, device):
         )
 
 
-@points(0.25)
+@weight(0.25)
 def test_the_cached_sampler_beats_the_uncached_one(student, seed, device):
     """Drawing one more pixel of an image is at least 3 times faster with the cache than without, on the same device."""
     scale = _scale(device)
@@ -178,7 +178,7 @@ def test_the_cached_sampler_beats_the_uncached_one(student, seed, device):
         )
 
 
-@points(0.25)
+@weight(0.25)
 @pytest.mark.training
 def test_it_learns_images_on_the_device(student, seed, device):
     """Trained on patches of photographs, it needs fewer bits than a model of independent pixels."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from grader.checking.compare import assert_agrees, assert_form, assert_gradient_agrees, assert_no_trace, refuses
 from grader.checks.lecture1.shared import draw
 
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 scan = pytest.mark.exercise("imagegpt.raster_scan")
 unscan = pytest.mark.exercise("imagegpt.inverse_raster_scan")
 quantize = pytest.mark.exercise("imagegpt.quantize")
@@ -57,7 +57,7 @@ def pictures(draw_, ties):
 
 
 @scan
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(images=images())
 @example(images=NUMBERED)
@@ -68,14 +68,14 @@ def test_raster_scan_goes_row_by_row_pixel_by_pixel_channel_by_channel(student, 
 
 
 @scan
-@points(0.25)
+@weight(0.25)
 def test_raster_scan_of_a_numbered_image(student):
     """A 2 x 3 image with two channels is read as text is, the channels of a pixel together."""
     assert_agrees(student.raster_scan(NUMBERED), SCANNED)
 
 
 @scan
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(images=images(kinds=("float32", "float64")), key=draw.seeds)
 def test_raster_scan_is_differentiable_and_leaves_no_trace(student, images, key):
@@ -93,7 +93,7 @@ def test_raster_scan_is_differentiable_and_leaves_no_trace(student, images, key)
 
 
 @unscan
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(case=scans())
 @example(case=(SCANNED, 2, 2, 3))
@@ -105,14 +105,14 @@ def test_inverse_raster_scan_puts_every_value_in_its_place(student, ref, case):
 
 
 @unscan
-@points(0.25)
+@weight(0.25)
 def test_inverse_raster_scan_of_a_numbered_image(student):
     """Twelve numbers become a 2 x 3 image with two channels."""
     assert_agrees(student.inverse_raster_scan(SCANNED, 2, 2, 3), NUMBERED)
 
 
 @unscan
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(case=scans(), key=draw.seeds)
 def test_inverse_raster_scan_refuses_what_does_not_fit(student, case, key):
@@ -136,7 +136,7 @@ def test_inverse_raster_scan_refuses_what_does_not_fit(student, case, key):
 
 
 @quantize
-@points(0.25)
+@weight(0.25)
 @given(case=pictures(ties=False))
 def test_quantize_finds_the_nearest_colour(student, ref, case):
     """Every pixel becomes the index of the colour at the least Euclidean distance."""
@@ -145,7 +145,7 @@ def test_quantize_finds_the_nearest_colour(student, ref, case):
 
 
 @quantize
-@points(0.25)
+@weight(0.25)
 @given(case=pictures(ties=True))
 @example(case=(torch.tensor([[[[0.5]]]]), torch.tensor([[1.0], [0.0]])))
 @example(case=(torch.tensor([[[[0.0]], [[0.0]]]]), torch.tensor([[6.0, 0.0], [4.0, 4.0], [4.0, -3.0], [3.0, 4.0]])))
@@ -156,7 +156,7 @@ def test_quantize_takes_the_lowest_index_of_equally_near_colours(student, ref, c
 
 
 @quantize
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(C=small, K=st.integers(2, 40), offset=st.sampled_from([100.0, 1000.0]), key=draw.seeds)
 @example(C=1, K=40, offset=1000.0, key=0)
@@ -170,7 +170,7 @@ def test_quantize_tells_bright_colours_apart(student, C, K, offset, key):
 
 
 @quantize
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(case=pictures(ties=False))
 @example(case=(torch.tensor([[[[0.5]]]]), torch.tensor([[1.0], [0.0]])))
@@ -193,7 +193,7 @@ def test_quantize_refuses_a_palette_with_other_channels(student, case):
 
 
 @dequantize
-@points(0.5)
+@weight(0.5)
 @given(case=pictures(ties=False), key=draw.seeds)
 def test_dequantize_paints_every_pixel_with_its_colour(student, ref, case, key):
     """Pixel (h, w) gets the colour that its token names, channels first."""
@@ -203,7 +203,7 @@ def test_dequantize_paints_every_pixel_with_its_colour(student, ref, case, key):
 
 
 @dequantize
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(case=pictures(ties=False), key=draw.seeds)
 def test_dequantize_is_differentiable_in_the_palette(student, case, key):
@@ -219,7 +219,7 @@ def test_dequantize_is_differentiable_in_the_palette(student, case, key):
 
 
 @dequantize
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(case=pictures(ties=False), key=draw.seeds)
 def test_dequantize_loses_nothing_of_the_tokens(student, case, key):
@@ -240,7 +240,7 @@ def test_dequantize_loses_nothing_of_the_tokens(student, case, key):
 
 
 @bits
-@points(0.5)
+@weight(0.5)
 @given(log_prob=draw.vectors(m=1, scale=300.0), num_dims=st.sampled_from([1, 2, 3, 64, 784, 3072]))
 @example(log_prob=torch.tensor([[0.0], [-math.inf]]), num_dims=7)
 def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_prob, num_dims):
@@ -250,7 +250,7 @@ def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_p
 
 
 @bits
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(K=st.integers(1, 512), num_dims=st.integers(1, 3072), n=small)
 @example(K=256, num_dims=784, n=2)
@@ -261,7 +261,7 @@ def test_a_uniform_guess_costs_log2_K_bits(student, K, num_dims, n):
 
 
 @bits
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(log_prob=draw.vectors(m=1, scale=30.0), num_dims=st.integers(1, 100))
 def test_bits_per_dim_is_differentiable_and_refuses_no_dimensions(student, log_prob, num_dims):

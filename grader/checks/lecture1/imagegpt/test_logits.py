@@ -20,13 +20,13 @@ from grader.checks.lecture1.imagegpt.helpers import elsewhere, get_modes, set_mo
 from grader.checks.lecture1.shared import draw
 
 forward = pytest.mark.exercise("imagegpt.ImageGPT.forward")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 
 FELT = 1e-9  # of a float64 logit: what arrives moves it by 1e-5 and more, what does not by rounding alone
 
 
 @forward
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(net=networks(), n=st.integers(1, 3), key=draw.seeds, short=st.integers(0, 2))
 @example(net=SEVERAL, n=2, key=0, short=1)
@@ -41,7 +41,7 @@ def test_forward_gives_the_logits_of_every_pixel_given_those_before(student, ref
 
 
 @forward
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(seed=draw.seeds, j=st.integers(0, 4), key=draw.seeds)
 @example(seed=0, j=0, key=0)
@@ -68,7 +68,7 @@ def test_a_pixel_moves_the_logits_of_all_later_pixels_and_of_no_other(student, s
 
 
 @forward
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(seed=draw.seeds, j=st.integers(0, 4), key=draw.seeds)
 @example(seed=0, j=0, key=0)
@@ -94,7 +94,7 @@ def test_the_start_vector_and_every_position_count(student, seed, j, key):
 
 
 @forward
-@points(0.125)
+@weight(0.125)
 @examples(2)
 @given(seed=draw.seeds)
 def test_the_probabilities_of_all_images_sum_to_one(student, seed):
@@ -108,7 +108,7 @@ def test_the_probabilities_of_all_images_sum_to_one(student, seed):
 
 
 @forward
-@points(0.125)
+@weight(0.125)
 @examples(2)
 @given(net=networks(), key=draw.seeds)
 def test_an_untrained_head_of_zeros_gives_the_uniform_law(student, net, key):
@@ -126,7 +126,7 @@ def test_an_untrained_head_of_zeros_gives_the_uniform_law(student, net, key):
 
 
 @forward
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_m=4), n=st.integers(2, 3), key=draw.seeds)
 @example(net=network(0, dtype=torch.float64), n=2, key=1)  # two images that differ in their first three pixels
@@ -151,7 +151,7 @@ def test_forward_leaves_no_trace_and_refuses_long_sequences(student, net, n, key
 
 
 @forward
-@points(0.125)
+@weight(0.125)
 def test_forward_stays_on_the_device_of_the_model(student, seed):
     """The start vector, positions and masks are made where the model is, whatever that device is."""
     net = network(seed, m=5, num_layers=1)

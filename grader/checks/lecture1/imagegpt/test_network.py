@@ -29,7 +29,7 @@ from grader.checks.lecture1.shared import draw
 
 block = pytest.mark.exercise("imagegpt.Block.forward")
 decode = pytest.mark.exercise("imagegpt.ImageGPT.decode")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of five positions
 
 
@@ -37,7 +37,7 @@ chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of 
 
 
 @block
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(net=networks(max_layers=1), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=4, key=0)
@@ -49,7 +49,7 @@ def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(net=networks(max_layers=1), n=st.integers(1, 3), key=draw.seeds)
 @example(net=SEVERAL, n=2, key=0)
@@ -61,7 +61,7 @@ def test_a_block_on_a_single_position(student, ref, net, n, key):
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(net=networks(max_layers=1), scale=st.sampled_from([1e-3, 1e-2]), key=draw.seeds)
 @example(net=network(0, e=4), scale=1e-3, key=0)
@@ -73,7 +73,7 @@ def test_a_block_norms_small_inputs_with_their_epsilon(student, ref, net, scale,
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
@@ -90,7 +90,7 @@ def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, ke
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
@@ -111,7 +111,7 @@ def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, c
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_layers=1), n=st.integers(1, 2), t=st.integers(1, 4), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=3, key=0)
@@ -131,7 +131,7 @@ def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, k
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_layers=1), key=draw.seeds)
 @example(net=SEVERAL, key=0)
@@ -152,7 +152,7 @@ def test_a_block_leaves_no_trace_and_images_do_not_meet(student, net, key):
 
 
 @decode
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(net=networks(), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=4, key=0)
@@ -164,7 +164,7 @@ def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
 
 
 @decode
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
@@ -188,7 +188,7 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 
 
 @decode
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(net=networks(dtype=torch.float64), key=draw.seeds)
 @example(net=SEVERAL, key=0)

@@ -25,7 +25,7 @@ from grader.checks.lecture1.imagegpt.helpers import (
 from grader.checks.lecture1.shared import draw
 
 sample = pytest.mark.exercise("imagegpt.sample")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 
 A_TIE = 1e-3  # of two logits: which of them is drawn may fall either way
 LIKELIEST: list[dict[str, Any]] = [{"top_k": 1}, {"temperature": 1e-5}]
@@ -33,14 +33,14 @@ AT_FIRST = 256  # images of a call: about half of what refutes every law that is
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_samples_without_a_cache_follow_the_joint_law(student, ref, seed):
     """Images drawn pixel by pixel, the whole prefix through the network each time, follow p_theta."""
     assert_samples_follow_the_joint_law(student, ref, seed, use_cache=False)
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_samples_with_a_cache_follow_the_joint_law(student, ref, seed):
     """Images drawn pixel by pixel, each step with the stored keys and values, follow the same p_theta."""
     assert_samples_follow_the_joint_law(student, ref, seed)
@@ -55,7 +55,7 @@ def assert_samples_follow_the_joint_law(student, ref, seed, **how):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
     """Each image goes on from its own given pixels, which stay as they are, with the law that they leave."""
 
@@ -84,7 +84,7 @@ def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, t=st.integers(0, 5), key=draw.seeds, how=st.sampled_from(LIKELIEST), use_cache=st.booleans())
 @example(seed=0, t=0, key=0, how={"top_k": 1}, use_cache=True)
@@ -116,7 +116,7 @@ def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student,
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_temperature_divides_the_logits(student, ref, seed):
     """At temperature T pixels are drawn from softmax(logits / T)."""
     net = telling_network(ref.joint_pmf, ref.mistaken_temperatures, seed, 2, 3.0, effect=0.2)
@@ -127,7 +127,7 @@ def test_temperature_divides_the_logits(student, ref, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_top_k_keeps_exactly_k_values(student, seed):
     """Of logits 2, 1, 1, 1, 0, -1 and top_k = 2, the 2 and one of the tied 1s remain, the 2 with e / (1 + e)."""
     model = model_of(student, constant_network(torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, -1.0])))
@@ -143,7 +143,7 @@ def test_top_k_keeps_exactly_k_values(student, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_top_k_of_all_values_truncates_nothing(student, seed):
     """top_k = K, or more, leaves the law as it is."""
     logits = torch.tensor([1.0, 0.5, 0.5])  # whoever cuts one value off misses 0.27 of the law
@@ -154,7 +154,7 @@ def test_top_k_of_all_values_truncates_nothing(student, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
     """The same state gives the same images, another one others; model, prefix and global state stay as they are."""
     n, m = 20, 3
@@ -178,7 +178,7 @@ def test_sampling_reads_its_generator_and_leaves_no_trace(student, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, use_cache=st.booleans(), broken=st.booleans())
 @example(seed=0, use_cache=True, broken=False)
@@ -204,7 +204,7 @@ def test_the_model_samples_in_eval_mode_and_gets_its_modes_back(student, seed, u
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, t=st.integers(0, 2))
 @example(seed=0, t=0)
@@ -227,7 +227,7 @@ def test_sampling_with_a_cache_is_the_work_of_one_pass(student, seed, t):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, key=draw.seeds)
 def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
@@ -254,7 +254,7 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_sampling_stays_on_the_device_of_the_model(student, seed):
     """The buffer of pixels and all else are made where the model is, whatever that device is."""
     model, prefix = model_of(student, network(seed, K=3, m=3, num_layers=1)), draw.integers((2, 1), seed, high=3)

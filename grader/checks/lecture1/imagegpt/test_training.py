@@ -21,7 +21,7 @@ from grader.checks.lecture1.imagegpt.helpers import (
 from grader.checks.lecture1.shared import draw
 
 train = pytest.mark.exercise("imagegpt.train_step")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 LR = 0.125
 
 
@@ -40,7 +40,7 @@ SQUARE = (
 
 
 @train
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(case=batches())
 @example(case=SQUARE)
@@ -54,7 +54,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, ref, case):
 
 
 @train
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(case=batches())
 @example(case=SQUARE)
@@ -64,7 +64,7 @@ def test_a_step_follows_the_gradient_of_the_loss(student, ref, case):
 
 
 @train
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(case=batches(), left=st.sampled_from([1.0, -3.0]))
 @example(case=SQUARE, left=1.0)
@@ -74,7 +74,7 @@ def test_gradients_left_from_before_do_not_count(student, ref, case, left):
 
 
 @train
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(case=batches())
 @example(case=SQUARE)
@@ -84,7 +84,7 @@ def test_a_step_works_where_gradients_are_off(student, ref, case):
 
 
 @train
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(case=batches())
 @example(case=SQUARE)
@@ -136,7 +136,7 @@ STEPS, BATCH, PEAK, WARM_UP = 300, 32, 1e-2, 50
 
 
 @train
-@points(0.25)
+@weight(0.25)
 @pytest.mark.training
 @pytest.mark.seconds(300)
 def test_it_learns_the_digits(student, seed):
