@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grader.cli.chosen import AssignmentName, chosen, load
+from grader.cli.chosen import AssignmentName, chosen, listed, load
 from grader.practice.names import UnknownName, select
 from grader.record import Record
 from grader.renderings import running
@@ -115,8 +115,3 @@ def _noting(records: Iterable[Record], seen: list[str], broken: list[str]) -> It
         if record.fault:
             broken.append(record.submission)
         yield record
-
-
-def listed(names: Sequence[str]) -> str:
-    """The first of many names."""
-    return f"{', '.join(names[:10])}{' …' if len(names) > 10 else ''}"

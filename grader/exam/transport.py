@@ -68,10 +68,10 @@ class WorkerTransport:
     @property
     def problems(self) -> list[str]:
         """What went wrong while the submission was loaded."""
+        if self._unloadable is not None:
+            return [str(self._unloadable)]
         said = [problem for topic in self._problems.values() for problem in topic]
-        if self._definitions_only and self._worker is not None:
-            said.insert(0, DEFINITIONS_ONLY)
-        return [str(self._unloadable)] if self._unloadable else said
+        return [DEFINITIONS_ONLY, *said] if self._definitions_only else said
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         boxes = Boxes(message)
@@ -123,6 +123,7 @@ class WorkerTransport:
         """A worker with the submission in it. Raises: `NoWorkers` where none can be had."""
         if self._unloadable is not None:
             raise self._unloadable
+        before = self.waited
         while self._worker is None:
             self._left()
             began = time.monotonic()
@@ -141,6 +142,7 @@ class WorkerTransport:
                     self._unloadable = type(gone)(f"while the submission was loaded: {gone}")
                     raise self._unloadable from None
                 self._definitions_only = True  # the second attempt leaves out whatever is not a definition
+        self._check_ends += self.waited - before  # of the submission's time, not of the check's
         return self._worker
 
     def _load(self, worker: Worker) -> dict[str, list[str]]:
@@ -148,7 +150,7 @@ class WorkerTransport:
             "do": "load", "package": self._package, "topics": self._topics,
             "seconds": self._patience.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
-        match worker.request(message, min(self._patience.load, self._left())):
+        match worker.request(message, min(self._patience.load, self._patience.submission - self.waited)):
             case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
                 self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
                 kept = itertools.islice(problems.items(), PROBLEMS)

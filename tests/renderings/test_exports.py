@@ -78,7 +78,7 @@ def test_moodle_finds_participants_by_their_identifier():
         "Last modified (submission)", "Last modified (grade)", "Feedback comments",
     ]  # fmt: skip
     assert lines[0] == ["Participant 340934", "Anna Müller", "", "", "1", "5.25", "Yes", "", "",
-                        "flows.radial: 0 of 4.25\nx.py was not read"]  # fmt: skip
+                        "<p>1 of 5.25 points</p><ul><li>flows.radial: 0 of 4.25</li><li>x.py was not read</li></ul>"]  # fmt: skip
     assert lines[1][:3] == ["", "Carla", "c@x.org"]
 
 

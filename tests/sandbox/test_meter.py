@@ -105,7 +105,7 @@ class Scripted:
         self.waits.append(seconds)
         if takes > seconds:
             raise WorkerTimeout(f"no answer within {seconds:g} s")
-        return {"problems": {}} if message["do"] == "load" else {"value": 1}
+        return {"problems": {}, "calls": {}} if message["do"] == "load" else {"value": 1}
 
     def close(self) -> None:
         pass
@@ -152,6 +152,14 @@ def test_loading_that_never_ends_is_tried_twice_within_the_deadline() -> None:
     with pytest.raises(WorkerTimeout, match="as a whole took longer than 60 s"):
         exam.ask(CALL)
     assert source.waits[1:] == [40.0, pytest.approx(20.0, abs=0.1)]
+
+
+def test_loading_is_no_part_of_a_check() -> None:
+    exam = transport(Scripted(takes=9.0, load=35.0))
+    exam.begin_check(10.0)
+    assert exam.ask(CALL) == {"value": 1}
+    with pytest.raises(WorkerTimeout, match="the check took longer"):
+        exam.ask(CALL)
 
 
 def test_only_definitions_is_said() -> None:
