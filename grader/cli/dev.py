@@ -56,6 +56,16 @@ def check(
 
 
 @dev.command()
+def pin(assignment: AssignmentName = None) -> None:
+    """Write anew what is pinned beside the checks: those that earn nothing alone, and digests of all inputs."""
+    from grader.authoring import pins
+
+    name = chosen(assignment)
+    pins.write(name)
+    console.print(f"grader/checks/{name}/ has both files anew: read what `git diff` says of them", highlight=False)
+
+
+@dev.command()
 def mutate(
     names: Annotated[
         list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)

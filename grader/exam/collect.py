@@ -20,6 +20,7 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, Assignment, AssignmentError
 
 NOT_EVIDENCE = "earns_nothing_alone.txt"  # beside the checks
+REPLAYING = "replaying"  # the answers to the exam at home, whose inputs are public
 FIXTURES = ("student", "ref", "seed", "device")
 
 GRADING = settings(
@@ -60,7 +61,7 @@ class Check:
     seconds: float
     gpu: bool
     training: bool
-    evidence: bool = True  # whether it shows that something is right: see `earns_nothing_alone`
+    passed_by: frozenset[str] = frozenset()  # answers that are right nowhere: see `earns_nothing_alone`
     place: str = ""  # file and line, for its author
 
     @property
@@ -73,9 +74,14 @@ class Check:
         return "ref" in self.fixtures
 
     @property
-    def all_public(self) -> bool:
-        """Whether everybody can see all its inputs beforehand, and hand in the answers to just these."""
-        return not self.drawn and not {"seed", "device"} & set(self.fixtures)
+    def hollow(self) -> bool:
+        """Whether zeros, an error or a value one per cent off pass it, too."""
+        return bool(self.passed_by - {REPLAYING})
+
+    @property
+    def public(self) -> bool:
+        """Whether everybody can see its inputs beforehand, and hand in the answers to just these."""
+        return REPLAYING in self.passed_by or (not self.drawn and not {"seed", "device"} & set(self.fixtures))
 
     @property
     def topic(self) -> str:
@@ -100,9 +106,9 @@ def collect(lecture: str, house: Path = REPO_ROOT) -> tuple[Check, ...]:
             f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
         )
     assignment = assignments.load(lecture, house)
-    nothing = earns_nothing_alone(lecture)
+    passed_by = earns_nothing_alone(lecture)
     kept = [
-        replace(check, evidence=check.identity not in nothing and not check.all_public)
+        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
         for check in collector.checks
         if check.exercise not in assignment.switched_off
     ]
@@ -148,14 +154,15 @@ def _parts(points: float, weights: Sequence[float]) -> list[float]:
     return [round(part * unit, 6) for part in whole]
 
 
-def earns_nothing_alone(lecture: str) -> set[str]:
-    """The checks that an answer passes which is right nowhere: zeros, nothing, an error, one per cent off.
+def earns_nothing_alone(lecture: str) -> dict[str, frozenset[str]]:
+    """The checks that an answer passes which is right nowhere, and these answers: zeros, an error, one per cent off, …
 
     `dgm dev pin` finds them and writes the file. They earn their points in proportion to the others of their exercise.
     """
     path = folder(lecture) / NOT_EVIDENCE
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
-    return {line for line in lines if line and not line.startswith("#")}
+    parts = [line.partition(": ") for line in lines if line and not line.startswith("#")]
+    return {identity: frozenset(answers.split(", ")) for identity, _, answers in parts}
 
 
 @contextlib.contextmanager

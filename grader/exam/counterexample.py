@@ -23,7 +23,8 @@ def of_calls(calls: Sequence[Call], got: Any = None) -> str:
     shown = [call for call in calls[-CALLS:] if call.message["target"][0] != "helper"]
     if len(shown) < 2:
         return "\n".join(map(_call, shown))[:LENGTH]
-    failed = next((call for call in reversed(shown) if _gave(call, got)), None)
+    gave = [call for call in shown if _gave(call, got)]
+    failed = gave[-1] if gave else shown[-1] if "value" not in shown[-1].answer else None
     return "\n".join(f"{_call(call)}{_came_back(call) if call is failed else ''}" for call in shown)[:LENGTH]
 
 
@@ -74,9 +75,7 @@ def literal(value: Any) -> str:
 
 
 def _gave(call: Call, got: Any) -> bool:
-    """Whether this call raised, or `got` is what it gave or a part of it."""
-    if "error" in call.answer or "missing" in call.answer:
-        return True
+    """Whether `got` is what this call gave, or a part of it."""
     answers = list(call.answer.values())
     for answer in answers:
         if answer is got:

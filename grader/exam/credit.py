@@ -11,18 +11,26 @@ from grader.record import CheckRecord
 
 
 def in_proportion(checks: Sequence[Check], records: Sequence[CheckRecord]) -> list[CheckRecord]:
-    """The records, where checks that zeros, an error or a value one per cent off also pass earn only their share.
+    """The records, where checks that prove nothing earn only their share.
 
-    That share is how much of the rest of the exercise, by points, is right: who returns zeros has nothing, who makes one
-    slip loses little. Where an exercise has no other checks, or none of them was graded, each counts for itself.
+    Nothing is proved by a check that zeros, an error or a value one per cent off also pass, nor by one whose inputs are
+    public to the last number. Their share is how much of the rest of the exercise, by points, is right: who returns zeros
+    has nothing, who makes one slip loses little. Where there is no rest, or none was graded, each counts for itself.
     """
+    evidence = _evidence(checks)
     both = list(zip(checks, records, strict=True))
-    evidence = [record for check, record in both if check.evidence and record.outcome != "not_graded"]
-    possible = sum(record.max_points for record in evidence)
+    proved = [record for check, record in both if check in evidence and record.outcome != "not_graded"]
+    possible = sum(record.max_points for record in proved)
     if not possible:
         return list(records)
-    share = sum(record.points for record in evidence) / possible
-    return [record if check.evidence else _scaled(record, share) for check, record in both]
+    share = sum(record.points for record in proved) / possible
+    return [record if check in evidence else _scaled(record, share) for check, record in both]
+
+
+def _evidence(checks: Sequence[Check]) -> list[Check]:
+    """The checks that prove something: those with unforeseen inputs, or where there are none, those with public ones."""
+    solid = [check for check in checks if not check.hollow]
+    return [check for check in solid if not check.public] or solid
 
 
 def _scaled(record: CheckRecord, share: float) -> CheckRecord:

@@ -19,7 +19,7 @@ def _records(**earned: tuple[float, float]) -> list[CheckRecord]:
 
 
 def _in_proportion(records: list[CheckRecord], *evidence: str) -> dict[str, float]:
-    checks = [SimpleNamespace(evidence=record.check in evidence) for record in records]
+    checks = [SimpleNamespace(hollow=record.check not in evidence, public=record.check == "by_hand") for record in records]
     return {record.check: record.points for record in in_proportion(checks, records)}
 
 
@@ -28,6 +28,16 @@ def test_what_proves_nothing_earns_as_much_as_is_right_of_the_rest():
     assert _in_proportion(_records(values=values, edges=edges, form=form), "values", "edges")["form"] == 0.67
     assert _in_proportion(_records(values=values, edges=(1, 1), form=form), "values", "edges")["form"] == 1
     assert _in_proportion(_records(values=(0, 2), edges=edges, form=form), "values", "edges")["form"] == 0
+
+
+def test_public_inputs_prove_something_only_where_no_others_do():
+    by_hand, form = (2, 2), (1, 1)
+    assert _in_proportion(_records(by_hand=by_hand, values=(0, 2), form=form), "by_hand", "values") == {
+        "by_hand": 0,
+        "values": 0,
+        "form": 0,
+    }
+    assert _in_proportion(_records(by_hand=by_hand, form=form), "by_hand") == {"by_hand": 2, "form": 1}
 
 
 def test_where_nothing_else_was_graded_each_counts_for_itself():

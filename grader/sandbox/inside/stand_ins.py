@@ -1,7 +1,7 @@
 """What stands in, in a worker, for things that a student's code may use and that cannot work here.
 
-A compiled function runs as it is written: compiling costs a minute and wants to write files. A file that may not be
-opened for writing (a log beside the module, `os.devnull`) is one in memory, which nobody reads.
+A compiled function runs as it is written: compiling costs a minute and wants to write files. `os.devnull`, and a file in
+the working folder where that may not be written (a log), are in memory, where nobody reads them.
 """
 
 from __future__ import annotations
@@ -49,6 +49,11 @@ def _open(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
     try:
         return _really_open(file, mode, *args, **options)
     except OSError:
-        if file == os.devnull or set(mode) & set("wax+"):
+        if file == os.devnull or (set(mode) & set("wax+") and _beside(file)):
             return io.BytesIO() if "b" in mode else io.StringIO()
         raise
+
+
+def _beside(file: Any) -> bool:
+    """Whether it lies in the working folder."""
+    return isinstance(file, str | os.PathLike) and os.path.dirname(os.path.abspath(file)) == os.getcwd()
