@@ -41,12 +41,12 @@ SYSTEM = (
     "/dev/null", "/dev/zero", "/dev/urandom",
 )  # fmt: skip
 
-# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported; no
-# GPU, for which torch would start threads.
+# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported, and a
+# folder that is there already, because importing it makes one; no GPU, for which torch would start threads.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "USER": "student", "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-    "TORCHINDUCTOR_CACHE_DIR": "/box", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "CUDA_VISIBLE_DEVICES": "",
+    "TORCHINDUCTOR_CACHE_DIR": "/", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "CUDA_VISIBLE_DEVICES": "",
     "MALLOC_ARENA_MAX": "2",
 }  # fmt: skip
 
