@@ -93,6 +93,7 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     kit: KitRecord
     seconds: float
     student: Person | None = None  # where a learning platform told
+    handed_in_as: str = ""  # the name it came with, where `submission` is another one
     content: str = ""  # sha256 of what was handed in
     problems: list[
         str

@@ -14,6 +14,7 @@ from grader.practice.names import UnknownName, select
 from grader.record import Record
 from grader.renderings import running
 from grader.renderings.terminal import SafeConsole, class_table
+from grader.submission import Layout
 
 
 def add_to(app: typer.Typer) -> None:
@@ -52,6 +53,9 @@ def grade(
     regrade: Annotated[
         bool, typer.Option("--regrade", help="Grade again what another kit, seed or other options have graded.")
     ] = False,
+    layout: Annotated[
+        Layout, typer.Option(help="What kind of folder or download this is; auto: by the names of all its entries.")
+    ] = "auto",
     assignment: AssignmentName = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
@@ -70,7 +74,11 @@ def grade(
         options = GradingOptions(
             name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected, only=exercises
         )
-        handed_in = submissions_in(submissions, name)
+        handed_in = submissions_in(submissions, name, layout)
+        if json:
+            running.event(console, "submissions", said=handed_in.said)
+        else:
+            console.print(handed_in.said, markup=False, soft_wrap=True)
         if scheduler:
             from grader.grading.cluster import Scheduler, grade_on
 

@@ -34,7 +34,8 @@ def show(
     except ModuleNotFoundError as error:
         stop(f"pictures need {error.name}, which is not installed: pip install -e \".[student]\"")
     from grader.practice.names import UnknownName, select
-    from grader.practice.run import NothingHere, load
+    from grader.practice.run import load
+    from grader.practice.work import NothingHere
 
     meant = load_assignment(chosen(assignment, names or [], folder))
     folder = work_in(meant.name, folder)

@@ -31,7 +31,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.store import Store
 from grader.hidden.reference import available
 from grader.record import Done, KitRecord, Record
-from grader.submission import HandedIn, Submission, read
+from grader.submission import HandedIn, Submission, read_apart
 
 if TYPE_CHECKING:
     from distributed import Client, Future
@@ -152,7 +152,7 @@ def _guarded(work: Callable[[], Done], session: AnySession, submission: Submissi
     kit = kit or session.kit
 
     def instead() -> Record:
-        return not_graded(submission.name, submission.student, assignments.load(session.order.lecture), kit)
+        return not_graded(submission, assignments.load(session.order.lecture), kit)
 
     return msgspec.json.encode(guarded(work, session.restart, instead))
 
@@ -198,14 +198,14 @@ def _graded(
         try:
             return msgspec.json.decode(_asked(future), type=Done)
         except KillsWorkers as error:
-            return Done(not_graded(one.name, one.student, assignment, kit), found=False, log=str(error))
+            return Done(not_graded(one, assignment, kit), found=False, log=str(error))
 
     for one in handed_in:
         try:
-            submission = read(one, assignment)
+            submission = read_apart(one, assignment)
             earlier = store.find(submission.name, content(submission), kit)
         except Exception:
-            yield Done(not_graded(one.name, one.student, assignment, kit), found=False, log=traceback.format_exc())
+            yield Done(not_graded(one, assignment, kit), found=False, log=traceback.format_exc())
             continue
         if earlier is not None:
             yield Done(earlier, found=True)

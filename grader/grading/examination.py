@@ -43,6 +43,7 @@ def examine(
         kit=kit,
         seconds=round(time.perf_counter() - started, 3),
         student=submission.student,
+        handed_in_as=submission.handed_in_as,
         content=content(submission),
         problems=problems,
         fault=faults.CHECKS_BROKE if examiner.faults else "",

@@ -6,8 +6,9 @@ import traceback
 from collections.abc import Callable
 
 from grader.assignment import Assignment
-from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Person, Record, bounded, summed
+from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Record, bounded, summed
 from grader.sandbox.workers import NoWorkers
+from grader.submission import HandedIn, Submission
 
 CHECKS_BROKE = "our grader broke at some of the checks, which is no fault of yours: they do not count"
 APOLOGY = (
@@ -16,18 +17,19 @@ APOLOGY = (
 )
 
 
-def not_graded(name: str, student: Person | None, assignment: Assignment, kit: KitRecord) -> Record:
+def not_graded(one: HandedIn | Submission, assignment: Assignment, kit: KitRecord) -> Record:
     """The record of a submission that could not be graded: nothing earned, nothing lost."""
     exercises = [
         ExerciseRecord(
-            exercise=one.name, score=0.0, max_score=0.0, not_graded=one.points, slide=str(one.slide), bonus=one.bonus,
-            checks=[CheckRecord(check="", outcome="not_graded", points=0.0, max_points=one.points, message=APOLOGY)],
+            exercise=exercise.name, score=0.0, max_score=0.0, not_graded=exercise.points, slide=str(exercise.slide),
+            bonus=exercise.bonus,
+            checks=[CheckRecord(check="", outcome="not_graded", points=0.0, max_points=exercise.points, message=APOLOGY)],
         )
-        for one in assignment.exercises
+        for exercise in assignment.exercises
     ]  # fmt: skip
     return bounded(Record(
-        submission=name, assignment=assignment.name, kit=kit, seconds=0.0, student=student, problems=[APOLOGY],
-        fault=APOLOGY, **summed(exercises),
+        submission=one.name, assignment=assignment.name, kit=kit, seconds=0.0, student=one.student,
+        handed_in_as=one.handed_in_as, problems=[APOLOGY], fault=APOLOGY, **summed(exercises),
     ))  # fmt: skip
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import importlib
 import math
+import traceback
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
@@ -28,21 +31,26 @@ from grader.hidden.reference import available
 from grader.record import Done, Record, summed
 from grader.sandbox.layers.policy import open_workers
 from grader.sandbox.workers import NoWorkers, Workers
-from grader.submission import HandedIn, Submission, find, read
+from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
+
+
+KILLED = "the process that had it in hand was killed each time"
 
 
 class CannotGrade(Exception):
     """Nothing was graded; the message says why and what to do."""
 
 
-def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
+def submissions_in(folder: Path, lecture: str, layout: Layout = "auto") -> Found:
     """Every submission in a folder, a bulk download or a single file. Raises: `CannotGrade` when there is none."""
     try:
-        found = find(folder, assignments.load(lecture))
+        found = find(folder, assignments.load(lecture), layout)
     except FileNotFoundError as error:
         raise CannotGrade(str(error)) from None
+    except OSError as error:
+        raise CannotGrade(f"{folder} cannot be looked into: {error.strerror or error}") from None
     if not found:
         raise CannotGrade(f"{folder}: there are no submissions here (folders, .py, .ipynb or .zip)")
     return found
@@ -64,21 +72,24 @@ def grade(
             f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
+    left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
     # forked graders inherit both sessions, and CUDA untouched
     with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
         kit = device.kit(session.kit)
         store.begin(order, kit, source, named, regrade)
 
-        def look(name: str) -> Record | None:
+        def look(name: str) -> Seen:
+            """What was handed in, packed, so that nothing is read twice, and the record that is there already."""
             try:
-                submission = read(named[name], session.assignment)
-                return store.find(submission.name, content(submission), None if order.only else kit)
-            except Exception:  # what is wrong will be said when it is graded
-                return None
+                submission = read_apart(named[name], session.assignment)
+                earlier = store.find(submission.name, content(submission), None if order.only else kit)
+                return Seen(zlib.compress(msgspec.json.encode(submission)), earlier)
+            except Exception:  # it would stop the class
+                return Seen(log=traceback.format_exc())
 
         def work(name: str) -> Done:
             def examined() -> Done:
-                submission = read(named[name], session.assignment)
+                submission = msgspec.json.decode(zlib.decompress(left[name]), type=Submission)
                 record = device.complete(session.grade(submission), submission)
                 if order.only:
                     earlier = store.find(submission.name, content(submission), None)
@@ -88,16 +99,18 @@ def grade(
             return guarded(examined, session.restart, lambda: session.not_graded(named[name]))
 
         def everybody() -> Iterator[Done]:
-            left = dict(named)
-            for name, earlier in GraderPool(min(jobs, len(named)), look).run(named):
-                if (earlier is None) == bool(order.only):
-                    del left[name]
-                if earlier is not None and not order.only:
-                    yield Done(earlier, found=True)
+            for name, seen in GraderPool(min(jobs, len(named)), look).run(named):
+                if seen is None or seen.log:
+                    log = seen.log if seen else KILLED
+                    yield Done(session.not_graded(named[name]), found=False, log=log)
+                elif seen.earlier is not None and not order.only:
+                    yield Done(seen.earlier, found=True)
+                elif seen.earlier is not None or not order.only:
+                    left[name] = seen.packed
             if left:
                 session.rehearse()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
-                    yield done or Done(session.not_graded(named[name]), found=False, log="its grader was killed each time")
+                    yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
         try:
             yield from keep(store, everybody())
@@ -105,6 +118,15 @@ def grade(
             raise CannotGrade(
                 f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
             ) from None
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One submission before it is graded."""
+
+    packed: bytes = b""
+    earlier: Record | None = None
+    log: str = ""  # where reading it broke
 
 
 def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
@@ -168,7 +190,7 @@ class GradingSession:
 
     def not_graded(self, handed_in: HandedIn) -> Record:
         """The record of a submission on which the grader broke."""
-        return not_graded(handed_in.name, handed_in.student, self.assignment, self.kit)
+        return not_graded(handed_in, self.assignment, self.kit)
 
     def __exit__(self, *exception: object) -> None:
         self.workers.close()

@@ -135,19 +135,21 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
 
 
 class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets the topics of one submission import each other in any order, by their short or their full name."""
+    """Lets the topics and the student's own modules import each other in any order, by their short or their full name."""
 
     def __init__(self, package: str, sources: dict[str, list[str]], seconds: float, definitions_only: bool) -> None:
         self.package, self.sources, self.seconds, self.definitions_only = package, sources, seconds, definitions_only
         self.topics: dict[str, Topic] = {}
         self.settings = settings.read()
+        self._folders = {name[:place] for name in sources for place, letter in enumerate(name) if letter == "."}
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         parents = self.package.split(".")
         if fullname in {".".join(parents[: depth + 1]) for depth in range(len(parents))}:
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        if fullname.removeprefix(self.package + ".") in self.sources:
-            return importlib.machinery.ModuleSpec(fullname, self)
+        name = fullname.removeprefix(self.package + ".")
+        if name in self.sources or name in self._folders:
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=name in self._folders)
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
@@ -160,7 +162,8 @@ class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         name = module.__name__.removeprefix(self.package + ".")
         if name not in self.sources or name in self.topics:
             return
-        module.__name__, module.__package__ = name, self.package
+        folder = name if name in self._folders else name.rpartition(".")[0]
+        module.__name__, module.__package__ = name, folder or self.package
         self.topics[name] = Topic(module)
         sys.modules[name] = module
         with settings.standard(self.settings):  # whatever another module has set
