@@ -55,6 +55,10 @@ class Transport(Protocol):
 
     def begin_exercise(self) -> None: ...
 
+    def begin_check(self, seconds: float) -> None:
+        """From now on the submission may take so long; a call that would take longer is interrupted."""
+        ...
+
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         """What `run` makes of the input of this number, which every submission meets: None where the check passes.
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from grader import assignment as assignments
 from grader.cli.chosen import AssignmentName, chosen, load, stop, work_in
-from grader.practice import progress
-from grader.practice.names import UnknownName, select
+from grader.practice import overview, progress
+from grader.practice.names import UnknownName, select, short_name
 from grader.practice.progress import Progress
 from grader.practice.work import remarks_on
 from grader.renderings import terminal
@@ -43,7 +42,7 @@ Folder = Annotated[
 for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show ✓ shows ? instead of failing
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-console = Console()
+console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -65,14 +64,14 @@ def check(names: Names = None, folder: Folder = None, assignment: AssignmentName
             for record in practice.check(names or []):
                 if not fine:
                     _say_what_is_checked(practice, names or [])
-                console.print(terminal.exercise_view(record))
+                console.print(terminal.exercise_view(record, short_name))
                 state.note(record)
                 progress.save(state, folder)
                 outcome = state.states[record.exercise]
                 asked = {record.exercise, record.exercise.split(".", 1)[1]} & {*(names or [])}
                 fine.append(outcome == "passed" or (outcome == "missing" and record.bonus and not asked))
             if len(fine) > 1:
-                console.print(terminal.progress_line(practice.assignment, state))
+                console.print(overview.progress_line(practice.assignment, state))
     except (UnknownName, NothingHere) as error:
         stop(error)
     raise typer.Exit(0 if all(fine) else 1)
@@ -104,7 +103,7 @@ def watch(
                 elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
-                    console.print(terminal.exercise_list(practice.assignment, state), terminal.KEYS)
+                    console.print(overview.exercise_list(practice.assignment, state), overview.KEYS)
                 elif event.key in "hH":
                     _hint(state, practice.assignment, state.current(practice.assignment))
                 progress.save(state, folder)
@@ -117,7 +116,7 @@ def watch(
 def list_exercises(folder: Folder = None, assignment: AssignmentName = None) -> None:
     """The exercises, their points, and how far you are."""
     name = chosen(assignment, [], folder)
-    console.print(terminal.exercise_list(load(name), progress.load(work_in(name, folder))))
+    console.print(overview.exercise_list(load(name), progress.load(work_in(name, folder))))
 
 
 def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
@@ -176,10 +175,10 @@ def _show(practice: Practice, state: Progress, names: list[str]) -> None:
     for number, record in enumerate(practice.check(names)):
         if not number:
             _say_what_is_checked(practice, names)
-        console.print(terminal.exercise_view(record))
+        console.print(terminal.exercise_view(record, short_name))
         state.note(record)
-    console.print(terminal.progress_line(practice.assignment, state))
-    console.print(terminal.KEYS)
+    console.print(overview.progress_line(practice.assignment, state))
+    console.print(overview.KEYS)
 
 
 def _say_what_is_checked(practice: Practice, names: list[str]) -> None:

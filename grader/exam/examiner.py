@@ -111,6 +111,7 @@ class Examiner:
             return not_graded(check, unable)
         started = time.perf_counter()
         self._figures.clear()
+        transport.begin_check(check.seconds)
         try:
             failure = self._first_failure(check, transport, transport.waited + check.seconds)
             if failure is None:

@@ -20,11 +20,11 @@ from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
-from grader.grading.grade import Done, grade
+from grader.grading.grade import grade
 from grader.grading.kit import grading_seed
 from grader.grading.options import GradingOptions
 from grader.nbgrader.submitted import REMARKS
-from grader.record import ExerciseRecord, Record
+from grader.record import Done, ExerciseRecord, Record
 from grader.renderings import html
 from grader.submission import lone
 
@@ -84,9 +84,8 @@ class IsolatedExam(NbGraderPreprocessor):
         }
         handed_in = [replace(lone(path), name=name) for name, path in sorted(students.items())]
         seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
-        return grade(
-            handed_in, course / "dgm-results" / lecture, GradingOptions(lecture, seed, self.isolation, self.quick), self.jobs
-        )
+        options = GradingOptions(lecture, seed, self.isolation, self.quick)
+        return grade(handed_in, course / "dgm-results" / lecture, options, self.jobs, regrade=True)
 
 
 class SaveExam(NbGraderPreprocessor):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -52,7 +53,7 @@ class Practice:
         wanted = select(self.assignment, names)
         submission = self.submission = read_work(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts())
+        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(submission=math.inf))
         failed: list[str] = []
         try:
             for name in wanted:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from grader.assignment import Assignment
-from grader.record import Person
+from grader.record import MADE_BY_DGM, Person
 from grader.submission.files import OTHER_ARCHIVES, WANTED, File, Folder, clean
 from grader.submission.topics import is_plain
 
@@ -144,7 +144,7 @@ def _holds_work(entry: Entry, assignment: Assignment) -> bool:
 
 def is_nobody(entry: Entry) -> bool:
     """Whether an entry of a class is no submission: what systems leave, and results of an earlier run."""
-    return NOBODY.fullmatch(entry.name) is not None or (entry.is_folder and entry.has("records.jsonl") and entry.has(".lock"))
+    return NOBODY.fullmatch(entry.name) is not None or (entry.is_folder and entry.has(MADE_BY_DGM))
 
 
 def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[Owned]:
