@@ -1,0 +1,3 @@
+IN_THE_WORKER = (  # what a worker imports before it meets a submission: public callables
+    "shared.decoders",
+)
