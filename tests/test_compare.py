@@ -9,8 +9,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_no_trace, refuses
-from grader.checking.student import Observation, StudentError
+from grader.checking.compare import Mismatch, assert_agrees, assert_calls_agree, assert_dtype, refuses
+from grader.checking.student import StudentError
 from grader.sandbox.wire.objects import Unsendable
 
 WANT = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
@@ -26,7 +26,6 @@ WANT = torch.tensor([0.25, 0.5, 0.25], dtype=torch.float64)
         (torch.tensor(0.5), "rank", "you returned a tensor with 0 axes (shape ()), expected 1: shape (3,)"),
         (torch.tensor([0.5]), "shape", "you returned a tensor of shape (1,), expected shape (3,)"),
         (torch.empty(0), "shape", "(0,)"),
-        (WANT, "dtype", "you returned a float64 tensor, expected float32"),
         (Unsendable("a tensor of dtype complex64"), "dtype", "complex64"),
         (Unsendable("a tensor on the device cuda:0"), "device", "cuda:0"),
         (torch.tensor([0.25, math.nan, 0.25]), "finite", "you returned nan at [1], expected 0.5"),
@@ -38,7 +37,8 @@ def test_each_rung_stops_with_its_own_sentence(got, rung, words):
     with pytest.raises(Mismatch) as stop:
         assert_agrees(got, WANT, like=torch.float32)
     assert stop.value.rung == rung
-    assert words in stop.value.sentence
+    assert words in str(stop.value)
+    assert "expected" not in stop.value.sentence
 
 
 def test_the_right_answer_passes_in_either_precision():
@@ -49,13 +49,13 @@ def test_the_right_answer_passes_in_either_precision():
 def test_the_unit_stands_behind_what_was_expected():
     with pytest.raises(Mismatch) as stop:
         assert_agrees(torch.tensor(0.5108), torch.tensor(0.3681, dtype=torch.float64), like=torch.float32, unit="nats")
-    assert stop.value.sentence == "you returned 0.5108, expected 0.3681 (nats)"
+    assert (stop.value.sentence, stop.value.expected) == ("you returned 0.5108", "0.3681 (nats)")
 
 
 def test_what_is_not_simply_returned_has_its_own_name():
     with pytest.raises(Mismatch) as stop:
         assert_agrees(torch.tensor([1.0, 2.0]), torch.ones(2, dtype=torch.float64), like=torch.float32, what="the gradient")
-    assert stop.value.sentence == "the gradient at [1] is 2, expected 1"
+    assert (stop.value.sentence, stop.value.expected) == ("the gradient at [1] is 2", "1")
 
 
 def test_infinities_and_nans_must_stand_where_they_are_wanted():
@@ -65,14 +65,43 @@ def test_infinities_and_nans_must_stand_where_they_are_wanted():
         assert_agrees(torch.tensor([math.inf, math.nan, math.inf], dtype=torch.float64), want)
 
 
-def test_integers_are_compared_exactly_and_a_bool_is_no_integer():
+def test_integers_are_compared_exactly():
     assert_agrees(2**784 - 1, 2**784 - 1)
-    with pytest.raises(Mismatch):
-        assert_agrees(2**784, 2**784 - 1)
-    with pytest.raises(Mismatch, match="a Python bool"):
-        assert_agrees(True, 1)
-    with pytest.raises(Mismatch, match="a Python float"):
-        assert_agrees(1.0, 1)
+    for wrong in (2**784, 2.0**784):
+        with pytest.raises(Mismatch, match="expected an integer of 784 bits|expected 1"):
+            assert_agrees(wrong, 2**784 - 1)
+
+
+def test_a_right_value_of_another_dtype_is_right_and_its_dtype_a_mismatch_of_its_own():
+    for right in (WANT.float(), WANT.double()):
+        assert_agrees(right, WANT, like=torch.float32)
+        assert_agrees(right, WANT)
+    whole = torch.tensor([2, 0])
+    for right in (whole.int(), whole.double()):
+        assert_agrees(right, whole)
+        with pytest.raises(Mismatch, match="expected int64"):
+            assert_dtype(right, torch.int64)
+    with pytest.raises(Mismatch, match="you returned a float64 tensor, expected float32"):
+        assert_dtype(WANT, torch.float32)
+    with pytest.raises(Mismatch, match="expected a Python int"):
+        assert_dtype(torch.tensor(3), int)
+
+
+def test_half_precision_is_not_accurate_enough():
+    with pytest.raises(Mismatch, match="you returned"):
+        assert_agrees((WANT / 3).half(), WANT / 3, like=torch.float32)
+
+
+def test_two_numbers_are_shown_with_the_digits_that_tell_them_apart():
+    with pytest.raises(Mismatch, match="you returned 0.12961, expected 0.12962"):
+        assert_agrees(0.12961, 0.12962)
+
+
+def test_two_calls_are_compared_without_calling_either_right():
+    with pytest.raises(Mismatch) as stop:
+        assert_calls_agree(torch.ones(2), torch.zeros(2), call="the samples backwards", other_call="the samples as they are")
+    assert stop.value.sentence == "the samples backwards at [0] gave 1, your other call (the samples as they are) gave 0"
+    assert not stop.value.expected
 
 
 def test_parts_of_a_tuple_are_named():
@@ -94,47 +123,21 @@ def test_the_tolerance_grows_with_the_scale_and_not_beyond(want, scale):
             assert_agrees(right + 4 * limit, right, scale=scale)
 
 
-@pytest.mark.parametrize(
-    ("change", "words"),
-    [
-        ({"changed": ["p"]}, "changed what it was given: p"),
-        ({"random_state_moved": True}, "global random state"),
-        ({"autograd_mode_moved": True}, "gradient tracking"),
-        ({"printed": "hello"}, "prints"),
-        ({"carries_graph": True}, "autograd graph"),
-    ],
-)
-def test_every_trace_has_its_sentence(change, words):
-    clean = {
-        "value": 1,
-        "changed": [],
-        "random_state_moved": False,
-        "autograd_mode_moved": False,
-        "printed": "",
-        "carries_graph": False,
-    }
-    assert_no_trace(Observation(**clean), graph_free=True)
-    with pytest.raises(Mismatch, match=words):
-        assert_no_trace(Observation(**(clean | change)), graph_free=True)
-
-
 def _raise(type, message, *bases):
     raise StudentError(type, [type, *bases, "Exception"], message, "", unimplemented=type == "NotImplementedError")
 
 
-def test_a_refusal_is_a_value_error_that_names_the_argument():
-    with refuses("num_bins"):
-        _raise("ValueError", "num_bins must be at least 1")
-    with refuses("num_bins"):
+def test_a_refusal_is_a_value_error_whatever_it_says():
+    with refuses():
+        _raise("ValueError", "")
+    with refuses():
         _raise("MyError", "bad num_bins", "ValueError")
-    with pytest.raises(Mismatch, match="raise a ValueError, not a TypeError"), refuses("num_bins"):
+    with pytest.raises(Mismatch, match="raise a ValueError, not a TypeError"), refuses():
         _raise("TypeError", "num_bins")
-    with pytest.raises(Mismatch, match="does not say which argument"), refuses("n"):
-        _raise("ValueError", "not a number")
-    with pytest.raises(Mismatch, match="make no sense"), refuses("n"):
+    with pytest.raises(Mismatch, match="make no sense"), refuses():
         pass
 
 
 def test_a_stub_is_missing_and_not_a_wrong_refusal():
-    with pytest.raises(StudentError), refuses("n"):
+    with pytest.raises(StudentError), refuses():
         _raise("NotImplementedError", "kl_divergence")

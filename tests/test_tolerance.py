@@ -17,7 +17,7 @@ from grader.hidden import known_submissions as candidates
 
 CHECKS = sorted((REPO_ROOT / "grader" / "checks").rglob("*.py"))
 EXERCISES = list(dict.fromkeys(check.exercise for check in collect("lecture1") if check.drawn))
-EXAMPLES = 8  # a search for the test-suite; `python -m grader.authoring.tolerances --examples 600` searches in earnest
+EXAMPLES = 8  # a search for the test-suite; `python -m grader.authoring.tolerances lecture1 --examples 600` searches in earnest
 
 one = torch.ones((), dtype=torch.float64)
 

@@ -129,14 +129,14 @@ def _entry(key: Key) -> str:
     return f"[[survivor]]\nexercise = '{exercise}'\nbefore = '''{before}'''\nafter = ['''{after}''']\nwhy = ''\n"
 
 
-def report(wanted: Sequence[str] = ()) -> int:
+def report(lecture: str, wanted: Sequence[str] = ()) -> int:
     """Run on topics or exercises (all without), print what survives, and return the exit code."""
-    topics = list(dict.fromkeys(check.topic for check in collect("lecture1")))
+    topics = list(dict.fromkeys(check.topic for check in collect(lecture)))
     chosen = [topic for topic in topics if not wanted or any(name.split(".")[0] == topic for name in wanted)]
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     resource.setrlimit(resource.RLIMIT_AS, (_address_space() + MEMORY, hard))
     started = time.process_time()
-    found = mutate("lecture1", chosen, "mutation", [name for name in wanted if "." in name])
+    found = mutate(lecture, chosen, "mutation", [name for name in wanted if "." in name])
     explained = explained_survivors()
     new, old = found.unexplained(explained), found.outdated(explained)
     for key in old:
@@ -154,4 +154,4 @@ def _address_space() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(report(sys.argv[1:]))
+    sys.exit(report(sys.argv[1], sys.argv[2:]))

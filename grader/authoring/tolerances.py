@@ -100,14 +100,15 @@ class _ratios:
 
 
 def main() -> None:
-    """`python -m grader.authoring.tolerances [TOPIC or EXERCISE ...] [--examples N]`, for authors of checks."""
+    """`python -m grader.authoring.tolerances ASSIGNMENT [TOPIC or EXERCISE ...] [--examples N]`, for authors of checks."""
     arguments = sys.argv[1:]
     examples = int(arguments.pop(arguments.index("--examples") + 1)) if "--examples" in arguments else 100
-    names = dict.fromkeys(check.exercise for check in collect("lecture1"))
+    lecture = arguments.pop(0)
+    names = dict.fromkeys(check.exercise for check in collect(lecture))
     wanted = [argument for argument in arguments if argument != "--examples"]
     chosen = [name for name in names if not wanted or name in wanted or name.split(".")[0] in wanted]
     started, worst = time.process_time(), 0.0
-    for reading in audit("lecture1", chosen, examples, "audit"):
+    for reading in audit(lecture, chosen, examples, "audit"):
         worst = max(worst, reading.ratio)
         if reading.ratio > 0.1 or reading.failure:
             print(f"{reading.ratio:8.3f}  {reading.candidate:30s} {reading.check}  {reading.failure}")

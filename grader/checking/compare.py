@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import math
-import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -37,13 +36,24 @@ RUNGS = (
 class Mismatch(AssertionError):
     """A student's answer is not the right one: the rung of the ladder, and a sentence for the student.
 
+    `expected`: the right answer in words. It is never part of the sentence, so that an instructor can hide it.
     `mistake`: the registered mistake that explains it, where the comparison itself can tell (a sampler's law).
     """
 
-    def __init__(self, rung: str, sentence: str, got: Any = None, want: Any = None, mistake: str | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(
+        self,
+        rung: str,
+        sentence: str,
+        got: Any = None,
+        want: Any = None,
+        mistake: str | None = None,
+        *,
+        expected: str = "",
+    ) -> None:
+        super().__init__(f"{sentence}, expected {expected}" if expected else sentence)
         assert rung in RUNGS
-        self.rung, self.sentence, self.got, self.want, self.mistake = rung, sentence, got, want, mistake
+        self.rung, self.sentence, self.expected = rung, sentence, expected
+        self.got, self.want, self.mistake = got, want, mistake
 
 
 def assert_agrees(
@@ -57,12 +67,12 @@ def assert_agrees(
     what: str = "",
     unit: str = "",
 ) -> None:
-    """Raise `Mismatch` unless `got` is `want` within the tolerance that its dtype explains.
+    """Raise `Mismatch` unless `got` is `want` in form and value; its dtype is the business of `assert_dtype`.
 
-    `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A floating result must
-    have the dtype of `like`, or of `want` where there is no `like`; a Python float, the accuracy of `like`. `scale`,
-    `condition` and `error` are explained in `grader.checking.tolerance`. `what` names an answer that is not simply what the call
-    returned; `unit` stands behind the expected number: nats, bits.
+    `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A result has the accuracy
+    of `like`, or of `want` where there is no `like`; float32 is accurate enough everywhere. `scale`, `condition` and
+    `error` are explained in `grader.checking.tolerance`. `what` names an answer that is not simply what the call returned;
+    `unit` stands behind the expected number: nats, bits.
     """
     if isinstance(want, tuple):
         _assert_tuple(got, want, what)
@@ -72,31 +82,79 @@ def assert_agrees(
                 one, other, like=like, scale=scale, condition=condition, error=error, what=part, unit=unit
             )
     elif isinstance(want, Tensor):
-        assert_form(got, want.shape, _expected_dtype(want, like), want=want, what=what)
-        _assert_tensor(got, want, got.dtype, scale, condition, error, what, unit)
+        assert_form(got, want.shape, want=want, what=what)
+        _assert_tensor(got, want, _accuracy(got, _expected_dtype(want, like)), scale, condition, error, what, unit)
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
         _assert_number(got, want, dtype, scale, condition, error, what, unit)
 
 
-def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype, *, want: Any = None, what: str = "") -> None:
-    """The ladder up to the values: raise `Mismatch` unless `got` is a tensor of this shape and dtype."""
+def assert_calls_agree(
+    got: Any,
+    other: Any,
+    *,
+    call: str,
+    other_call: str,
+    like: Tensor | torch.dtype | None = None,
+    scale: float | Tensor = 0.0,
+    condition: float | Tensor = 0.0,
+    error: float | Tensor = 0.0,
+) -> None:
+    """Raise `Mismatch` unless two calls of the student agree. Which of them is wrong is not known, and not said."""
+    for answer, which in ((got, call), (other, other_call)):
+        if not isinstance(answer, Tensor):
+            raise Mismatch("type", f"{which} gave {_name(answer)}, which is no torch.Tensor", answer)
+    if got.shape != other.shape:
+        theirs = f"your other call ({other_call}) one of shape {tuple(other.shape)}"
+        raise Mismatch("shape", f"{call} gave a tensor of shape {tuple(got.shape)}, {theirs}", got)
+    try:
+        accuracy = _accuracy(got, _expected_dtype(other, like))
+        _assert_tensor(got, other, accuracy, scale, condition, error, call, "")
+    except Mismatch as mismatch:
+        mine = mismatch.sentence.removeprefix(call).replace(" is ", " gave ", 1)
+        theirs = f"your other call ({other_call}) gave {mismatch.expected}"
+        raise Mismatch(mismatch.rung, f"{call}{mine}, {theirs}", got) from None
+
+
+def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype | None = None, *, want: Any = None, what: str = "") -> None:
+    """The ladder up to the values: raise `Mismatch` unless `got` is a tensor of this shape (and dtype, where one is named)."""
     shape = tuple(shape)
     _refuse_nothing(got, want, what)
     said = _answer(what, _name(got))
     if isinstance(got, Unsendable) and "device" in got.description:
-        raise Mismatch("device", f"{said}, expected one on the device of the inputs", got, want)
+        raise Mismatch("device", said, got, want, expected="one on the device of the inputs")
     if isinstance(got, Unsendable) and "dtype" in got.description:
-        raise Mismatch("dtype", f"{said}, expected dtype {_dtype(dtype)}", got, want)
+        raise Mismatch("dtype", said, got, want, expected=f"dtype {_dtype(dtype)}" if dtype else "real numbers")
     if not isinstance(got, Tensor):
-        raise Mismatch("type", f"{said}, expected a torch.Tensor", got, want)
+        raise Mismatch("type", said, got, want, expected="a torch.Tensor")
     if got.dim() != len(shape):
         axes = f"{_count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
-        raise Mismatch("rank", f"{_answer(what, f'a tensor with {axes}')}, expected {len(shape)}: shape {shape}", got, want)
+        right = f"{len(shape)}: shape {shape}"
+        raise Mismatch("rank", _answer(what, f"a tensor with {axes}"), got, want, expected=right)
     if tuple(got.shape) != shape:
-        raise Mismatch("shape", f"{said}, expected shape {shape}", got, want)
+        raise Mismatch("shape", said, got, want, expected=f"shape {shape}")
+    if dtype is not None:
+        assert_dtype(got, dtype, what=what)
+
+
+def assert_dtype(got: Any, like: Tensor | torch.dtype | type, *, what: str = "") -> None:
+    """Raise `Mismatch` unless `got` is a tensor of the dtype of `like`, or a Python number of the type `like`."""
+    _refuse_nothing(got, None, what)
+    if isinstance(like, type):
+        if type(got) is not like:
+            raise Mismatch("type", _answer(what, _name(got)), got, expected=f"a Python {like.__name__}")
+        return
+    dtype = like.dtype if isinstance(like, Tensor) else like
+    if not isinstance(got, Tensor):
+        raise Mismatch("type", _answer(what, _name(got)), got, expected=f"a {_dtype(dtype)} tensor")
     if got.dtype != dtype:
-        raise Mismatch("dtype", f"{_answer(what, f'a {_dtype(got.dtype)} tensor')}, expected {_dtype(dtype)}", got, want)
+        raise Mismatch("dtype", _answer(what, f"a {_dtype(got.dtype)} tensor"), got, expected=_dtype(dtype))
+
+
+def assert_unchanged(observed: Observation) -> None:
+    """Raise `Mismatch` if the call changed what it was given."""
+    if observed.changed:
+        raise Mismatch("trace", f"the call changed what it was given: {', '.join(observed.changed)}. Work on copies.")
 
 
 def assert_gradient_agrees(
@@ -143,27 +201,23 @@ def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def refuses(*names: str) -> Iterator[None]:
-    """The call in the block must raise a `ValueError` whose message names one of `names`."""
-    wanted = " or ".join(f"`{name}`" for name in names)
+def refuses(*_names: str) -> Iterator[None]:
+    """The call in the block must raise a `ValueError`; what it says is open."""
     try:
         yield
     except StudentError as error:
         if error.unimplemented:
             raise
         if "ValueError" not in error.bases:
-            raise Mismatch(
-                "refusal",
-                f"these arguments make no sense: raise a ValueError, not a {error.type} ({error.message[:120]})",
-            ) from None
-        if not any(re.search(rf"(?<![A-Za-z0-9_]){re.escape(name)}(?![A-Za-z0-9_])", error.message) for name in names):
-            raise Mismatch(
-                "refusal", f"the ValueError does not say which argument is at fault ({wanted}): {error.message[:120]!r}"
-            ) from None
+            raised = f"{error.type} ({error.message[:120]})"
+            raise Mismatch("refusal", f"these arguments make no sense: raise a ValueError, not a {raised}") from None
     else:
-        raise Mismatch(
-            "refusal", f"these arguments make no sense ({wanted}): raise a ValueError that names the argument"
-        )
+        raise Mismatch("refusal", "these arguments make no sense: raise a ValueError")
+
+
+def _accuracy(got: Tensor, expected: torch.dtype) -> torch.dtype:
+    """The dtype whose rounding is forgiven: the expected one, or float32 where the result has that."""
+    return torch.float32 if got.dtype == torch.float32 and expected == torch.float64 else expected
 
 
 def _expected_dtype(want: Tensor, like: Tensor | torch.dtype | None) -> torch.dtype:
@@ -180,10 +234,9 @@ def _refuse_nothing(got: Any, want: Any, what: str) -> None:
 def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
     _refuse_nothing(got, want, what)
     if not isinstance(got, tuple | list):
-        raise Mismatch("type", f"{_answer(what, _name(got))}, expected a tuple of {len(want)}", got, want)
+        raise Mismatch("type", _answer(what, _name(got)), got, want, expected=f"a tuple of {len(want)}")
     if len(got) != len(want):
-        parts = f"a tuple of {len(got)}"
-        raise Mismatch("shape", f"{_answer(what, parts)}, expected one of {len(want)}", got, want)
+        raise Mismatch("shape", _answer(what, f"a tuple of {len(got)}"), got, want, expected=f"one of {len(want)}")
 
 
 def _assert_number(
@@ -197,8 +250,10 @@ def _assert_number(
     unit: str,
 ) -> None:
     _refuse_nothing(got, want, what)
-    if type(got) is not type(want):
-        raise Mismatch("type", f"{_answer(what, _name(got))}, expected {_name(want)}", got, want)
+    if isinstance(got, Tensor) and got.dim() == 0:
+        got = got.item()
+    if not isinstance(got, int | float):
+        raise Mismatch("type", _answer(what, _name(got)), got, want, expected=_name(want))
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
         _assert_values(torch.tensor(got, dtype=torch.float64), right, dtype, scale, condition, error, what, unit)
@@ -216,9 +271,11 @@ def _assert_tensor(
     what: str,
     unit: str,
 ) -> None:
-    if want.is_floating_point():
+    if not want.is_floating_point() and got.is_floating_point():
+        dtype = torch.float64
+    if want.is_floating_point() or got.is_floating_point():
         _assert_values(got.double(), want.double(), dtype, scale, condition, error, what, unit)
-    elif not torch.equal(got, want):
+    elif (got != want).any():
         place = _first_place(got != want)
         raise _differs("value", got[place].item(), want[place].item(), got, want, what, unit, place)
 
@@ -238,11 +295,11 @@ def _assert_values(
     wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
     if wrong.any():
         place = _first_place(wrong)
-        raise _differs("finite", _number(got[place]), _number(want[place]), got, want, what, unit, place)
+        raise _differs("finite", *_numbers(got[place], want[place]), got, want, what, unit, place)
     excess = torch.where(strange, 0.0, (got - want).abs() - tolerance(want, dtype, scale, condition, error))
     if (excess > 0).any():
         place = _first_place(excess == excess.max())
-        raise _differs("value", _number(got[place]), _number(want[place]), got, want, what, unit, place)
+        raise _differs("value", *_numbers(got[place], want[place]), got, want, what, unit, place)
 
 
 def _first_place(mask: Tensor) -> tuple[int, ...]:
@@ -252,10 +309,10 @@ def _first_place(mask: Tensor) -> tuple[int, ...]:
 def _differs(
     rung: str, mine: object, right: object, got: Any, want: Any, what: str, unit: str, place: tuple[int, ...] = ()
 ) -> Mismatch:
-    """`you returned 0.26 at [2], expected 0.25 (nats)`: what stands before `, expected` gives nothing away."""
+    """`you returned 0.26 at [2]`, expected `0.25 (nats)`."""
     at = f" at [{', '.join(map(str, place))}]" if place else ""
     said = f"{what}{at} is {mine}" if what else f"you returned {mine}{at}"
-    return Mismatch(rung, f"{said}, expected {right}{f' ({unit})' if unit else ''}", got, want)
+    return Mismatch(rung, said, got, want, expected=f"{right} ({unit})" if unit else str(right))
 
 
 def _answer(what: str, description: str) -> str:
@@ -266,9 +323,13 @@ def _count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
 
-def _number(value: Tensor) -> str:
-    number = value.item()
-    return f"{number:.4g}" if math.isfinite(number) and abs(number) < 1e4 else f"{number:.7g}"
+def _numbers(one: Tensor, other: Tensor) -> tuple[str, str]:
+    """Both with as many digits as tell them apart, and four at least."""
+    first, second = one.item() + 0.0, other.item() + 0.0  # + 0.0: no -0
+    return next(
+        (written for digits in range(4, 18) if (written := (f"{first:.{digits}g}", f"{second:.{digits}g}"))[0] != written[1]),
+        (repr(first), repr(second)),
+    )
 
 
 def _short(value: Any) -> str:

@@ -9,7 +9,7 @@ import typer
 from rich.console import Console
 
 from grader.assignment import REPO_ROOT, AssignmentError, lectures
-from grader.cli.student import LECTURE
+from grader.cli.chosen import AssignmentName, chosen
 
 
 def add_to(app: typer.Typer) -> None:
@@ -40,6 +40,7 @@ def build(
 
 def release(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the kit goes.")] = Path("dist"),
+    assignment: AssignmentName = None,
 ) -> None:
     """Make the student kit, a zip and a wheel, without anything that is hidden."""
     from grader.authoring import build as building
@@ -47,7 +48,7 @@ def release(
 
     console = Console(soft_wrap=True, highlight=False)
     try:
-        written = releasing.release(LECTURE, output)
+        written = releasing.release(chosen(assignment), output)
     except (AssignmentError, building.SourceError, releasing.CannotRelease) as error:
         console.print(f"cannot release: {error}", markup=False)
         raise typer.Exit(2) from None

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from grader.cli.student import LECTURE
+from grader.cli.chosen import AssignmentName, chosen
 
 course = typer.Typer(help="An nbgrader course with the kit's exam.", no_args_is_help=True)
 
@@ -23,17 +23,21 @@ def group() -> None:
 
 
 @course.command()
-def init(folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)]) -> None:
+def init(
+    folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
+    assignment: AssignmentName = None,
+) -> None:
     """Lay out an nbgrader course: configuration and source notebooks."""
     from grader.nbgrader.layout import CourseExists
     from grader.nbgrader.layout import init as lay_out
 
     console = Console()
+    name = chosen(assignment)
     try:
-        written = lay_out(folder, LECTURE)
+        written = lay_out(folder, name)
     except CourseExists as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
     for path in written:
         console.print(f"wrote {path}")
-    console.print(f"next: cd {folder} && nbgrader generate_assignment {LECTURE}")
+    console.print(f"next: cd {folder} && nbgrader generate_assignment {name}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from grader.cli.student import LECTURE
+from grader.cli.chosen import AssignmentName, chosen, load, stop
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
 console = Console()
@@ -29,23 +29,26 @@ def check(
     ] = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
+    assignment: AssignmentName = None,
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
-    from grader import assignment as assignments
     from grader.authoring.certify import catalogue_faults, certify, table
+    from grader.authoring.new import reminders
     from grader.practice.names import UnknownName, select
 
     started = time.perf_counter()
+    lecture = chosen(assignment, names or [])
     try:
-        chosen = select(assignments.load(LECTURE), names or [])
+        exercises = select(load(lecture), names or [])
     except UnknownName as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
-    certificates = sorted(certify(LECTURE, seed, chosen, jobs), key=lambda one: chosen.index(one.exercise))
+    certificates = sorted(certify(lecture, seed, exercises, jobs), key=lambda one: exercises.index(one.exercise))
     console.print(table(certificates))
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
-        [] if names else catalogue_faults(LECTURE)
+        [] if names else catalogue_faults(lecture)
     )
+    faults += [fault for name in exercises for fault in reminders(lecture, load(lecture)[name])]
     for fault in faults:
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
@@ -57,21 +60,54 @@ def mutate(
     names: Annotated[
         list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
     ] = None,
+    assignment: AssignmentName = None,
 ) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
     from grader.authoring.mutation import report
 
-    raise typer.Exit(report(names or []))
+    raise typer.Exit(report(chosen(assignment, names or []), names or []))
+
+
+@dev.command()
+def new(
+    name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=False)], assignment: AssignmentName = None
+) -> None:
+    """Start an exercise: all its places, each with a reminder of what to write there."""
+    from grader.authoring.new import CannotMake, new_exercise
+
+    try:
+        written = new_exercise(load(chosen(assignment, [name.split(".")[0]])), name)
+    except CannotMake as error:
+        stop(error)
+    for path in written:
+        console.print(path, highlight=False, soft_wrap=True)
+    console.print(f"replace every REPLACE ME, then: dgm build && dgm dev check {name}", highlight=False)
+
+
+@dev.command("new-assignment")
+def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> None:
+    """Start an assignment: its folders, without exercises."""
+    from grader.authoring.new import CannotMake
+    from grader.authoring.new import new_assignment as make
+
+    try:
+        written = make(name)
+    except CannotMake as error:
+        stop(error)
+    for path in written:
+        console.print(path, highlight=False, soft_wrap=True)
+    console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}", highlight=False)
 
 
 def doctor() -> None:
     """Attack a throw-away worker: which layers of isolation hold on this machine?"""
+    from grader.assignment import lectures
     from grader.exam.collect import families
     from grader.grading.kit import hidden
     from grader.sandbox.layers.doctor import diagnose
 
     table = Table("layer", "holds here", "what it gives, or what to do")
-    rows = diagnose(families(LECTURE), hidden())
+    rows = diagnose([module for name in lectures() for module in families(name)], hidden())
     for row in rows:
         table.add_row(
             row.layer,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from grader.cli.student import LECTURE
+from grader.cli.chosen import AssignmentName, chosen
 from grader.renderings import running
 from grader.renderings.terminal import class_table
 
@@ -37,6 +37,7 @@ def grade(
     scheduler: Annotated[
         str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tcp://10.0.0.1:8786.")
     ] = "",
+    assignment: AssignmentName = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
     """Grade a folder of submissions."""
@@ -48,9 +49,10 @@ def grade(
     from grader.sandbox.layers.policy import Refused
 
     console = Console()
+    name = chosen(assignment, handed_in=submissions)
     try:
-        order = GradingOptions(LECTURE, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
-        handed_in = submissions_in(submissions, LECTURE)
+        order = GradingOptions(name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
+        handed_in = submissions_in(submissions, name)
         if scheduler:
             from grader.grading.cluster import grade_on
 

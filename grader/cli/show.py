@@ -9,8 +9,9 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
-from grader import assignment as assignments
-from grader.cli.student import HERE, LECTURE, Folder, Names, stop
+from grader.cli.chosen import AssignmentName, chosen, stop, work_in
+from grader.cli.chosen import load as load_assignment
+from grader.cli.student import Folder, Names
 from grader.renderings.terminal import below
 
 console = Console()
@@ -23,7 +24,8 @@ def add_to(app: typer.Typer) -> None:
 
 def show(
     names: Names = None,
-    folder: Folder = HERE,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the pictures go.")] = Path("pictures"),
     steps: Annotated[int, typer.Option(min=1, help="Training steps of an ImageGPT; 600 take about a minute.")] = 600,
 ) -> None:
@@ -31,19 +33,20 @@ def show(
     try:
         from grader.practice import gallery
     except ModuleNotFoundError as error:
-        stop(f"pictures need {error.name}, which is not installed: pip install -e \".\\[student]\"")
+        stop(f"pictures need {error.name}, which is not installed: pip install -e \".[student]\"")
     from grader.practice.names import UnknownName, select
     from grader.practice.run import NothingHere, load
 
-    assignment = assignments.load(LECTURE)
+    meant = load_assignment(chosen(assignment, names or [], folder))
+    folder = work_in(meant.name, folder)
     try:
-        exercises = select(assignment, names or [])
-        modules = load(assignment, folder)
+        exercises = select(meant, names or [])
+        modules = load(meant, folder)
     except (UnknownName, NothingHere) as error:
         stop(error)
     works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
     written = 0
-    for topic, picture in gallery.chosen(assignment, exercises):
+    for topic, picture in gallery.chosen(meant, exercises):
         if topic not in works:
             console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow", markup=False, highlight=False)
             continue

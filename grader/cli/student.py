@@ -5,13 +5,14 @@ from __future__ import annotations
 import io
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.text import Text
 
 from grader import assignment as assignments
+from grader.cli.chosen import AssignmentName, chosen, load, stop, work_in
 from grader.practice import progress
 from grader.practice.names import UnknownName, select
 from grader.practice.progress import Progress
@@ -20,13 +21,12 @@ from grader.renderings import terminal
 if TYPE_CHECKING:
     from grader.practice.run import Practice  # imports torch, which `dgm hint` can do without
 
-LECTURE = "lecture1"
-
 
 def exercise_names(incomplete: str) -> list[str]:
     """Topics and exercises, for the completion of a shell."""
-    assignment = assignments.load(LECTURE)
-    known = [*assignment.topics, *(e.function for e in assignment.exercises), *(e.name for e in assignment.exercises)]
+    known: list[str] = []
+    for assignment in map(assignments.load, assignments.lectures()):
+        known += [*assignment.topics, *(e.function for e in assignment.exercises), *(e.name for e in assignment.exercises)]
     return [name for name in dict.fromkeys(known) if name.startswith(incomplete)]
 
 
@@ -35,8 +35,9 @@ Names = Annotated[
     typer.Argument(help="Exercises or topics; everything without.", show_default=False, autocompletion=exercise_names),
 ]
 Name = Annotated[str, typer.Argument(show_default=False, autocompletion=exercise_names)]
-Folder = Annotated[Path, typer.Option(help="Where your modules or notebooks are.")]
-HERE = Path("assignments") / LECTURE
+Folder = Annotated[
+    Path | None, typer.Option(help="Where your modules or notebooks are; without, the folder of the assignment.", show_default=False)
+]
 
 for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show ✓ shows ? instead of failing
     if isinstance(stream, io.TextIOWrapper):
@@ -49,14 +50,16 @@ def add_to(app: typer.Typer) -> None:
         app.command("list" if command is list_exercises else None)(command)
 
 
-def check(names: Names = None, folder: Folder = HERE) -> None:
+def check(names: Names = None, folder: Folder = None, assignment: AssignmentName = None) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import NothingHere, Practice
 
+    name = chosen(assignment, names or [], folder)
+    folder = work_in(name, folder)
     state = progress.load(folder)
     fine: list[bool] = []
     try:
-        with Practice(LECTURE, folder) as practice:
+        with Practice(name, folder) as practice:
             for record in practice.check(names or []):
                 console.print(terminal.exercise_view(record))
                 state.note(record)
@@ -72,7 +75,8 @@ def check(names: Names = None, folder: Folder = HERE) -> None:
 
 
 def watch(
-    folder: Folder = HERE,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
     poll: Annotated[
         bool, typer.Option("--poll", help="For network drives and WSL, where changes are not announced.")
     ] = False,
@@ -82,9 +86,11 @@ def watch(
     from grader.practice.run import NothingHere, Practice
     from grader.practice.watch import Pressed, Watcher
 
+    name = chosen(assignment, [], folder)
+    folder = work_in(name, folder)
     state = progress.load(folder)
     try:
-        with Practice(LECTURE, folder, warm=True) as practice, single_keys() as read_key:
+        with Practice(name, folder, warm=True) as practice, single_keys() as read_key:
             watcher = Watcher(folder, practice.assignment, read_key, poll)
             _show(practice, state, [state.current(practice.assignment).name])
             for event in watcher.events():
@@ -103,43 +109,51 @@ def watch(
         progress.save(state, folder)
 
 
-def list_exercises(folder: Folder = HERE) -> None:
+def list_exercises(folder: Folder = None, assignment: AssignmentName = None) -> None:
     """The exercises, their points, and how far you are."""
-    console.print(terminal.exercise_list(assignments.load(LECTURE), progress.load(folder)))
+    name = chosen(assignment, [], folder)
+    console.print(terminal.exercise_list(load(name), progress.load(work_in(name, folder))))
 
 
-def hint(name: Name, folder: Folder = HERE) -> None:
+def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
     """A hint for an exercise; one more each time."""
-    assignment = assignments.load(LECTURE)
+    meant = load(chosen(assignment, [name], folder))
+    folder = work_in(meant.name, folder)
     state = progress.load(folder)
-    _hint(state, assignment, assignment[_one(assignment, name)])
+    _hint(state, meant, meant[_one(meant, name)])
     progress.save(state, folder)
 
 
-def reset(name: Name, folder: Folder = HERE) -> None:
+def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
     """Put one function back to the way it was handed out. Asks first, and keeps a backup."""
     from grader.practice.reset import CannotReset
     from grader.practice.reset import reset as put_back
 
-    assignment = assignments.load(LECTURE)
-    exercise = assignment[_one(assignment, name)]
+    meant = load(chosen(assignment, [name], folder))
+    folder = work_in(meant.name, folder)
+    exercise = meant[_one(meant, name)]
     typer.confirm(f"Put {exercise.function} in {folder / exercise.topic}.py back to its original?", abort=True)
     try:
-        backup = put_back(exercise, folder, LECTURE)
+        backup = put_back(exercise, folder, meant.name)
     except CannotReset as error:
         stop(error)
     console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
 
 
 def pack(
-    folder: Folder = HERE, output: Annotated[Path, typer.Option("--output", "-o")] = Path(f"{LECTURE}.zip")
+    folder: Folder = None,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="The zip; <assignment>.zip without.", show_default=False)
+    ] = None,
+    assignment: AssignmentName = None,
 ) -> None:
     """Write the zip to hand in."""
     from grader.practice.pack import NothingToPack
     from grader.practice.pack import pack as write
 
+    name = chosen(assignment, [], folder)
     try:
-        packed = write(folder, assignments.load(LECTURE), output)
+        packed = write(work_in(name, folder), load(name), output or Path(f"{name}.zip"))
     except NothingToPack as error:
         stop(error)
     for remark in packed.remarks:
@@ -174,8 +188,3 @@ def _one(assignment: assignments.Assignment, name: str) -> str:
     if len(found) > 1:
         stop(f"{name!r} may be {' or '.join(found)}: say which")
     return found[0]
-
-
-def stop(reason: object) -> NoReturn:
-    console.print(f"[red]{reason}[/red]")
-    raise typer.Exit(2)

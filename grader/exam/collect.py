@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,10 +80,25 @@ def collect(lecture: str) -> tuple[Check, ...]:
     collector = _Collector()
     here = str(folder(lecture))
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
-    status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
+    with _plain_pytest():
+        status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
     if status is not pytest.ExitCode.OK:
         raise RuntimeError(f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}")
     return tuple(collector.checks)
+
+
+@contextlib.contextmanager
+def _plain_pytest() -> Iterator[None]:
+    """pytest without the plugins and options that somebody has installed or set for work of their own."""
+    before = dict(os.environ)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    for name in ("PYTEST_ADDOPTS", "PYTEST_PLUGINS"):
+        os.environ.pop(name, None)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 def folder(lecture: str) -> Path:

@@ -31,6 +31,7 @@ class Failure:
     example: Example
     calls: tuple[Call, ...]
     rung: str = ""
+    expected: str = ""  # the right answer in words
     got: Any = None
     want: Any = None
     mistake: str | None = None
@@ -103,7 +104,7 @@ class Examiner:
             outcome=failure.outcome,
             points=0.0,
             max_points=check.points,
-            message=failure.sentence if self._show_expected else failure.sentence.split(", expected")[0],
+            message=f"{failure.sentence}, expected {failure.expected}" if failure.expected and self._show_expected else failure.sentence,
             counterexample=counterexample.of_calls(failure.calls),
             mistake=named[0] if named else None,
             mistake_says=named[1] if named else "",
@@ -137,6 +138,7 @@ class Examiner:
                 example,
                 tuple(student.calls),
                 mismatch.rung,
+                mismatch.expected,
                 mismatch.got,
                 mismatch.want,
                 mismatch.mistake,

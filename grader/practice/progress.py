@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -50,7 +51,8 @@ def load(folder: Path) -> Progress:
 
 
 def save(progress: Progress, folder: Path) -> None:
-    """Keep it, whole or not at all."""
+    """Keep it, whole or not at all; not where one cannot write, for it holds nothing that cannot be had again."""
     temporary = folder / f"{FILE}.new"
-    temporary.write_bytes(msgspec.json.encode(progress))
-    os.replace(temporary, folder / FILE)
+    with contextlib.suppress(OSError):
+        temporary.write_bytes(msgspec.json.encode(progress))
+        os.replace(temporary, folder / FILE)

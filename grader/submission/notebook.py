@@ -12,7 +12,7 @@ from grader.submission.files import Unreadable
 MAGICS_AROUND_PYTHON = {"capture", "memit", "prun", "time", "timeit"}  # below any other ``%%magic`` stands no Python
 MAGIC = re.compile(r"[%!?]|[\w.,][\w., ]*=\s*(?:!|%[a-z])|[\w.]+\?{1,2}\s*$")
 KIT = re.compile(  # our own cells: nothing to grade, and pictures take seconds to draw
-    r"from grader\.notebook import checker\b|check = checker\(|show = painter\(|(check|show)\([^()]*\)\s*(#|$)"
+    r"from grader\.(?:practice\.)?notebook import checker\b|check = checker\(|show = painter\(|(check|show)\([^()]*\)\s*(#|$)"
 )
 OUTSIDE_STRINGS = re.compile(r"""#|\"{3}|'{3}|["'(\[{)\]}]""")
 TO_THE_END_OF = {quote: re.compile(rf"(?:\\.|[^\\])*?{quote}") for quote in ('"', "'", '"""', "'''")}

@@ -93,8 +93,8 @@ class SequentialMean:
 
     def _failure(self, log_evidence: float) -> Verdict:
         got = self.sum / self.n
-        sentence = f"expected the mean {self.expected:.5g}, saw {got:.5g} over {self.n} values; {odds(log_evidence)}"
-        return Verdict(False, self.n, sentence, got=got, want=self.expected)
+        sentence = f"the mean of {self.n} values is {got:.5g} ({odds(log_evidence)})"
+        return Verdict(False, self.n, sentence, f"{self.expected:.5g}", got=got, want=self.expected)
 
 
 class _Bettor:

@@ -16,6 +16,7 @@ class Verdict:
     passed: bool
     n: int  # draws used
     sentence: str = ""
+    expected: str = ""
     got: object = None
     want: object = None
     mistake: str | None = None
@@ -24,21 +25,25 @@ class Verdict:
 def report(verdict: Verdict) -> None:
     """Raises: ``Mismatch`` with the verdict's sentence if the sampler failed."""
     if not verdict.passed:
-        raise Mismatch("law", verdict.sentence, got=verdict.got, want=verdict.want, mistake=verdict.mistake)
+        raise Mismatch(
+            "law", verdict.sentence, verdict.got, verdict.want, verdict.mistake, expected=verdict.expected
+        )
 
 
 def as_draws(x: object, shape: tuple[int, ...], floating: bool) -> Tensor:
     """The draws of one call, or a ``Mismatch`` that says why they cannot be draws."""
     if not isinstance(x, Tensor):
-        raise Mismatch("type", f"the draws should be a tensor, not {type(x).__name__}")
+        raise Mismatch("type", f"the draws are a {type(x).__name__}", expected="a torch.Tensor")
     if x.shape != shape:
-        sentence = f"asked for {shape[0]} draws: expected shape {shape}, got {tuple(x.shape)}"
-        raise Mismatch("shape", sentence, got=x, want=shape)
-    if not x.is_floating_point() if floating else x.dtype != torch.int64:
-        raise Mismatch("dtype", f"expected {'floating-point' if floating else 'int64'} draws, got {x.dtype}")
+        sentence = f"asked for {shape[0]} draws, you returned a tensor of shape {tuple(x.shape)}"
+        raise Mismatch("shape", sentence, got=x, want=shape, expected=f"shape {shape}")
+    if floating and not x.is_floating_point():
+        raise Mismatch("dtype", f"the draws are {x.dtype}", expected="floating-point numbers")
+    if not floating and x.is_floating_point() and (x != x.round()).any():
+        raise Mismatch("type", "the draws are not whole numbers", got=x)
     if not x.isfinite().all():
         raise Mismatch("finite", "some draws are not finite", got=x)
-    return x.detach().cpu().double() if floating else x.detach().cpu()
+    return x.detach().cpu().double() if floating else x.detach().cpu().long()
 
 
 def odds(log_evidence: float) -> str:

@@ -1,0 +1,61 @@
+"""Which assignment a command means where a kit has several."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+import typer
+
+from grader import assignment as assignments
+from grader.assignment import Assignment, Exercise
+from grader.cli.chosen import chosen
+
+
+@pytest.fixture(autouse=True)
+def two_assignments(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def load(name: str) -> Assignment:
+        return Assignment(name, name, tuple(Exercise(f"{topic}.{f}", 1, 1, ("a hint",)) for topic, f in EXERCISES[name]))
+
+    monkeypatch.setattr(assignments, "lectures", lambda: tuple(EXERCISES))
+    monkeypatch.setattr(assignments, "load", load)
+    monkeypatch.chdir(tmp_path)
+
+
+EXERCISES = {"first": [("histogram", "fit"), ("both", "shared")], "second": [("vae", "elbo"), ("shared_too", "shared")]}
+
+
+def test_a_name_is_taken_and_an_unknown_one_is_answered_with_the_choices(capsys):
+    assert chosen("second") == "second"
+    with pytest.raises(typer.Exit):
+        chosen("third")
+    assert "say --assignment with one of first, second" in capsys.readouterr().out
+
+
+def test_the_folder_in_which_one_stands_decides(tmp_path, monkeypatch):
+    (tmp_path / "assignments" / "second" / "deep").mkdir(parents=True)
+    assert chosen(None, folder=tmp_path / "assignments" / "second") == "second"
+    monkeypatch.chdir(tmp_path / "assignments" / "second" / "deep")
+    assert chosen(None) == "second"
+
+
+def test_an_exercise_that_one_assignment_has_decides(capsys):
+    assert chosen(None, ["elbo"]) == "second"
+    with pytest.raises(typer.Exit):
+        chosen(None, ["shared"])
+    assert "which assignment?" in capsys.readouterr().out
+
+
+def test_hand_ins_are_recognised_by_the_names_of_their_files(tmp_path):
+    (tmp_path / "class" / "s1").mkdir(parents=True)
+    (tmp_path / "class" / "s1" / "vae (2).py").touch()
+    with zipfile.ZipFile(tmp_path / "class" / "s2.zip", "w") as archive:
+        archive.writestr("work/vae.ipynb", "")
+    (tmp_path / "class" / "histogram.py").touch()
+    (tmp_path / "class" / "broken.zip").write_bytes(b"PK")
+    assert chosen(None, handed_in=tmp_path / "class") == "second"
+    (tmp_path / "class" / "more").mkdir()
+    (tmp_path / "class" / "more" / "histogram.py").touch()
+    with pytest.raises(typer.Exit):
+        chosen(None, handed_in=tmp_path / "class")  # as many for the one as for the other

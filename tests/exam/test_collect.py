@@ -1,0 +1,16 @@
+"""Collecting the checks: with plain pytest, whatever a student has installed or set for work of their own."""
+
+from __future__ import annotations
+
+import os
+
+from grader.exam.collect import collect
+
+
+def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
+    monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
+    monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
+    before = dict(os.environ)
+    collect.cache_clear()
+    assert collect("demo")
+    assert dict(os.environ) == before
