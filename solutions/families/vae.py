@@ -1,7 +1,7 @@
 # %% [markdown]
 # # Variational autoencoders
 #
-# The timeline of the lecture begins with the VAE: *the first scalable approach for image generation* (slide 3; Kingma &
+# The timeline of the lecture begins with the VAE: *the first scalable approach for image generation* (slides 3 to 22; Kingma &
 # Welling, [Auto-Encoding Variational Bayes](https://arxiv.org/abs/1312.6114), 2013).
 #
 # A **latent variable model** tells how data come about: draw a short code $\mathbf z\sim p(\mathbf z)=\mathcal N(0,I)$,
@@ -47,7 +47,7 @@ def gaussian_kl(mu: Float[Tensor, "n d"], log_var: Float[Tensor, "n d"]) -> Floa
     $$D_{KL}(q\Vert\mathcal N(0,I))=\frac12\sum_j(\mu_j^2+e^{\ell_j}-1-\ell_j)$$
 
     Shapes: ``mu``, ``log_var``: ``(n, d)``; result ``(n,)``, in nats.
-    Source: slide 3; Kingma & Welling 2013, appendix B.
+    Source: slides 3 to 22 (VAE); Kingma & Welling 2013, appendix B.
 
     >>> gaussian_kl(torch.tensor([[1.0, 2.0]]), torch.zeros(1, 2))
     tensor([2.5000])
@@ -75,7 +75,7 @@ def reparametrize(
     $$\mathbf z=\boldsymbol\mu+e^{\ell/2}\odot\boldsymbol\varepsilon,\qquad\boldsymbol\varepsilon\sim\mathcal N(0,I)$$
 
     Shapes: ``mu``, ``log_var``: ``(n, d)``; result ``(n, d)``.
-    Source: slide 3; Kingma & Welling 2013, section 2.4.
+    Source: slides 3 to 22 (VAE); Kingma & Welling 2013, section 2.4.
 
     >>> reparametrize(torch.tensor([[3.0]]), torch.tensor([[-40.0]]), torch.Generator()).shape
     torch.Size([1, 1])
@@ -112,7 +112,7 @@ def elbo(
 
     Shapes: ``log_p_x_given_z``: ``(n, m), (n, d) -> (n,)``, for any ``n``; ``mu``, ``log_var``: ``(n, d)``;
     ``x``: ``(n, m)``; ``z``: ``(s, n, d)``, drawn from $q$ already, gradients flow through it; result ``(n,)``, in nats.
-    Source: slide 3; Kingma & Welling 2013, equation 10.
+    Source: slides 3 to 22 (VAE); Kingma & Welling 2013, equation 10.
 
     >>> elbo(lambda x, z: -(x - z).square().sum(1), torch.ones(1, 1), torch.zeros(1, 1), torch.ones(1, 1), torch.zeros(2, 1, 1))
     tensor([-1.5000])
@@ -151,7 +151,7 @@ def importance_bound(
 
     Shapes: ``log_p_x_given_z``: ``(n, m), (n, d) -> (n,)``, for any ``n``; ``mu``, ``log_var``: ``(n, d)``;
     ``x``: ``(n, m)``; ``z``: ``(s, n, d)``, gradients flow through it; result ``(n,)``, in nats.
-    Source: slide 3; Burda et al. 2015, equation 8.
+    Source: slides 3 to 22 (VAE); Burda et al. 2015, equation 8.
 
     >>> importance_bound(lambda x, z: 0 * z.sum(1), torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(3, 1, 1))
     tensor([0.])
@@ -188,7 +188,7 @@ def optimal_posterior(
     The model has no mean, so ``x`` is not centred. ``W`` may have any rank, and more columns than rows.
 
     Shapes: ``W``: ``(m, d)``; ``sigma``: ``()``, positive; ``x``: ``(n, m)``; result ``(n, d)`` and ``(d, d)``.
-    Source: slide 3; Tipping & Bishop, Probabilistic Principal Component Analysis, 1999.
+    Source: slides 3 to 22 (VAE); Tipping & Bishop, Probabilistic Principal Component Analysis, 1999.
 
     >>> optimal_posterior(torch.tensor([[1.0]]), torch.tensor(1.0), torch.tensor([[3.0]]))
     (tensor([[1.5000]]), tensor([[0.5000]]))

@@ -1,3 +1,4 @@
 IN_THE_WORKER = (  # what a worker imports before it meets a submission: public callables
     "shared.decoders",
+    "shared.flows",
 )
