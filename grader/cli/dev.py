@@ -7,14 +7,14 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from grader.cli.chosen import AssignmentName, chosen, load, stop
+from grader.renderings.terminal import SafeConsole
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
-console = Console()
+console = SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:

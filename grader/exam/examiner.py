@@ -13,7 +13,7 @@ import msgspec
 
 from grader.assignment import Assignment
 from grader.checking.compare import Mismatch
-from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
+from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
 from grader.exam import counterexample, credit
 from grader.exam.collect import Check
 from grader.exam.inputs import Example, derive, draw_examples, shrink
@@ -86,6 +86,7 @@ class Examiner:
         self.assignment, self.checks, self.seed = assignment, tuple(checks), seed
         self._key, self._device, self._quick, self._show_expected = key, device, quick, show_expected
         self._examples: dict[str, list[Example]] = {}
+        self._figures: dict[str, str] = {}  # what the check at hand has measured
         self.faults: list[Fault] = []
 
     def exercise(self, name: str, transport: Transport, failed: Collection[str] = ()) -> ExerciseRecord:
@@ -109,17 +110,21 @@ class Examiner:
         if unable:
             return not_graded(check, unable)
         started = time.perf_counter()
+        self._figures.clear()
+        transport.begin_check(check.seconds)
         try:
             failure = self._first_failure(check, transport, transport.waited + check.seconds)
             if failure is None:
                 return CheckRecord(
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
-                    sentence=check.sentence, seconds=_since(started),
+                    sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
             if failure.outcome in ("failed", "error") and check.drawn:
                 failure = self._smallest(check, transport, failure, transport.waited + check.seconds)
             named = None if self._blamed(check.exercise, transport, failed) else self._name(check, failure, transport)
             return self._record(check, failure, named, _since(started))
+        except CannotObserve as why:
+            return not_graded(check, str(why))
         except Exception:  # a fault of ours must cost nobody anything
             self.faults.append(Fault(check.identity, traceback.format_exc()))
             return not_graded(check, APOLOGY)
@@ -159,6 +164,8 @@ class Examiner:
             )  # fmt: skip
         except AssertionError as error:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
+        except CannotObserve:
+            raise
         except NoGradient as error:
             return Failure("failed", str(error), example, tuple(student.calls), "gradient")
         except NotThere as error:
@@ -183,7 +190,7 @@ class Examiner:
 
     def _put(self, check: Check, example: Example, student: Student) -> None:
         fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
-        fixtures["device"] = self._device
+        fixtures |= {"device": self._device, "figures": self._figures}
         if check.needs_reference and self._key is not None:
             fixtures["ref"] = self._key.reference(check.topic)
         check.body(**{name: fixtures[name] for name in check.fixtures} | example)
@@ -216,6 +223,7 @@ class Examiner:
             expected=counterexample.short(failure.want) if failure.want is not None and self._show_expected else "",
             sentence=check.sentence,
             seconds=seconds,
+            figures=dict(self._figures),
         )
 
     def _unable(self, check: Check) -> str:

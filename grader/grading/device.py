@@ -69,6 +69,9 @@ class DeviceSession:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
+    def restart(self) -> None:
+        """Its workers are fresh processes: there is nothing to put in their place."""
+
     def kit(self, kit: KitRecord) -> KitRecord:
         """What grades, with the device."""
         return msgspec.structs.replace(kit, device=self.name, device_layers=list(self.layers))

@@ -16,7 +16,7 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice.names import select
+from grader.practice.names import select, short_name
 from grader.practice.run import PUBLIC_SEED
 from grader.record import ExerciseRecord
 from grader.renderings import html, terminal
@@ -81,7 +81,7 @@ class Report:
         self.exercises = exercises
 
     def __repr__(self) -> str:
-        return terminal.as_text(self.exercises)
+        return terminal.as_text(self.exercises, short_name)
 
     def _repr_html_(self) -> str:
         return html.exercises(self.exercises)

@@ -136,4 +136,4 @@ def test_a_worker_that_hangs_or_dies_is_replaced_and_the_next_check_goes_on(exam
     assert records["test_the_total_is_the_sum"].outcome == "passed"
     assert records["test_nothing_to_add_is_refused"].outcome == "crashed"
     assert records["test_the_total_leaves_no_trace"].outcome == "timeout"
-    assert "still running" in transport.problems["sums"][0]
+    assert "still running" in transport.problems[0]
