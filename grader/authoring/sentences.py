@@ -14,24 +14,28 @@ from collections.abc import Iterator
 from grader.exam.collect import Check
 from grader.record import CheckRecord
 
-NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?![\w.])")
 PLACES = re.compile(r"\[[\d, ]*\]|shape \([\d, ]*\)")
 VALUES = ("value", "finite", "law", "gradient")
 
 
 def said_badly(record: CheckRecord) -> Iterator[str]:
     """What is wrong with the message of a failed check."""
+    if record.outcome != "failed":
+        return
     said, _, right = record.message.rpartition(", expected ")
-    said = said or record.message
+    said, right = (said, right) if said else (record.message, "")
     if "expected" in said.lower():
         yield f"{record.check} says what is expected within its sentence, where it cannot be hidden: {record.message}"
-    if record.rung not in VALUES or not record.message.endswith(right) or said == record.message:
-        return
-    mine, theirs = NUMBER.findall(PLACES.sub("", said)), NUMBER.findall(PLACES.sub("", right))
-    if theirs and mine[:1] == theirs[:1]:
+    mine, theirs = _numbers(said), _numbers(right)
+    if record.rung in VALUES and theirs and mine[:1] == theirs[:1]:
         yield f"{record.check} shows numbers that look alike: {record.message}"
-    elif leaked := {number for number in theirs if len(number) > 2} & set(mine):
+    elif leaked := {number for number in theirs if "." in number} & set(mine):
         yield f"{record.check} has the expected {', '.join(sorted(leaked))} in its sentence: {record.message}"
+
+
+def _numbers(text: str) -> list[str]:
+    """The words with digits, but for indices and shapes."""
+    return [word for word in PLACES.sub("", text).split() if re.search(r"\d", word)]
 
 
 def compares_with_own_value(check: Check) -> Iterator[str]:
@@ -39,8 +43,9 @@ def compares_with_own_value(check: Check) -> Iterator[str]:
     body = ast.parse(textwrap.dedent(inspect.getsource(check.body))).body[0]
     students = {"student"}
     for node in ast.walk(body):
-        if isinstance(node, ast.Assign) and _came_from(node.value, students):
-            students |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+        for target, value in _assigned(node):
+            if _came_from(value, students):
+                students |= {name.id for name in ast.walk(target) if isinstance(name, ast.Name)}
     for node in ast.walk(body):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in ("assert_agrees", "assert_gradient_agrees"):
             want = node.args[1] if len(node.args) > 1 else next((k.value for k in node.keywords if k.arg == "want"), None)
@@ -49,6 +54,14 @@ def compares_with_own_value(check: Check) -> Iterator[str]:
                     f"{check.place}: {check.name} calls a value of the student's right ({ast.unparse(want)[:60]}): "
                     "compare with the truth, or use assert_calls_agree, which names both calls"
                 )
+
+
+def _assigned(node: ast.AST) -> Iterator[tuple[ast.expr, ast.expr]]:
+    for target in node.targets if isinstance(node, ast.Assign) else ():
+        if isinstance(target, ast.Tuple) and isinstance(node.value, ast.Tuple) and len(target.elts) == len(node.value.elts):
+            yield from zip(target.elts, node.value.elts, strict=True)
+        else:
+            yield target, node.value
 
 
 def _came_from(expression: ast.expr, students: set[str]) -> bool:
