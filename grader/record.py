@@ -33,6 +33,7 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True):
     returned: str = ""
     expected: str = ""
     mistake_says: str = ""
+    figures: dict[str, str] = {}  # what the check has measured, where a person may want to see it
 
 
 class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,7 +138,6 @@ def exercise_record(
     checks: list[CheckRecord],
     bonus: bool = False,
     rubric: str = "",
-    depends_on_failed: Sequence[str] = (),
 ) -> ExerciseRecord:
     """An exercise from its checks."""
     graded = [check for check in checks if check.outcome != "not_graded"]
@@ -150,7 +150,6 @@ def exercise_record(
         not_graded=_sum(check.max_points for check in checks if check.outcome == "not_graded"),
         checks=checks,
         rubric=rubric,
-        depends_on_failed=list(depends_on_failed),
     )
 
 

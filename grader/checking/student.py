@@ -4,7 +4,8 @@ student.kl_divergence(p, q)                       the value
 student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
 student.kl_divergence.observed(p, q)              value and every trace that the call left
 student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
-student.kl_divergence.under_float64(p, q)         the value, called where float64 is the default dtype
+student.kl_divergence.strided(p, q)               the value for tensors of the same numbers that are not contiguous
+student.fit_histogram.float64_default(x, K)       the value where torch.get_default_dtype() is torch.float64
 student.generator(seed)                           a torch.Generator that lives where the student's code runs
 student.run(helper, *args)                        a public helper, run there
 """
@@ -38,6 +39,10 @@ class NotThere(Exception):
 
 class NoGradient(Exception):
     """The result carries no graph, so there is nothing to differentiate."""
+
+
+class CannotObserve(Exception):
+    """A check cannot see here what it is about: it is not graded, whatever the answer is."""
 
 
 class Transport(Protocol):
@@ -129,9 +134,13 @@ class Function:
         """The value, called under `torch.no_grad()`."""
         return self._ask("no_grad", args, kwargs)["value"]
 
-    def under_float64(self, *args: Any, **kwargs: Any) -> Any:
-        """The value, called where float64 is the default dtype."""
-        return self._ask("float64", args, kwargs)["value"]
+    def strided(self, *args: Any, **kwargs: Any) -> Any:
+        """The value for arguments with the same numbers that are not contiguous."""
+        return self._ask("strided", args, kwargs)["value"]
+
+    def float64_default(self, *args: Any, **kwargs: Any) -> Any:
+        """The value where `torch.get_default_dtype()` is `torch.float64`."""
+        return self._ask("float64_default", args, kwargs)["value"]
 
     def observed(self, *args: Any, **kwargs: Any) -> Observation:
         """The value and the traces of the call."""

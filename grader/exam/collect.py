@@ -21,7 +21,7 @@ from grader.assignment import REPO_ROOT, Assignment, AssignmentError
 
 NOT_EVIDENCE = "earns_nothing_alone.txt"  # beside the checks
 REPLAYING = "replaying"  # the answers to the exam at home, whose inputs are public
-FIXTURES = ("student", "ref", "seed", "device")
+FIXTURES = ("student", "ref", "seed", "device", "figures")
 
 GRADING = settings(
     database=None,  # a planted example database must not choose our inputs

@@ -18,6 +18,14 @@ CALLS = 4  # the last calls of a check that are shown; the failure is at their e
 LENGTH = 2000  # characters
 
 
+NOTES = {
+    "gradient": "   # and its gradient",
+    "no_grad": "   # under torch.no_grad()",
+    "strided": "   # with tensors that are not contiguous",
+    "float64_default": "   # after torch.set_default_dtype(torch.float64)",
+}
+
+
 def of_calls(calls: Sequence[Call], got: Any = None) -> str:
     """The last calls, one a line. Where there are several, the one that gave `got` is marked, with what came back."""
     shown = [call for call in calls[-CALLS:] if call.message["target"][0] != "helper"]
@@ -96,11 +104,7 @@ def _came_back(call: Call) -> str:
 def _call(call: Call) -> str:
     arguments = [literal(item) for item in call.message["args"]]
     arguments += [f"{name}={literal(item)}" for name, item in call.message["kwargs"].items()]
-    note = {
-        "gradient": "   # and its gradient",
-        "no_grad": "   # under torch.no_grad()",
-        "float64": "   # where float64 is the default dtype",
-    }.get(call.message["mode"], "")
+    note = NOTES.get(call.message["mode"], "")
     return f"{call.name}({', '.join(arguments)}){note}"
 
 

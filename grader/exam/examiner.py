@@ -9,9 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import msgspec
+
 from grader.assignment import Assignment
 from grader.checking.compare import Mismatch
-from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
+from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
 from grader.exam import counterexample, credit
 from grader.exam.collect import Check
 from grader.exam.inputs import Example, derive, draw_examples, shrink
@@ -84,6 +86,7 @@ class Examiner:
         self.assignment, self.checks, self.seed = assignment, tuple(checks), seed
         self._key, self._device, self._quick, self._show_expected = key, device, quick, show_expected
         self._examples: dict[str, list[Example]] = {}
+        self._figures: dict[str, str] = {}  # what the check at hand has measured
         self.faults: list[Fault] = []
 
     def exercise(self, name: str, transport: Transport, failed: Collection[str] = ()) -> ExerciseRecord:
@@ -97,9 +100,9 @@ class Examiner:
             functools.partial(self._also_fails, checks),
         )
         exercise = self.assignment[name]
-        return exercise_record(
-            name, str(exercise.slide), records, exercise.bonus, rubric, self._blamed(name, transport, failed)
-        )
+        record = exercise_record(name, str(exercise.slide), records, exercise.bonus, rubric)
+        blamed = self._blamed(name, transport, failed) if record.failed else []
+        return msgspec.structs.replace(record, depends_on_failed=blamed)
 
     def examine(self, check: Check, transport: Transport, failed: Collection[str] = ()) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
@@ -107,18 +110,21 @@ class Examiner:
         if unable:
             return not_graded(check, unable)
         started = time.perf_counter()
+        self._figures.clear()
         transport.begin_check(check.seconds)
         try:
             failure = self._first_failure(check, transport, transport.waited + check.seconds)
             if failure is None:
                 return CheckRecord(
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
-                    sentence=check.sentence, seconds=_since(started),
+                    sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
             if failure.outcome in ("failed", "error") and check.drawn:
                 failure = self._smallest(check, transport, failure, transport.waited + check.seconds)
             named = None if self._blamed(check.exercise, transport, failed) else self._name(check, failure, transport)
             return self._record(check, failure, named, _since(started))
+        except CannotObserve as why:
+            return not_graded(check, str(why))
         except Exception:  # a fault of ours must cost nobody anything
             self.faults.append(Fault(check.identity, traceback.format_exc()))
             return not_graded(check, APOLOGY)
@@ -143,6 +149,8 @@ class Examiner:
             )  # fmt: skip
         except AssertionError as error:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
+        except CannotObserve:
+            raise
         except NoGradient as error:
             return Failure("failed", str(error), example, tuple(student.calls), "gradient")
         except NotThere as error:
@@ -167,7 +175,7 @@ class Examiner:
 
     def _put(self, check: Check, example: Example, student: Student) -> None:
         fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
-        fixtures["device"] = self._device
+        fixtures |= {"device": self._device, "figures": self._figures}
         if check.needs_reference and self._key is not None:
             fixtures["ref"] = self._key.reference(check.topic)
         check.body(**{name: fixtures[name] for name in check.fixtures} | example)
@@ -200,6 +208,7 @@ class Examiner:
             expected=counterexample.short(failure.want) if failure.want is not None and self._show_expected else "",
             sentence=check.sentence,
             seconds=seconds,
+            figures=dict(self._figures),
         )
 
     def _unable(self, check: Check) -> str:
@@ -248,6 +257,16 @@ class Examiner:
         """Whether a registered mistake fails the check of this record, too."""
         (check,) = (one for one in checks if one.name == record.check)
         return self._key is not None and self._key.fails(self, check, mistake)
+
+    def with_dependencies(self, records: Sequence[ExerciseRecord], transport: Transport) -> list[ExerciseRecord]:
+        """The records of a whole submission, where also exercises that came later may explain a failure."""
+        failed = [record.exercise for record in records if record.failed]
+        return [
+            msgspec.structs.replace(record, depends_on_failed=self._blamed(record.exercise, transport, failed))
+            if record.failed
+            else record
+            for record in records
+        ]
 
     def _blamed(self, name: str, transport: Transport, failed: Collection[str]) -> list[str]:
         """The failed exercises that the student's answer to this one calls, directly or through others."""

@@ -252,7 +252,7 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
                     "type": _cut(answer["error"]["type"], LONGEST_NAME), "bases": [base[:LONGEST_NAME] for base in bases[:PROBLEMS]],
                 }  # fmt: skip
                 return {"error": {**answer["error"], **words, **names}}
-        case {"value": _, **rest}, "plain" | "no_grad" | "float64" if not rest:
+        case {"value": _, **rest}, "plain" | "no_grad" | "strided" | "float64_default" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer

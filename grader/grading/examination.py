@@ -33,7 +33,7 @@ def examine(
     patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
-        exercises = list(_exercises(assignment, examiner, transport, patience))
+        exercises = examiner.with_dependencies(list(_exercises(assignment, examiner, transport, patience)), transport)
         problems = [*submission.problems, *transport.problems]
     finally:
         transport.close()

@@ -101,7 +101,7 @@ def test_what_one_module_or_function_sets_is_put_back(student):
 
 
 def test_a_check_may_ask_for_another_default(student):
-    assert student("calm").settings.under_float64(torch.ones(2))[0] == "torch.float64"
+    assert student("calm").settings.float64_default(torch.ones(2))[0] == "torch.float64"
     assert student("calm").settings(torch.ones(2)) == SETTINGS
 
 

@@ -5,7 +5,7 @@ believes are the numbers that come back, on inputs that nobody can foresee.
 
     {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …}
         -> {"problems": {name: [sentence, …]}, "calls": {name: {function: [function, …]}}}
-    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "float64" | "observed" | "gradient", "args": …, "kwargs": …, …}
+    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient", "args": …, "kwargs": …, …}
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
 """
 
@@ -177,7 +177,11 @@ class Host:
                 raise RuntimeError("the call left gradient tracking switched on, though its caller had switched it off")
         return answer
 
-    def _float64(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+    def _strided(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
+        """The value for the same tensors in another layout, which `view` and `data_ptr` cannot take for granted."""
+        return self._plain(function, _other_layout(given), message)
+
+    def _float64_default(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         torch.set_default_dtype(torch.float64)
         return self._plain(function, given, message)
 
@@ -246,6 +250,18 @@ def _attribute(owner: Any, path: str, owner_name: str) -> Any:
         return functools.reduce(getattr, path.split("."), owner)
     except AttributeError:
         raise Missing(f"{owner_name} has no {path}") from None
+
+
+def _other_layout(value: Any) -> Any:
+    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored with its axes turned round."""
+    if isinstance(value, Tensor) and value.dim() == 1:
+        return torch.stack([value, value], dim=1)[:, 0]
+    if isinstance(value, Tensor) and value.dim() > 1:
+        turned = tuple(reversed(range(value.dim())))  # so that no two axes can be viewed as one
+        return value.permute(turned).contiguous().permute(turned)
+    if isinstance(value, list | tuple):
+        return type(value)(map(_other_layout, value))
+    return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> dict[str, Any]:
