@@ -147,7 +147,9 @@ def _holds_work(entry: Entry, assignment: Assignment) -> bool:
 
 def is_nobody(entry: Entry) -> bool:
     """Whether an entry of a class is no submission: what systems leave, and results of an earlier run."""
-    return NOBODY.fullmatch(entry.name) is not None or (entry.is_folder and entry.has(MADE_BY_DGM))
+    return NOBODY.fullmatch(entry.name) is not None or (
+        entry.is_folder and (entry.has(MADE_BY_DGM) or (entry.has("records.jsonl") and entry.has(".lock")))
+    )
 
 
 def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[Owned]:
