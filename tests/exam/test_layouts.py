@@ -12,12 +12,10 @@ X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
 
 @pytest.mark.parametrize("laid_out", [transposed(X), every_other(X), expanded(X[0], 2)])
-def test_the_numbers_are_the_same_and_view_fails(laid_out: Family) -> None:
+def test_the_numbers_are_the_same_elsewhere_in_memory(laid_out: Family) -> None:
     built = laid_out.build()
     assert torch.equal(built, X if laid_out.name != "expanded" else X[:1].expand(2, 3))
     assert not built.is_contiguous()
-    with pytest.raises(RuntimeError):
-        built.view(-1)
 
 
 def test_gradients_reach_the_plain_tensor() -> None:
