@@ -34,7 +34,7 @@ from grader.sandbox.wire.families import Family
 
 log_prob_x = pytest.mark.exercise("change_of_variables.log_prob_x")
 log_prob_z = pytest.mark.exercise("change_of_variables.log_prob_z")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 sizes = st.sampled_from([(3, 2), (2, 3), (4, 3)])  # n, m
@@ -53,14 +53,14 @@ def standard_normal(m: int, dtype: torch.dtype = torch.float32) -> Family:
 
 
 @log_prob_x
-@points(0.6)
+@weight(0.6)
 def test_log_prob_x_of_three_points(student):
     """The map of determinant 6 takes the points to (1, 1.5), (-1, 0) and (0, 3): their log-densities, and log 6 more."""
     _check_three_points(student.log_prob_x)
 
 
 @log_prob_x
-@points(0.6)
+@weight(0.6)
 @examples(4)
 @given(problem=density_problems())
 @example(problem=(stretch(torch.ones(2)), standard_normal(2), torch.ones(3, 2)))
@@ -75,7 +75,7 @@ def test_log_prob_x_is_the_change_of_variables(student, ref, problem):
 
 
 @log_prob_x
-@points(0.4)
+@weight(0.4)
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=0, dtype=torch.float32)
@@ -93,7 +93,7 @@ def test_a_gaussian_through_a_mirroring_affine_map_is_gaussian(student, size, ke
 
 
 @log_prob_x
-@points(0.4)
+@weight(0.4)
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=0, dtype=torch.float32)
@@ -112,7 +112,7 @@ def test_famous_laws_are_images_of_one_another(student, size, key, dtype):
 
 
 @log_prob_x
-@points(0.4)
+@weight(0.4)
 @examples(2)
 @given(a=st.sampled_from([-0.5, 0.5, 1.0]), key=draw.seeds)
 @example(a=0.5, key=0)
@@ -128,7 +128,7 @@ def test_log_prob_x_integrates_to_one(student, a, key):
 
 
 @log_prob_x
-@points(0.4)
+@weight(0.4)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([TINY, HUGE]))
 @example(key=0, dtype=torch.float32, c=TINY)
@@ -139,14 +139,14 @@ def test_log_prob_x_is_finite_where_densities_are_not(student, key, dtype, c):
 
 
 @log_prob_x
-@points(0.2)
+@weight(0.2)
 def test_data_whose_latents_are_impossible_are_impossible(student):
     """Where the latent has density zero the log-density of the sample is -inf."""
     _check_impossible(student.log_prob_x)
 
 
 @log_prob_x
-@points(0.15)
+@weight(0.15)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -157,7 +157,7 @@ def test_log_prob_x_of_each_of_many_samples_is_its_own(student, key, dtype):
 
 
 @log_prob_x
-@points(0.15)
+@weight(0.15)
 @examples(2)
 @given(size=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(1, 3), key=0, dtype=torch.float32)
@@ -169,14 +169,14 @@ def test_log_prob_x_of_a_single_sample_or_dimension(student, size, key, dtype):
 
 
 @log_prob_x
-@points(0.1)
+@weight(0.1)
 def test_log_prob_x_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     _check_layouts(student.log_prob_x)
 
 
 @log_prob_x
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=1, dtype=torch.float32)
@@ -186,7 +186,7 @@ def test_a_flow_can_be_trained_by_its_log_prob(student, size, key, dtype):
 
 
 @log_prob_x
-@points(0.1)
+@weight(0.1)
 def test_log_prob_x_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     _check_dtype(student.log_prob_x)
@@ -196,14 +196,14 @@ def test_log_prob_x_has_the_dtype_of_the_samples(student):
 
 
 @log_prob_z
-@points(0.6)
+@weight(0.6)
 def test_log_prob_z_of_three_points(student):
     """The inverse of determinant 6 takes the points to (1, 1.5), (-1, 0) and (0, 3): their log-densities, and log 6 more."""
     _check_three_points(student.log_prob_z)
 
 
 @log_prob_z
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(problem=density_problems())
 @example(problem=(stretch(torch.ones(2)), standard_normal(2), torch.ones(3, 2)))
@@ -218,7 +218,7 @@ def test_log_prob_z_is_the_change_of_variables(student, ref, problem):
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=0, dtype=torch.float32)
@@ -236,7 +236,7 @@ def test_a_gaussian_seen_through_a_mirroring_inverse_is_gaussian(student, size, 
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=0, dtype=torch.float32)
@@ -249,7 +249,7 @@ def test_a_law_seen_through_its_distribution_function_is_uniform(student, size, 
 
 
 @log_prob_z
-@points(0.4)
+@weight(0.4)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([TINY, HUGE]))
 @example(key=0, dtype=torch.float32, c=TINY)
@@ -260,14 +260,14 @@ def test_log_prob_z_is_finite_where_densities_are_not(student, key, dtype, c):
 
 
 @log_prob_z
-@points(0.2)
+@weight(0.2)
 def test_latents_of_impossible_data_are_impossible(student):
     """Where the sample has density zero the log-density of the latent is -inf."""
     _check_impossible(student.log_prob_z)
 
 
 @log_prob_z
-@points(0.2)
+@weight(0.2)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -278,7 +278,7 @@ def test_log_prob_z_of_each_of_many_latents_is_its_own(student, key, dtype):
 
 
 @log_prob_z
-@points(0.15)
+@weight(0.15)
 @examples(2)
 @given(size=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(1, 3), key=0, dtype=torch.float32)
@@ -290,14 +290,14 @@ def test_log_prob_z_of_a_single_latent_or_dimension(student, size, key, dtype):
 
 
 @log_prob_z
-@points(0.1)
+@weight(0.1)
 def test_log_prob_z_depends_on_the_latents_alone(student):
     """The numbers in z count: not how they lie in memory, and not what an earlier call was given."""
     _check_layouts(student.log_prob_z)
 
 
 @log_prob_z
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=1, dtype=torch.float32)
@@ -307,7 +307,7 @@ def test_log_prob_z_is_differentiable(student, size, key, dtype):
 
 
 @log_prob_z
-@points(0.1)
+@weight(0.1)
 def test_log_prob_z_has_the_dtype_of_the_latents(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     _check_dtype(student.log_prob_z)

@@ -31,7 +31,7 @@ from grader.checks.lecture1.shared.families import affine, compose, elementwise,
 from grader.checks.lecture1.shared.layouts import layouts
 
 log_abs_det = pytest.mark.exercise("change_of_variables.log_abs_det_jacobian")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 sizes = st.sampled_from([(3, 2), (2, 3), (3, 5)])  # n, m
@@ -41,7 +41,7 @@ MANY = 1031  # a prime: no batch size divides it
 
 
 @log_abs_det
-@points(0.8)
+@weight(0.8)
 def test_volumes_of_a_linear_map_and_of_an_exponential(student):
     """For a linear map it is the logarithm of its determinant; for exp in every coordinate the sum of the coordinates."""
     shear = affine(torch.tensor([[2.0, 1.0], [0.0, 3.0]]), torch.ones(2))
@@ -54,7 +54,7 @@ def test_volumes_of_a_linear_map_and_of_an_exponential(student):
 
 
 @log_abs_det
-@points(0.9)
+@weight(0.9)
 @examples(4)
 @given(problem=map_problems())
 @example(problem=(diffeomorphism("affine", 3, 0, torch.float64), torch.ones(2, 3, dtype=torch.float64)))
@@ -71,7 +71,7 @@ def test_log_abs_det_is_that_of_the_jacobian(student, ref, problem):
 
 
 @log_abs_det
-@points(1.0)
+@weight(1.0)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=0, dtype=torch.float32)
@@ -87,7 +87,7 @@ def test_volume_has_no_sign(student, size, key, dtype):
 
 
 @log_abs_det
-@points(0.7)
+@weight(0.7)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([TINY, HUGE]))
 @example(key=0, dtype=torch.float32, c=TINY)
@@ -105,7 +105,7 @@ def test_log_abs_det_outlives_the_determinant(student, key, dtype, c):
 
 
 @log_abs_det
-@points(0.4)
+@weight(0.4)
 @examples(1)
 @given(key=draw.seeds, m=st.integers(2, 4))
 @example(key=0, m=3)
@@ -119,7 +119,7 @@ def test_volumes_of_a_map_that_flattens_space(student, key, m):
 
 
 @log_abs_det
-@points(0.5)
+@weight(0.5)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -136,7 +136,7 @@ def test_each_of_many_rows_has_its_own_volume_change(student, key, dtype):
 
 
 @log_abs_det
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(size=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(1, 3), key=0, dtype=torch.float32)
@@ -151,7 +151,7 @@ def test_volume_of_a_single_sample_or_dimension(student, size, key, dtype):
 
 
 @log_abs_det
-@points(0.15)
+@weight(0.15)
 def test_volume_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     for x, plain in layouts(three_points, 1 - three_points):
@@ -160,7 +160,7 @@ def test_volume_depends_on_the_samples_alone(student):
 
 
 @log_abs_det
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(2, 3), key=0, dtype=torch.float32)
@@ -175,7 +175,7 @@ def test_the_gradient_by_a_matrix_is_its_inverse_transposed(student, size, key, 
 
 
 @log_abs_det
-@points(0.6)
+@weight(0.6)
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=1, dtype=torch.float32)
@@ -191,7 +191,7 @@ def test_log_abs_det_has_gradients_by_samples_and_parameters(student, size, key,
 
 
 @log_abs_det
-@points(0.2)
+@weight(0.2)
 def test_log_abs_det_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -44,7 +44,7 @@ from grader.checks.lecture1.shared.layouts import layouts
 jensen = pytest.mark.exercise("course_tricks.jensen_gap")
 predictor = pytest.mark.exercise("course_tricks.optimal_mse_predictor")
 dirac = pytest.mark.exercise("course_tricks.dirac_expectation")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 square = elementwise("square")
@@ -57,7 +57,7 @@ log_normal = gaussian_log_density(torch.zeros(2), torch.ones(2))  # -|x|^2 / 2 a
 
 
 @jensen
-@points(0.25)
+@weight(0.25)
 def test_jensen_gap_of_the_squared_norm_is_the_variance(student):
     """The log-density of a Gaussian is -|x|^2 / 2 and a constant: its gap is half the variance, negative; turned, positive."""
     assert_agrees(student.jensen_gap(log_normal, four_samples), torch.tensor(-2.75), scale=20)
@@ -66,7 +66,7 @@ def test_jensen_gap_of_the_squared_norm_is_the_variance(student):
 
 
 @jensen
-@points(0.15)
+@weight(0.15)
 @examples(4)
 @given(case=real_functions)
 @example(case=real_function("convex quadratic", n=5, m=2, key=0, dtype=torch.float32))
@@ -78,7 +78,7 @@ def test_jensen_gap_is_average_of_f_minus_f_of_average(student, ref, case):
 
 
 @jensen
-@points(0.15)
+@weight(0.15)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes, c=st.sampled_from([1e-12, 1.0, 1e12]), far=st.sampled_from([1e-8, 1e8]))
 @example(key=0, dtype=torch.float32, c=1e12, far=1e-8)
@@ -92,7 +92,7 @@ def test_jensen_gap_of_a_gaussian_log_density(student, key, dtype, c, far):
 
 
 @jensen
-@points(0.15)
+@weight(0.15)
 @examples(1)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -106,7 +106,7 @@ def test_jensen_gap_counts_every_one_of_many_samples(student, dtype):
 
 
 @jensen
-@points(0.05)
+@weight(0.05)
 @examples(2)
 @given(size=st.sampled_from([(1, 1), (1, 3), (4, 1)]), key=draw.seeds, dtype=draw.dtypes)
 @example(size=(1, 3), key=0, dtype=torch.float32)
@@ -121,7 +121,7 @@ def test_jensen_gap_of_a_single_sample_or_dimension(student, size, key, dtype):
 
 
 @jensen
-@points(0.05)
+@weight(0.05)
 def test_jensen_gap_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     for x, plain in layouts(four_samples, four_samples.square()):
@@ -130,7 +130,7 @@ def test_jensen_gap_depends_on_the_samples_alone(student):
 
 
 @jensen
-@points(0.15)
+@weight(0.15)
 @examples(3)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
@@ -147,7 +147,7 @@ def test_jensen_gap_has_the_gradient_of_both_terms(student, shape, key, dtype):
 
 
 @jensen
-@points(0.05)
+@weight(0.05)
 def test_jensen_gap_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -171,14 +171,14 @@ def conditional_mean(joint: Tensor, y: Tensor) -> Tensor:
 
 
 @predictor
-@points(0.5)
+@weight(0.5)
 def test_prediction_is_the_average_of_y_in_its_row(student):
     """The masses of a row, over their sum, are the probabilities with which the row's prediction averages the values."""
     assert_agrees(student.optimal_mse_predictor(small_table, small_values), torch.tensor([[1.0, 3.0], [5.0, 2.0]]))
 
 
 @predictor
-@points(0.4)
+@weight(0.4)
 @examples(4)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes, far=st.sampled_from([1.0, 1e-20, 1e20]))
 @example(shape=(3, 5, 2), key=0, dtype=torch.float64, far=1.0)
@@ -194,7 +194,7 @@ def test_best_prediction_is_the_conditional_mean(student, ref, shape, key, dtype
 
 
 @predictor
-@points(0.3)
+@weight(0.3)
 @examples(2)
 @given(key=draw.seeds, c=st.sampled_from([1e-25, 1e-9, 3.0, 1e12]), dtype=draw.dtypes)
 @example(key=0, c=1e-25, dtype=torch.float32)
@@ -209,7 +209,7 @@ def test_only_ratios_of_masses_matter(student, key, c, dtype):
 
 
 @predictor
-@points(0.3)
+@weight(0.3)
 @examples(2)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(2, 3, 5), key=0, dtype=torch.float32)
@@ -227,7 +227,7 @@ def test_no_other_prediction_has_a_smaller_error(student, shape, key, dtype):
 
 
 @predictor
-@points(0.45)
+@weight(0.45)
 @examples(2)
 @given(i=st.integers(0, 2), key=draw.seeds, dtype=draw.dtypes)
 @example(i=1, key=0, dtype=torch.float32)
@@ -241,7 +241,7 @@ def test_a_row_without_mass_gives_nan_in_that_row_alone(student, i, key, dtype):
 
 
 @predictor
-@points(0.2)
+@weight(0.2)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -254,7 +254,7 @@ def test_prediction_from_many_values(student, key, dtype):
 
 
 @predictor
-@points(0.15)
+@weight(0.15)
 @examples(2)
 @given(shape=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(1, 2, 3), key=0, dtype=torch.float32)
@@ -270,7 +270,7 @@ def test_prediction_from_a_table_with_a_single_row_or_column(student, shape, key
 
 
 @predictor
-@points(0.1)
+@weight(0.1)
 def test_prediction_depends_on_the_numbers_alone(student):
     """The numbers in the table and the values count: not how they lie in memory, and not what an earlier call was given."""
     for joint, plain in layouts(small_table, small_table + 1):
@@ -280,7 +280,7 @@ def test_prediction_depends_on_the_numbers_alone(student):
 
 
 @predictor
-@points(0.4)
+@weight(0.4)
 @examples(2)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
@@ -298,7 +298,7 @@ def test_prediction_has_the_gradient_of_a_conditional_mean(student, shape, key, 
 
 
 @predictor
-@points(0.1)
+@weight(0.1)
 def test_prediction_has_the_dtype_of_the_values(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -306,7 +306,7 @@ def test_prediction_has_the_dtype_of_the_values(student):
 
 
 @predictor
-@points(0.1)
+@weight(0.1)
 def test_prediction_leaves_the_table_as_it_is(student):
     """The table is not normalised in place, and the values stay what they are."""
     assert_unchanged(student.optimal_mse_predictor.observed(small_table, small_values))
@@ -318,7 +318,7 @@ three_points, their_weights = torch.tensor([[1.0, 0.0], [3.0, 2.0], [-2.0, 4.0]]
 
 
 @dirac
-@points(0.25)
+@weight(0.25)
 def test_every_delta_sifts_out_a_value(student):
     """Each point gives the value of f there, times its weight; with all weight on one point that value is left."""
     got = student.dirac_expectation(square, three_points, their_weights)
@@ -328,7 +328,7 @@ def test_every_delta_sifts_out_a_value(student):
 
 
 @dirac
-@points(0.15)
+@weight(0.15)
 @examples(4)
 @given(case=vector_maps(), key=draw.seeds, zeros=st.booleans(), far=st.sampled_from([1.0, 1e-20, 1e20]))
 @example(case=vector_map("square", n=5, m=2, d=3, key=0, dtype=torch.float32), key=0, zeros=True, far=1e20)
@@ -343,7 +343,7 @@ def test_dirac_expectation_weighs_the_values_at_the_points(student, ref, case, k
 
 
 @dirac
-@points(0.15)
+@weight(0.15)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -356,7 +356,7 @@ def test_tiny_and_many_weights_count(student, key, dtype):
 
 
 @dirac
-@points(0.1)
+@weight(0.1)
 @examples(2)
 @given(shape=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(1, 2, 3), key=0, dtype=torch.float32)
@@ -370,7 +370,7 @@ def test_dirac_expectation_of_a_single_point_or_dimension(student, shape, key, d
 
 
 @dirac
-@points(0.05)
+@weight(0.05)
 def test_dirac_expectation_depends_on_the_numbers_alone(student):
     """The numbers in points and weights count: not how they lie in memory, and not what an earlier call was given."""
     for x, plain in layouts(three_points, 1 - three_points):
@@ -382,7 +382,7 @@ def test_dirac_expectation_depends_on_the_numbers_alone(student):
 
 
 @dirac
-@points(0.2)
+@weight(0.2)
 @examples(3)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
@@ -403,7 +403,7 @@ def test_dirac_expectation_is_linear_in_the_weights(student, shape, key, dtype):
 
 
 @dirac
-@points(0.05)
+@weight(0.05)
 def test_dirac_expectation_has_the_dtype_of_the_points(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -411,7 +411,7 @@ def test_dirac_expectation_has_the_dtype_of_the_points(student):
 
 
 @dirac
-@points(0.05)
+@weight(0.05)
 def test_dirac_expectation_leaves_the_points_as_they_are(student):
     """Where f returns its input, the values of f are the points: they are not weighed in place."""
     assert_unchanged(student.dirac_expectation.observed(elementwise("identity"), three_points, their_weights))

@@ -23,7 +23,7 @@ from grader.sandbox.wire.families import Family
 monte_carlo = pytest.mark.exercise("course_tricks.monte_carlo")
 standard_error = pytest.mark.exercise("course_tricks.monte_carlo_standard_error")
 lotus = pytest.mark.exercise("course_tricks.lotus")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 square, identity = elementwise("square"), elementwise("identity")
@@ -35,14 +35,14 @@ three_samples = torch.tensor([[1.0, 0.0], [-1.0, 3.0], [2.0, -3.0]])
 
 
 @monte_carlo
-@points(0.5)
+@weight(0.5)
 def test_average_of_the_squares_is_not_the_square_of_the_average(student):
     """Each component of f is averaged over the samples: squares first, then their average."""
     assert_agrees(student.monte_carlo(square, four_samples), torch.tensor([5.0, 6.0]))
 
 
 @monte_carlo
-@points(0.6)
+@weight(0.6)
 @examples(4)
 @given(case=vector_maps(), far=st.sampled_from([1.0, 1e-25, 1e25]))
 @example(case=vector_map("square", n=5, m=2, d=3, key=0, dtype=torch.float64), far=1.0)
@@ -55,7 +55,7 @@ def test_monte_carlo_averages_f_over_the_samples(student, ref, case, far):
 
 
 @monte_carlo
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 def test_f_is_given_a_batch(student, shape, key, dtype):
@@ -68,7 +68,7 @@ def test_f_is_given_a_batch(student, shape, key, dtype):
 
 
 @monte_carlo
-@points(0.35)
+@weight(0.35)
 @examples(1)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -81,7 +81,7 @@ def test_every_one_of_many_samples_counts(student, dtype):
 
 
 @monte_carlo
-@points(0.2)
+@weight(0.2)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -95,7 +95,7 @@ def test_equal_samples_count_as_often_as_they_come(student, key, dtype):
 
 
 @monte_carlo
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(shape=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(1, 2, 3), key=0, dtype=torch.float32)
@@ -110,7 +110,7 @@ def test_monte_carlo_of_a_single_sample_or_dimension(student, shape, key, dtype)
 
 
 @monte_carlo
-@points(0.2)
+@weight(0.2)
 def test_monte_carlo_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     for x, plain in layouts(four_samples, 1 - four_samples):
@@ -118,7 +118,7 @@ def test_monte_carlo_depends_on_the_samples_alone(student):
 
 
 @monte_carlo
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(5, 3, 2), key=0, dtype=torch.float32)
@@ -136,7 +136,7 @@ def test_monte_carlo_has_the_gradient_of_an_average(student, shape, key, dtype):
 
 
 @monte_carlo
-@points(0.1)
+@weight(0.1)
 def test_monte_carlo_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -144,7 +144,7 @@ def test_monte_carlo_has_the_dtype_of_the_samples(student):
 
 
 @monte_carlo
-@points(0.05)
+@weight(0.05)
 def test_monte_carlo_leaves_the_samples_as_they_are(student):
     """Where f returns its input, the values of f are the samples: they are not changed in place."""
     assert_unchanged(student.monte_carlo.observed(identity, four_samples))
@@ -160,14 +160,14 @@ def true_error(f: Family, x: torch.Tensor) -> torch.Tensor:
 
 
 @standard_error
-@points(0.3)
+@weight(0.3)
 def test_standard_error_of_three_values(student):
     """Deviations from the mean of f, squared, summed, over n - 1, the root of it over the root of n."""
     assert_agrees(student.monte_carlo_standard_error(square, three_samples), torch.tensor([1.0, 3.0]), scale=9)
 
 
 @standard_error
-@points(0.35)
+@weight(0.35)
 @examples(4)
 @given(case=vector_maps(), far=st.sampled_from([1.0, 1e-12, 1e12]))
 @example(case=vector_map("square", n=2, m=5, d=3, key=0, dtype=torch.float32), far=1e12)
@@ -181,7 +181,7 @@ def test_standard_error_is_the_sample_deviation_over_root_n(student, ref, case, 
 
 
 @standard_error
-@points(0.3)
+@weight(0.3)
 @examples(3)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(5, 2, 3), key=0, dtype=torch.float32)
@@ -200,7 +200,7 @@ def test_errors_of_the_components_are_in_proportion_to_their_spreads(student, sh
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(offset=st.sampled_from([-3e4, 1e4, 1e5]), key=draw.seeds, dtype=draw.dtypes)
 @example(offset=1e5, key=0, dtype=torch.float32)
@@ -217,7 +217,7 @@ def test_standard_error_survives_a_large_mean(student, offset, key, dtype):
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -230,7 +230,7 @@ def test_standard_error_of_many_samples(student, dtype):
 
 
 @standard_error
-@points(0.1)
+@weight(0.1)
 @examples(2)
 @given(shape=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(2, 2, 3), key=0, dtype=torch.float32)
@@ -245,7 +245,7 @@ def test_standard_error_of_two_samples_or_one_dimension(student, shape, key, dty
 
 
 @standard_error
-@points(0.1)
+@weight(0.1)
 def test_standard_error_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     for x, plain in layouts(three_samples, three_samples.square() + 1):
@@ -254,7 +254,7 @@ def test_standard_error_depends_on_the_samples_alone(student):
 
 
 @standard_error
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(5, 3, 2), key=0, dtype=torch.float32)
@@ -280,7 +280,7 @@ def test_logarithm_of_the_standard_error_has_the_right_gradient(student, shape, 
 
 
 @standard_error
-@points(0.05)
+@weight(0.05)
 def test_standard_error_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -288,7 +288,7 @@ def test_standard_error_has_the_dtype_of_the_samples(student):
 
 
 @standard_error
-@points(0.05)
+@weight(0.05)
 def test_standard_error_leaves_the_samples_as_they_are(student):
     """Where f returns its input, the values of f are the samples: they are not changed in place."""
     assert_unchanged(student.monte_carlo_standard_error.observed(identity, three_samples))
@@ -301,7 +301,7 @@ same_y_twice = torch.tensor([[-1.0, 2.0], [1.0, -2.0], [2.0, 0.0], [0.0, 4.0]])
 
 
 @lotus
-@points(0.3)
+@weight(0.3)
 def test_lotus_applies_f_first_to_every_sample(student):
     """f first, then g, then the average: every sample counts, also where f maps two of them to one y."""
     assert_agrees(student.lotus(plus_one, square, same_y_twice), torch.tensor([2.5, 7.0]))
@@ -309,7 +309,7 @@ def test_lotus_applies_f_first_to_every_sample(student):
 
 
 @lotus
-@points(0.2)
+@weight(0.2)
 @examples(4)
 @given(case=vector_maps(), outer=st.sampled_from(["sin", "tanh", "square", "softmax"]), key=draw.seeds)
 @example(case=vector_map("square", n=5, m=2, d=3, key=0, dtype=torch.float32), outer="square", key=0)
@@ -324,7 +324,7 @@ def test_lotus_is_the_expectation_of_g_under_the_law_of_y(student, ref, case, ou
 
 
 @lotus
-@points(0.1)
+@weight(0.1)
 @examples(2)
 @given(shape=edges, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(1, 2, 3), key=0, dtype=torch.float32)
@@ -337,7 +337,7 @@ def test_lotus_of_a_single_sample_or_dimension(student, shape, key, dtype):
 
 
 @lotus
-@points(0.1)
+@weight(0.1)
 @examples(1)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -350,7 +350,7 @@ def test_lotus_counts_every_one_of_many_samples(student, dtype):
 
 
 @lotus
-@points(0.05)
+@weight(0.05)
 def test_lotus_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     for x, plain in layouts(four_samples, 1 - four_samples):
@@ -359,7 +359,7 @@ def test_lotus_depends_on_the_samples_alone(student):
 
 
 @lotus
-@points(0.2)
+@weight(0.2)
 @examples(3)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
@@ -378,7 +378,7 @@ def test_lotus_has_the_gradient_of_an_average(student, shape, key, dtype):
 
 
 @lotus
-@points(0.05)
+@weight(0.05)
 def test_lotus_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -13,14 +13,14 @@ from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.layouts import layouts
 
 pushforward = pytest.mark.exercise("course_tricks.pushforward_pmf")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 values, targets = st.integers(2, 6), st.integers(2, 6)
 
 
 @pushforward
-@points(0.4)
+@weight(0.4)
 def test_masses_that_meet_add_up(student):
     """Two values of x with one image hand over both their masses, and a value of y without preimage has none."""
     p = torch.tensor([0.25, 0.125, 0.125, 0.5])
@@ -29,7 +29,7 @@ def test_masses_that_meet_add_up(student):
 
 
 @pushforward
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(S=values, K=targets, key=draw.seeds, dtype=draw.dtypes)
 @example(S=4, K=2, key=0, dtype=torch.float64)
@@ -41,7 +41,7 @@ def test_pushforward_collects_the_mass_of_the_preimages(student, ref, S, K, key,
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -54,7 +54,7 @@ def test_tiny_masses_arrive_as_they_are(student, dtype):
 
 
 @pushforward
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -67,7 +67,7 @@ def test_pushforward_of_many_values(student, key, dtype):
 
 
 @pushforward
-@points(0.15)
+@weight(0.15)
 @examples(2)
 @given(S=st.integers(1, 2), K=st.integers(1, 2), key=draw.seeds, dtype=draw.dtypes)
 @example(S=1, K=1, key=0, dtype=torch.float32)
@@ -81,7 +81,7 @@ def test_pushforward_to_or_from_a_single_value(student, S, K, key, dtype):
 
 
 @pushforward
-@points(0.1)
+@weight(0.1)
 def test_pushforward_depends_on_the_masses_alone(student):
     """The numbers in p count: not how they lie in memory, and not what an earlier call was given."""
     f = torch.tensor([2, 0, 0, 2])
@@ -91,7 +91,7 @@ def test_pushforward_depends_on_the_masses_alone(student):
 
 
 @pushforward
-@points(0.3)
+@weight(0.3)
 @examples(2)
 @given(S=values, K=targets, key=draw.seeds, dtype=draw.dtypes)
 @example(S=3, K=2, key=1, dtype=torch.float32)
@@ -105,7 +105,7 @@ def test_pushforward_is_linear_in_p(student, S, K, key, dtype):
 
 
 @pushforward
-@points(0.05)
+@weight(0.05)
 def test_pushforward_has_the_dtype_of_p(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -38,7 +38,7 @@ from grader.sandbox.wire.families import Family
 
 log_derivative = pytest.mark.exercise("course_tricks.log_derivative")
 score_function = pytest.mark.exercise("course_tricks.score_function_gradient")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 
@@ -53,14 +53,14 @@ three_points = torch.tensor([[1.0, -2.0], [0.0, 0.5], [-1.0, 0.25]])
 
 
 @log_derivative
-@points(0.4)
+@weight(0.4)
 def test_score_of_a_gaussian_points_to_its_mean(student):
     """One gradient a sample, of the logarithm of the density: for the standard normal it is -x."""
     assert_agrees(student.log_derivative(standard_normal(2), three_points), -three_points.double(), scale=4.0)
 
 
 @log_derivative
-@points(0.4)
+@weight(0.4)
 @examples(4)
 @given(case=densities)
 @example(case=density("mixture", n=3, m=2, key=0, dtype=torch.float32))
@@ -72,7 +72,7 @@ def test_score_is_the_gradient_of_p_over_p(student, ref, case):
 
 
 @log_derivative
-@points(0.3)
+@weight(0.3)
 @examples(2)
 @given(c=st.sampled_from([1e-25, 1e-6, 1e25]), sigma=st.sampled_from([1e-3, 1.0, 1e3]), key=draw.seeds, dtype=draw.dtypes)
 @example(c=1e-25, sigma=1.0, key=0, dtype=torch.float32)
@@ -87,7 +87,7 @@ def test_score_ignores_the_normalising_constant(student, c, sigma, key, dtype):
 
 
 @log_derivative
-@points(0.2)
+@weight(0.2)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -103,7 +103,7 @@ def test_scores_of_a_product_add_up(student, key, dtype):
 
 
 @log_derivative
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -117,7 +117,7 @@ def test_score_of_each_of_many_samples_is_its_own(student, key, dtype):
 
 
 @log_derivative
-@points(0.15)
+@weight(0.15)
 @examples(2)
 @given(size=st.sampled_from([(1, 1), (1, 3), (4, 1)]), key=draw.seeds, dtype=draw.dtypes)
 @example(size=(1, 3), key=0, dtype=torch.float32)
@@ -130,7 +130,7 @@ def test_score_of_a_single_sample_or_dimension(student, size, key, dtype):
 
 
 @log_derivative
-@points(0.2)
+@weight(0.2)
 def test_score_depends_on_the_samples_alone(student):
     """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
     p = standard_normal(2)
@@ -141,7 +141,7 @@ def test_score_depends_on_the_samples_alone(student):
 
 
 @log_derivative
-@points(0.1)
+@weight(0.1)
 def test_score_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -161,7 +161,7 @@ def largest_value(f: Family, x: Tensor) -> float:
 
 
 @score_function
-@points(0.6)
+@weight(0.6)
 def test_reward_and_score_are_multiplied_sample_by_sample(student):
     """The average of f(x_i) times the score of x_i: for a Gaussian, (x - mu) / sigma^2 by mu and the like by log sigma."""
     got = student.score_function_gradient(reward, gaussian_log_p(), torch.zeros(2, 2), four_draws)
@@ -169,7 +169,7 @@ def test_reward_and_score_are_multiplied_sample_by_sample(student):
 
 
 @score_function
-@points(0.6)
+@weight(0.6)
 @examples(4)
 @given(case=laws, name=st.sampled_from(["convex quadratic", "log-sum-exp", "sine", "gaussian"]), key=draw.seeds,
        far=st.sampled_from([1.0, 1e-20, 1e20]))  # fmt: skip
@@ -187,7 +187,7 @@ def test_estimate_averages_f_times_the_score(student, ref, case, name, key, far)
 
 
 @score_function
-@points(0.4)
+@weight(0.4)
 @examples(3)
 @given(counts=st.lists(st.integers(1, 3), min_size=2, max_size=4), key=draw.seeds, dtype=draw.dtypes)
 @example(counts=[1, 3], key=0, dtype=torch.float32)
@@ -205,7 +205,7 @@ def test_estimate_is_the_gradient_where_samples_enumerate_the_law(student, count
 
 
 @score_function
-@points(0.3)
+@weight(0.3)
 @examples(3)
 @given(b=st.integers(-40, 40), n=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 @example(b=10, n=2, key=0, dtype=torch.float32)
@@ -219,7 +219,7 @@ def test_estimate_has_no_baseline(student, b, n, key, dtype):
 
 
 @score_function
-@points(0.3)
+@weight(0.3)
 @examples(1)
 @given(key=draw.seeds, dtype=draw.dtypes, log_rate=st.sampled_from([-12.0, 0.0, 12.0]))
 @example(key=0, dtype=torch.float32, log_rate=-12.0)
@@ -235,7 +235,7 @@ def test_estimate_counts_every_one_of_many_samples(student, key, dtype, log_rate
 
 
 @score_function
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(size=st.sampled_from([(1, 1), (1, 3), (4, 1)]), key=draw.seeds, dtype=draw.dtypes)
 @example(size=(1, 3), key=0, dtype=torch.float32)
@@ -253,7 +253,7 @@ def test_estimate_from_a_single_sample_or_dimension(student, size, key, dtype):
 
 
 @score_function
-@points(0.4)
+@weight(0.4)
 def test_estimate_depends_on_its_arguments_alone(student):
     """The numbers in x and theta count: not how they lie in memory, and not what an earlier call was given or left there."""
     other = torch.tensor([[1.0, 1.0], [0.0, 0.0]])  # the mean
@@ -269,7 +269,7 @@ def test_estimate_depends_on_its_arguments_alone(student):
 
 
 @score_function
-@points(0.15)
+@weight(0.15)
 def test_estimate_has_the_dtype_of_theta(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grader.sandbox.wire.families import Family, family
 
-KEPT: dict[tuple[object, ...], Tensor] = {}  # where the student's code runs
+_kept: dict[tuple[object, ...], Tensor] = {}  # where the student's code runs
 
 
 @family
@@ -35,7 +35,7 @@ def expanded(row: Tensor, n: int) -> Tensor:
 @family
 def refilled(x: Tensor) -> Tensor:
     """The tensor of an earlier call with one of this form, now filled with x: whatever remembered that object is wrong."""
-    kept = KEPT.setdefault((x.shape, x.dtype), torch.empty_like(x))
+    kept = _kept.setdefault((x.shape, x.dtype), torch.empty_like(x))
     with torch.no_grad():
         return kept.copy_(x)
 
