@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 Map = Callable[[Tensor], Tensor]
 
@@ -25,25 +25,35 @@ def log_abs_det(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.slogdet(jacobian_of(f, x)).logabsdet
 
 
+def turns_space_inside_out(f: Map, x: Tensor) -> bool:
+    return bool((torch.linalg.slogdet(jacobian_of(f, x)).sign < 0).any())
+
+
+MANY_DIMENSIONS = 20  # from here on a determinant may under- or overflow
+
+
 # -- log_abs_det_jacobian --
 
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
          says="You took the logarithm of the determinant itself. Where f turns space inside out the determinant is "
-              "negative and its logarithm is nan: density needs the absolute value.")
+              "negative and its logarithm is nan: density needs the absolute value.",
+         when=turns_space_inside_out)
 def log_of_signed_determinant(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return torch.where(sign > 0, size, torch.nan)
 
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="torch.logdet is nan where the determinant is negative. slogdet gives the logarithm of its size.")
+         says="torch.logdet is nan where the determinant is negative. slogdet gives the logarithm of its size.",
+         when=turns_space_inside_out)
 def logdet_of_torch(f: Map, x: Tensor) -> Tensor:
     return torch.logdet(jacobian_of(f, x))
 
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="You multiplied the logarithm by the sign of the determinant. A volume has no sign: leave it out.")
+         says="You multiplied the logarithm by the sign of the determinant. A volume has no sign: leave it out.",
+         when=turns_space_inside_out)
 def signed_logarithm(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return sign * size
@@ -51,27 +61,31 @@ def signed_logarithm(f: Map, x: Tensor) -> Tensor:
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
          says="You clamped the determinant at a small positive number. Where f turns space inside out it is negative: "
-              "its absolute value is wanted.")
+              "its absolute value is wanted.",
+         when=turns_space_inside_out)
 def clamped_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).clamp_min(1e-12).log()
 
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
          says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
-              "overflows long before its logarithm does.")
+              "overflows long before its logarithm does.",
+         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
 def log_after_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).abs().log()
 
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="A determinant in float64 under- and overflows too, only later: stay with logarithms from the start.")
+         says="A determinant in float64 under- and overflows too, only later: stay with logarithms from the start.",
+         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
 def log_after_determinant_in_float64(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x).double()).abs().log().to(x.dtype)
 
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
          says="You multiplied the singular values and took the logarithm then. Their product under- or overflows: "
-              "take logarithms first and add.")
+              "take logarithms first and add.",
+         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
 def log_of_the_product_of_singular_values(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.svdvals(jacobian_of(f, x)).prod(dim=1).log()
 
