@@ -88,7 +88,7 @@ def test_one_more_hint_each_time(work: Path) -> None:
 
 
 def test_progress_is_remembered(work: Path) -> None:
-    write(work, WRONG)
+    write(work, "return f(x).sum(dim=0)")
     dgm("check", "monte_carlo", "--folder", work, expect=1)
     assert "✗  course_tricks.monte_carlo " in dgm("list", "--folder", work)
     (work / ".dgm-progress.json").write_text("{damaged")
