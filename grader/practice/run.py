@@ -30,15 +30,17 @@ class NothingHere(Exception):
 class Practice:
     """A working copy and everything it takes to check it again and again.
 
-    With `warm` a fresh process always stands ready, so that a result comes within a second of saving.
+    With `warm` a fresh process always stands ready, so that a result comes within a second of saving. `device`: what checks
+    that need a GPU are put on, "cuda", or "cpu" at small size.
     """
 
-    def __init__(self, lecture: str, folder: Path, warm: bool = False) -> None:
+    def __init__(self, lecture: str, folder: Path, warm: bool = False, device: str | None = None) -> None:
         torch.set_num_threads(1)  # small tensors: threads would only wait for each other
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+        self._examiner = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False, device=device)
+        self._timeouts = Timeouts(call=10.0 if device is None else 120.0)  # opening a GPU takes its time
 
     def __enter__(self) -> Practice:
         return self
@@ -54,7 +56,7 @@ class Practice:
         wanted = select(self.assignment, names)
         submission = _read(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts())
+        transport = WorkerTransport(self._workers, package, submission.topics, self._timeouts)
         try:
             for name in wanted:
                 exercise = self.assignment[name]
