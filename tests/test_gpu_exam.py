@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from grader.assignment import REPO_ROOT
 from grader.checking.student import Student
 from grader.exam.collect import collect
@@ -52,8 +52,7 @@ def test_a_mistake_that_shows_on_a_device_is_found(name, right, wrong):
 
 
 def test_every_check_has_a_mistake_and_those_for_a_gpu_do_no_harm_here():
-    mistakes.load("lecture1")
-    registered = mistakes.MISTAKES["imagegpt.gpu"]
+    registered = catalogue.load("lecture1").mistakes["imagegpt.gpu"]
     assert {mistake.killed_by for mistake in registered} == set(CHECKS)
     for mistake in registered:
         if mistake.needs_gpu and not CHECKS[mistake.killed_by].training:

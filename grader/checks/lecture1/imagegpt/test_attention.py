@@ -19,7 +19,7 @@ from grader.checks.lecture1.imagegpt.helpers import elsewhere
 from grader.checks.lecture1.shared import draw
 
 attention = pytest.mark.exercise("imagegpt.causal_attention")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 
 
 def tensors(n, h, t, e, s=None, dtype=torch.float64, scale=1.0, key=1):
@@ -68,7 +68,7 @@ ATTENDED = torch.tensor(
 
 
 @attention
-@points(0.5)
+@weight(0.5)
 def test_attention_of_a_few_numbers(student):
     """Of values 2, 4 and 9, three queries of zeros see the means 2, 3 and 5; with scores and a key more, see the numbers."""
     zeros, values = torch.zeros(1, 1, 3, 1), torch.tensor([[[[2.0], [4.0], [9.0]]]])
@@ -79,7 +79,7 @@ def test_attention_of_a_few_numbers(student):
 
 
 @attention
-@points(0.5)
+@weight(0.5)
 @examples(6)
 @given(qkv=queries_keys_values(dtype=torch.float32))
 @example(qkv=tensors(4, 2, 3, 5, dtype=torch.float32))
@@ -89,7 +89,7 @@ def test_attention_averages_the_values_seen_so_far(student, ref, qkv):
 
 
 @attention
-@points(0.375)
+@weight(0.375)
 @examples(6)
 @given(qkv=queries_keys_values(longer=True))
 @example(qkv=STORED)
@@ -100,7 +100,7 @@ def test_queries_stand_at_the_last_positions(student, ref, qkv):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 def test_a_query_looks_back_as_far_as_there_are_keys(student, ref):
     """The last 70 queries over 257 keys, and 257 queries over as many: the oldest key counts as the newest does."""
     q, k, v = LONG
@@ -110,7 +110,7 @@ def test_a_query_looks_back_as_far_as_there_are_keys(student, ref):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 def test_queries_of_zeros_see_the_mean_of_257_values(student):
     """With no preference each query gets the mean of all values up to its own, from the oldest one on."""
     values = torch.arange(257.0, dtype=torch.float64)[None, None, :, None] / 3
@@ -120,7 +120,7 @@ def test_queries_of_zeros_see_the_mean_of_257_values(student):
 
 
 @attention
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(qkv=queries_keys_values(dtype=torch.float64), key=draw.seeds)
 @example(qkv=SEVERAL, key=0)
@@ -142,7 +142,7 @@ def test_a_query_does_not_see_later_keys_and_values(student, qkv, key):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 @examples(4)
 @given(qkv=queries_keys_values(scale=100.0))
 @example(qkv=tuple(torch.tensor([[[[1.0], [-1.0], [2.0]]]]) * size for size in (1000.0, 1000.0, 1.0)))
@@ -152,7 +152,7 @@ def test_large_scores_do_not_overflow(student, ref, qkv):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 def test_a_large_score_picks_out_one_value(student):
     """Of two equal scores of -1e4 or of -1e6 the later one is masked all the same, and of 1e6, 9e5, -1e6 the first wins."""
     values = torch.tensor([[[[1.0], [2.0]]]])
@@ -167,7 +167,7 @@ def test_a_large_score_picks_out_one_value(student):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 def test_attention_of_one_image_one_head_one_position_one_number(student, ref):
     """Axes of length one stay: one image, one head, one query, heads of size one."""
     for n, h, t, s, e in ((1, 2, 3, 4, 2), (2, 1, 3, 4, 2), (2, 2, 1, 1, 2), (2, 2, 2, 3, 1), (1, 1, 1, 1, 1)):
@@ -176,7 +176,7 @@ def test_attention_of_one_image_one_head_one_position_one_number(student, ref):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 def test_attention_of_tensors_of_any_layout(student):
     """q, k and v as parts of one projection: how numbers lie in memory does not matter."""
     twice = [x.repeat(2, 1, 1, 1) for x in (*KNOWN, ATTENDED)]  # two images
@@ -184,7 +184,7 @@ def test_attention_of_tensors_of_any_layout(student):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 def test_attention_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -192,7 +192,7 @@ def test_attention_keeps_the_dtype(student):
 
 
 @attention
-@points(0.0625)
+@weight(0.0625)
 def test_gradients_reach_queries_keys_and_values(student):
     """None of the three is cut off from the graph."""
     q, k, v = (x.double() for x in KNOWN)
@@ -205,7 +205,7 @@ def test_gradients_reach_queries_keys_and_values(student):
 
 
 @attention
-@points(0.1875)
+@weight(0.1875)
 @examples(3)
 @given(qkv=queries_keys_values(longer=True, dtype=torch.float64), key=draw.seeds)
 @example(qkv=tensors(1, 2, 4, 3), key=0)
@@ -225,7 +225,7 @@ def test_attention_has_the_gradient_that_training_needs(student, ref, qkv, key):
 
 
 @attention
-@points(0.125)
+@weight(0.125)
 def test_attention_stays_on_the_device_of_its_inputs(student):
     """Masks and all else are made where the queries are, whatever that device is."""
     student.causal_attention(*KNOWN)  # what fails here fails for another reason

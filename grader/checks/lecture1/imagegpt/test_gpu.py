@@ -22,7 +22,7 @@ from grader.checks.lecture1.imagegpt.gpu_helpers import (
 from grader.checks.lecture1.shared import draw
 
 pytestmark = [pytest.mark.exercise("imagegpt.gpu"), pytest.mark.gpu, pytest.mark.seconds(300)]
-points = pytest.mark.points
+weight = pytest.mark.weight
 
 CAP = {"highest": 1e-4, "bfloat16": 0.25}  # of a logit with root mean square near 1; 14 and 4 times what a CPU showed
 RATIO = 3.0  # by which the cache must win; 29 to 48 were measured on a CPU
@@ -47,13 +47,13 @@ LARGE = Scale(m=784, e=64, num_layers=8, num_heads=8, n=64, new=16)
 SMALL = Scale(m=256, e=16, num_layers=2, num_heads=4, n=2, new=16)
 
 
-@points(0.5)
+@weight(0.5)
 def test_logits_on_the_device_agree_in_single_precision(student, ref, seed, device, figures):
     """In float32 the logits lie on the model's device and agree with the float64 reference as closely as float32 allows."""
     _assert_logits_agree(student, ref, seed, device, "highest", figures)
 
 
-@points(0.5)
+@weight(0.5)
 def test_logits_on_the_device_agree_under_autocast(student, ref, seed, device, figures):
     """Under bfloat16 autocast the logits agree with the float64 reference as closely as bfloat16 allows."""
     _assert_logits_agree(student, ref, seed, device, "bfloat16", figures)
@@ -82,7 +82,7 @@ def _assert_logits_agree(student, ref, seed, device, mode, figures):
         raise Mismatch("value", sentence, got, want, expected=accepted_error)
 
 
-@points(0.5)
+@weight(0.5)
 def test_samples_on_the_device_follow_the_joint_law(student, ref, seed, device, figures):
     """Drawn with a generator of the device, cached or not, images lie on the device and follow p_theta."""
     net = telling_network(ref.joint_pmf, ref.mistaken_joint_pmfs, seed, 3, effect=0.1)
@@ -102,7 +102,7 @@ def test_samples_on_the_device_follow_the_joint_law(student, ref, seed, device, 
         figures[f"samples {how} cache"] = f"follow the joint law in {verdict.n} draws"
 
 
-@points(0.25)
+@weight(0.25)
 def test_the_generator_of_the_device_decides_the_samples(student, seed, device):
     """The same state gives the same images, another one others."""
     model = _model(student, network(seed, K=8, m=32, e=8), device)
@@ -119,7 +119,7 @@ def test_the_generator_of_the_device_decides_the_samples(student, seed, device):
         raise Mismatch("law", "another seed gives the very same images: all randomness should come from the generator")
 
 
-@points(0.25)
+@weight(0.25)
 def test_the_cached_sampler_beats_the_uncached_one(student, seed, device, figures):
     """Drawing one more pixel of an image is at least 3 times faster with the cache than without, on the same device."""
     scale = _scale(device)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
 from grader.checks.lecture1.shared import draw
 
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 scan = pytest.mark.exercise("imagegpt.raster_scan")
 unscan = pytest.mark.exercise("imagegpt.inverse_raster_scan")
 quantize = pytest.mark.exercise("imagegpt.quantize")
@@ -69,14 +69,14 @@ def pictures(draw_):
 
 
 @scan
-@points(0.25)
+@weight(0.25)
 def test_raster_scan_of_numbered_images(student):
     """2 x 3 images with two channels are read as text is, the channels of a pixel together."""
     assert_agrees(student.raster_scan(NUMBERED), SCANNED)
 
 
 @scan
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(images=images())
 @example(images=TALL)
@@ -86,7 +86,7 @@ def test_raster_scan_goes_row_by_row_pixel_by_pixel_channel_by_channel(student, 
 
 
 @scan
-@points(0.125)
+@weight(0.125)
 def test_raster_scan_of_single_images_channels_rows_and_columns(student):
     """One image, one channel, one row and one column keep their axis: the result is always (n, H*W*C)."""
     for images, x in SINGLE:
@@ -94,14 +94,14 @@ def test_raster_scan_of_single_images_channels_rows_and_columns(student):
 
 
 @scan
-@points(0.125)
+@weight(0.125)
 def test_raster_scan_of_images_of_any_layout(student):
     """Slices and transposed tensors are images as well: how numbers lie in memory does not matter."""
     assert_agrees(student.raster_scan.strided(NUMBERED), SCANNED)
 
 
 @scan
-@points(0.125)
+@weight(0.125)
 def test_raster_scan_keeps_the_dtype(student):
     """Tokens stay whole numbers, floats stay floats."""
     for kind in KINDS:
@@ -109,7 +109,7 @@ def test_raster_scan_keeps_the_dtype(student):
 
 
 @scan
-@points(0.125)
+@weight(0.125)
 def test_raster_scan_hands_gradients_back_to_the_pixels(student):
     """Every pixel gets the gradient of its place in the sequence."""
     images = NUMBERED.double()
@@ -121,14 +121,14 @@ def test_raster_scan_hands_gradients_back_to_the_pixels(student):
 
 
 @unscan
-@points(0.25)
+@weight(0.25)
 def test_inverse_raster_scan_of_numbered_images(student):
     """Twelve numbers become a 2 x 3 image with two channels."""
     assert_agrees(student.inverse_raster_scan(SCANNED, 2, 2, 3), NUMBERED)
 
 
 @unscan
-@points(0.25)
+@weight(0.25)
 @examples(5)
 @given(case=scans())
 @example(case=(TALL.flatten(1), 3, 4, 5))
@@ -139,7 +139,7 @@ def test_inverse_raster_scan_puts_every_value_in_its_place(student, ref, case):
 
 
 @unscan
-@points(0.125)
+@weight(0.125)
 def test_inverse_raster_scan_to_single_images_channels_rows_and_columns(student):
     """One image, one channel, one row and one column keep their axis: the result is always (n, C, H, W)."""
     for images, x in SINGLE:
@@ -147,14 +147,14 @@ def test_inverse_raster_scan_to_single_images_channels_rows_and_columns(student)
 
 
 @unscan
-@points(0.125)
+@weight(0.125)
 def test_inverse_raster_scan_of_sequences_of_any_layout(student):
     """Slices and transposed tensors are sequences as well: how numbers lie in memory does not matter."""
     assert_agrees(student.inverse_raster_scan.strided(SCANNED, 2, 2, 3), NUMBERED)
 
 
 @unscan
-@points(0.125)
+@weight(0.125)
 def test_inverse_raster_scan_keeps_the_dtype(student):
     """Tokens stay whole numbers, floats stay floats."""
     for kind in KINDS:
@@ -162,7 +162,7 @@ def test_inverse_raster_scan_keeps_the_dtype(student):
 
 
 @unscan
-@points(0.125)
+@weight(0.125)
 def test_inverse_raster_scan_hands_gradients_back_to_the_sequence(student):
     """Every value of the sequence gets the gradient of its pixel."""
     x = SCANNED.double()
@@ -180,14 +180,14 @@ GREYS = torch.arange(256.0)[:, None] / 255
 
 
 @quantize
-@points(0.15)
+@weight(0.15)
 def test_quantize_of_small_pictures(student):
     """Two pictures of six pixels with two channels, and a palette of five colours."""
     assert_agrees(student.quantize(PHOTOGRAPHS, PALETTE), TOKENS)
 
 
 @quantize
-@points(0.1)
+@weight(0.1)
 def test_each_of_256_greys_is_itself(student):
     """With a palette of all grey levels an image of bytes is its own tokens."""
     ramp = torch.arange(256).reshape(2, 8, 16)
@@ -195,7 +195,7 @@ def test_each_of_256_greys_is_itself(student):
 
 
 @quantize
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(case=pictures())
 @example(case=colours(2, 3, 8, 8, 256, 0))
@@ -206,7 +206,7 @@ def test_quantize_finds_the_nearest_colour(student, ref, case):
 
 
 @quantize
-@points(0.1)
+@weight(0.1)
 def test_quantize_takes_the_lowest_index_of_equally_near_colours(student):
     """Of two colours at the same distance the first one in the palette is taken, wherever they stand in it."""
     half = torch.full((2, 1, 2, 3), 0.5)
@@ -217,7 +217,7 @@ def test_quantize_takes_the_lowest_index_of_equally_near_colours(student):
 
 
 @quantize
-@points(0.1)
+@weight(0.1)
 @examples(3)
 @given(C=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(C=1, key=0, dtype=torch.float32)
@@ -232,7 +232,7 @@ def test_quantize_tells_bright_colours_apart(student, C, key, dtype):
 
 
 @quantize
-@points(0.1)
+@weight(0.1)
 def test_quantize_of_single_images_pixels_channels_and_colours(student):
     """One image, one channel, one row, one column and one colour: the result is always (n, H, W)."""
     assert_agrees(student.quantize(PHOTOGRAPHS[:1], PALETTE), TOKENS[:1])
@@ -243,14 +243,14 @@ def test_quantize_of_single_images_pixels_channels_and_colours(student):
 
 
 @quantize
-@points(0.1)
+@weight(0.1)
 def test_quantize_of_images_of_any_layout(student):
     """Slices and transposed tensors are images and palettes as well."""
     assert_agrees(student.quantize.strided(PHOTOGRAPHS, PALETTE), TOKENS)
 
 
 @quantize
-@points(0.1)
+@weight(0.1)
 def test_quantize_gives_int64(student):
     """Indices are int64, as every index in torch."""
     assert_dtype(student.quantize(PHOTOGRAPHS, PALETTE), torch.int64)
@@ -263,14 +263,14 @@ PAINTED = torch.stack([PAINTED_ONCE, PAINTED_ONCE.flip(2)])
 
 
 @dequantize
-@points(0.25)
+@weight(0.25)
 def test_dequantize_of_small_pictures(student):
     """Six tokens each and five colours of two channels become pictures of two channels."""
     assert_agrees(student.dequantize(TOKENS, PALETTE), PAINTED)
 
 
 @dequantize
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(case=pictures(), key=draw.seeds)
 @example(case=colours(2, 3, 5, 4, 256, 0), key=0)
@@ -282,7 +282,7 @@ def test_dequantize_paints_every_pixel_with_its_colour(student, ref, case, key):
 
 
 @dequantize
-@points(0.125)
+@weight(0.125)
 def test_dequantize_of_single_images_pixels_channels_and_colours(student):
     """One image, one channel, one row, one column and one colour: the result is always (n, C, H, W)."""
     assert_agrees(student.dequantize(TOKENS[:1], PALETTE), PAINTED[:1])
@@ -293,14 +293,14 @@ def test_dequantize_of_single_images_pixels_channels_and_colours(student):
 
 
 @dequantize
-@points(0.125)
+@weight(0.125)
 def test_dequantize_of_tokens_of_any_layout(student):
     """Slices and transposed tensors are tokens and palettes as well."""
     assert_agrees(student.dequantize.strided(TOKENS, PALETTE), PAINTED)
 
 
 @dequantize
-@points(0.125)
+@weight(0.125)
 def test_dequantize_gives_the_dtype_of_the_palette(student):
     """float64 colours paint a float64 image."""
     for dtype in draw.DTYPES:
@@ -308,7 +308,7 @@ def test_dequantize_gives_the_dtype_of_the_palette(student):
 
 
 @dequantize
-@points(0.125)
+@weight(0.125)
 @examples(3)
 @given(case=pictures(), key=draw.seeds)
 def test_dequantize_is_differentiable_in_the_palette(student, case, key):
@@ -328,7 +328,7 @@ BITS = {"unit": "bits per dimension"}
 
 
 @bits
-@points(0.25)
+@weight(0.25)
 def test_bits_per_dim_of_a_few_images(student):
     """64 fair coin flips cost one bit each; a certain image costs nothing; a uniform guess among K values log2 K bits."""
     nats = torch.tensor([-64 * math.log(2), 0.0, -10.0, -64 * math.log(256)])
@@ -337,7 +337,7 @@ def test_bits_per_dim_of_a_few_images(student):
 
 
 @bits
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(log_prob=draw.vectors(m=1, scale=300.0, dtype=torch.float32), num_dims=st.sampled_from([1, 3, 64, 784, 3072]))
 @example(log_prob=torch.tensor([[-2000.0], [-1.0], [37.5]]), num_dims=784)
@@ -349,7 +349,7 @@ def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_p
 
 
 @bits
-@points(0.2)
+@weight(0.2)
 def test_bits_per_dim_are_as_accurate_as_float64(student):
     """In float64 all sixteen digits are right: those of log 2 as well."""
     want = torch.tensor([1.0, 3.0, 0.1, 1000.0], dtype=torch.float64)
@@ -358,7 +358,7 @@ def test_bits_per_dim_are_as_accurate_as_float64(student):
 
 
 @bits
-@points(0.1)
+@weight(0.1)
 def test_single_and_impossible_images_have_their_bits(student):
     """log 0 = -inf nats are inf bits, whatever the other images cost; a batch of one image has one result."""
     nats = torch.tensor([-math.inf, -7 * math.log(2)])
@@ -367,7 +367,7 @@ def test_single_and_impossible_images_have_their_bits(student):
 
 
 @bits
-@points(0.1)
+@weight(0.1)
 def test_bits_per_dim_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -375,7 +375,7 @@ def test_bits_per_dim_keep_the_dtype(student):
 
 
 @bits
-@points(0.1)
+@weight(0.1)
 @examples(2)
 @given(log_prob=draw.vectors(m=1, scale=30.0, dtype=torch.float32), num_dims=st.integers(1, 100))
 def test_bits_per_dim_can_be_trained_on(student, log_prob, num_dims):

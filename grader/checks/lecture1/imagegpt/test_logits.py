@@ -26,7 +26,7 @@ from grader.checks.lecture1.imagegpt.helpers import elsewhere
 from grader.checks.lecture1.shared import draw
 
 forward = pytest.mark.exercise("imagegpt.ImageGPT.forward")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 
 FELT = 1e-9  # of a float64 logit: what arrives moves it by 1e-5 and more, what does not by rounding alone
 PROBED = probed_network(0, K=4, m=5, e=3, dtype=torch.float64)
@@ -51,7 +51,7 @@ LOGITS = torch.tensor(
 
 
 @forward
-@points(0.2)
+@weight(0.2)
 def test_forward_of_known_weights_on_two_images(student):
     """Two images of four pixels with three colours: log p(x_j | x_{1:j-1}) of every colour is worked out."""
     got = model_of(student, KNOWN)(IMAGES)
@@ -61,14 +61,14 @@ def test_forward_of_known_weights_on_two_images(student):
 
 
 @forward
-@points(0.05)
+@weight(0.05)
 def test_forward_of_known_weights_gives_what_the_head_gives(student):
     """The logits themselves are worked out too: neither probabilities nor log-probabilities."""
     assert_agrees(model_of(student, KNOWN)(IMAGES), LOGITS.double(), like=torch.float32, error=1e-6)
 
 
 @forward
-@points(0.2)
+@weight(0.2)
 @examples(2)
 @given(net=networks(probes=True), n=st.integers(1, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=0)
@@ -80,7 +80,7 @@ def test_forward_gives_the_law_of_every_pixel_given_those_before(student, ref, n
 
 
 @forward
-@points(0.05)
+@weight(0.05)
 @examples(1)
 @given(net=networks(probes=True), n=st.integers(1, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=0)
@@ -104,7 +104,7 @@ def test_forward_gives_logits_as_the_head_does(student, ref, net, n, key):
 
 
 @forward
-@points(0.1)
+@weight(0.1)
 def test_a_sequence_may_be_shorter_than_the_longest(student):
     """x with fewer than config.m values, one at least, gets the first rows of wpe."""
     model, what = model_of(student, KNOWN), "the log-softmax of your logits"
@@ -116,7 +116,7 @@ def test_a_sequence_may_be_shorter_than_the_longest(student):
 
 
 @forward
-@points(0.1)
+@weight(0.1)
 @examples(1)
 @given(seed=draw.seeds, m=st.just(5), j=st.integers(0, 4), key=draw.seeds)
 @example(seed=0, m=5, j=0, key=0)
@@ -143,7 +143,7 @@ def test_a_pixel_moves_the_logits_of_all_later_pixels_and_of_no_other(student, s
 
 
 @forward
-@points(0.1)
+@weight(0.1)
 @examples(1)
 @given(seed=draw.seeds)
 def test_the_probabilities_of_all_images_sum_to_one(student, seed):
@@ -158,7 +158,7 @@ def test_the_probabilities_of_all_images_sum_to_one(student, seed):
 
 
 @forward
-@points(0.075)
+@weight(0.075)
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_m=4, probes=True), n=st.integers(2, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=1)
@@ -174,7 +174,7 @@ def test_forward_reaches_every_parameter(student, net, n, key):
 
 
 @forward
-@points(0.05)
+@weight(0.05)
 @examples(1)
 @given(net=networks(), n=st.integers(1, 3), key=draw.seeds)
 @example(net=SEVERAL, n=2, key=0)
@@ -184,7 +184,7 @@ def test_the_whole_network_computes_the_law_of_every_pixel(student, ref, net, n,
 
 
 @forward
-@points(0.025)
+@weight(0.025)
 def test_forward_keeps_the_dtype(student):
     """A float64 model gives float64 logits, a float32 model float32."""
     for dtype in draw.DTYPES:
@@ -192,7 +192,7 @@ def test_forward_keeps_the_dtype(student):
 
 
 @forward
-@points(0.05)
+@weight(0.05)
 def test_forward_stays_on_the_device_of_the_model(student, seed):
     """The start vector, positions and masks are made where the model is, whatever that device is."""
     model = model_of(student, probed_network(seed, m=5, num_layers=1))

@@ -31,7 +31,7 @@ from grader.checks.lecture1.shared import draw
 
 block = pytest.mark.exercise("imagegpt.Block.forward")
 decode = pytest.mark.exercise("imagegpt.ImageGPT.decode")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of five positions
 
 PROBED = probed_network(0, K=4, m=5, e=3, dtype=torch.float64)
@@ -57,7 +57,7 @@ AFTER_THE_BLOCK_NEAR_ZERO = torch.tensor([[[1.570532, -1.609453, 1.478866, 0.632
 
 
 @block
-@points(0.25)
+@weight(0.25)
 def test_a_block_of_known_weights_on_three_positions(student):
     """Three positions of width 4, two heads, and weights that are given with the check: the numbers are worked out."""
     got = block_of(student, network(7))(POSITIONS, 0)
@@ -65,7 +65,7 @@ def test_a_block_of_known_weights_on_three_positions(student):
 
 
 @block
-@points(0.375)
+@weight(0.375)
 @examples(2)
 @given(net=networks(torch.float32, max_layers=1, min_e=3), n=st.integers(2, 3), t=st.integers(2, 5), key=draw.seeds)
 @example(net=network(0, K=4, m=5, e=3), n=2, t=4, key=0)
@@ -75,7 +75,7 @@ def test_a_block_adds_attention_and_then_an_mlp(student, ref, net, n, t, key):
 
 
 @block
-@points(0.375)
+@weight(0.375)
 @examples(2)
 @given(net=networks(max_layers=1), n=st.integers(2, 3), key=draw.seeds)
 @example(net=SEVERAL, n=2, key=0)
@@ -86,7 +86,7 @@ def test_a_block_on_a_single_position(student, ref, net, n, key):
 
 
 @block
-@points(0.125)
+@weight(0.125)
 def test_a_block_norms_small_inputs_with_their_epsilon(student):
     """The norms of the block add 1e-5 to the mean square, which tells for inputs near zero."""
     got = block_of(student, network(7))(POSITIONS[:, :1] * 1e-3, 0)
@@ -94,7 +94,7 @@ def test_a_block_norms_small_inputs_with_their_epsilon(student):
 
 
 @block
-@points(0.0625)
+@weight(0.0625)
 def test_a_block_on_one_image_with_one_head(student, ref):
     """One image, one head, width one, one position."""
     for sizes, n, t in (({"num_heads": 1}, 1, 3), ({"num_heads": 1, "e": 1}, 1, 1), ({"num_heads": 3}, 1, 2)):
@@ -103,7 +103,7 @@ def test_a_block_on_one_image_with_one_head(student, ref):
 
 
 @block
-@points(0.0625)
+@weight(0.0625)
 def test_a_block_on_positions_of_any_layout(student):
     """h may be a slice or a transposed tensor: how numbers lie in memory does not matter."""
     got = block_of(student, network(7)).forward.strided(POSITIONS.repeat(2, 1, 1), 0)  # two images
@@ -111,7 +111,7 @@ def test_a_block_on_positions_of_any_layout(student):
 
 
 @block
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
@@ -127,7 +127,7 @@ def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, ke
 
 
 @block
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
@@ -144,7 +144,7 @@ def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, c
 
 
 @block
-@points(0.0625)
+@weight(0.0625)
 def test_gradients_reach_every_parameter_of_a_block(student):
     """h, norms, projections and biases: nothing is cut off from the graph."""
     net = network(7)
@@ -156,7 +156,7 @@ def test_gradients_reach_every_parameter_of_a_block(student):
 
 
 @block
-@points(0.1875)
+@weight(0.1875)
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_layers=1), n=st.integers(1, 2), t=st.integers(1, 4), key=draw.seeds)
 @example(net=SEVERAL, n=2, t=3, key=0)
@@ -175,14 +175,14 @@ def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, k
 
 
 @block
-@points(0.0625)
+@weight(0.0625)
 def test_a_block_leaves_its_input_as_it_is(student):
     """h is what the caller goes on working with: the residual is added to a copy."""
     assert_unchanged(block_of(student, network(7)).forward.observed(POSITIONS, 0))
 
 
 @block
-@points(0.0625)
+@weight(0.0625)
 def test_a_block_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -197,7 +197,7 @@ DECODED = torch.tensor(
 
 
 @decode
-@points(0.25)
+@weight(0.25)
 def test_decode_of_known_weights_on_three_positions(student):
     """Three positions of width 4, three probes for blocks, three colours: the numbers are worked out."""
     got = model_of(student, probed_network(7, num_layers=3)).decode(POSITIONS)
@@ -205,7 +205,7 @@ def test_decode_of_known_weights_on_three_positions(student):
 
 
 @decode
-@points(0.375)
+@weight(0.375)
 @examples(2)
 @given(net=networks(probes=True), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=PROBED, n=2, t=4, key=0)
@@ -219,7 +219,7 @@ def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
 
 
 @decode
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
@@ -236,7 +236,7 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 
 
 @decode
-@points(0.125)
+@weight(0.125)
 @examples(1)
 @given(net=networks(dtype=torch.float64, probes=True), key=draw.seeds)
 @example(net=PROBED, key=0)
@@ -251,7 +251,7 @@ def test_decode_reaches_every_parameter_behind_it(student, net, key):
 
 
 @decode
-@points(0.125)
+@weight(0.125)
 def test_decode_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -22,7 +22,7 @@ from grader.checks.lecture1.imagegpt.helpers import elsewhere, get_mode, in_trai
 from grader.checks.lecture1.shared import draw
 
 sample = pytest.mark.exercise("imagegpt.sample")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 
 A_TIE = 1e-3  # of two logits: which of them is drawn may fall either way
 LIKELIEST: list[dict[str, Any]] = [{"top_k": 1}, {"temperature": 1e-5}, {"temperature": 1e-39}]
@@ -37,7 +37,7 @@ KNOWN_LAW = torch.tensor([[[0.068480, 0.179444], [0.111402, 0.139995]], [[0.0882
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_samples_of_known_weights_follow_the_law_worked_out(student, seed):
     """Images of three pixels with two colours, with and without the cache: the probabilities of all eight are known."""
     model = model_of(student, known_network())
@@ -55,14 +55,14 @@ def known_network():
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_samples_without_a_cache_follow_the_joint_law(student, ref, seed):
     """Images drawn pixel by pixel, the whole prefix through the network each time, follow p_theta."""
     _assert_samples_follow_the_joint_law(student, ref, seed, use_cache=False)
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_samples_with_a_cache_follow_the_joint_law(student, ref, seed):
     """Images drawn pixel by pixel, each step with the stored keys and values, follow the same p_theta."""
     _assert_samples_follow_the_joint_law(student, ref, seed)
@@ -77,7 +77,7 @@ def _assert_samples_follow_the_joint_law(student, ref, seed, **how):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_completions_follow_the_law_given_their_own_prefix(student, ref, seed):
     """Each image goes on from its own given pixels, which stay as they are, with the law that they leave."""
 
@@ -111,7 +111,7 @@ def _assert_follows(draws, law, right, wrong):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_temperature_one_is_exact_sampling(student, seed):
     """One of 256 colours (outcome 1) is as likely as all others together (outcome 0), with the cache and without."""
     model = model_of(student, constant_network(torch.tensor([PEAK] + [0.0] * 255)))
@@ -121,7 +121,7 @@ def test_temperature_one_is_exact_sampling(student, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_temperature_divides_the_logits(student, seed):
     """At temperature T pixels are drawn from softmax(logits / T): outcome 1 is the one likely colour among 256."""
     model = model_of(student, constant_network(torch.tensor([PEAK] + [0.0] * 255)))
@@ -147,7 +147,7 @@ def _is_the_peak(draws):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(1)
 @given(seed=draw.seeds, t=st.integers(0, 5), key=draw.seeds, how=st.sampled_from(LIKELIEST), use_cache=st.booleans())
 @example(seed=0, t=0, key=0, how={"top_k": 1}, use_cache=True)
@@ -161,7 +161,7 @@ def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student,
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_the_coldest_temperature_takes_the_likeliest_value(student, seed):
     """A temperature of 1e-39 is positive, though a float32 divided by it overflows: it picks out the largest logit."""
     net = probed_network(1, K=5, m=5, e=4)
@@ -191,7 +191,7 @@ def _assert_likeliest(student, net, prefix, seed, how):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_top_k_keeps_exactly_k_values(student, seed):
     """Of logits 2, 1, 1, 1, 0, -1 and top_k = 2, the 2 and one of the tied 1s remain, at any temperature."""
     model = model_of(student, constant_network(torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, -1.0])))
@@ -210,7 +210,7 @@ def test_top_k_keeps_exactly_k_values(student, seed):
 
 
 @sample
-@points(0.125)
+@weight(0.125)
 def test_top_k_of_all_values_truncates_nothing(student, seed):
     """top_k = K, or more, leaves the law as it is."""
     logits = torch.tensor([1.0, 0.5, 0.5])  # whoever cuts one value off misses 0.27 of the law
@@ -226,7 +226,7 @@ FAIR = constant_network(torch.zeros(4), m=32)  # of 4^30 images after two pixels
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_images_of_a_batch_are_independent(student, seed):
     """Among 256 images of 32 fair pixels no two are equal, and no two are each other's negatives: 4^30 are possible."""
     model, same = model_of(student, FAIR), draw.integers((1, 2), seed, high=4).expand(256, 2)
@@ -241,7 +241,7 @@ def test_images_of_a_batch_are_independent(student, seed):
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_sampling_reads_its_generator(student, seed):
     """The same state gives the same images; the next call, and another seed, give others."""
     model, n, m = model_of(student, FAIR), 4, 32
@@ -262,7 +262,7 @@ def test_sampling_reads_its_generator(student, seed):
 
 
 @sample
-@points(0.125)
+@weight(0.125)
 def test_a_prefix_may_be_empty_or_whole_and_everything_single(student, seed):
     """No pixel given, or all of them; one image, one pixel, one colour; with the cache and without."""
     model, one = (model_of(student, probed_network(seed % 2**31, K=K, m=4, num_layers=1)) for K in (3, 1))
@@ -282,14 +282,14 @@ def test_a_prefix_may_be_empty_or_whole_and_everything_single(student, seed):
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_images_are_int64(student, seed):
     """Tokens are int64, as every index in torch."""
     assert_dtype(student.sample(model_of(student, FAIR), 2, 3, student.generator(seed)), torch.int64)
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_a_large_image_is_drawn_as_a_small_one(student, seed):
     """An image of 40 pixels, from nothing and after 20 given ones: each pixel is the likeliest after all before it."""
     net = probed_network(4, K=5, m=40, e=4, num_layers=1, dtype=torch.float64)
@@ -298,7 +298,7 @@ def test_a_large_image_is_drawn_as_a_small_one(student, seed):
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_sampling_with_a_cache_computes_every_position_once(student, seed):
     """With the cache the blocks see each position once, or nearly so; a pass for every pixel would be three times as many."""
     n, m = 2, 5
@@ -315,7 +315,7 @@ def test_sampling_with_a_cache_computes_every_position_once(student, seed):
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_the_model_samples_in_eval_mode_and_gets_its_mode_back(student, seed):
     """While it samples the model is in eval mode; afterwards `model.training` is what it was."""
     for training in (True, False):
@@ -331,7 +331,7 @@ def test_the_model_samples_in_eval_mode_and_gets_its_mode_back(student, seed):
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 @examples(1)
 @given(seed=draw.seeds, key=draw.seeds)
 def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
@@ -344,7 +344,7 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
 
 
 @sample
-@points(0.0625)
+@weight(0.0625)
 def test_sampling_stays_on_the_device_of_the_model(student, seed):
     """The buffer of pixels and all else are made where the model is, whatever that device is."""
     model, prefix = model_of(student, probed_network(seed, K=3, m=3, num_layers=1)), draw.integers((2, 1), seed, high=3)

@@ -13,7 +13,7 @@ from grader.checks.lecture1.imagegpt.helpers import adam, set_gradients, set_lea
 from grader.checks.lecture1.shared import draw
 
 train = pytest.mark.exercise("imagegpt.train_step")
-points, examples = pytest.mark.points, pytest.mark.examples
+weight, examples = pytest.mark.weight, pytest.mark.examples
 LR = 0.125
 NATS = {"unit": "nats per dimension"}
 
@@ -47,7 +47,7 @@ KNOWN_LOSS = 1.4258449
 
 
 @train
-@points(0.2)
+@weight(0.2)
 def test_a_step_of_known_weights_on_two_images(student):
     """Two images of four pixels: the loss, and the weights of the head after a step of gradient descent, are worked out."""
     model = model_of(student, probed_network(8))
@@ -59,7 +59,7 @@ def test_a_step_of_known_weights_on_two_images(student):
 
 
 @train
-@points(0.2)
+@weight(0.2)
 @examples(2)
 @given(case=batches())
 @example(case=SQUARE)
@@ -73,7 +73,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, case):
 
 
 @train
-@points(0.15)
+@weight(0.15)
 @examples(1)
 @given(case=batches())
 @example(case=SQUARE)
@@ -83,7 +83,7 @@ def test_a_step_follows_the_gradient_of_the_loss(student, case):
 
 
 @train
-@points(0.1)
+@weight(0.1)
 @examples(1)
 @given(case=batches(), left=st.sampled_from([1.0, -3.0]))
 @example(case=SQUARE, left=1.0)
@@ -93,14 +93,14 @@ def test_gradients_left_from_before_do_not_count(student, case, left):
 
 
 @train
-@points(0.1)
+@weight(0.1)
 def test_every_image_of_a_large_batch_counts_alike(student):
     """65 images of 7 pixels: loss and step are those of the mean over all of them."""
     _assert_steps(student, LARGE, with_loss=True)
 
 
 @train
-@points(0.05)
+@weight(0.05)
 def test_the_loss_is_a_python_float(student):
     """A number, and no tensor that keeps the graph of the batch alive."""
     model = model_of(student, probed_network(8))
@@ -150,7 +150,7 @@ STEPS, BATCH, PEAK, WARM_UP = 150, 32, 1e-2, 15
 
 
 @train
-@points(0.2)
+@weight(0.2)
 @pytest.mark.training
 @pytest.mark.seconds(300)
 def test_it_learns_the_digits(student, seed):
