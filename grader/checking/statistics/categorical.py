@@ -35,10 +35,12 @@ def assert_follows_pmf(
     alpha: float = 1e-12,
     beta: float = 1e-6,
     first: int = FIRST,
+    largest: int = 2048,
     budget: int = 20_000,
     outcomes: Sequence[str] = (),
 ) -> Verdict:
-    r"""``draw(n)`` gives n i.i.d. outcomes with law pmf; ``outcomes`` are their names in the sentence.
+    r"""``draw(n)`` gives n i.i.d. outcomes with law pmf; it is asked for ``first`` of them, then for more, up to ``largest``.
+    ``outcomes`` are their names in the sentence.
 
     Shapes: ``draw(n)``: ``(n,)`` int64 indices into the flattened pmf, in the order drawn; ``pmf`` and each of
     ``named``: ``(K,)``, or one axis for each variable, so that the sentence can name the sequence.
@@ -50,7 +52,7 @@ def assert_follows_pmf(
     within the budget.
     """
     test = SequentialPmf(pmf, effect=effect, named=named or {}, alpha=alpha, beta=beta, budget=budget, outcomes=outcomes)
-    for n in batch_sizes(first, max(test.last, 2 * first)):
+    for n in batch_sizes(first, max(test.last, 2 * first), largest):
         verdict = test.update(as_draws(draw(n), (n,), floating=False))
         if verdict is not None and (not verdict.passed or test.calls > 1):
             break
@@ -149,7 +151,8 @@ class SequentialPmf:
         regret = torch.xlogy(self.counts, frequency).sum().item() - log_near  # n KL(p_hat || near)
         if 2 * self.n * max(self.effect - distance, 0.0) ** 2 - regret < math.log(2 / self.beta):
             return False
-        return all((self.counts @ -q.log_ratio).item() >= math.log(2 / self.beta) for q in self.ratios.values())
+        excess = self.n * self.order.plus.sum().log().item()  # p+ sums to more than one: no law may gain by that
+        return all((self.counts @ -q.log_ratio).item() - excess >= math.log(2 / self.beta) for q in self.ratios.values())
 
     def _last_word(self, log_wealth: dict[str, float]) -> Verdict:
         distance = 0.5 * (self.counts / self.n - self.p).abs().sum().item()

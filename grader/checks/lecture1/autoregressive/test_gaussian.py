@@ -28,7 +28,7 @@ from grader.sandbox.wire.families import Family
 
 gaussian_log_prob = pytest.mark.exercise("autoregressive.gaussian_log_prob")
 gaussian_sample = pytest.mark.exercise("autoregressive.gaussian_sample")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 STRAYS = 3  # rows of a call: a uniform number is exactly 0 once in 10^7, and its logarithm or quantile infinite
@@ -66,7 +66,7 @@ def noise_of(conditional: Family, x: Tensor) -> Tensor:
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 def test_gaussian_log_prob_of_two_dependent_variables(student):
     """x_1 is standard normal, x_2 has mean 2 x_1 and standard deviation 1/2: the point (1, 3) is 1 and 2 deviations out."""
     A = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
@@ -77,7 +77,7 @@ def test_gaussian_log_prob_of_two_dependent_variables(student):
 
 
 @gaussian_log_prob
-@points(0.5)
+@weight(0.5)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=4, key=0, dtype=torch.float32)
 @example(n=3, m=4, key=0, dtype=torch.float64)
@@ -90,7 +90,7 @@ def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(m=lengths, halvings=st.integers(0, 3), dtype=draw.dtypes)
 @example(m=3, halvings=3, dtype=torch.float32)
@@ -103,7 +103,7 @@ def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student):
     """Densities of e^100 or e^-100 a variable, and 784 of them, neither overflow nor underflow, even 10 deviations out."""
     in_float32 = [(784, log_sigma, torch.float32) for log_sigma in (-20.0, 20.0)]
@@ -118,7 +118,7 @@ def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student):
 
 
 @gaussian_log_prob
-@points(0.125)
+@weight(0.125)
 def test_the_gaussian_density_integrates_to_one(student):
     """Over the plane the density of two dependent variables integrates to one."""
     step = 0.25
@@ -133,7 +133,7 @@ def test_the_gaussian_density_integrates_to_one(student):
 
 
 @gaussian_log_prob
-@points(0.125)
+@weight(0.125)
 def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
     """In mu it is the distance over sigma^2, in log sigma the squared distance in deviations minus one, in x both ways count.
 
@@ -148,7 +148,7 @@ def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n, m, key, dtype):
@@ -171,7 +171,7 @@ def pull_back(inputs: list[Tensor], in_mu: Tensor, in_log_sigma: Tensor) -> list
 
 
 @gaussian_log_prob
-@points(0.125)
+@weight(0.125)
 def test_gaussian_log_prob_asks_anew_and_wherever_x_lies(student):
     """The log-density of each of 4099 rows is its own, whatever the order in memory of x and whatever was asked before."""
     x = quarters((MANY, 2), 7, 2, torch.float32)
@@ -182,7 +182,7 @@ def test_gaussian_log_prob_asks_anew_and_wherever_x_lies(student):
 
 
 @gaussian_log_prob
-@points(0.125)
+@weight(0.125)
 def test_gaussian_log_prob_has_the_dtype_of_its_inputs_also_for_one_vector_or_variable(student):
     """float32 gives float32, float64 float64; n = 1 and m = 1 are sizes like others."""
     for dtype in draw.DTYPES:
@@ -197,7 +197,7 @@ def test_gaussian_log_prob_has_the_dtype_of_its_inputs_also_for_one_vector_or_va
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_without_noise_each_value_is_the_mean_given_those_before(student):
     """For tiny sigma and means 3, 2 x_1 + 1, -x_1 + x_2 / 2 + 1/2 every sample is (3, 7, 1)."""
     A = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [-1.0, 0.5, 0.0]])
@@ -207,7 +207,7 @@ def test_without_noise_each_value_is_the_mean_given_those_before(student):
 
 
 @gaussian_sample
-@points(0.75)
+@weight(0.75)
 def test_gaussian_samples_follow_the_joint_law(student, seed):
     """Every value follows the normal distribution that the values before it in its row give, with noise of its own."""
     A = torch.tensor([[0, 0, 0], [1.5, 0, 0], [-1.0, 1.0, 0]])
@@ -226,7 +226,7 @@ def test_gaussian_samples_follow_the_joint_law(student, seed):
 
 
 @gaussian_sample
-@points(0.375)
+@weight(0.375)
 def test_the_noise_is_normal_for_any_sigma(student, seed):
     """Samples of mean 0 and log sigma from -80 to 80 are standard normal once divided by sigma: width, mean and shape."""
     log_sigma = torch.tensor([-80.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 80.0])
@@ -241,7 +241,7 @@ def test_the_noise_is_normal_for_any_sigma(student, seed):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
     """Of 4099 vectors no two are equal, their signs agree no more than by chance, and their mean and width fluctuate."""
     m = 8
@@ -254,7 +254,7 @@ def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
     """The same state gives the same samples, the next call gives other ones, and so does another seed."""
     conditional = gaussian_model(3, key=5)
@@ -271,7 +271,7 @@ def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
 
 
 @gaussian_sample
-@points(0.125)
+@weight(0.125)
 @examples(8)
 @given(n=st.integers(1, 3), m=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float64)

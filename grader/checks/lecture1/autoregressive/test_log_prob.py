@@ -30,7 +30,7 @@ from grader.checks.lecture1.shared.layouts import layouts
 
 log_prob = pytest.mark.exercise("autoregressive.log_prob")
 negative_log_likelihood = pytest.mark.exercise("autoregressive.negative_log_likelihood")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 MANY = 4099  # rows: more than any batch, and no round number
@@ -45,7 +45,7 @@ in_float64 = example(case=model_and_sequences(3, 3, 4, 0, torch.float64))
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 def test_log_prob_of_two_dependent_variables(student):
     """The first variable has weights (1, 2, 1), the second (1, 1, 2), (2, 1, 1) or (1, 1, 1) after a 0, 1 or 2."""
     want = -torch.tensor([8, 4, 12, 8]).double().log()  # of probabilities 1/8, 1/4, 1/12, 1/8
@@ -53,7 +53,7 @@ def test_log_prob_of_two_dependent_variables(student):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @in_float32
 @in_float64
 @given(case=models_and_sequences())
@@ -66,7 +66,7 @@ def test_log_prob_is_the_sum_of_the_log_conditionals(student, ref, case):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(size=st.sampled_from(((2, 2), (2, 3), (3, 2), (4, 2), (3, 3))), key=draw.seeds, dtype=draw.dtypes)
 def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
@@ -79,7 +79,7 @@ def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(gap=st.sampled_from((90.0, 400.0, 1e4)), offset=offsets, m=st.integers(2, 5), dtype=draw.dtypes)
 def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
@@ -91,7 +91,7 @@ def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
 
 
 @log_prob
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(size=st.sampled_from(((784, 3), (784, 256))), key=draw.seeds, dtype=draw.dtypes)
 @example(size=(784, 256), key=0, dtype=torch.float32)
@@ -105,7 +105,7 @@ def test_log_prob_of_hundreds_of_dimensions(student, size, key, dtype):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(allowed=st.integers(1, 3), m=st.integers(2, 5), dtype=draw.dtypes)
 def test_an_impossible_value_makes_the_sequence_impossible(student, allowed, m, dtype):
@@ -119,7 +119,7 @@ def test_an_impossible_value_makes_the_sequence_impossible(student, allowed, m, 
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 def test_the_likelihood_of_a_sequence_is_its_own(student):
     """Among 4099 sequences each has the log-likelihood that it has alone, however large the logits of others are."""
     weights = torch.tensor([[1, 3], [1, 1], [1, 2]]).double()
@@ -131,7 +131,7 @@ def test_the_likelihood_of_a_sequence_is_its_own(student):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 def test_the_gradient_raises_what_is_observed(student):
     """The gradient in the logits is, for each value, whether it was observed minus its probability."""
     table = CHAIN_LOGITS.float()
@@ -142,7 +142,7 @@ def test_the_gradient_raises_what_is_observed(student):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(case=models_and_sequences(), key=draw.seeds)
 def test_log_prob_has_the_gradient_that_training_needs(student, ref, case, key):
@@ -158,7 +158,7 @@ def test_log_prob_has_the_gradient_that_training_needs(student, ref, case, key):
 
 
 @log_prob
-@points(0.25)
+@weight(0.25)
 def test_log_prob_asks_anew_and_wherever_x_lies(student):
     """The order in memory of x and of the logits does not matter, nor what was asked before."""
     x, other = all_sequences(2, 3), all_sequences(2, 3).flip(0)
@@ -172,7 +172,7 @@ def test_log_prob_asks_anew_and_wherever_x_lies(student):
 
 
 @log_prob
-@points(0.125)
+@weight(0.125)
 def test_log_prob_of_one_sequence_one_variable_or_one_value(student):
     """n = 1, m = 1 and K = 1 are sizes like others."""
     first = prefix_table(CHAIN_LOGITS[:1].float())
@@ -189,7 +189,7 @@ def test_log_prob_of_one_sequence_one_variable_or_one_value(student):
 
 
 @log_prob
-@points(0.125)
+@weight(0.125)
 def test_log_prob_has_the_dtype_of_the_logits(student):
     """Logits in float32 give float32, logits in float64 float64."""
     for dtype in draw.DTYPES:
@@ -200,7 +200,7 @@ def test_log_prob_has_the_dtype_of_the_logits(student):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 def test_the_loss_of_four_sequences(student):
     """Four sequences of two variables, of probability 1/8, 1/4, 1/12 and 1/8: the average has eight terms."""
     want = torch.tensor(math.log(8 * 4 * 12 * 8) / 8, dtype=torch.float64)
@@ -209,7 +209,7 @@ def test_the_loss_of_four_sequences(student):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(12)
 @in_float32
 @in_float64
@@ -224,7 +224,7 @@ def test_the_loss_is_the_mean_per_sample_and_dimension(student, ref, case):
 
 
 @negative_log_likelihood
-@points(0.125)
+@weight(0.125)
 @examples(6)
 @given(K=st.integers(1, 6), m=st.integers(1, 3), n=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(K=256, m=784, n=2, key=0, dtype=torch.float32)
@@ -238,7 +238,7 @@ def test_knowing_nothing_costs_log_K_nats_per_dimension(student, K, m, n, key, d
 
 
 @negative_log_likelihood
-@points(0.125)
+@weight(0.125)
 def test_every_sequence_of_a_large_batch_counts_alike(student):
     """The mean over 4099 sequences, many of them equal, has 4099 terms of the same weight."""
     x = torch.cat([draw.integers((MANY - 9, 2), 0, 2), all_sequences(2, 3)])
@@ -251,7 +251,7 @@ def test_every_sequence_of_a_large_batch_counts_alike(student):
 
 
 @negative_log_likelihood
-@points(0.125)
+@weight(0.125)
 @examples(8)
 @given(K=st.integers(2, 5), n=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
@@ -263,7 +263,7 @@ def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
 
 
 @negative_log_likelihood
-@points(0.0625)
+@weight(0.0625)
 def test_an_impossible_sequence_costs_everything(student):
     """One impossible sequence in the batch makes the loss inf."""
     never_one = prefix_table(torch.tensor([[0.0, -math.inf]]).expand(7, 2).contiguous())
@@ -272,7 +272,7 @@ def test_an_impossible_sequence_costs_everything(student):
 
 
 @negative_log_likelihood
-@points(0.0625)
+@weight(0.0625)
 def test_the_loss_has_the_dtype_of_the_logits(student):
     """Logits in float32 give float32, logits in float64 float64."""
     for dtype in draw.DTYPES:

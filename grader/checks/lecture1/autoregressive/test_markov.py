@@ -23,7 +23,7 @@ from grader.checks.lecture1.shared.layouts import layouts
 context_windows = pytest.mark.exercise("autoregressive.context_windows")
 context_mask = pytest.mark.exercise("autoregressive.context_mask")
 markov_mlp = pytest.mark.exercise("autoregressive.MarkovMLP.forward")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 lengths = st.integers(3, 6)
@@ -37,7 +37,7 @@ START = 9
 
 
 @context_windows
-@points(0.5)
+@weight(0.5)
 def test_windows_of_two_short_sequences(student):
     """The windows of length 2 of (5, 6, 7, 8) are (s, s), (s, 5), (5, 6), (6, 7); each row has its own."""
     want = torch.tensor([[[9, 9], [9, 5], [5, 6], [6, 7]], [[9, 9], [9, 1], [1, 0], [0, 3]]])
@@ -45,7 +45,7 @@ def test_windows_of_two_short_sequences(student):
 
 
 @context_windows
-@points(0.5)
+@weight(0.5)
 @given(n=batches, m=lengths, d=orders, start=st.sampled_from((START, -1, 0)), key=draw.seeds)
 @example(n=2, m=4, d=4, start=START, key=0)
 def test_windows_hold_the_d_values_before(student, ref, n, m, d, start, key):
@@ -55,7 +55,7 @@ def test_windows_hold_the_d_values_before(student, ref, n, m, d, start, key):
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
@@ -70,7 +70,7 @@ def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_the_start_token_stands_only_where_nothing_is_before(student, m, d, key):
@@ -82,7 +82,7 @@ def test_the_start_token_stands_only_where_nothing_is_before(student, m, d, key)
 
 
 @context_windows
-@points(0.25)
+@weight(0.25)
 def test_windows_longer_than_the_sequence_or_of_length_one(student):
     """Windows longer than the sequence are filled up with start tokens; n = 1, m = 1 and d = 1 are sizes like others."""
     for row, want in (
@@ -98,7 +98,7 @@ def test_windows_longer_than_the_sequence_or_of_length_one(student):
 
 
 @context_windows
-@points(0.125)
+@weight(0.125)
 def test_windows_of_long_sequences(student):
     """The windows of length 257 of the sequence 0, 1, ..., 783 are 257 whole numbers in a row, the last one j - 1."""
     x = torch.arange(784).expand(2, -1).contiguous()
@@ -107,7 +107,7 @@ def test_windows_of_long_sequences(student):
 
 
 @context_windows
-@points(0.125)
+@weight(0.125)
 def test_windows_are_int64_wherever_x_lies(student):
     """The order in memory of x does not matter, nor what was asked before; windows are int64."""
     x = torch.tensor([[5, 6, 7], [3, 0, 1]])
@@ -122,7 +122,7 @@ def test_windows_are_int64_wherever_x_lies(student):
 
 
 @context_mask
-@points(0.375)
+@weight(0.375)
 def test_the_mask_of_four_variables(student):
     """In the mask for m = 4 and d = 2 the rows see nobody, the first, the first two, the middle two."""
     want = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]]).bool()
@@ -130,7 +130,7 @@ def test_the_mask_of_four_variables(student):
 
 
 @context_mask
-@points(0.25)
+@weight(0.25)
 @examples(12)
 @given(m=st.integers(2, 6), d=st.integers(1, 8))
 @example(m=5, d=2)
@@ -146,7 +146,7 @@ def test_a_context_has_at_most_d_values(student, m, d):
 
 
 @context_mask
-@points(0.125)
+@weight(0.125)
 @examples(6)
 @given(m=st.integers(2, 6))
 def test_masks_reach_to_the_full_past(student, m):
@@ -157,7 +157,7 @@ def test_masks_reach_to_the_full_past(student, m):
 
 
 @context_mask
-@points(0.125)
+@weight(0.125)
 def test_a_context_of_length_zero_is_empty(student):
     """For d = 0 nothing is in any context: independent variables. m = 1 has no context either."""
     assert_agrees(student.context_mask(4, 0), torch.zeros(4, 4, dtype=torch.bool), what="the mask for d = 0")
@@ -166,7 +166,7 @@ def test_a_context_of_length_zero_is_empty(student):
 
 
 @context_mask
-@points(0.125)
+@weight(0.125)
 def test_the_mask_is_a_table_of_booleans(student):
     """True and False, not numbers."""
     assert_dtype(student.context_mask(3, 1), torch.bool)
@@ -223,7 +223,7 @@ def model_with(student: Student, weights: Weights, d: int) -> Remote:
 
 
 @markov_mlp
-@points(0.75)
+@weight(0.75)
 def test_an_mlp_that_writes_its_window_down(student):
     """With weights that print the window as digits, (1, 0, 2) is read as ss, s1, 10: oldest first, s for start."""
     model = model_with(student, reading_weights(K=3, d=2), d=2)
@@ -232,7 +232,7 @@ def test_an_mlp_that_writes_its_window_down(student):
 
 
 @markov_mlp
-@points(0.75)
+@weight(0.75)
 @examples(8)
 @given(n=batches, m=lengths, K=st.integers(2, 4), d=orders, key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=6, K=3, d=2, key=0, dtype=torch.float32)
@@ -244,7 +244,7 @@ def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, d
 
 
 @markov_mlp
-@points(0.5)
+@weight(0.5)
 @examples(6)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
@@ -261,7 +261,7 @@ def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
 
 
 @markov_mlp
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(m=lengths, d=orders, token=st.integers(0, 3))
 def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
@@ -279,7 +279,7 @@ def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
 
 
 @markov_mlp
-@points(0.25)
+@weight(0.25)
 def test_each_embedding_learns_from_the_places_where_it_stands(student):
     """In (1, 0, 2), read as ss, s1, 10, the token s stands twice in front and once behind, 1 once each, 0 once behind."""
     off_the_kink = {"mlp.0.bias": torch.tensor([0.5, 0.5, -1.0])}
@@ -290,7 +290,7 @@ def test_each_embedding_learns_from_the_places_where_it_stands(student):
 
 
 @markov_mlp
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(n=batches, m=lengths, K=st.integers(2, 4), d=orders, key=draw.seeds)
 def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
@@ -304,7 +304,7 @@ def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
 
 
 @markov_mlp
-@points(0.125)
+@weight(0.125)
 def test_a_window_longer_than_the_sequence_or_of_one_value(student):
     """d may exceed m; n = 1, m = 1, d = 1 and K = 1 are sizes like others; the order in memory of x does not matter."""
     for row, d, want in (([1, 0], 4, [3333, 3331]), ([1, 2], 1, [3, 1]), ([2], 2, [33]), ([2], 1, [3])):
@@ -318,7 +318,7 @@ def test_a_window_longer_than_the_sequence_or_of_one_value(student):
 
 
 @markov_mlp
-@points(0.125)
+@weight(0.125)
 def test_the_logits_have_the_dtype_of_the_weights(student):
     """A model in float32 gives float32, one in float64 float64; 784 variables of 256 values are a size like others."""
     for dtype in draw.DTYPES:

@@ -18,7 +18,7 @@ from grader.checks.lecture1.shared.layouts import layouts
 from grader.sandbox.wire.families import Family
 
 class_posterior = pytest.mark.exercise("autoregressive.class_posterior")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 MANY = 4099  # rows: more than any batch, and no round number
@@ -39,7 +39,7 @@ def precision(models: list[Family], x: Tensor, log_prior: Tensor) -> Tensor:
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 def test_two_coins_and_two_heads(student):
     """A fair coin and one with heads 3/4: after two heads the odds are 4 to 9, and 12 to 9 if they were 3 to 1 before."""
     conditional, x = class_conditional([coin(2, 0.5), coin(2, 0.75)]), torch.tensor([[1, 1], [0, 1], [0, 0]])
@@ -50,7 +50,7 @@ def test_two_coins_and_two_heads(student):
 
 
 @class_posterior
-@points(0.375)
+@weight(0.375)
 @given(size=st.sampled_from(SIZES), C=classes, n=batches, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 3), C=4, n=3, key=0, dtype=torch.float32)
 @example(size=(3, 3), C=4, n=3, key=0, dtype=torch.float64)
@@ -66,7 +66,7 @@ def test_the_posterior_is_bayes_rule(student, ref, size, C, n, key, dtype):
 
 
 @class_posterior
-@points(0.375)
+@weight(0.375)
 @examples(2)
 @given(K=st.sampled_from((3, 256)), key=draw.seeds, dtype=draw.dtypes)
 @example(K=3, key=0, dtype=torch.float32)
@@ -84,7 +84,7 @@ def test_the_posterior_of_784_dimensions_where_every_likelihood_underflows(stude
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 @examples(7)
 @given(C=classes, n=batches, key=draw.seeds, offset=st.sampled_from((0.0, -1000.0, 50.0)), dtype=draw.dtypes)
 def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, offset, dtype):
@@ -97,7 +97,7 @@ def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, 
 
 
 @class_posterior
-@points(0.25)
+@weight(0.25)
 def test_an_impossible_class_has_posterior_zero(student):
     """A class under which x cannot come up, or of prior zero, has probability 0, and the others share one."""
     conditional = class_conditional([coin(3, 0.0), coin(3, 0.5), coin(3, 0.5), coin(3, 0.5)])
@@ -108,7 +108,7 @@ def test_an_impossible_class_has_posterior_zero(student):
 
 
 @class_posterior
-@points(0.125)
+@weight(0.125)
 def test_the_posterior_of_a_sequence_is_its_own(student):
     """Of 4099 sequences each has its own posterior, even where others are 10^10000 times as likely; memory layout aside."""
     m, unlikely = 2, torch.tensor([0.0, 0.0, -2e4])  # of the values 0, 1, 2
@@ -124,7 +124,7 @@ def test_the_posterior_of_a_sequence_is_its_own(student):
 
 
 @class_posterior
-@points(0.125)
+@weight(0.125)
 def test_the_posterior_learns(student):
     """Gradients reach the log-prior and the logits: raising one class lowers the others by as much."""
     log_prior = torch.full((2,), 0.5).log()
@@ -142,7 +142,7 @@ def test_the_posterior_learns(student):
 
 
 @class_posterior
-@points(0.125)
+@weight(0.125)
 @examples(6)
 @given(C=st.integers(2, 3), n=batches, key=draw.seeds, dtype=draw.dtypes)
 def test_the_posterior_has_gradients(student, ref, C, n, key, dtype):
@@ -164,7 +164,7 @@ def test_the_posterior_has_gradients(student, ref, C, n, key, dtype):
 
 
 @class_posterior
-@points(0.125)
+@weight(0.125)
 def test_the_posterior_has_the_dtype_of_its_inputs_also_for_one_class_or_sequence(student):
     """float32 gives float32, float64 float64; C = 1, n = 1 and m = 1 are sizes like others."""
     for dtype in draw.DTYPES:

@@ -20,7 +20,7 @@ from grader.sandbox.wire.families import Family
 from grader.sandbox.wire.objects import SeededGenerator
 
 sample = pytest.mark.exercise("autoregressive.sample")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 STRAYS = 3  # of 400 samples: a uniform number is exactly 0 once in 10^7, and then finds an impossible value
@@ -31,7 +31,7 @@ offsets = st.sampled_from((0.0, -1e4, 1e4))
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_a_model_that_counts_has_one_sequence(student):
     """The first value is 1, and after each value only the next one is possible: 1, 2, 0, 1 is the only sequence."""
     after = torch.full((4, 3), -math.inf).scatter(1, torch.tensor([[1], [2], [0], [1]]), 0.0)  # a 0, 1, 2 or nothing
@@ -39,7 +39,7 @@ def test_a_model_that_counts_has_one_sequence(student):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=st.sampled_from((3, 12)), K=st.integers(2, 4), key=draw.seeds, gap=gaps, top=offsets, dtype=draw.dtypes)
 @example(m=3, K=256, key=0, gap=math.inf, top=0.0, dtype=torch.float32)
@@ -54,7 +54,7 @@ def test_a_deterministic_model_has_one_sequence(student, m, K, key, gap, top, dt
 
 
 @sample
-@points(0.5)
+@weight(0.5)
 @pytest.mark.parametrize(("m", "K"), [(2, 3), (5, 2)])
 def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed, m, K):
     """A joint distribution with impossible sequences, handed over as its conditionals, is what the samples follow."""
@@ -64,7 +64,7 @@ def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed
 
 
 @sample
-@points(1)
+@weight(1)
 def test_samples_follow_the_joint_law(student, ref, seed):
     """Sequences come up with their joint probabilities: each value is drawn given those before it in its own row."""
     m, K = 3, 3
@@ -78,7 +78,7 @@ def test_samples_follow_the_joint_law(student, ref, seed):
 
 
 @sample
-@points(0.625)
+@weight(0.625)
 def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
     """One value of probability 1/2 and 63 rare ones: no temperature (1.03 and 0.97 are seen), and nothing cut off."""
     K = 64
@@ -95,7 +95,7 @@ def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_throws_of_a_fair_die_are_independent(student, seed):
     """Throws of two fair dice are independent within a call and between calls, and no more even than chance."""
     die, generator = independent_table(torch.zeros(2, 8)), student.generator(seed)
@@ -104,7 +104,7 @@ def test_throws_of_a_fair_die_are_independent(student, seed):
 
 
 @sample
-@points(0.5)
+@weight(0.5)
 def test_no_row_of_a_large_batch_repeats_or_mirrors_another(student, seed):
     """Of 4099 sequences with 2^64 equally likely outcomes no two are equal, and they agree no more than by chance."""
     m, K = 16, 16
@@ -115,7 +115,7 @@ def test_no_row_of_a_large_batch_repeats_or_mirrors_another(student, seed):
 
 
 @sample
-@points(0.5)
+@weight(0.5)
 def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
     """The same state gives the same samples, the next call gives other ones, and so does another seed."""
     conditional = table_model(4, 4, seed=1, scale=0.5)  # 24 rows agree by chance once in 10^50
@@ -132,7 +132,7 @@ def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
 
 
 @sample
-@points(0.125)
+@weight(0.125)
 def test_no_row_depends_on_the_logits_of_another(student, seed):
     """After a 0 the logits are large and only 0 is possible, after a 1 they are small and only 1 is."""
     conditional = prefix_table(torch.tensor([[0.0, 0.0], [1e4, -math.inf], [-math.inf, -1e4]]))
@@ -143,7 +143,7 @@ def test_no_row_depends_on_the_logits_of_another(student, seed):
 
 
 @sample
-@points(0.125)
+@weight(0.125)
 def test_sampling_a_thousand_variables(student):
     """A sequence of 1001 variables that each leave one possible value is that sequence."""
     m, K = 1001, 2
@@ -153,7 +153,7 @@ def test_sampling_a_thousand_variables(student):
 
 
 @sample
-@points(0.125)
+@weight(0.125)
 def test_samples_are_n_sequences_of_m_values(student):
     """The result has shape (n, m) and values in 0..K-1, also for n = 1, m = 1, K = 1."""
     for n, m, K in ((2, 3, 4), (1, 3, 3), (3, 1, 3), (3, 2, 1), (1, 1, 1)):
@@ -164,7 +164,7 @@ def test_samples_are_n_sequences_of_m_values(student):
 
 
 @sample
-@points(0.25)
+@weight(0.25)
 def test_samples_are_int64_and_so_is_what_the_conditional_gets(student):
     """The conditional is called with all m columns, int64, values in 0..K-1 everywhere; samples are int64 as well."""
     conditional = as_agreed(table_model(3, 3, seed=2), 3, 3)

@@ -1,0 +1,5 @@
+IN_THE_WORKER = (  # what a worker imports before it meets a submission: public callables
+    "shared.critics",
+    "shared.decoders",
+    "shared.flows",
+)
