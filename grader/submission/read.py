@@ -12,13 +12,12 @@ from grader.submission.archive import in_archive
 from grader.submission.files import File, Folder, Unreadable, printable
 from grader.submission.find import HandedIn
 from grader.submission.layout import CANVAS, MOODLE
-from grader.submission.source import Source, read_source
+from grader.submission.source import MOST_SOURCE, Source, read_source
 from grader.submission.topics import choose, is_plain
 
 MOST_FILES = 500  # modules and notebooks of one submission
 MOST_BYTES = 128 << 20  # of one submission, archives in archives counted at each level
 DEEPEST_ARCHIVE = 3  # the student's zip, and what may be in it
-MOST_SOURCE = 800_000  # characters of all topics as JSON; a worker takes no larger message
 MOST_PROBLEMS = 40  # sentences
 LONGEST_PROBLEM = 500  # characters
 
@@ -101,6 +100,8 @@ class _Reading:
         self.take(in_archive(file, content), depth, file.name if beside else "")
 
     def _say_if_named_like_work(self, file: File) -> None:
+        if file.refusal and not file.suffix:
+            self.problems.append(f"{file.shown} was not read: {file.refusal}")
         document = file.suffix in (".txt", ".json", ".html", ".htm", ".pdf", ".docx", ".doc", ".md", ".rtf", "")
         if document and any(is_plain(file.stem, topic) for topic in self.assignment.topics):
             self.problems.append(f"{file.shown} was not read: hand in a module (.py) or a notebook (.ipynb)")
