@@ -12,7 +12,20 @@ from hypothesis import strategies as st
 from grader.practice.pack import pack
 from grader.practice.work import read_work
 from grader.submission import find, lone, read
-from tests.intake.making import FLOWS, LECTURE, STUBS, answers, flows, graded, lay, notebook, of_class, stub, work, zipped
+from tests.intake.making import (
+    FLOWS,
+    LECTURE,
+    STUBS,
+    answers,
+    flows,
+    graded,
+    lay,
+    notebook,
+    of_class,
+    stub,
+    work,
+    zipped,
+)
 
 RIGHT = dict.fromkeys(FLOWS, "right")
 LEFT_BELOW = "import math\n\n" + "".join(work(name, "right", left_below=True) for name in FLOWS)
