@@ -3,5 +3,6 @@ IN_THE_WORKER = (  # what a worker imports before it meets a submission: public 
     "shared.decoders",
     "shared.energies",
     "shared.flows",
+    "shared.noise_models",
     "shared.scores",
 )
