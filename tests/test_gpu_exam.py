@@ -6,7 +6,7 @@ import msgspec
 import pytest
 import torch
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from grader.assignment import REPO_ROOT
 from grader.checking.student import Student
 from grader.exam import gpu_exam
@@ -72,8 +72,7 @@ def test_the_report_says_when_there_was_no_gpu(tmp_path, monkeypatch):
 
 
 def test_every_check_has_a_mistake_and_those_for_a_gpu_do_no_harm_here():
-    mistakes.load("lecture1")
-    registered = mistakes.MISTAKES["imagegpt.gpu"]
+    registered = catalogue.load("lecture1").mistakes["imagegpt.gpu"]
     assert {mistake.killed_by for mistake in registered} == set(CHECKS)
     for mistake in registered:
         if mistake.needs_gpu and not CHECKS[mistake.killed_by].training:
@@ -84,7 +83,7 @@ def test_every_check_has_a_mistake_and_those_for_a_gpu_do_no_harm_here():
 def test_the_report_holds_the_mistakes_that_this_machine_can_show(monkeypatch, tmp_path):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     report = gpu_exam.gpu_exam(SOLUTION, with_mistakes=True)
-    expected = {mistake.name for mistake in mistakes.MISTAKES["imagegpt.gpu"] if not mistake.needs_gpu}
+    expected = {mistake.name for mistake in catalogue.load("lecture1").mistakes["imagegpt.gpu"] if not mistake.needs_gpu}
     assert {verdict.mistake for verdict in report.verdicts} == expected
     assert report.passed
     as_json, _ = gpu_exam.write(report, tmp_path)

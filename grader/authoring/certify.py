@@ -8,17 +8,17 @@ from dataclasses import dataclass, field
 import torch
 from rich.table import Table
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.authoring import build
 from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
-from grader.exam.examiner import Examiner
+from grader.exam.examiner import APOLOGY, Examiner
 from grader.grading.pool import GraderPool
 from grader.hidden import known_submissions as candidates
-from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.answer_key import InstructorsKey
 from grader.record import CheckRecord
 
 FEW_MISTAKES, MANY_MISTAKES = 4, 6  # registered for an exercise of less than 3 points, and of 3 or more
@@ -42,10 +42,7 @@ def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 
     """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
     checks = collect(lecture)
-    mistakes.load(lecture)
-    examiner = Examiner(
-        lecture, checks, seed, reference=True, device="cpu", quick=True, namer=NameFromCatalogue(lecture)
-    )
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture), device="cpu", quick=True)
     wanted = list(exercises) or list(dict.fromkeys(check.exercise for check in checks))
     pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name))
     for _, certificate in pool.run(wanted):
@@ -55,19 +52,19 @@ def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 
 def _certify(examiner: Examiner, exercise: str) -> Certificate:
     found = Certificate(exercise)
     checks = [check for check in examiner.checks if check.exercise == exercise]
-    topic, lecture = exercise.split(".")[0], examiner.lecture
+    topic, lecture = exercise.split(".")[0], examiner.assignment.name
     found.faults += [
         f"the solution fails {_line(bad)}" for bad in not_passed(examiner, checks, candidates.solution(lecture, topic))
     ]
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
             found.faults.append(f"the stub is not `missing` but {_line(record)}")
-    for mistake in mistakes.MISTAKES.get(exercise, []):
+    for mistake in catalogue.load(lecture).mistakes.get(exercise, []):
         if mistake.needs_gpu:
             continue  # for `dgm gpu-exam --mistakes`
         found.mistakes += 1
         _put(examiner, checks, mistake, found)
-    for variant in mistakes.VARIANTS.get(exercise, []):
+    for variant in catalogue.load(lecture).variants.get(exercise, []):
         found.variants += 1
         bad = not_passed(examiner, checks, candidates.with_function(lecture, variant.replaces, variant.function))
         found.accepted += not bad
@@ -77,7 +74,7 @@ def _certify(examiner: Examiner, exercise: str) -> Certificate:
 
 def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> None:
     """One mistake: the check that claims it must fail on it; some check should tell the student its name."""
-    transport = candidates.with_function(examiner.lecture, mistake.replaces, mistake.function)
+    transport = candidates.with_function(examiner.assignment.name, mistake.replaces, mistake.function)
     claiming = [check for check in checks if check.name.split("[")[0] == mistake.killed_by]
     if not claiming:
         found.faults.append(f"mistake {mistake.name} names a check that does not exist: {mistake.killed_by}")
@@ -107,7 +104,7 @@ def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) 
 def not_passed(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
     """What a right answer may never get: a check that it does not pass, or one that breaks on it."""
     records = _records(examiner, checks, transport)
-    broken = [record for record in records if record.outcome == "not_graded" and "broken" in record.message]
+    broken = [record for record in records if record.message == APOLOGY]
     return [record for record in records if record.outcome not in ("passed", "not_graded")] + broken
 
 
@@ -130,7 +127,7 @@ def table(certificates: Sequence[Certificate]) -> Table:
 
 def catalogue_faults(lecture: str) -> list[str]:
     """What the catalogue, the assignment or the tree lacks: mistakes, variants, points, generated or orphan files."""
-    mistakes.load(lecture)
+    registered = catalogue.load(lecture)
     assignment = assignments.load(lecture)
     faults = [
         f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
@@ -142,12 +139,12 @@ def catalogue_faults(lecture: str) -> list[str]:
                 f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}"
             )
         enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
-        if not exercise.of and len(mistakes.MISTAKES.get(exercise.name, [])) < enough:
+        if not exercise.of and len(registered.mistakes.get(exercise.name, [])) < enough:
             faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")
-        if not exercise.of and len(mistakes.VARIANTS.get(exercise.name, [])) < VARIANTS:
+        if not exercise.of and len(registered.variants.get(exercise.name, [])) < VARIANTS:
             faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
     known = {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}
-    faults += [f"{name} is not in assignment.toml" for name in sorted({*mistakes.MISTAKES, *mistakes.VARIANTS} - known)]
+    faults += [f"{name} is not in assignment.toml" for name in sorted({*registered.mistakes, *registered.variants} - known)]
     for folder, prefix in (
         (f"solutions/{lecture}", ""),
         (f"dgm_ref/{lecture}", ""),

@@ -23,7 +23,7 @@ from grader.exam.transport import LocalTransport
 from grader.hidden.reference import Reference, available
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
-from grader.submission import find, read
+from grader.submission import lone, read
 
 SEED = "plain pytest"
 CHECK = pytest.StashKey[Check]()
@@ -59,9 +59,8 @@ def submitted(request: pytest.FixtureRequest) -> LocalTransport:
 @functools.cache
 def _loaded(path: Path, lecture: str) -> LocalTransport:
     assignment = assignments.load(lecture)
-    (handed_in,) = find(path, assignment)
     host = Host()
-    finder = SubmissionFinder(f"assignments.{lecture}", read(handed_in, assignment).topics, 60.0, False)
+    finder = SubmissionFinder(f"assignments.{lecture}", read(lone(path), assignment).topics, 60.0, False)
     host.topics = finder.load_all()
     return LocalTransport(host)
 

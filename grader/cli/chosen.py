@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
-from rich.console import Console
 
 from grader import assignment as assignments
 from grader.assignment import Assignment, AssignmentError
 from grader.practice.names import UnknownName, select
+from grader.renderings.terminal import SafeConsole
 
 LOOKED_AT = 2000  # names of files, and entries of one archive, from which an assignment is recognised
 SMALL_ARCHIVE = 1 << 20  # bytes
@@ -70,7 +70,7 @@ def work_in(name: str, folder: Path | None) -> Path:
 
 def stop(reason: object) -> NoReturn:
     """End the command with a sentence."""
-    Console().print(str(reason), style="red", markup=False, highlight=False, soft_wrap=True)
+    SafeConsole().print(str(reason), style="red", markup=False, highlight=False, soft_wrap=True)
     raise typer.Exit(2)
 
 
@@ -113,3 +113,8 @@ def _inside(path: Path) -> Sequence[str]:
             return archive.namelist()[:LOOKED_AT]
     except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError, OverflowError):
         return []  # what it is will be said when it is graded
+
+
+def listed(names: Sequence[str]) -> str:
+    """The first of many names."""
+    return f"{', '.join(names[:10])}{' …' if len(names) > 10 else ''}"

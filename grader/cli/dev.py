@@ -7,14 +7,14 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from grader.cli.chosen import AssignmentName, chosen, load, stop
+from grader.renderings.terminal import SafeConsole
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
-console = Console()
+console = SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,6 +53,16 @@ def check(
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
     raise typer.Exit(1 if faults else 0)
+
+
+@dev.command()
+def pin(assignment: AssignmentName = None) -> None:
+    """Write anew what is pinned beside the checks: those that earn nothing alone, and digests of all inputs."""
+    from grader.authoring import pins
+
+    name = chosen(assignment)
+    pins.write(name)
+    console.print(f"grader/checks/{name}/ has both files anew: read what `git diff` says of them", highlight=False)
 
 
 @dev.command()

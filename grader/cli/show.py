@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from grader.cli.chosen import AssignmentName, chosen, stop, work_in
 from grader.cli.chosen import load as load_assignment
 from grader.cli.student import Folder, Names
-from grader.renderings.terminal import below
+from grader.renderings.terminal import SafeConsole, below
 
-console = Console()
+console = SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +34,8 @@ def show(
     except ModuleNotFoundError as error:
         stop(f"pictures need {error.name}, which is not installed: pip install -e \".[student]\"")
     from grader.practice.names import UnknownName, select
-    from grader.practice.run import NothingHere, load
+    from grader.practice.run import load
+    from grader.practice.work import NothingHere
 
     meant = load_assignment(chosen(assignment, names or [], folder))
     folder = work_in(meant.name, folder)

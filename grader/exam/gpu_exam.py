@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import torch
 
+from grader import assignment as assignments
+
 if TYPE_CHECKING:
     from grader.exam.examiner import Examiner
 
@@ -73,12 +75,12 @@ def gpu_exam(module: Path, with_mistakes: bool = False, lecture: str = "lecture1
     from grader.exam.examiner import Examiner
     from grader.hidden import known_submissions as candidates
     from grader.hidden import reference
+    from grader.hidden.answer_key import InstructorsKey
 
     cuda = torch.cuda.is_available()
     checks = [check for check in collect(lecture) if check.gpu]
-    examiner = Examiner(
-        lecture, checks, seed, reference=reference.available(lecture), device="cuda" if cuda else "cpu"
-    )
+    key = InstructorsKey(lecture, names=False) if reference.available(lecture) else None
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=key, device="cuda" if cuda else "cpu")
     source = module.read_text(encoding="utf-8")
     findings = []
     for check in checks:
@@ -101,14 +103,14 @@ def gpu_exam(module: Path, with_mistakes: bool = False, lecture: str = "lecture1
 
 
 def _verdicts(examiner: Examiner, cuda: bool) -> Iterator[Verdict]:
-    from dgm_ref import catalogue as mistakes
+    from dgm_ref import catalogue
     from grader.hidden import known_submissions as candidates
 
-    mistakes.load(examiner.lecture)
+    mistakes = catalogue.load(examiner.assignment.name).mistakes
     for check in examiner.checks:
-        for mistake in mistakes.MISTAKES.get(check.exercise, []):
+        for mistake in mistakes.get(check.exercise, []):
             if mistake.killed_by == check.name and (cuda or not mistake.needs_gpu):
-                wrong = candidates.with_function(examiner.lecture, mistake.replaces, mistake.function)
+                wrong = candidates.with_function(examiner.assignment.name, mistake.replaces, mistake.function)
                 record = examiner.examine(check, wrong)
                 found = record.outcome not in ("passed", "not_graded")
                 yield Verdict(mistake.name, check.name, found, record.message)

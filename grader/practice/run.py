@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -15,16 +16,13 @@ from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
-from grader.record import ExerciseRecord, exercise_record
+from grader.practice.work import read_work
+from grader.record import ExerciseRecord
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
-from grader.submission import Submission, find, read
+from grader.submission import Submission
 
 PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grade's
-
-
-class NothingHere(Exception):
-    """The folder holds no work to check; the message says where to look."""
 
 
 class Practice:
@@ -37,8 +35,9 @@ class Practice:
         torch.set_num_threads(1)  # small tensors: threads would only wait for each other
         self.assignment = assignments.load(lecture)
         self.folder = folder
+        self.submission: Submission | None = None  # what was checked last
         self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED)
 
     def __enter__(self) -> Practice:
         return self
@@ -52,13 +51,15 @@ class Practice:
         Raises: `UnknownName`; `NothingHere`.
         """
         wanted = select(self.assignment, names)
-        submission = _read(self.assignment, self.folder)
+        submission = self.submission = read_work(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts())
+        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(submission=math.inf))
+        failed: list[str] = []
         try:
             for name in wanted:
-                exercise = self.assignment[name]
-                yield exercise_record(name, str(exercise.slide), self._examiner.exercise(name, transport), exercise.bonus)
+                record = self._examiner.exercise(name, transport, failed)
+                failed += [name] if record.failed else []
+                yield record
         finally:
             transport.close()
 
@@ -69,19 +70,9 @@ def load(assignment: Assignment, folder: Path) -> dict[str, ModuleType]:
     Raises: `NothingHere`.
     """
     torch.set_num_threads(1)
-    package, topics = f"assignments.{assignment.name}", _read(assignment, folder).topics
+    package, topics = f"assignments.{assignment.name}", read_work(assignment, folder).topics
     for name in topics:
         sys.modules.pop(name, None)
         sys.modules.pop(f"{package}.{name}", None)
     finder = SubmissionFinder(package, topics, seconds=60, definitions_only=False)
     return {name: topic.module for name, topic in finder.load_all().items()}
-
-
-def _read(assignment: Assignment, folder: Path) -> Submission:
-    try:
-        (handed_in,) = find(folder, assignment)
-    except (FileNotFoundError, ValueError):
-        raise NothingHere(
-            f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder"
-        ) from None
-    return read(handed_in, assignment)

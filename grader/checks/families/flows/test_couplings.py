@@ -25,7 +25,7 @@ from grader.sandbox.wire.families import Family
 affine_coupling = pytest.mark.exercise("flows.affine_coupling")
 inverse_affine_coupling = pytest.mark.exercise("flows.inverse_affine_coupling")
 flow_log_prob = pytest.mark.exercise("flows.flow_log_prob")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 
@@ -47,7 +47,7 @@ def by_hand(dtype: torch.dtype) -> tuple[Tensor, Family]:
 
 
 @affine_coupling
-@points(1.0)
+@weight(1.0)
 def test_a_coupling_of_two_rows_known_by_hand(student):
     """The first half stays; the second is doubled and halved, then shifted; the log-scales are log 2 and -log 2."""
     for dtype in draw.DTYPES:
@@ -63,7 +63,7 @@ def test_a_coupling_of_two_rows_known_by_hand(student):
 
 
 @affine_coupling
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(m=st.sampled_from([2, 4, 6]), key=draw.seeds, dtype=draw.dtypes)
 @example(m=4, key=0, dtype=torch.float32)
@@ -75,7 +75,7 @@ def test_a_coupling_scales_and_shifts_the_second_half(student, ref, m, key, dtyp
 
 
 @affine_coupling
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(m=st.sampled_from([3, 5]), key=draw.seeds)
 @example(m=3, key=0)
@@ -86,7 +86,7 @@ def test_a_coupling_of_an_odd_number_of_dimensions(student, ref, m, key):
 
 
 @affine_coupling
-@points(0.25)
+@weight(0.25)
 def test_a_coupling_of_one_row_and_of_a_large_batch(student, ref):
     """One row is a legal batch; in 4099 rows each is treated as if it were alone."""
     x, net = problem(5, 4, 3, torch.float64)
@@ -96,7 +96,7 @@ def test_a_coupling_of_one_row_and_of_a_large_batch(student, ref):
 
 
 @affine_coupling
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -109,7 +109,7 @@ def test_a_coupling_trains_its_network(student, ref, key):
 
 
 @affine_coupling
-@points(0.25)
+@weight(0.25)
 def test_a_coupling_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -124,7 +124,7 @@ def test_a_coupling_keeps_the_dtype(student):
 
 
 @inverse_affine_coupling
-@points(0.4)
+@weight(0.4)
 def test_the_inverse_of_a_coupling_known_by_hand(student):
     """Shifts are taken back first, then scales."""
     for dtype in draw.DTYPES:
@@ -134,7 +134,7 @@ def test_the_inverse_of_a_coupling_known_by_hand(student):
 
 
 @inverse_affine_coupling
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(m=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 @example(m=4, key=0, dtype=torch.float32)
@@ -149,7 +149,7 @@ def test_the_inverse_coupling_finds_the_data_again(student, ref, m, key, dtype):
 
 
 @inverse_affine_coupling
-@points(0.1)
+@weight(0.1)
 def test_the_inverse_of_one_row(student, ref):
     """n = 1 is legal, with the smallest m, which is 2."""
     z, net = problem(1, 2, 0, torch.float64)
@@ -158,7 +158,7 @@ def test_the_inverse_of_one_row(student, ref):
 
 
 @inverse_affine_coupling
-@points(0.15)
+@weight(0.15)
 def test_the_inverse_coupling_has_gradients(student, ref):
     """Gradients reach the noise and the network's parameters."""
     z, net = problem(4, 4, 7, torch.float64)
@@ -168,7 +168,7 @@ def test_the_inverse_coupling_has_gradients(student, ref):
 
 
 @inverse_affine_coupling
-@points(0.1)
+@weight(0.1)
 def test_the_inverse_coupling_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -187,7 +187,7 @@ def flow(m: int, key: int, dtype: torch.dtype) -> tuple[list[Family], Family, Te
 
 
 @flow_log_prob
-@points(0.65)
+@weight(0.65)
 def test_a_flow_of_two_layers_known_by_hand(student):
     """x = 1 is doubled, then sheared to (2, 3): log p_z there, plus twice log 2."""
     for dtype in draw.DTYPES:
@@ -200,7 +200,7 @@ def test_a_flow_of_two_layers_known_by_hand(student):
 
 
 @flow_log_prob
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(m=st.integers(2, 4), order=st.permutations([0, 1, 2]), key=draw.seeds, dtype=draw.dtypes)
 @example(m=3, order=[0, 1, 2], key=0, dtype=torch.float32)
@@ -214,7 +214,7 @@ def test_a_flow_adds_the_log_determinants_along_the_way(student, ref, m, order, 
 
 
 @flow_log_prob
-@points(0.2)
+@weight(0.2)
 def test_a_flow_without_layers_is_its_base(student):
     """With an empty list the data are the noise; one layer, one row and one dimension are legal, too."""
     base = base_log_density(draw.tensor([0.0]), draw.tensor([1.0]))
@@ -226,7 +226,7 @@ def test_a_flow_without_layers_is_its_base(student):
 
 
 @flow_log_prob
-@points(0.15)
+@weight(0.15)
 def test_a_flow_of_many_layers_and_many_rows(student, ref):
     """67 layers, and 1031 rows, are all counted."""
     layers, base, x = flow(3, 5, torch.float64)
@@ -241,7 +241,7 @@ def test_a_flow_of_many_layers_and_many_rows(student, ref):
 
 
 @flow_log_prob
-@points(0.4)
+@weight(0.4)
 def test_a_flow_can_be_trained(student, ref):
     """Gradients reach the layers' parameters, through later layers and log-determinants, the base's, and the data."""
     layers, base, x = flow(3, 4, torch.float64)
@@ -252,7 +252,7 @@ def test_a_flow_can_be_trained(student, ref):
 
 
 @flow_log_prob
-@points(0.1)
+@weight(0.1)
 def test_a_flow_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

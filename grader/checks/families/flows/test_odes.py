@@ -25,7 +25,7 @@ runge_kutta = pytest.mark.exercise("flows.runge_kutta")
 divergence = pytest.mark.exercise("flows.divergence")
 hutchinson = pytest.mark.exercise("flows.hutchinson_divergence")
 ode_log_prob = pytest.mark.exercise("flows.ode_log_prob")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 dimensions = st.integers(2, 4)
@@ -44,7 +44,7 @@ def batch(n: int, m: int, key: int, dtype: torch.dtype) -> Tensor:
 
 
 @runge_kutta
-@points(1.0)
+@weight(1.0)
 def test_one_step_on_exponential_growth_known_by_hand(student):
     """One step on x' = x gives the Taylor polynomial of e^h to order four, forwards and backwards; x' = 5 t^4 Simpson's rule."""
     for dtype in draw.DTYPES:
@@ -59,7 +59,7 @@ def test_one_step_on_exponential_growth_known_by_hand(student):
 
 
 @runge_kutta
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(m=dimensions, steps=st.integers(1, 5), times=st.sampled_from([(0.0, 1.0), (0.5, -0.75), (-1.0, 0.25)]), key=draw.seeds,
        dtype=draw.dtypes)
@@ -76,7 +76,7 @@ def test_steps_of_the_classical_method(student, ref, m, steps, times, key, dtype
 
 
 @runge_kutta
-@points(0.25)
+@weight(0.25)
 def test_a_hundred_steps_and_a_large_batch(student, ref):
     """101 steps reach the end to nine digits; in 4099 rows each goes its own way."""
     c, x = draw.tensor([5.0, -5.0]), draw.tensor([[0.5, 1.0], [0.0, 0.0]])
@@ -90,7 +90,7 @@ def test_a_hundred_steps_and_a_large_batch(student, ref):
 
 
 @runge_kutta
-@points(0.2)
+@weight(0.2)
 def test_one_row_of_one_dimension_is_carried(student):
     """n = 1 and m = 1 are legal; where the two times are equal nothing moves."""
     growth, x = constant_field(draw.tensor([[1.0]])), draw.tensor([[24.0]])
@@ -99,7 +99,7 @@ def test_one_row_of_one_dimension_is_carried(student):
 
 
 @runge_kutta
-@points(0.65)
+@weight(0.65)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -112,7 +112,7 @@ def test_the_end_can_be_differentiated_in_the_start_and_in_the_field(student, re
 
 
 @runge_kutta
-@points(0.15)
+@weight(0.15)
 def test_the_end_has_the_dtype_of_the_start(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -123,7 +123,7 @@ def test_the_end_has_the_dtype_of_the_start(student):
 
 
 @divergence
-@points(0.75)
+@weight(0.75)
 def test_divergences_known_by_hand(student):
     """A linear field at time t: (1 + t) tr A; a rotation: 0; the field |x|^2 x of three dimensions: 5 |x|^2."""
     for dtype in draw.DTYPES:
@@ -138,7 +138,7 @@ def test_divergences_known_by_hand(student):
 
 
 @divergence
-@points(0.45)
+@weight(0.45)
 @examples(4)
 @given(m=dimensions, key=draw.seeds, dtype=draw.dtypes)
 @example(m=3, key=0, dtype=torch.float32)
@@ -152,7 +152,7 @@ def test_the_divergence_is_the_trace_of_each_rows_jacobian(student, ref, m, key,
 
 
 @divergence
-@points(0.15)
+@weight(0.15)
 def test_the_divergence_of_one_row_and_of_one_dimension(student):
     """n = 1 and m = 1 are legal: the divergence of x^3 in one dimension is 3 x^2."""
     for x in ([[2.0]], [[2.0], [1.0]]):
@@ -163,7 +163,7 @@ def test_the_divergence_of_one_row_and_of_one_dimension(student):
 
 
 @divergence
-@points(0.55)
+@weight(0.55)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -175,7 +175,7 @@ def test_the_divergence_can_be_differentiated_once_more(student, ref, key):
 
 
 @divergence
-@points(0.1)
+@weight(0.1)
 def test_the_divergence_has_the_dtype_of_the_data(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -186,7 +186,7 @@ def test_the_divergence_has_the_dtype_of_the_data(student):
 
 
 @hutchinson
-@points(0.75)
+@weight(0.75)
 def test_estimates_from_probes_known_by_hand(student):
     """Probes along the axes see diagonal entries; (1, 2) sees v'Av = 1 + 4 + 6 + 20; two probes are averaged."""
     for dtype in draw.DTYPES:
@@ -198,7 +198,7 @@ def test_estimates_from_probes_known_by_hand(student):
 
 
 @hutchinson
-@points(0.45)
+@weight(0.45)
 @examples(4)
 @given(s=st.integers(2, 4), m=dimensions, key=draw.seeds, dtype=draw.dtypes)
 @example(s=3, m=3, key=0, dtype=torch.float32)
@@ -212,7 +212,7 @@ def test_the_estimate_is_the_mean_of_the_quadratic_forms(student, ref, s, m, key
 
 
 @hutchinson
-@points(0.15)
+@weight(0.15)
 def test_the_estimate_with_one_probe_one_row_or_one_dimension(student, ref):
     """s = 1, n = 1 and m = 1 are legal; so are 65 probes and 131 rows."""
     for s, n, m in ((1, 3, 2), (2, 1, 2), (2, 2, 1), (1, 1, 1), (65, 2, 2)):
@@ -226,7 +226,7 @@ def test_the_estimate_with_one_probe_one_row_or_one_dimension(student, ref):
 
 
 @hutchinson
-@points(0.55)
+@weight(0.55)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -240,7 +240,7 @@ def test_the_estimate_can_be_differentiated_once_more(student, ref, key):
 
 
 @hutchinson
-@points(0.1)
+@weight(0.1)
 def test_the_estimate_has_the_dtype_of_the_data(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -257,7 +257,7 @@ def density_problem(m: int, key: int, dtype: torch.dtype) -> tuple[Family, Famil
 
 
 @ode_log_prob
-@points(1.0)
+@weight(1.0)
 def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(student):
     """One step carries (24, 3) to (65, 1) and adds the divergence -1; with a rate that grows in time its integral, -3/2."""
     for dtype in draw.DTYPES:
@@ -273,7 +273,7 @@ def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(studen
 
 
 @ode_log_prob
-@points(0.75)
+@weight(0.75)
 @examples(3)
 @given(m=dimensions, steps=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(m=3, steps=2, key=0, dtype=torch.float32)
@@ -286,7 +286,7 @@ def test_state_and_integral_are_carried_together(student, ref, m, steps, key, dt
 
 
 @ode_log_prob
-@points(0.25)
+@weight(0.25)
 def test_the_ode_density_of_one_row_and_one_dimension_and_of_many_rows(student, ref):
     """n = 1 and m = 1 are legal; with 131 rows each has its own density."""
     f, base, x = density_problem(1, 2, torch.float64)
@@ -300,7 +300,7 @@ def test_the_ode_density_of_one_row_and_one_dimension_and_of_many_rows(student, 
 
 
 @ode_log_prob
-@points(0.75)
+@weight(0.75)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -313,7 +313,7 @@ def test_an_ode_flow_can_be_trained(student, ref, key):
 
 
 @ode_log_prob
-@points(0.25)
+@weight(0.25)
 def test_the_ode_density_has_the_dtype_of_the_data(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -15,7 +15,7 @@ from grader.checks.families.shared.gradients import assert_gradients_agree
 gradient_penalty = pytest.mark.exercise("gan.gradient_penalty")
 wasserstein_1d = pytest.mark.exercise("gan.wasserstein_1d")
 adaptive_instance_norm = pytest.mark.exercise("gan.adaptive_instance_norm")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 ROOT = 1e-12 / 32  # a 1e-12 under the root keeps the gradient of the norm finite, and is forgiven
@@ -24,7 +24,7 @@ ROOT = 1e-12 / 32  # a 1e-12 under the root keeps the gradient of the norm finit
 
 
 @gradient_penalty
-@points(1.0)
+@weight(1.0)
 def test_penalties_of_a_linear_and_of_a_quadratic_critic_known_by_hand(student):
     """A slope of 5 costs 16, one of 1/2 a quarter, whatever the points are; a slope that grows shows where it is taken."""
     for dtype in draw.DTYPES:
@@ -38,7 +38,7 @@ def test_penalties_of_a_linear_and_of_a_quadratic_critic_known_by_hand(student):
 
 
 @gradient_penalty
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(row=st.sampled_from([(3,), (2, 3), (2, 3, 2)]), n=st.integers(2, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(row=(2, 3, 2), n=3, key=0, dtype=torch.float32)
@@ -55,7 +55,7 @@ def test_the_penalty_averages_over_rows_of_any_shape(student, ref, row, n, key, 
 
 
 @gradient_penalty
-@points(0.25)
+@weight(0.25)
 def test_a_slope_of_zero_costs_one(student):
     """A critic that is flat at one of two points costs 1 there, not nan."""
     for dtype in draw.DTYPES:
@@ -66,7 +66,7 @@ def test_a_slope_of_zero_costs_one(student):
 
 
 @gradient_penalty
-@points(0.2)
+@weight(0.2)
 def test_the_penalty_of_one_row_and_of_many(student, ref):
     """n = 1 is legal, as is a row of one number; 1031 rows are all counted."""
     critic = quadratic_critic(draw.tensor(1.0))
@@ -80,7 +80,7 @@ def test_the_penalty_of_one_row_and_of_many(student, ref):
 
 
 @gradient_penalty
-@points(0.85)
+@weight(0.85)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -97,7 +97,7 @@ def test_the_penalty_trains_the_critic(student, ref, key):
 
 
 @gradient_penalty
-@points(0.2)
+@weight(0.2)
 def test_the_penalty_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -109,7 +109,7 @@ def test_the_penalty_keeps_the_dtype(student):
 
 
 @wasserstein_1d
-@points(0.4)
+@weight(0.4)
 def test_wasserstein_distances_known_by_hand(student):
     """A shift by 3 costs 3, in whatever order the samples come; the same samples in another order cost nothing."""
     for dtype in draw.DTYPES:
@@ -119,7 +119,7 @@ def test_wasserstein_distances_known_by_hand(student):
 
 
 @wasserstein_1d
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(n=st.integers(2, 40), key=draw.seeds, dtype=draw.dtypes)
 @example(n=37, key=0, dtype=torch.float32)
@@ -131,7 +131,7 @@ def test_mass_is_carried_in_order(student, ref, n, key, dtype):
 
 
 @wasserstein_1d
-@points(0.1)
+@weight(0.1)
 def test_wasserstein_of_single_and_of_many_samples(student):
     """n = 1 is legal; of 4099 samples the largest counts, too."""
     assert_agrees(student.wasserstein_1d(draw.tensor([2.0]), draw.tensor([-1.0])), draw.tensor(3.0), scale=3.0, like=torch.float32)
@@ -142,7 +142,7 @@ def test_wasserstein_of_single_and_of_many_samples(student):
 
 
 @wasserstein_1d
-@points(0.15)
+@weight(0.15)
 def test_wasserstein_pulls_every_sample_towards_its_partner(student):
     """The gradient in a sample is the sign of the way to its partner, over n."""
     x, y = draw.tensor([4.0, -1.0, 0.5, 2.0]), draw.tensor([3.0, -2.0, 1.0, 9.0])
@@ -152,7 +152,7 @@ def test_wasserstein_pulls_every_sample_towards_its_partner(student):
 
 
 @wasserstein_1d
-@points(0.1)
+@weight(0.1)
 def test_wasserstein_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -163,7 +163,7 @@ def test_wasserstein_keeps_the_dtype(student):
 
 
 @adaptive_instance_norm
-@points(0.65)
+@weight(0.65)
 def test_a_style_known_by_hand(student):
     """Pixels 100 and 300 become -1 and 1, times the scale, plus the bias; those of the next image have nothing to say in it."""
     for dtype in draw.DTYPES:
@@ -178,7 +178,7 @@ def test_a_style_known_by_hand(student):
 
 
 @adaptive_instance_norm
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(n=st.integers(2, 3), C=st.integers(2, 3), size=st.sampled_from([(2, 3), (3, 2), (1, 4)]), key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, C=3, size=(2, 3), key=0, dtype=torch.float32)
@@ -192,7 +192,7 @@ def test_each_channel_gets_the_mean_and_the_deviation_of_its_style(student, ref,
 
 
 @adaptive_instance_norm
-@points(0.2)
+@weight(0.2)
 def test_the_style_of_one_image_of_one_channel_and_of_a_large_one(student, ref):
     """n = 1 and C = 1 are legal, and so is a picture of 33 by 65 pixels."""
     for shape in ((1, 1, 1, 2), (1, 3, 2, 2), (2, 1, 2, 2), (1, 1, 33, 65)):
@@ -202,7 +202,7 @@ def test_the_style_of_one_image_of_one_channel_and_of_a_large_one(student, ref):
 
 
 @adaptive_instance_norm
-@points(0.5)
+@weight(0.5)
 def test_the_style_can_be_trained_and_so_can_what_it_is_put_on(student, ref):
     """Gradients reach the image, through its mean and its variance, the scale and the bias."""
     x, scale, bias = draw.normal((2, 2, 2, 3), 1), draw.normal((2, 2), 2), draw.normal((2, 2), 3)
@@ -211,7 +211,7 @@ def test_the_style_can_be_trained_and_so_can_what_it_is_put_on(student, ref):
 
 
 @adaptive_instance_norm
-@points(0.15)
+@weight(0.15)
 def test_the_styled_image_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -18,7 +18,7 @@ optimal_discriminator = pytest.mark.exercise("gan.optimal_discriminator")
 jensen_shannon = pytest.mark.exercise("gan.jensen_shannon")
 discriminator_loss = pytest.mark.exercise("gan.discriminator_loss")
 generator_loss = pytest.mark.exercise("gan.generator_loss")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 # `F.softplus` is the identity from 20 on, which is off by 2e-9; `bce_with_logits` gives 0 for 2e-22.
@@ -37,7 +37,7 @@ def pmfs(shape: tuple[int, ...], key: int, dtype: torch.dtype, zeros: bool = Fal
 
 
 @optimal_discriminator
-@points(0.5)
+@weight(0.5)
 def test_the_best_discriminator_known_by_hand(student):
     """The share of the data: 3/4 where they are three times as likely, 1 or 0 where one law alone has mass, nan where none has."""
     for dtype in draw.DTYPES:
@@ -47,7 +47,7 @@ def test_the_best_discriminator_known_by_hand(student):
 
 
 @optimal_discriminator
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(K=st.integers(2, 300), key=draw.seeds, dtype=draw.dtypes)
 @example(K=257, key=0, dtype=torch.float32)
@@ -60,7 +60,7 @@ def test_the_best_discriminator_weighs_the_two_laws(student, ref, K, key, dtype)
 
 
 @optimal_discriminator
-@points(0.15)
+@weight(0.15)
 def test_the_best_discriminator_has_gradients(student, ref):
     """It can be differentiated in both pmfs; one value alone is legal."""
     p, q = pmfs((5,), 0, torch.float64), pmfs((5,), 1, torch.float64)
@@ -71,7 +71,7 @@ def test_the_best_discriminator_has_gradients(student, ref):
 
 
 @optimal_discriminator
-@points(0.1)
+@weight(0.1)
 def test_the_best_discriminator_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -82,7 +82,7 @@ def test_the_best_discriminator_keeps_the_dtype(student):
 
 
 @jensen_shannon
-@points(0.9)
+@weight(0.9)
 def test_jensen_shannon_divergences_known_by_hand(student):
     """Laws that never meet are log 2 apart, equal ones 0, a coin that always falls on heads and a fair one 0.2158."""
     for dtype in draw.DTYPES:
@@ -93,7 +93,7 @@ def test_jensen_shannon_divergences_known_by_hand(student):
 
 
 @jensen_shannon
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(K=st.integers(2, 6), key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 @example(K=5, key=0, zeros=True, dtype=torch.float32)
@@ -106,7 +106,7 @@ def test_jensen_shannon_is_the_mean_divergence_from_the_middle(student, ref, K, 
 
 
 @jensen_shannon
-@points(0.35)
+@weight(0.35)
 def test_jensen_shannon_broadcasts_over_the_leading_axes(student, ref):
     """A batch against one pmf, two batches that broadcast, or two single pmfs."""
     for one, other in (((4, 3), (3,)), ((3,), (2, 3)), ((2, 1, 3), (4, 3)), ((3,), (3,))):
@@ -115,7 +115,7 @@ def test_jensen_shannon_broadcasts_over_the_leading_axes(student, ref):
 
 
 @jensen_shannon
-@points(0.25)
+@weight(0.25)
 def test_jensen_shannon_over_one_and_over_many_values(student, ref):
     """Over a single value nothing differs; over 1031 values, some of them with a mass of 10^-30, every term counts."""
     one = torch.ones(2, 1, dtype=torch.float64)
@@ -126,7 +126,7 @@ def test_jensen_shannon_over_one_and_over_many_values(student, ref):
 
 
 @jensen_shannon
-@points(0.55)
+@weight(0.55)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -138,7 +138,7 @@ def test_jensen_shannon_has_gradients(student, ref, key):
 
 
 @jensen_shannon
-@points(0.2)
+@weight(0.2)
 def test_jensen_shannon_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -149,7 +149,7 @@ def test_jensen_shannon_keeps_the_dtype(student):
 
 
 @discriminator_loss
-@points(1.0)
+@weight(1.0)
 def test_the_discriminators_loss_known_by_hand(student):
     """log 2 for each undecided half; with logits log 3 (D = 3/4) and -log 3 (D = 1/4) the logarithms of 3/4 and 1/4."""
     for dtype in draw.DTYPES:
@@ -161,7 +161,7 @@ def test_the_discriminators_loss_known_by_hand(student):
 
 
 @discriminator_loss
-@points(0.6)
+@weight(0.6)
 @examples(3)
 @given(n=st.integers(2, 6), k=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, k=5, key=0, dtype=torch.float32)
@@ -175,7 +175,7 @@ def test_each_half_of_the_loss_is_an_average_of_its_own(student, ref, n, k, key,
 
 
 @discriminator_loss
-@points(0.5)
+@weight(0.5)
 def test_the_discriminators_loss_holds_for_logits_of_any_size(student):
     """A logit of 1000 on the wrong side costs 1000, on the right side nothing."""
     for dtype in draw.DTYPES:
@@ -187,7 +187,7 @@ def test_the_discriminators_loss_holds_for_logits_of_any_size(student):
 
 
 @discriminator_loss
-@points(0.2)
+@weight(0.2)
 def test_the_discriminators_loss_of_single_and_of_many_samples(student, ref):
     """n = 1 and k = 1 are legal, and 4099 samples are all counted."""
     one, two = draw.tensor([1.0]), draw.tensor([-1.0, 2.0])
@@ -200,7 +200,7 @@ def test_the_discriminators_loss_of_single_and_of_many_samples(student, ref):
 
 
 @discriminator_loss
-@points(0.5)
+@weight(0.5)
 def test_the_slope_of_the_loss_is_the_discriminators_error(student):
     """The gradient in a logit is D minus its label, over the number of its kind; it is there for logits of 1000, too."""
     real, fake = draw.tensor([0.0, math.log(3), -1000.0, 1000.0]), draw.tensor([0.0, math.log(3)])
@@ -210,7 +210,7 @@ def test_the_slope_of_the_loss_is_the_discriminators_error(student):
 
 
 @discriminator_loss
-@points(0.2)
+@weight(0.2)
 def test_the_discriminators_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -221,7 +221,7 @@ def test_the_discriminators_loss_keeps_the_dtype(student):
 
 
 @generator_loss
-@points(0.65)
+@weight(0.65)
 def test_the_generators_losses_known_by_hand(student):
     """With D = 3/4 and 1/4: saturating the mean of log 1/4 and log 3/4, which is negative, else minus that of log 3/4 and log 1/4."""
     for dtype in draw.DTYPES:
@@ -234,7 +234,7 @@ def test_the_generators_losses_known_by_hand(student):
 
 
 @generator_loss
-@points(0.4)
+@weight(0.4)
 @examples(3)
 @given(k=st.integers(2, 6), key=draw.seeds, saturating=st.booleans(), dtype=draw.dtypes)
 @example(k=3, key=0, saturating=True, dtype=torch.float32)
@@ -247,7 +247,7 @@ def test_the_generators_loss_averages_over_its_samples(student, ref, k, key, sat
 
 
 @generator_loss
-@points(0.35)
+@weight(0.35)
 def test_the_generators_loss_holds_for_logits_of_any_size(student):
     """A discriminator that is sure, one way or the other, gives a large loss or none, never an infinite one."""
     for dtype in draw.DTYPES:
@@ -259,7 +259,7 @@ def test_the_generators_loss_holds_for_logits_of_any_size(student):
 
 
 @generator_loss
-@points(0.15)
+@weight(0.15)
 def test_the_generators_loss_of_one_and_of_many_samples(student, ref):
     """k = 1 is legal, and 4099 samples are all counted."""
     fake = torch.cat([torch.zeros(4097), torch.tensor([4099.0, 4099.0])]).double()
@@ -271,7 +271,7 @@ def test_the_generators_loss_of_one_and_of_many_samples(student, ref):
 
 
 @generator_loss
-@points(0.35)
+@weight(0.35)
 def test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure(student):
     """The gradient is -D/k for the saturating loss, -(1 - D)/k for the other, at logits of -1000 too."""
     for saturating, want in ((True, [-0.125, -0.1875, 0.0, -0.25]), (False, [-0.125, -0.0625, -0.25, 0.0])):
@@ -281,7 +281,7 @@ def test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure(student
 
 
 @generator_loss
-@points(0.1)
+@weight(0.1)
 def test_the_generators_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -23,7 +23,7 @@ from grader.sandbox.wire.families import Family
 
 elbo = pytest.mark.exercise("vae.elbo")
 importance_bound = pytest.mark.exercise("vae.importance_bound")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 sizes = st.tuples(st.integers(2, 4), st.integers(2, 4), st.integers(1, 4), st.integers(1, 4))  # s, n, m, d
@@ -61,7 +61,7 @@ def shared_posterior(key: int, dtype: torch.dtype) -> tuple[Family, Tensor, Tens
 
 
 @elbo
-@points(1.25)
+@weight(1.25)
 def test_the_elbo_of_two_rows_known_by_hand(student):
     """For x = 2 z + noise: the mean log-likelihood over the draws, minus the divergence from the prior."""
     for dtype in draw.DTYPES:
@@ -70,7 +70,7 @@ def test_the_elbo_of_two_rows_known_by_hand(student):
 
 
 @elbo
-@points(1.0)
+@weight(1.0)
 @examples(4)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2, 4, 2), key=0, dtype=torch.float32)
@@ -83,7 +83,7 @@ def test_the_elbo_averages_over_the_draws_and_subtracts_the_divergence(student, 
 
 
 @elbo
-@points(0.25)
+@weight(0.25)
 def test_the_elbo_of_a_large_batch_and_many_draws(student, ref):
     """With 1031 rows, and with 257 draws, nothing is left out."""
     decoder, mu, log_var, x, z = problem(5, 6, 3, 2, 2, torch.float64)
@@ -96,7 +96,7 @@ def test_the_elbo_of_a_large_batch_and_many_draws(student, ref):
 
 
 @elbo
-@points(0.25)
+@weight(0.25)
 def test_the_elbo_with_one_draw_one_row_or_one_dimension(student, ref):
     """s = 1, n = 1, m = 1 and d = 1 are legal, alone and together."""
     for size in ((1, 3, 2, 2), (3, 1, 2, 2), (2, 2, 1, 1), (1, 1, 1, 1)):
@@ -105,7 +105,7 @@ def test_the_elbo_with_one_draw_one_row_or_one_dimension(student, ref):
 
 
 @elbo
-@points(1.0)
+@weight(1.0)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=1)
@@ -118,7 +118,7 @@ def test_the_elbo_trains_encoder_and_decoder(student, ref, key):
 
 
 @elbo
-@points(0.25)
+@weight(0.25)
 def test_the_elbo_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -129,7 +129,7 @@ def test_the_elbo_has_the_dtype_of_its_arguments(student):
 
 
 @importance_bound
-@points(1.0)
+@weight(1.0)
 def test_the_importance_bound_of_two_rows_known_by_hand(student):
     """For x = 2 z + noise: the logarithm of the mean of two weights p(x|z) p(z) / q(z|x)."""
     for dtype in draw.DTYPES:
@@ -138,7 +138,7 @@ def test_the_importance_bound_of_two_rows_known_by_hand(student):
 
 
 @importance_bound
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -150,7 +150,7 @@ def test_with_the_true_posterior_the_bound_is_the_evidence_at_any_draw(student, 
 
 
 @importance_bound
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2, 4, 2), key=0, dtype=torch.float32)
@@ -163,7 +163,7 @@ def test_the_importance_bound_is_the_log_mean_weight_of_each_row(student, ref, s
 
 
 @importance_bound
-@points(0.5)
+@weight(0.5)
 def test_the_importance_bound_holds_where_weights_under_or_overflow(student):
     """A likelihood times e^30000 or e^-30000, another one for each row, moves the bound by 30000 and no further."""
     want = draw.tensor([-1.563498362190876, -2.070493952199617])
@@ -179,7 +179,7 @@ def test_the_importance_bound_holds_where_weights_under_or_overflow(student):
 
 
 @importance_bound
-@points(0.25)
+@weight(0.25)
 def test_impossible_draws_count_as_zero_weights(student):
     """One impossible draw of two halves the mean weight; where all are impossible the bound is -inf, never nan."""
     zero = torch.zeros(2, 1, dtype=torch.float64)
@@ -189,7 +189,7 @@ def test_impossible_draws_count_as_zero_weights(student):
 
 
 @importance_bound
-@points(0.25)
+@weight(0.25)
 def test_the_importance_bound_with_one_draw_one_row_or_one_dimension(student, ref):
     """s = 1, n = 1, m = 1 and d = 1 are legal, alone and together; 257 draws are, too."""
     for size in ((1, 3, 2, 2), (3, 1, 2, 2), (2, 2, 1, 1), (1, 1, 1, 1), (257, 2, 2, 3)):
@@ -199,7 +199,7 @@ def test_the_importance_bound_with_one_draw_one_row_or_one_dimension(student, re
 
 
 @importance_bound
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=1)
@@ -213,7 +213,7 @@ def test_the_importance_bound_trains_encoder_and_decoder(student, ref, key):
 
 
 @importance_bound
-@points(0.25)
+@weight(0.25)
 def test_the_importance_bound_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

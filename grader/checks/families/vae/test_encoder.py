@@ -12,14 +12,14 @@ from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from
 
 gaussian_kl = pytest.mark.exercise("vae.gaussian_kl")
 reparametrize = pytest.mark.exercise("vae.reparametrize")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 # -- gaussian_kl --
 
 
 @gaussian_kl
-@points(0.75)
+@weight(0.75)
 def test_gaussian_kl_of_three_posteriors_known_by_hand(student):
     """The prior itself costs nothing, a mean of (1, 2) costs 2.5, a variance of 4 costs (3 - log 4) / 2."""
     for dtype in draw.DTYPES:
@@ -30,7 +30,7 @@ def test_gaussian_kl_of_three_posteriors_known_by_hand(student):
 
 
 @gaussian_kl
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -45,7 +45,7 @@ def test_gaussian_kl_adds_the_dimensions_of_each_row(student, ref, key, dtype):
 
 
 @gaussian_kl
-@points(0.25)
+@weight(0.25)
 def test_gaussian_kl_of_one_row_and_of_one_dimension(student):
     """A batch of one row, a code of one dimension, or both, give one number a row."""
     one, two = draw.tensor([[2.0]]), draw.tensor([[2.0, 4.0]])
@@ -55,7 +55,7 @@ def test_gaussian_kl_of_one_row_and_of_one_dimension(student):
 
 
 @gaussian_kl
-@points(0.4)
+@weight(0.4)
 def test_the_divergence_pulls_the_mean_to_zero_and_the_variance_to_one(student):
     """The gradient is mu in the mean and (e^l - 1) / 2 in the log-variance: nothing pulls at the prior."""
     mu = draw.tensor([[0.0, 0.5], [-2.0, 1.0]])
@@ -67,7 +67,7 @@ def test_the_divergence_pulls_the_mean_to_zero_and_the_variance_to_one(student):
 
 
 @gaussian_kl
-@points(0.1)
+@weight(0.1)
 def test_gaussian_kl_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -78,7 +78,7 @@ def test_gaussian_kl_has_the_dtype_of_its_arguments(student):
 
 
 @reparametrize
-@points(0.4)
+@weight(0.4)
 def test_without_variance_the_draw_is_the_mean(student, seed):
     """With log-variances of -40 the deviation is 2e-9: every draw is its row's mean."""
     for dtype in draw.DTYPES:
@@ -88,7 +88,7 @@ def test_without_variance_the_draw_is_the_mean(student, seed):
 
 
 @reparametrize
-@points(0.7)
+@weight(0.7)
 def test_draws_have_the_mean_and_the_variance_that_the_encoder_gave(student, seed):
     """What is left of a draw without its mean, in units of its deviation e^(l/2), is standard normal noise of its own."""
     mu = draw.normal((8, COLUMNS), seed % 2**31, 2.0, torch.float32).repeat(ROWS // 8, 1)
@@ -99,7 +99,7 @@ def test_draws_have_the_mean_and_the_variance_that_the_encoder_gave(student, see
 
 
 @reparametrize
-@points(0.45)
+@weight(0.45)
 def test_a_draw_moves_with_its_mean_and_with_its_deviation(student, seed):
     """The derivative of a draw z in its mean is 1, in its log-variance (z - mu) / 2."""
     mu, log_var = draw.normal((5, 3), 1), draw.normal((5, 3), 2)
@@ -110,7 +110,7 @@ def test_a_draw_moves_with_its_mean_and_with_its_deviation(student, seed):
 
 
 @reparametrize
-@points(0.25)
+@weight(0.25)
 def test_reparametrized_draws_come_from_the_generator(student, seed):
     """The same state gives the same draws, the next call other ones, and rows of a batch are independent."""
     zero = torch.zeros(8, 8)
@@ -118,7 +118,7 @@ def test_reparametrized_draws_come_from_the_generator(student, seed):
 
 
 @reparametrize
-@points(0.1)
+@weight(0.1)
 def test_a_single_draw_of_a_single_dimension(student, seed):
     """One row of one dimension is a legal batch."""
     one = torch.full((1, 1), 3.0)
@@ -126,7 +126,7 @@ def test_a_single_draw_of_a_single_dimension(student, seed):
 
 
 @reparametrize
-@points(0.1)
+@weight(0.1)
 def test_a_draw_has_the_dtype_of_the_mean(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

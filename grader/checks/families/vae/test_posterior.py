@@ -13,12 +13,12 @@ from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_agree
 
 optimal_posterior = pytest.mark.exercise("vae.optimal_posterior")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 
 @optimal_posterior
-@points(0.75)
+@weight(0.75)
 def test_the_posterior_of_two_codes_known_by_hand(student):
     """With W = [[1, 1], [0, 1], [0, 1]] and sigma = 1/2 the precision is [[5, 4], [4, 13]]."""
     for dtype in draw.DTYPES:
@@ -30,7 +30,7 @@ def test_the_posterior_of_two_codes_known_by_hand(student):
 
 
 @optimal_posterior
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(m=st.integers(2, 5), d=st.integers(2, 5), key=draw.seeds, dtype=draw.dtypes)
 @example(m=5, d=2, key=0, dtype=torch.float32)
@@ -47,7 +47,7 @@ def test_the_posterior_conditions_codes_on_data(student, ref, m, d, key, dtype):
 
 
 @optimal_posterior
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -62,7 +62,7 @@ def test_the_posterior_exists_with_more_codes_than_data_and_for_any_rank(student
 
 
 @optimal_posterior
-@points(0.25)
+@weight(0.25)
 def test_the_posterior_of_a_single_row_and_a_single_code(student):
     """n = 1, m = 1 and d = 1 are legal: for W = 2 and sigma = 1 the mean is 2 x / 5 and the variance 1/5."""
     got = student.optimal_posterior(draw.tensor([[2.0]]), draw.tensor(1.0), draw.tensor([[10.0]]))
@@ -70,7 +70,7 @@ def test_the_posterior_of_a_single_row_and_a_single_code(student):
 
 
 @optimal_posterior
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -83,7 +83,7 @@ def test_the_posterior_has_gradients_in_the_decoder_and_the_data(student, ref, k
 
 
 @optimal_posterior
-@points(0.25)
+@weight(0.25)
 def test_the_posterior_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
