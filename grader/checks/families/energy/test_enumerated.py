@@ -19,7 +19,7 @@ from grader.sandbox.wire.families import Family
 log_partition = pytest.mark.exercise("energy.log_partition")
 energy_log_prob = pytest.mark.exercise("energy.energy_log_prob")
 contrastive_loss = pytest.mark.exercise("energy.contrastive_loss")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 
@@ -37,7 +37,7 @@ def ising(m: int, key: int, dtype: torch.dtype) -> Family:
 
 
 @log_partition
-@points(0.65)
+@weight(0.65)
 def test_partition_functions_known_by_hand(student):
     """Four states of energy 0 give log 4; energies 0, log 2 and log 4 give log(1 + 1/2 + 1/4); spins in a field 2 cosh."""
     for dtype in draw.DTYPES:
@@ -52,7 +52,7 @@ def test_partition_functions_known_by_hand(student):
 
 
 @log_partition
-@points(0.35)
+@weight(0.35)
 @examples(3)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -65,7 +65,7 @@ def test_the_partition_function_adds_up_all_states(student, ref, key, dtype):
 
 
 @log_partition
-@points(0.35)
+@weight(0.35)
 def test_the_partition_function_holds_for_energies_of_any_size(student):
     """In fields of 10^4 the ground state alone counts, with energies far above and far below zero; +inf adds nothing."""
     for dtype in draw.DTYPES:
@@ -81,7 +81,7 @@ def test_the_partition_function_holds_for_energies_of_any_size(student):
 
 
 @log_partition
-@points(0.15)
+@weight(0.15)
 def test_the_partition_function_of_one_state_and_of_many(student):
     """S = 1 is legal; 4096 states are all added up."""
     line = linear_energy(draw.tensor([1.0]))
@@ -92,7 +92,7 @@ def test_the_partition_function_of_one_state_and_of_many(student):
 
 
 @log_partition
-@points(0.4)
+@weight(0.4)
 def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student, ref):
     """The gradient in the energy's parameters is minus the model's expectation of the energy's gradient."""
     energy, states = ising(4, 3, torch.float64), spins(4)
@@ -101,7 +101,7 @@ def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student, ref):
 
 
 @log_partition
-@points(0.1)
+@weight(0.1)
 def test_the_partition_function_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -112,7 +112,7 @@ def test_the_partition_function_keeps_the_dtype(student):
 
 
 @energy_log_prob
-@points(0.45)
+@weight(0.45)
 def test_probabilities_of_three_states_known_by_hand(student):
     """Energies 0, log 2 and log 4 have the probabilities 4/7, 2/7 and 1/7, in whatever order one asks, and how often."""
     for dtype in draw.DTYPES:
@@ -122,7 +122,7 @@ def test_probabilities_of_three_states_known_by_hand(student):
 
 
 @energy_log_prob
-@points(0.2)
+@weight(0.2)
 @examples(3)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -140,7 +140,7 @@ def test_log_probabilities_are_energies_up_to_one_constant(student, ref, key, dt
 
 
 @energy_log_prob
-@points(0.15)
+@weight(0.15)
 def test_impossible_states_and_single_ones(student):
     """A state of infinite energy has log-probability -inf; n = 1 and S = 1 are legal."""
     line = linear_energy(draw.tensor([1.0]))
@@ -152,7 +152,7 @@ def test_impossible_states_and_single_ones(student):
 
 
 @energy_log_prob
-@points(0.1)
+@weight(0.1)
 def test_log_probabilities_can_be_trained(student, ref):
     """Gradients reach the energy's parameters, through the state and through the partition function."""
     energy, states = ising(3, 3, torch.float64), spins(3)
@@ -162,7 +162,7 @@ def test_log_probabilities_can_be_trained(student, ref):
 
 
 @energy_log_prob
-@points(0.1)
+@weight(0.1)
 def test_log_probabilities_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -173,7 +173,7 @@ def test_log_probabilities_keep_the_dtype(student):
 
 
 @contrastive_loss
-@points(1.0)
+@weight(1.0)
 def test_contrastive_losses_known_by_hand(student):
     """The mean energy of two data, 3, minus that of three samples, -1; then the other way round."""
     for dtype in draw.DTYPES:
@@ -186,7 +186,7 @@ def test_contrastive_losses_known_by_hand(student):
 
 
 @contrastive_loss
-@points(0.5)
+@weight(0.5)
 @examples(3)
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
@@ -200,7 +200,7 @@ def test_data_and_samples_are_averaged_each_for_themselves(student, ref, key, dt
 
 
 @contrastive_loss
-@points(0.75)
+@weight(0.75)
 def test_the_slope_of_the_loss_is_the_difference_of_the_means(student, ref):
     """For the energy w . x the gradient in w is the mean of the data minus that of the samples."""
     w = draw.tensor([1.0, -1.0, 0.5])
@@ -213,7 +213,7 @@ def test_the_slope_of_the_loss_is_the_difference_of_the_means(student, ref):
 
 
 @contrastive_loss
-@points(0.4)
+@weight(0.4)
 def test_no_gradient_reaches_the_samples(student):
     """Samples stand for an expectation: they count as constants, even if they carry a graph."""
     energy = quadratic_energy(draw.normal((4, 3), 3))
@@ -228,7 +228,7 @@ def test_no_gradient_reaches_the_samples(student):
 
 
 @contrastive_loss
-@points(0.2)
+@weight(0.2)
 def test_the_contrastive_loss_of_single_rows_and_of_many(student):
     """n = 1, k = 1 and m = 1 are legal; 4099 data are all counted, also with energies of 10^4."""
     energy = linear_energy(draw.tensor([2.0]))
@@ -242,7 +242,7 @@ def test_the_contrastive_loss_of_single_rows_and_of_many(student):
 
 
 @contrastive_loss
-@points(0.15)
+@weight(0.15)
 def test_the_contrastive_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -26,14 +26,14 @@ from grader.sandbox.wire.families import Family
 
 langevin_step = pytest.mark.exercise("energy.langevin_step")
 metropolis = pytest.mark.exercise("energy.metropolis_log_acceptance")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 # -- langevin_step --
 
 
 @langevin_step
-@points(0.6)
+@weight(0.6)
 def test_where_the_slope_is_steep_the_noise_hardly_counts(student, seed):
     """With scores of 10^8 a step of 0.5 goes a quarter of the score; the noise moves it by less than 10 more."""
     for dtype in draw.DTYPES:
@@ -45,7 +45,7 @@ def test_where_the_slope_is_steep_the_noise_hardly_counts(student, seed):
 
 
 @langevin_step
-@points(0.8)
+@weight(0.8)
 def test_a_step_drifts_along_the_score_and_shakes(student, ref, seed):
     """Without its mean x + step/2 score(x), in units of sqrt(step), a step is standard normal noise; for small and large steps."""
     key = seed % 2**31
@@ -59,7 +59,7 @@ def test_a_step_drifts_along_the_score_and_shakes(student, ref, seed):
 
 
 @langevin_step
-@points(0.35)
+@weight(0.35)
 def test_langevin_steps_draw_from_the_generator(student, seed):
     """The same state gives the same step, the next call another one, and rows of a batch are independent."""
     zero = torch.zeros(8, 8)
@@ -68,7 +68,7 @@ def test_langevin_steps_draw_from_the_generator(student, seed):
 
 
 @langevin_step
-@points(0.1)
+@weight(0.1)
 def test_a_step_of_one_row_of_one_dimension(student, seed):
     """n = 1 and m = 1 are legal."""
     score = exponential_shape_score(draw.tensor([-1e8]))
@@ -77,7 +77,7 @@ def test_a_step_of_one_row_of_one_dimension(student, seed):
 
 
 @langevin_step
-@points(0.15)
+@weight(0.15)
 def test_a_step_has_the_dtype_of_its_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -100,7 +100,7 @@ def problem(kind: str, m: int, key: int, dtype: torch.dtype) -> tuple[Family, Fa
 
 
 @metropolis
-@points(1.25)
+@weight(1.25)
 def test_acceptances_known_by_hand(student):
     """On a standard normal with step 1: ways outward are refused now and then, ways inward never; without a drift p alone decides."""
     for dtype in draw.DTYPES:
@@ -119,7 +119,7 @@ def test_acceptances_known_by_hand(student):
 
 
 @metropolis
-@points(1.0)
+@weight(1.0)
 @examples(4)
 @given(kind=st.sampled_from(["quartic", "gaussian"]), m=st.integers(2, 4), step=st.sampled_from([0.05, 0.5, 2.0]), key=draw.seeds,
        dtype=draw.dtypes)
@@ -133,7 +133,7 @@ def test_acceptance_weighs_densities_and_both_ways(student, ref, kind, m, step, 
 
 
 @metropolis
-@points(0.5)
+@weight(0.5)
 def test_hopeless_and_impossible_proposals(student):
     """A log-probability of -5000 stays what it is; where the density is zero it is -inf, never nan."""
     for dtype in draw.DTYPES:
@@ -148,7 +148,7 @@ def test_hopeless_and_impossible_proposals(student):
 
 
 @metropolis
-@points(0.4)
+@weight(0.4)
 def test_one_of_two_ways_is_always_accepted(student):
     """The ratio of the way back is the inverse one: the larger of the two log-probabilities is 0."""
     log_p, score, x, proposal = problem("quartic", 3, 5, torch.float64)
@@ -161,7 +161,7 @@ def test_one_of_two_ways_is_always_accepted(student):
 
 
 @metropolis
-@points(0.25)
+@weight(0.25)
 def test_the_acceptance_of_one_row_one_dimension_and_many_rows(student, ref):
     """n = 1 and m = 1 are legal; in 4099 rows each has its own coin."""
     log_p, score, x, proposal = problem("quartic", 1, 2, torch.float64)
@@ -172,7 +172,7 @@ def test_the_acceptance_of_one_row_one_dimension_and_many_rows(student, ref):
 
 
 @metropolis
-@points(0.35)
+@weight(0.35)
 def test_the_acceptance_has_gradients_below_one(student, ref):
     """Where a proposal may be refused the log-probability can be differentiated in both points and in the density."""
     zero, one = draw.tensor([0.0, 0.5]), draw.tensor([1.0, 0.75])
@@ -184,7 +184,7 @@ def test_the_acceptance_has_gradients_below_one(student, ref):
 
 
 @metropolis
-@points(0.25)
+@weight(0.25)
 def test_the_acceptance_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -23,7 +23,7 @@ from grader.sandbox.wire.families import Family
 denoising = pytest.mark.exercise("score.denoising_score_loss")
 implicit = pytest.mark.exercise("score.implicit_score_loss")
 denoise = pytest.mark.exercise("score.denoise")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 sizes = st.tuples(st.integers(2, 4), st.integers(2, 4))
@@ -40,7 +40,7 @@ def problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Family, Tenso
 
 
 @denoising
-@points(1.0)
+@weight(1.0)
 def test_denoising_losses_known_by_hand(student):
     """A score of zero leaves the mean squared noise; sigma w, at levels 1/2 and 2, adds sigma^2 w to the noise."""
     for dtype in draw.DTYPES:
@@ -57,7 +57,7 @@ def test_denoising_losses_known_by_hand(student):
 
 
 @denoising
-@points(0.75)
+@weight(0.75)
 @examples(4)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(2, 4), key=0, dtype=torch.float32)
@@ -70,7 +70,7 @@ def test_the_loss_compares_the_score_of_noisy_data_with_their_noise(student, ref
 
 
 @denoising
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -82,7 +82,7 @@ def test_each_row_has_its_own_level_also_in_a_square_batch(student, ref, key):
 
 
 @denoising
-@points(0.25)
+@weight(0.25)
 def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(student, ref):
     """n = 1 and m = 1 are legal, levels of 10^-6 and 10^3 too; 4099 rows are all counted."""
     for n, m in ((1, 3), (3, 1), (1, 1)):
@@ -100,7 +100,7 @@ def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(studen
 
 
 @denoising
-@points(0.55)
+@weight(0.55)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -112,7 +112,7 @@ def test_the_denoising_loss_trains_the_score(student, ref, key):
 
 
 @denoising
-@points(0.2)
+@weight(0.2)
 def test_the_denoising_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -123,7 +123,7 @@ def test_the_denoising_loss_keeps_the_dtype(student):
 
 
 @implicit
-@points(0.75)
+@weight(0.75)
 def test_implicit_losses_known_by_hand(student):
     """A linear score A x + b: the trace of A plus half the mean square. For the score -x at the origin it is -m."""
     for dtype in draw.DTYPES:
@@ -137,7 +137,7 @@ def test_implicit_losses_known_by_hand(student):
 
 
 @implicit
-@points(0.45)
+@weight(0.45)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(2, 4), key=0, dtype=torch.float32)
@@ -152,7 +152,7 @@ def test_the_implicit_loss_is_divergence_plus_half_the_square(student, ref, size
 
 
 @implicit
-@points(0.15)
+@weight(0.15)
 def test_the_implicit_loss_of_single_and_of_many_rows(student, ref):
     """n = 1 and m = 1 are legal; 131 rows are all counted."""
     for n, m in ((1, 3), (3, 1), (1, 1)):
@@ -167,7 +167,7 @@ def test_the_implicit_loss_of_single_and_of_many_rows(student, ref):
 
 
 @implicit
-@points(0.55)
+@weight(0.55)
 @examples(2)
 @given(key=draw.seeds)
 @example(key=0)
@@ -184,7 +184,7 @@ def test_the_implicit_loss_trains_the_score(student, ref, key):
 
 
 @implicit
-@points(0.1)
+@weight(0.1)
 def test_the_implicit_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -196,7 +196,7 @@ def test_the_implicit_loss_keeps_the_dtype(student):
 
 
 @denoise
-@points(0.45)
+@weight(0.45)
 def test_denoised_points_known_by_hand(student):
     """For data N(1, 1) and noise of deviation 1 one goes half of the way to 1, for deviation 3 nine tenths."""
     for dtype in draw.DTYPES:
@@ -207,7 +207,7 @@ def test_denoised_points_known_by_hand(student):
 
 
 @denoise
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 3), key=0, dtype=torch.float32)
@@ -219,7 +219,7 @@ def test_denoising_walks_along_the_score(student, ref, size, key, dtype):
 
 
 @denoise
-@points(0.1)
+@weight(0.1)
 def test_denoising_one_row_and_many(student, ref):
     """n = 1 and m = 1 are legal; 1031 rows are all denoised."""
     score, x, _, sigma = problem(4, 1, 0, torch.float64)
@@ -229,7 +229,7 @@ def test_denoising_one_row_and_many(student, ref):
 
 
 @denoise
-@points(0.1)
+@weight(0.1)
 def test_denoising_has_gradients(student, ref):
     """The guess can be differentiated in the noisy point and in the score's parameters."""
     score, x, _, sigma = problem(3, 2, 1, torch.float64)
@@ -238,7 +238,7 @@ def test_denoising_has_gradients(student, ref):
 
 
 @denoise
-@points(0.1)
+@weight(0.1)
 def test_denoising_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

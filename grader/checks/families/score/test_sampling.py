@@ -20,7 +20,7 @@ annealed_langevin = pytest.mark.exercise("score.annealed_langevin")
 vp_marginal = pytest.mark.exercise("score.vp_marginal")
 reverse_sde_step = pytest.mark.exercise("score.reverse_sde_step")
 probability_flow = pytest.mark.exercise("score.probability_flow_drift")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 POWERS = 30  # roundoffs that a geometric sequence may lose where it takes logarithms and exponentials, over 32
@@ -29,7 +29,7 @@ POWERS = 30  # roundoffs that a geometric sequence may lose where it takes logar
 
 
 @noise_levels
-@points(0.6)
+@weight(0.6)
 def test_geometric_sequences_known_by_hand(student):
     """8, 4, 2, 1; and from 100 down to 0.01 in five levels each is a tenth of the one before."""
     for args, want in (((8.0, 1.0, 4), [8.0, 4.0, 2.0, 1.0]), ((100.0, 0.01, 5), [100.0, 10.0, 1.0, 0.1, 0.01])):
@@ -38,7 +38,7 @@ def test_geometric_sequences_known_by_hand(student):
 
 
 @noise_levels
-@points(0.2)
+@weight(0.2)
 def test_many_levels_have_one_ratio(student, ref):
     """1000 levels, or two, both ends included."""
     for args in ((50.0, 0.01, 1000), (3.0, 0.5, 2), (1e-3, 1e-5, 7)):
@@ -47,14 +47,14 @@ def test_many_levels_have_one_ratio(student, ref):
 
 
 @noise_levels
-@points(0.1)
+@weight(0.1)
 def test_a_single_level_is_the_largest(student):
     """count = 1 gives the largest alone."""
     assert_agrees(student.noise_levels(3.0, 0.5, 1), draw.tensor([3.0]), like=torch.float32, scale=3.0 * POWERS)
 
 
 @noise_levels
-@points(0.1)
+@weight(0.1)
 def test_noise_levels_have_the_default_dtype(student):
     """A sequence of Python numbers becomes a tensor of the default float dtype."""
     assert_dtype(student.noise_levels(8.0, 1.0, 4), torch.float32)
@@ -64,7 +64,7 @@ def test_noise_levels_have_the_default_dtype(student):
 
 
 @annealed_langevin
-@points(1.0)
+@weight(1.0)
 def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
     """Scores of 10^8 sigma at levels 2, 1 and two steps each: 10^8 step/2 (2 (4 2) + 2 (1 1)) away from the start, give or take 40."""
     for dtype in draw.DTYPES:
@@ -81,7 +81,7 @@ def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
 
 
 @annealed_langevin
-@points(1.1)
+@weight(1.1)
 def test_annealed_samples_follow_their_exact_law(student, ref, seed):
     """For a Gaussian score every step is affine: the samples have the mean and the deviation that the recursion of steps gives."""
     key = seed % 2**31
@@ -95,7 +95,7 @@ def test_annealed_samples_follow_their_exact_law(student, ref, seed):
 
 
 @annealed_langevin
-@points(0.45)
+@weight(0.45)
 def test_annealed_samples_come_from_the_generator(student, seed):
     """The same state gives the same samples, the next call other ones, and rows of a batch are independent."""
     zero = torch.zeros(8, 8)
@@ -104,7 +104,7 @@ def test_annealed_samples_come_from_the_generator(student, seed):
 
 
 @annealed_langevin
-@points(0.25)
+@weight(0.25)
 def test_annealing_over_one_level_by_one_step(student, seed):
     """L = 1, steps = 1, n = 1 and m = 1 are legal."""
     args = level_score(draw.tensor([1e8])), draw.tensor([[1.0]]), draw.tensor([3.0]), 1, 0.5
@@ -113,7 +113,7 @@ def test_annealing_over_one_level_by_one_step(student, seed):
 
 
 @annealed_langevin
-@points(0.2)
+@weight(0.2)
 def test_annealed_samples_have_the_dtype_of_the_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -126,7 +126,7 @@ def test_annealed_samples_have_the_dtype_of_the_start(student, seed):
 
 
 @vp_marginal
-@points(0.65)
+@weight(0.65)
 def test_marginals_known_by_hand(student):
     """With beta from 1 to 3 the integral is 3/4 at half the time and 2 at the end; at t = 0 nothing has happened."""
     for dtype in draw.DTYPES:
@@ -138,7 +138,7 @@ def test_marginals_known_by_hand(student):
 
 
 @vp_marginal
-@points(0.45)
+@weight(0.45)
 @examples(3)
 @given(n=st.integers(2, 4), m=st.integers(2, 4), beta_max=st.sampled_from([2.0, 20.0]), key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=4, beta_max=20.0, key=0, dtype=torch.float32)
@@ -152,7 +152,7 @@ def test_marginals_shrink_the_data_and_add_what_is_missing(student, ref, n, m, b
 
 
 @vp_marginal
-@points(0.35)
+@weight(0.35)
 def test_the_deviation_keeps_its_digits_at_tiny_times(student):
     """For tiny t the deviation is the root of beta_min t, to all digits: 10^-8 at t = 10^-15 with beta_min = 1/10."""
     for dtype in draw.DTYPES:
@@ -165,7 +165,7 @@ def test_the_deviation_keeps_its_digits_at_tiny_times(student):
 
 
 @vp_marginal
-@points(0.15)
+@weight(0.15)
 def test_marginals_of_one_row_of_many_and_of_a_square_batch(student, ref):
     """n = 1 and m = 1 are legal, as are n = m, 1031 rows, and a beta that stands still."""
     for n, m, beta_max in ((1, 3, 2.0), (3, 1, 0.5), (3, 3, 2.0), (1, 1, 2.0), (1031, 1, 2.0)):
@@ -178,7 +178,7 @@ def test_marginals_of_one_row_of_many_and_of_a_square_batch(student, ref):
 
 
 @vp_marginal
-@points(0.2)
+@weight(0.2)
 def test_marginals_have_gradients(student, ref):
     """Mean and deviation can be differentiated in the data and, after t = 0, in the time."""
     x0, t = draw.normal((3, 2), 1), draw.tensor([0.25, 0.5, 1.0])
@@ -188,7 +188,7 @@ def test_marginals_have_gradients(student, ref):
 
 
 @vp_marginal
-@points(0.2)
+@weight(0.2)
 def test_marginals_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -203,7 +203,7 @@ def test_marginals_keep_the_dtype(student):
 
 
 @reverse_sde_step
-@points(0.6)
+@weight(0.6)
 def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
     """At t = 1/2 of beta from 1 to 3, beta = 2: a step of 1/4 adds x/4 and half of the score, give or take 20."""
     for dtype in draw.DTYPES:
@@ -214,7 +214,7 @@ def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
 
 
 @reverse_sde_step
-@points(0.8)
+@weight(0.8)
 def test_a_step_back_has_the_law_of_euler_and_maruyama(student, ref, seed):
     """Without its mean, in units of sqrt(beta dt), a step is standard normal noise; for small steps and large ones."""
     key = seed % 2**31
@@ -229,7 +229,7 @@ def test_a_step_back_has_the_law_of_euler_and_maruyama(student, ref, seed):
 
 
 @reverse_sde_step
-@points(0.35)
+@weight(0.35)
 def test_steps_back_draw_from_the_generator(student, seed):
     """The same state gives the same step, the next call another one, and rows of a batch are independent."""
     zero = torch.zeros(8, 8)
@@ -239,7 +239,7 @@ def test_steps_back_draw_from_the_generator(student, seed):
 
 
 @reverse_sde_step
-@points(0.1)
+@weight(0.1)
 def test_a_step_back_of_one_row_of_one_dimension(student, seed):
     """n = 1 and m = 1 are legal."""
     args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.25, 1.0, 3.0
@@ -248,7 +248,7 @@ def test_a_step_back_of_one_row_of_one_dimension(student, seed):
 
 
 @reverse_sde_step
-@points(0.15)
+@weight(0.15)
 def test_a_step_back_keeps_the_dtype(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -261,7 +261,7 @@ def test_a_step_back_keeps_the_dtype(student, seed):
 
 
 @probability_flow
-@points(0.45)
+@weight(0.45)
 def test_drifts_known_by_hand(student):
     """At t = 1/2 of beta from 1 to 3 the drift is -(x + s); where the score is -x nothing flows."""
     for dtype in draw.DTYPES:
@@ -274,7 +274,7 @@ def test_drifts_known_by_hand(student):
 
 
 @probability_flow
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(t=st.sampled_from([0.0, 0.25, 1.0]), m=st.integers(2, 4), key=draw.seeds, dtype=draw.dtypes)
 @example(t=0.25, m=3, key=0, dtype=torch.float32)
@@ -288,7 +288,7 @@ def test_the_flow_has_half_of_the_score_of_the_way_back(student, ref, t, m, key,
 
 
 @probability_flow
-@points(0.1)
+@weight(0.1)
 def test_the_drift_of_one_row_and_of_many(student):
     """n = 1 and m = 1 are legal; 1031 rows all flow."""
     score = level_score(draw.tensor([4.0]))
@@ -299,7 +299,7 @@ def test_the_drift_of_one_row_and_of_many(student):
 
 
 @probability_flow
-@points(0.1)
+@weight(0.1)
 def test_the_drift_has_gradients(student):
     """It can be differentiated in the point and in what the score holds, as a neural ODE needs."""
     w, x = draw.tensor([4.0, -2.0]), draw.normal((3, 2), 1)
@@ -309,7 +309,7 @@ def test_the_drift_has_gradients(student):
 
 
 @probability_flow
-@points(0.1)
+@weight(0.1)
 def test_the_drift_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
