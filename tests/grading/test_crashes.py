@@ -255,6 +255,16 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submit
         subprocess.run(["umount", str(disk)], check=False)
 
 
+def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for name in ("s00", "s01"):
+            store.write(_record(name))
+        (tmp_path / "s00" / "record.json").write_text("{")
+        store.finish()
+    assert [line.split(",")[0] for line in (tmp_path / "grades.csv").read_text().splitlines()] == ['"submission"', '"s01"']
+    assert "delete it and grade again" in (tmp_path / "faults.log").read_text()
+
+
 def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
     class_ = small_house.submissions(tmp_path / "class", 2)
     with Store(class_ / "results") as store:
