@@ -50,7 +50,14 @@ def add_to(app: typer.Typer) -> None:
         app.command("list" if command is list_exercises else None)(command)
 
 
-def check(names: Names = None, folder: Folder = None, assignment: AssignmentName = None) -> None:
+def check(
+    names: Names = None,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")
+    ] = None,
+) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import Practice
     from grader.practice.work import NothingHere
@@ -60,11 +67,13 @@ def check(names: Names = None, folder: Folder = None, assignment: AssignmentName
     state = progress.load(folder)
     fine: list[bool] = []
     try:
-        with Practice(name, folder) as practice:
+        with Practice(name, folder, device=device) as practice:
             for record in practice.check(names or []):
                 if not fine:
                     _say_what_is_checked(practice, names or [])
                 console.print(terminal.exercise_view(record, short_name))
+                for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
+                    console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
                 state.note(record)
                 progress.save(state, folder)
                 outcome = state.states[record.exercise]

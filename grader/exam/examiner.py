@@ -129,6 +129,21 @@ class Examiner:
             self.faults.append(Fault(check.identity, traceback.format_exc()))
             return not_graded(check, APOLOGY)
 
+    def passes(self, check: Check, transport: Transport) -> bool:
+        """Whether a check holds, without a word on why not: no smaller input, no name."""
+        return all(self.run(check, example, transport) is None for example in self.examples(check))
+
+    def share(self, name: str, transport: Transport) -> float:
+        """How much of an exercise is earned, of what this machine can grade."""
+        checks = [check for check in self.checks if check.exercise == name and not self._unable(check)]
+        records = []
+        for check in checks:
+            right = self.passes(check, transport)
+            points, outcome = (check.points, "passed") if right else (0.0, "failed")
+            records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points))
+        earned = sum(record.points for record in credit.in_proportion(checks, records))
+        return earned / sum(check.points for check in checks)
+
     def examples(self, check: Check) -> list[Example]:
         """The inputs of a check: the same for every submission."""
         if check.identity not in self._examples:

@@ -28,16 +28,18 @@ PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grad
 class Practice:
     """A working copy and everything it takes to check it again and again.
 
-    With `warm` a fresh process always stands ready, so that a result comes within a second of saving.
+    With `warm` a fresh process always stands ready, so that a result comes within a second of saving. `device`: what checks
+    that need a GPU are put on, "cuda", or "cpu" at small size.
     """
 
-    def __init__(self, lecture: str, folder: Path, warm: bool = False) -> None:
+    def __init__(self, lecture: str, folder: Path, warm: bool = False, device: str | None = None) -> None:
         torch.set_num_threads(1)  # small tensors: threads would only wait for each other
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self.submission: Submission | None = None  # what was checked last
         self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED)
+        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED, device=device)
+        self._call_seconds = 10.0 if device is None else 120.0  # opening a GPU takes its time
 
     def __enter__(self) -> Practice:
         return self
@@ -53,7 +55,7 @@ class Practice:
         wanted = select(self.assignment, names)
         submission = self.submission = read_work(self.assignment, self.folder)
         package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(submission=math.inf))
+        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(call=self._call_seconds, submission=math.inf))
         failed: list[str] = []
         try:
             for name in wanted:
