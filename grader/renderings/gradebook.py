@@ -63,8 +63,7 @@ def fill(content: bytes, records: Sequence[Record], column: str = "") -> Filled:
     _fill_rows(rows, columns, records, filled)
     table = io.StringIO(newline="")
     ends = "\r\n" if "\r\n" in text else "\n"
-    quoting = csv.QUOTE_ALL if text.lstrip().startswith('"') and columns.maximum is None else csv.QUOTE_MINIMAL
-    csv.writer(table, delimiter=separator, lineterminator=ends, quoting=quoting).writerows(rows)
+    csv.writer(table, delimiter=separator, lineterminator=ends).writerows(rows)
     filled.content = table.getvalue().encode(encoding)
     return filled
 
@@ -79,10 +78,11 @@ def _fill_rows(rows: list[list[str]], columns: _Columns, records: Sequence[Recor
         if len(row) <= columns.grade:
             continue
         named = row[: columns.grade]
-        record = next((known[key] for cell in named for key in _cell_keys(cell) if key in known), None)
-        if record is None:
+        found = [known[key] for cell in named for key in _cell_keys(cell) if key in known]
+        if not found:
             filled.without_record.append(row[0] if columns.maximum is None else " ".join(named[:2]))
             continue
+        record = found[0]
         met.add(record.submission)
         comma = columns.maximum is not None and "," in row[columns.maximum]
         row[columns.grade] = f"{record.score:.10g}".replace(".", "," if comma else ".")
