@@ -41,7 +41,6 @@ class SafeConsole(Console):
             yield segment if segment.control else Segment(printable(segment.text), segment.style)
 
 
-
 def class_table(records: Iterable[Record]) -> Table:
     """One line a submission: score, and how the checks came out. Of each record that comes only its line is kept."""
     lines: list[tuple[str, list[str], str, Text, str]] = []
