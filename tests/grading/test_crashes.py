@@ -23,6 +23,7 @@ import pytest
 
 from grader import record as records
 from grader.grading.grade import submissions_in
+from grader.grading.kit import SeedError, grading_seed
 from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
@@ -377,3 +378,16 @@ def _started(house: Path, submitted: Path, results: Path) -> subprocess.Popen[st
         stderr=subprocess.DEVNULL,
         text=True,
     )
+
+
+def test_a_seed_is_invented_on_the_first_run_alone_and_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DGM_SEED", raising=False)
+    said: list[str] = []
+    with pytest.raises(SeedError, match="neither \\$DGM_SEED nor .*/.dgm-seed.*--seed-file"):
+        grading_seed(folder=tmp_path, first=False)
+    assert not list(tmp_path.iterdir())
+    seed = grading_seed(folder=tmp_path, say=said.append)
+    assert f"{tmp_path}/.dgm-seed" in said[0]
+    assert seed not in said[0]
+    assert grading_seed(folder=tmp_path, first=False, say=said.append) == seed
+    assert len(said) == 1
