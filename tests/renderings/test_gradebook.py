@@ -33,7 +33,7 @@ CANVAS = '''\ufeffStudierende,ID,SIS-Benutzer-ID,SIS-Anmelde-ID,Abschnitt,Quiz (
 ,,,,,Manuelle Veröffentlichung,,,
     Erreichbare Punkte,,,,,5.00,98.00,10.00,(schreibgeschützt)
 "Müller, Anna",340934,u1,anna,A,4,,,91
-"Schmidt, Bert",2,u2,b@x.org,B,3,1,7,80
+"Schmidt, Bert",2,u2,b@x.org,B,340934,1,7,80
 "Cohen, Carla",3,u3,c@X.org,B,3,,7,80
 "Young, ""Dan""",4,u4,dan,B,,,,=1+1
 '''
