@@ -62,7 +62,6 @@ class SafeConsole(Console):
         return text
 
 
-
 def class_table(records: Iterable[Record]) -> Table:
     """One line a submission: score, and how the checks came out. Of each record that comes only its line is kept."""
     lines: list[tuple[str, list[str], str, Text, str]] = []
