@@ -57,9 +57,7 @@ def grade(
     try:
         order = GradingOptions(name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
         handed_in = submissions_in(submissions, name, layout)
-        if json:
-            running.event(console, "submissions", said=handed_in.said)
-        else:
+        if not json:
             console.print(handed_in.said, markup=False, highlight=False, soft_wrap=True)
         if scheduler:
             from grader.grading.cluster import grade_on
@@ -77,7 +75,7 @@ def grade(
             console.print(str(error), markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(2) from None
     if json:
-        running.event(console, "finished", records=f"{output}/records.jsonl", grades=f"{output}/grades.csv")
+        running.event(console, "finished", submissions=handed_in.said, records=f"{output}/records.jsonl", grades=f"{output}/grades.csv")
         return
     console.print(table)
     console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv", soft_wrap=True)
