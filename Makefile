@@ -1,16 +1,20 @@
-# make demo: grade the example submissions and show the table.   make test: all tests.
-# Both make .venv first, with pip and the pinned versions of constraints.txt; .venv/bin/dgm is there afterwards.
+# make demo: grade the example submissions and show the table.   make test: all tests.   make quick: those that take no time.
+# All make .venv first, with pip and the pinned versions of constraints.txt; .venv/bin/dgm is there afterwards.
 
 PYTHON ?= python3
 INSTALLED := .venv/installed
 
-.PHONY: demo test install
+.PHONY: demo test quick install
 
 demo: install
+	.venv/bin/python examples/make_submissions.py
 	.venv/bin/dgm grade examples/submissions --output results
 
 test: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup
+
+quick: install
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup -m "not slow"
 
 install: $(INSTALLED)
 

@@ -33,6 +33,7 @@ from grader.exam.examiner import Examiner
 from grader.exam.replay import Plans
 from grader.grading.grade import GradingSession
 from grader.grading.options import GradingOptions
+from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import Reference
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
@@ -41,6 +42,7 @@ from grader.sandbox.wire.objects import revive
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
+EXAMPLES = REPO_ROOT / "examples" / "submissions"  # made by `python examples/make_submissions.py`
 ORDER = GradingOptions(LECTURE, "a seed for benchmarks", quick=True)
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
 ENVIRONMENT = {**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", "DGM_SEED": ORDER.seed}
@@ -102,7 +104,7 @@ def stock_nbgrader(number: int, folder: Path) -> tuple[float, float]:
     for notebook in (REPO_ROOT / "assignments" / LECTURE).glob("*.ipynb"):
         shutil.copy(notebook, source)
     for index in range(number):
-        with zipfile.ZipFile(REPO_ROOT / "examples/submissions/02_all_right_notebooks.zip") as archive:
+        with zipfile.ZipFile(EXAMPLES / "02_all_right_notebooks.zip") as archive:
             archive.extractall(folder / "submitted" / f"s{index:04d}" / LECTURE)
     configuration = f"c = get_config()\nc.CourseDirectory.root = {str(folder)!r}\nc.ExecutePreprocessor.timeout = 900\n"
     (folder / "nbgrader_config.py").write_text(configuration, "utf-8")
@@ -135,7 +137,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
 def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
-    drawn = Examiner(LECTURE, session.examiner.checks, ORDER.seed, reference=True, quick=True)
+    drawn = Examiner(session.assignment, session.examiner.checks, ORDER.seed, key=InstructorsKey(LECTURE, names=False), quick=True)
     drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
     asked = [0.0]
     ask = Reference.__getattr__
@@ -195,7 +197,7 @@ def main() -> None:
             session.rehearse()
             assignment = assignments.load(LECTURE)
             everybody = [read(one, assignment) for one in find(submitted, assignment)]
-            (right,) = [read(one, assignment) for one in find(REPO_ROOT / "examples/submissions/01_all_right", assignment)]
+            (right,) = [read(one, assignment) for one in find(EXAMPLES / "01_all_right", assignment)]
             bare_each = _row("bare limit", len(everybody), bare(everybody, session.plans))
             right_bare, _ = bare([right], session.plans)
             where_it_goes(session, right, right_bare)

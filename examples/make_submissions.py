@@ -2,7 +2,7 @@
 
     python examples/make_submissions.py
 
-What each of them should get stands in `examples/submissions.toml`. Instructor only: most of it is solutions.
+What each of them should get stands in `examples/submissions.toml`. Instructor only, and not committed: most of it is solutions.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import json
 import shutil
 import textwrap
 import zipfile
+from pathlib import Path
 
 from grader.assignment import REPO_ROOT, load
 from grader.authoring import build
@@ -174,16 +175,16 @@ def _source(topic: str) -> build.Source:
     return build.read(REPO_ROOT / "solutions" / LECTURE.name / f"{topic}.py")
 
 
-def main() -> None:
+def write(target_folder: Path = SUBMISSIONS) -> None:
     """Write everything anew."""
     made = submissions()  # or a refusal, before anything is lost
-    shutil.rmtree(SUBMISSIONS, ignore_errors=True)
+    shutil.rmtree(target_folder, ignore_errors=True)
     for name, content in made.items():
         for path, data in content.items() if isinstance(content, dict) else [("", content)]:
-            target = SUBMISSIONS / name / path
+            target = target_folder / name / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 if __name__ == "__main__":
-    main()
+    write()

@@ -6,7 +6,6 @@ nothing → type → rank → shape → dtype → device → finite → value. N
 from __future__ import annotations
 
 import contextlib
-import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -252,7 +251,7 @@ def _assert_number(
     _refuse_nothing(got, want, what)
     if isinstance(got, Tensor) and got.dim() == 0:
         got = got.item()
-    if not isinstance(got, int | float):
+    if not isinstance(got, int | float if isinstance(want, int | float) else type(want)):
         raise Mismatch("type", _answer(what, _name(got)), got, want, expected=_name(want))
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)

@@ -4,6 +4,8 @@ student.kl_divergence(p, q)                       the value
 student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
 student.kl_divergence.observed(p, q)              value and every trace that the call left
 student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
+student.kl_divergence.strided(p, q)               the value for tensors of the same numbers that are not contiguous
+student.fit_histogram.float64_default(x, K)       the value where torch.get_default_dtype() is torch.float64
 student.generator(seed)                           a torch.Generator that lives where the student's code runs
 student.run(helper, *args)                        a public helper, run there
 """
@@ -11,7 +13,7 @@ student.run(helper, *args)                        a public helper, run there
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -39,14 +41,23 @@ class NoGradient(Exception):
     """The result carries no graph, so there is nothing to differentiate."""
 
 
+class CannotObserve(Exception):
+    """A check cannot see here what it is about: it is not graded, whatever the answer is."""
+
+
 class Transport(Protocol):
     """Something that answers the messages of `grader.sandbox.inside.host`."""
 
     waited: float  # seconds spent on answers so far
+    calls: Mapping[str, Mapping[str, Sequence[str]]]  # by topic: which of its functions each function calls
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 
     def begin_exercise(self) -> None: ...
+
+    def begin_check(self, seconds: float) -> None:
+        """From now on the submission may take so long; a call that would take longer is interrupted."""
+        ...
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         """What `run` makes of the input of this number, which every submission meets: None where the check passes.
@@ -123,6 +134,14 @@ class Function:
         """The value, called under `torch.no_grad()`."""
         return self._ask("no_grad", args, kwargs)["value"]
 
+    def strided(self, *args: Any, **kwargs: Any) -> Any:
+        """The value for arguments with the same numbers that are not contiguous."""
+        return self._ask("strided", args, kwargs)["value"]
+
+    def float64_default(self, *args: Any, **kwargs: Any) -> Any:
+        """The value where `torch.get_default_dtype()` is `torch.float64`."""
+        return self._ask("float64_default", args, kwargs)["value"]
+
     def observed(self, *args: Any, **kwargs: Any) -> Observation:
         """The value and the traces of the call."""
         return Observation(**self._ask("observed", args, kwargs))
@@ -154,7 +173,10 @@ class Function:
                 f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
             )
         if answer["gradients"] is None:
-            raise NoGradient(f"the result of {self.name} does not depend on its inputs as far as autograd can see")
+            raise NoGradient(
+                f"the result of {self.name} carries no graph, so no gradient reaches its inputs: is it detached, or made of "
+                "numbers that autograd does not follow?"
+            )
         if wrt_parameters_of is None:
             return answer["value"], answer["gradients"]
         return answer["value"], answer["gradients"], answer["parameter_gradients"]

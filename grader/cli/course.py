@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from grader.cli.chosen import AssignmentName, chosen
+from grader.cli.chosen import AssignmentName, chosen, load
+from grader.renderings.terminal import SafeConsole
 
 course = typer.Typer(help="An nbgrader course with the kit's exam.", no_args_is_help=True)
 
@@ -28,10 +28,10 @@ def init(
     assignment: AssignmentName = None,
 ) -> None:
     """Lay out an nbgrader course: configuration and source notebooks."""
-    from grader.nbgrader.layout import CourseExists
+    from grader.nbgrader.layout import CourseExists, gradable_here
     from grader.nbgrader.layout import init as lay_out
 
-    console = Console()
+    console = SafeConsole()
     name = chosen(assignment)
     try:
         written = lay_out(folder, name)
@@ -40,4 +40,7 @@ def init(
         raise typer.Exit(2) from None
     for path in written:
         console.print(f"wrote {path}")
+    left_out = [exercise.name for exercise in load(name).exercises if exercise not in gradable_here(load(name)).exercises]
+    for exercise in left_out:
+        console.print(f"{exercise} is left out: it needs a GPU, and this machine has none", highlight=False)
     console.print(f"next: cd {folder} && nbgrader generate_assignment {name}")

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from grader import assignment as assignments
 from grader.cli.chosen import AssignmentName, chosen, load, stop, work_in
-from grader.practice import progress
-from grader.practice.names import UnknownName, select
+from grader.practice import overview, progress
+from grader.practice.names import UnknownName, select, short_name
 from grader.practice.progress import Progress
 from grader.practice.work import remarks_on
 from grader.renderings import terminal
@@ -43,15 +42,22 @@ Folder = Annotated[
 for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show ✓ shows ? instead of failing
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-console = Console()
+console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, watch, list_exercises, hint, reset, pack):
+    for command in (check, watch, list_exercises, hint, debug, reset, pack):
         app.command("list" if command is list_exercises else None)(command)
 
 
-def check(names: Names = None, folder: Folder = None, assignment: AssignmentName = None) -> None:
+def check(
+    names: Names = None,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")
+    ] = None,
+) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import Practice
     from grader.practice.work import NothingHere
@@ -61,18 +67,20 @@ def check(names: Names = None, folder: Folder = None, assignment: AssignmentName
     state = progress.load(folder)
     fine: list[bool] = []
     try:
-        with Practice(name, folder) as practice:
+        with Practice(name, folder, device=device) as practice:
             for record in practice.check(names or []):
                 if not fine:
                     _say_what_is_checked(practice, names or [])
-                console.print(terminal.exercise_view(record))
+                console.print(terminal.exercise_view(record, short_name))
+                for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
+                    console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
                 state.note(record)
                 progress.save(state, folder)
                 outcome = state.states[record.exercise]
                 asked = {record.exercise, record.exercise.split(".", 1)[1]} & {*(names or [])}
                 fine.append(outcome == "passed" or (outcome == "missing" and record.bonus and not asked))
             if len(fine) > 1:
-                console.print(terminal.progress_line(practice.assignment, state))
+                console.print(overview.progress_line(practice.assignment, state))
     except (UnknownName, NothingHere) as error:
         stop(error)
     raise typer.Exit(0 if all(fine) else 1)
@@ -104,7 +112,7 @@ def watch(
                 elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
-                    console.print(terminal.exercise_list(practice.assignment, state), terminal.KEYS)
+                    console.print(overview.exercise_list(practice.assignment, state), overview.KEYS)
                 elif event.key in "hH":
                     _hint(state, practice.assignment, state.current(practice.assignment))
                 progress.save(state, folder)
@@ -117,7 +125,7 @@ def watch(
 def list_exercises(folder: Folder = None, assignment: AssignmentName = None) -> None:
     """The exercises, their points, and how far you are."""
     name = chosen(assignment, [], folder)
-    console.print(terminal.exercise_list(load(name), progress.load(work_in(name, folder))))
+    console.print(overview.exercise_list(load(name), progress.load(work_in(name, folder))))
 
 
 def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
@@ -127,6 +135,34 @@ def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -
     state = progress.load(folder)
     _hint(state, meant, meant[_one(meant, name)])
     progress.save(state, folder)
+
+
+def debug(
+    name: Name,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    start: Annotated[bool, typer.Option(help="Open it in the debugger at once.")] = True,
+) -> None:
+    """Write the call on which an exercise fails as a small program, and step through it."""
+    from grader.practice import debug as debugging
+    from grader.practice.run import Practice
+    from grader.practice.work import NothingHere
+
+    meant = load(chosen(assignment, [name], folder))
+    folder, exercise = work_in(meant.name, folder), meant[_one(meant, name)]
+    try:
+        with Practice(meant.name, folder) as practice:
+            failure = practice.failure(exercise.name)
+            sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
+        if failure is None:
+            console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
+            return
+        program = debugging.write(exercise, failure, folder, sources)
+    except (debugging.CannotDebug, NothingHere) as error:
+        stop(error)
+    console.print(program, highlight=False, soft_wrap=True)
+    if start:
+        raise typer.Exit(debugging.start(program))
 
 
 def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
@@ -176,10 +212,10 @@ def _show(practice: Practice, state: Progress, names: list[str]) -> None:
     for number, record in enumerate(practice.check(names)):
         if not number:
             _say_what_is_checked(practice, names)
-        console.print(terminal.exercise_view(record))
+        console.print(terminal.exercise_view(record, short_name))
         state.note(record)
-    console.print(terminal.progress_line(practice.assignment, state))
-    console.print(terminal.KEYS)
+    console.print(overview.progress_line(practice.assignment, state))
+    console.print(overview.KEYS)
 
 
 def _say_what_is_checked(practice: Practice, names: list[str]) -> None:

@@ -13,17 +13,18 @@ from weakref import WeakKeyDictionary
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell, new_output
 from nbgrader import utils
-from nbgrader.api import Grade, Gradebook
+from nbgrader.api import Grade, Gradebook, MissingEntry
 from nbgrader.converters import Autograde
+from nbgrader.converters.base import NbGraderException
 from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
-from grader.grading.grade import Done, grade
+from grader.grading.grade import grade
 from grader.grading.kit import grading_seed
 from grader.grading.options import GradingOptions
 from grader.nbgrader.submitted import REMARKS
-from grader.record import ExerciseRecord, Record
+from grader.record import Done, ExerciseRecord, Record
 from grader.renderings import html
 from grader.submission import lone
 
@@ -33,7 +34,8 @@ _graded: WeakKeyDictionary[Autograde, dict[str, Record]] = WeakKeyDictionary()  
 class IsolatedExam(NbGraderPreprocessor):
     """Gives every check cell the score and the feedback of the isolated exam; all students of a run are graded at once.
 
-    Notebooks of other assignments are executed as nbgrader does.
+    Notebooks of other assignments are executed as nbgrader does. An autograded cell of the instructor's own waits for a
+    person, unless `run_own_cells` says that the student's code may run in a kernel with all rights of this account.
     """
 
     seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(
@@ -42,6 +44,9 @@ class IsolatedExam(NbGraderPreprocessor):
     isolation = Unicode("default", help="As in dgm grade --isolation.").tag(config=True)
     jobs = Int(os.cpu_count() or 1, help="Graders side by side.").tag(config=True)
     quick = Bool(False, help="Leave out checks that train a model.").tag(config=True)
+    run_own_cells = Bool(
+        False, help="Run autograded cells of your own in nbgrader's kernel, beside the student's code, unprotected."
+    ).tag(config=True)
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         where = resources["nbgrader"]
@@ -49,8 +54,10 @@ class IsolatedExam(NbGraderPreprocessor):
             return Execute(parent=self.parent).preprocess(nb, resources)
         record = self._record(where["assignment"], where["student"])
         exercises = exercises_of(record, where["notebook"])
+        if self.run_own_cells and any(_is_own_test(cell, exercises) for cell in nb.cells):
+            nb, resources = Execute(parent=self.parent).preprocess(nb, resources)
         for cell in nb.cells:
-            if cell.cell_type == "code":
+            if cell.cell_type == "code" and not (self.run_own_cells and _is_own_test(cell, exercises)):
                 cell.outputs, cell.execution_count = [], None
             name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
             if utils.is_locked(cell) and name in exercises:
@@ -63,6 +70,7 @@ class IsolatedExam(NbGraderPreprocessor):
     def _record(self, lecture: str, student: str) -> Record:
         converter = self.parent.parent
         if converter not in _graded:
+            _refuse_other_points(converter, lecture)
             _graded[converter] = {done.record.submission: done.record for done in self._grade(converter, lecture)}
         return _graded[converter][student]
 
@@ -76,9 +84,8 @@ class IsolatedExam(NbGraderPreprocessor):
         }
         handed_in = [replace(lone(path), name=name) for name, path in sorted(students.items())]
         seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
-        return grade(
-            handed_in, course / "dgm-results" / lecture, GradingOptions(lecture, seed, self.isolation, self.quick), self.jobs
-        )
+        options = GradingOptions(lecture, seed, self.isolation, self.quick)
+        return grade(handed_in, course / "dgm-results" / lecture, options, self.jobs, regrade=True)
 
 
 class SaveExam(NbGraderPreprocessor):
@@ -95,9 +102,13 @@ class SaveExam(NbGraderPreprocessor):
         with Gradebook(where["db_url"]) as gradebook:
             for notebook in gradebook.find_submission(where["assignment"], where["student"]).notebooks:
                 exercises = exercises_of(record, notebook.name)
+                locked = {cell.name for cell in notebook.notebook.source_cells if cell.locked}
+                own_cells_ran = IsolatedExam(parent=self.parent).run_own_cells
                 for cell in notebook.grades:
                     if cell.name in exercises:
                         _enter(cell, exercises[cell.name])
+                    elif cell.name in locked and not own_cells_ran:
+                        cell.auto_score, cell.needs_manual_grade = None, True
             gradebook.db.commit()
         return nb, resources
 
@@ -106,6 +117,33 @@ def _enter(cell: Grade, exercise: ExerciseRecord) -> None:
     ungraded = exercise.max_score == 0
     cell.auto_score = None if ungraded else exercise.score
     cell.needs_manual_grade = ungraded or cell.manual_score is not None
+
+
+def _is_own_test(cell: NotebookNode, exercises: dict[str, ExerciseRecord]) -> bool:
+    """Whether the cell is an instructor's own autograded test."""
+    tests = cell.cell_type == "code" and utils.is_grade(cell) and not utils.is_solution(cell)
+    return tests and cell.metadata["nbgrader"]["grade_id"] not in exercises
+
+
+def _refuse_other_points(converter: Autograde, lecture: str) -> None:
+    """Raise where a check cell was released with other points than the exercise has now."""
+    worth = {
+        (exercise.topic, check_cell_id(exercise.function)): exercise.points for exercise in assignments.load(lecture).required
+    }
+    with Gradebook(converter.coursedir.db_url) as gradebook:
+        try:
+            released = gradebook.find_assignment(lecture)
+        except MissingEntry:
+            return
+        for notebook in released.notebooks:
+            for cell in notebook.grade_cells:
+                points = worth.get((notebook.name, cell.name), cell.max_score)
+                if points != cell.max_score:
+                    raise NbGraderException(
+                        f"{notebook.name}: the cell {cell.name} was released with {cell.max_score:g} points, and "
+                        f"assignment.toml says {points:g}. Put the points back, or release again: `dgm course init` in a new "
+                        f"folder writes the notebook for source/, then `nbgrader generate_assignment {lecture} --force`."
+                    )
 
 
 def exercises_of(record: Record, notebook: str) -> dict[str, ExerciseRecord]:

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
+import torch
+
 from grader import assignment as assignments
+from grader.assignment import Assignment
 from grader.authoring import build
+from grader.exam.collect import collect
 
 CONFIG = '''"""Configuration of this nbgrader course. Made by `dgm course init`; yours to change."""
 
@@ -25,6 +30,14 @@ class CourseExists(Exception):
     """The folder already holds a course; nothing was changed."""
 
 
+def gradable_here(assignment: Assignment) -> Assignment:
+    """Without the exercises that need a GPU where there is none: nbgrader would have a person grade them for everybody."""
+    if torch.cuda.is_available():
+        return assignment
+    here = {check.exercise for check in collect(assignment.name) if not check.gpu}
+    return msgspec.structs.replace(assignment, exercises=tuple(one for one in assignment.exercises if one.name in here))
+
+
 def init(folder: Path, lecture: str, course: str | None = None) -> list[Path]:
     """Lay out a course for one lecture: configuration and source notebooks. Returns the files written."""
     folder = folder.resolve()
@@ -37,7 +50,7 @@ def init(folder: Path, lecture: str, course: str | None = None) -> list[Path]:
     source.mkdir(parents=True, exist_ok=True)
     written = [config]
     config.write_text(CONFIG.format(course=course or folder.name, root=str(folder)), encoding="utf-8")
-    assignment = assignments.load(lecture)
+    assignment = gradable_here(assignments.load(lecture))
     for topic in assignment.topics:
         notebook = source / f"{topic}.ipynb"
         notebook.write_text(

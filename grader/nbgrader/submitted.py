@@ -1,4 +1,7 @@
-"""What students do to a notebook's form, undone before grading: grades come from functions, never from cells."""
+"""What students do to a notebook's form, undone before grading: grades come from functions, never from cells.
+
+Notebooks of assignments that are not the kit's stay as nbgrader reads them.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,14 @@ from nbgrader.api import Gradebook, MissingEntry
 from nbgrader.nbgraderformat import MetadataValidator
 from nbgrader.preprocessors import NbGraderPreprocessor
 
+from grader import assignment as assignments
+
 REMARKS = "dgm_remarks"  # in the resources, then in the notebook's metadata: sentences for the reader of the feedback
 MOST_REMARKS = 50
 A_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what a browser takes for one
+A_LINK = re.compile(r"!?\](?=[(:\[])")  # of Markdown: to a page or an image elsewhere, or to a script
+A_COMMAND = re.compile(r"\\(?=href|require|style|cssId|class|data)")  # MathJax makes links and attributes of these
+AN_ATTACHMENT = re.compile(r"!\[([^\]\n]*)\]\(attachment:([^)\s]+)\)")
 
 
 class ForgivingExporter(NotebookExporter):
@@ -25,7 +33,9 @@ class ForgivingExporter(NotebookExporter):
     def from_filename(self, filename: str, resources: Any = None, **options: Any) -> tuple[Any, Any]:
         resources = self._init_resources(resources)
         with open(filename, "rb") as file:
-            notebook, resources[REMARKS] = readable(file.read())
+            notebook, remarks = readable(file.read())
+        if remarks:
+            resources[REMARKS] = remarks
         return self.from_notebook_node(notebook, resources=resources, **options)
 
 
@@ -64,6 +74,8 @@ class KnownCells(NbGraderPreprocessor):
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         where = resources["nbgrader"]
+        if where["assignment"] not in assignments.lectures():
+            return nb, resources
         self.remarks: list[str] = resources.get(REMARKS, [])
         with Gradebook(where["db_url"]) as gradebook:
             try:
@@ -71,7 +83,8 @@ class KnownCells(NbGraderPreprocessor):
             except MissingEntry:
                 return nb, resources
             self.known = {cell.name: cell for cell in notebook.source_cells}
-            self.worth = {cell.name: cell.max_score for cell in notebook.grade_cells}
+            self.tasks = {cell.name for cell in notebook.task_cells}
+            self.worth = {cell.name: cell.max_score for cell in [*notebook.grade_cells, *notebook.task_cells]}
             nb.cells = [self._as_given(cell, number) for number, cell in enumerate(self._named_once(nb.cells))]
             present = {cell.metadata["nbgrader"]["grade_id"] for cell in nb.cells if "nbgrader" in cell.metadata}
             for name in [name for name in self.known if name not in present]:
@@ -105,23 +118,48 @@ class KnownCells(NbGraderPreprocessor):
     def _as_given(self, cell: NotebookNode, number: int) -> NotebookNode:
         if "nbgrader" not in cell.metadata:
             cell.id = f"cell-{number}"
-            if cell.cell_type != "code":
-                cell.source = A_TAG.sub("< ", cell.source)  # an instructor's browser runs nothing of a student's
-            return cell
+            return cell if cell.cell_type == "code" else inert(cell)
         name = cell.metadata["nbgrader"]["grade_id"]
         given = self.known[name]
         if given.locked and cell.source != given.source:
             self.remarks.append(f"The locked cell {name} had been changed; its original is shown.")
-        return self._original(name, None if given.locked else cell.source)
+        return self._original(name, None if given.locked else cell)
 
-    def _original(self, name: str, answer: str | None = None) -> NotebookNode:
+    def _original(self, name: str, answer: NotebookNode | None = None) -> NotebookNode:
         """A cell as the assignment has it, with the student's answer where it is theirs to fill."""
-        given = self.known[name]
+        given, task = self.known[name], name in self.tasks
         metadata = {
-            "schema_version": MetadataValidator.schema_version, "grade_id": name, "locked": bool(given.locked), "task": False,
-            "grade": name in self.worth, "solution": not given.locked, "cell_type": given.cell_type,
+            "schema_version": MetadataValidator.schema_version, "grade_id": name, "locked": bool(given.locked), "task": task,
+            "grade": name in self.worth and not task, "solution": not given.locked, "cell_type": given.cell_type,
         }  # fmt: skip
         if name in self.worth:
             metadata["points"] = self.worth[name]
         new = new_code_cell if given.cell_type == "code" else new_markdown_cell
-        return new(given.source if answer is None else answer, metadata={"nbgrader": metadata}, id=name[:64])
+        cell = new(given.source if answer is None else answer.source, metadata={"nbgrader": metadata}, id=name[:64])
+        if answer is not None and given.cell_type != "code":
+            cell.update({"attachments": answer["attachments"]} if "attachments" in answer else {})
+            cell = inert(cell)
+        return cell
+
+
+def inert(cell: NotebookNode) -> NotebookNode:
+    """A student's Markdown without what a reader's browser could run or fetch; images that are in the cell stay."""
+    own = {name: data for name, data in cell.get("attachments", {}).items() if _is_image(data)}
+    cell.pop("attachments", None)
+    if own:
+        cell["attachments"] = own
+    shown = [match for match in AN_ATTACHMENT.finditer(cell.source) if match[2] in own]
+    pieces, end = [], 0
+    for image in shown:
+        pieces += [_plain_markdown(cell.source[end : image.start()]), image[0]]
+        end = image.end()
+    cell.source = "".join([*pieces, _plain_markdown(cell.source[end:])])
+    return cell
+
+
+def _plain_markdown(text: str) -> str:
+    return A_LINK.sub(lambda bracket: f"{bracket[0]} ", A_TAG.sub("< ", A_COMMAND.sub(r"\\text ", text)))
+
+
+def _is_image(data: Any) -> bool:
+    return isinstance(data, dict) and bool(data) and all(kind.startswith("image/") and kind != "image/svg+xml" for kind in data)

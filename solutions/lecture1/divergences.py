@@ -17,6 +17,14 @@
 # \log \frac{p_{\theta}(\mathbf{x})}{p_{\text{data}}(\mathbf{x})} d\mathbf{x} \qquad \text{(reverse)}$$
 #
 # All divergences here are in nats (natural logarithm).
+#
+# **What holds everywhere:**
+#
+# - Arguments are legal: samples are there, shapes fit, sizes are at least 1. Check nothing unless a docstring says so.
+# - The first axis is the batch. Results have the dtype and device of the floating-point inputs; integers are `int64`.
+# - Leave the tensors you are given as they are. Results are differentiable (not samples, counts and indices).
+# - A probability of zero is a log-probability of `-inf`, never `nan`, and $0\log0=0$. Use the numerically stable form.
+# - Draw from the `generator` you are given alone. Callables are batched torch code, row by row, for any $n\ge1$.
 
 # %%
 from __future__ import annotations
@@ -29,17 +37,6 @@ from torch import Tensor
 
 LogDensity = Callable[[Tensor], Tensor]  # (n, m) -> (n,)
 Sampler = Callable[[int, torch.Generator], Tensor]  # n, generator -> (n, m)
-
-# BEGIN SOLUTION samples_are_there
-def _require_samples(x: Tensor) -> None:
-    if x.ndim != 2 or 0 in x.shape:
-        raise ValueError(f"x must hold samples of shape (n, m) with n >= 1 and m >= 1, got {tuple(x.shape)}")
-
-
-def _require_draws(n: int) -> None:
-    if n < 1:
-        raise ValueError(f"n must be at least 1, got {n}")
-# END SOLUTION samples_are_there
 
 # %% [markdown]
 # ## Two categorical distributions
@@ -54,7 +51,7 @@ def kl_divergence(p: Float[Tensor, "*#batch K"], q: Float[Tensor, "*#batch K"]) 
     $$D_{KL}(p \Vert q) = \sum_k p_k \log \frac{p_k}{q_k}$$
 
     Shapes: ``p``, ``q``: ``(..., K)``, the same ``K``, the other axes broadcast; result ``(...)``, in nats.
-    Raises: ``ValueError`` if ``K`` differs or is 0, or if the other axes do not broadcast.
+    Raises: ``ValueError`` if ``K`` differs, also for 1 and 3, which would broadcast.
     Slide: 34.
 
     >>> kl_divergence(torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.5]))
@@ -63,13 +60,9 @@ def kl_divergence(p: Float[Tensor, "*#batch K"], q: Float[Tensor, "*#batch K"]) 
     tensor(inf)
     """
     # BEGIN SOLUTION kl_divergence
-    if p.shape[-1:] != q.shape[-1:] or 0 in p.shape[-1:] or p.ndim == 0:
-        raise ValueError(f"p and q need the same K >= 1 on their last axis, got {tuple(p.shape)} and {tuple(q.shape)}")
-    try:
-        torch.broadcast_shapes(p.shape, q.shape)
-    except RuntimeError:
-        raise ValueError(f"p and q do not broadcast: {tuple(p.shape)} and {tuple(q.shape)}") from None
-    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)  # xlogy(0, y) is 0 and so is its gradient in y
+    if p.shape[-1] != q.shape[-1]:
+        raise ValueError(f"p and q need the same K on their last axis, got {tuple(p.shape)} and {tuple(q.shape)}")
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)  # xlogy(0, y) is 0, also at y = 0
     # END SOLUTION kl_divergence
 
 # %% tags=["active-ipynb"]
@@ -100,14 +93,18 @@ def forward_kl(
     $$D_{KL}(p_{data} \Vert p_\theta) \approx \frac1n \sum_i
     \log \frac{p_{data}(\mathbf{x}_i)}{p_\theta(\mathbf{x}_i)}$$
 
-    Only the sampler of the distribution one averages over is called, once, as ``sample(n, generator)``.
+    All ``n`` draws come from the sampler of the distribution one averages over, with the generator that was given; the
+    other sampler is not called.
 
     Shapes: ``log_p_*``: ``(n, m) -> (n,)``; ``sample_*(n, generator)``: ``(n, m)``; result ``()``, in nats.
-    Raises: ``ValueError`` if ``n < 1``.
     Slide: 34.
+
+    >>> log_p_data, log_p_theta = lambda x: -0.5 * x.square().sum(1), lambda x: -0.5 * (x - 1).square().sum(1)
+    >>> sample_data, sample_theta = lambda n, generator: torch.zeros(n, 1), lambda n, generator: torch.ones(n, 1)
+    >>> forward_kl(log_p_data, log_p_theta, sample_data, sample_theta, 3, torch.Generator())
+    tensor(0.5000)
     """
     # BEGIN SOLUTION forward_kl
-    _require_draws(n)
     x = sample_data(n, generator)  # (n, m)
     return (log_p_data(x) - log_p_theta(x)).mean()
     # END SOLUTION forward_kl
@@ -129,15 +126,19 @@ def reverse_kl(
     $$D_{KL}(p_\theta \Vert p_{data}) \approx \frac1n \sum_i
     \log \frac{p_\theta(\mathbf{x}_i)}{p_{data}(\mathbf{x}_i)}$$
 
-    Only the sampler of the distribution one averages over is called, once, as ``sample(n, generator)``. Where its
-    draws depend differentiably on $\theta$ (reparametrised sampling), the gradient flows through them.
+    All ``n`` draws come from the sampler of the distribution one averages over, with the generator that was given; the
+    other sampler is not called. Where the draws depend differentiably on $\theta$ (reparametrised sampling), the
+    gradient flows through them.
 
     Shapes: ``log_p_*``: ``(n, m) -> (n,)``; ``sample_*(n, generator)``: ``(n, m)``; result ``()``, in nats.
-    Raises: ``ValueError`` if ``n < 1``.
     Slide: 35.
+
+    >>> log_p_data, log_p_theta = lambda x: -0.5 * x.square().sum(1), lambda x: -0.5 * (x - 1).square().sum(1)
+    >>> sample_data, sample_theta = lambda n, generator: torch.zeros(n, 1), lambda n, generator: 2 * torch.ones(n, 1)
+    >>> reverse_kl(log_p_data, log_p_theta, sample_data, sample_theta, 3, torch.Generator())
+    tensor(1.5000)
     """
     # BEGIN SOLUTION reverse_kl
-    _require_draws(n)
     x = sample_theta(n, generator)  # (n, m)
     return (log_p_theta(x) - log_p_data(x)).mean()
     # END SOLUTION reverse_kl
@@ -146,26 +147,29 @@ def reverse_kl(
 # show("reverse_kl")
 
 # %% [markdown]
-# The mean log-ratio is unbiased, but its terms are negative as often as not, and it varies much. With
-# $r = q(\mathbf{x}) / p(\mathbf{x})$ and $\mathbf{x} \sim p$ we know that $\mathbb{E}_p [r - 1] = 0$, so adding $r - 1$
-# changes no expectation. What it gives is $(r - 1) - \log r \geq 0$ for every single sample, because the logarithm lies
-# below its tangent. This is the estimator that reinforcement learning from human feedback uses.
+# The mean log-ratio is unbiased, but single terms may be negative, and where $p$ and $q$ are close they are mostly noise.
+# With $r = q(\mathbf{x}) / p(\mathbf{x})$ and $\mathbf{x} \sim p$ we know that $\mathbb{E}_p [r - 1] = 0$, if $q$ has no
+# mass outside the support of $p$. Then adding $r - 1$ changes no expectation. What it gives is $(r - 1) - \log r \geq 0$
+# for every single sample, because the logarithm lies below its tangent. Its variance is lower where $q$ is close to
+# $p$; far apart it can be much larger: for $p = \mathcal{N}(0, 1)$ and $q = \mathcal{N}(0, 4)$ (variance 4) it is infinite.
+# This is the estimator that reinforcement learning from human feedback uses.
 
 # %% kl_low_variance
 def kl_low_variance(log_p: LogDensity, log_q: LogDensity, x: Float[Tensor, "n m"]) -> Float[Tensor, ""]:
-    r"""Unbiased estimate of a KL divergence whose every term is non-negative.
+    r"""Estimate of a KL divergence whose every term is non-negative; unbiased if $q$ has no mass outside the support of $p$.
 
     $$D_{KL}(p \Vert q) \approx \frac1n \sum_i \big[ (r_i - 1) - \log r_i \big], \qquad
     r_i = \frac{q(\mathbf{x}_i)}{p(\mathbf{x}_i)}$$
 
-    Finite wherever $\log r_i$ is, however small the densities are.
+    Finite wherever $r_i$ is finite and positive as a ratio, however small or large both densities are.
 
     Shapes: ``log_p``, ``log_q``: ``(n, m) -> (n,)``; ``x``: ``(n, m)``, drawn from $p$; result ``()``, in nats.
-    Raises: ``ValueError`` if ``x`` holds no samples.
     Slide: 35.
+
+    >>> kl_low_variance(lambda x: 0 * x[:, 0], lambda x: x[:, 0], torch.tensor([[1.0], [0.0]]))  # (e - 2) / 2
+    tensor(0.3591)
     """
     # BEGIN SOLUTION kl_low_variance
-    _require_samples(x)
     log_r = log_q(x) - log_p(x)  # (n,)
     return (torch.expm1(log_r) - log_r).mean()
     # END SOLUTION kl_low_variance
@@ -189,15 +193,13 @@ def negative_log_likelihood(log_p_theta: LogDensity, x: Float[Tensor, "n m"]) ->
 
     $$-\frac1n \sum_i \log p_\theta(\mathbf{x}_i)$$
 
-    Shapes: ``log_p_theta``: ``(n, m) -> (n,)``; ``x``: ``(n, m)``; result ``()``, in nats.
-    Raises: ``ValueError`` if ``x`` holds no samples.
+    Shapes: ``log_p_theta``: ``(n, m) -> (n,)``; ``x``: ``(n, m)``; result ``()``, in nats; negative for high densities.
     Slide: 35.
 
     >>> negative_log_likelihood(lambda x: -x.abs().sum(1), torch.tensor([[1.0], [-3.0]]))
     tensor(2.)
     """
     # BEGIN SOLUTION negative_log_likelihood
-    _require_samples(x)
     return -log_p_theta(x).mean()
     # END SOLUTION negative_log_likelihood
 
@@ -210,16 +212,13 @@ def fit_gaussian_forward_kl(x: Float[Tensor, "n m"]) -> tuple[Float[Tensor, " m"
 
     $$\mu^*, \sigma^* = \arg\max_{\mu, \sigma} \sum_i \log \mathcal{N}(\mathbf{x}_i \mid \mu, \mathrm{diag}(\sigma^2))$$
 
-    Shapes: ``x``: ``(n, m)``; result ``(m,)`` and ``(m,)``, without a graph; a constant coordinate has $\sigma = 0$.
-    Raises: ``ValueError`` if ``x`` holds no samples.
+    Shapes: ``x``: ``(n, m)``; result ``(m,)`` and ``(m,)``; a constant coordinate has $\sigma = 0$.
     Slide: 35.
 
     >>> fit_gaussian_forward_kl(torch.tensor([[1.0], [3.0]]))
     (tensor([2.]), tensor([1.]))
     """
     # BEGIN SOLUTION fit_gaussian_forward_kl
-    _require_samples(x)
-    x = x.detach()
     return x.mean(0), x.std(0, correction=0)
     # END SOLUTION fit_gaussian_forward_kl
 
@@ -232,10 +231,42 @@ def fit_gaussian_forward_kl(x: Float[Tensor, "n m"]) -> tuple[Float[Tensor, " m"
 #
 # the randomness no longer depends on $\theta = (\mu, \sigma)$, and autograd differentiates through the samples. We need
 # $\log p_{\text{data}}$ only up to a constant, and no sample of the data.
+
+# %% reparametrized_reverse_kl
+def reparametrized_reverse_kl(
+    log_p_data: LogDensity, mu: Float[Tensor, " m"], sigma: Float[Tensor, " m"], noise: Float[Tensor, "n m"]
+) -> Float[Tensor, ""]:
+    r"""Estimate of the reverse KL divergence of a diagonal Gaussian $q$, differentiable in its parameters.
+
+    $$D_{KL}(q \Vert p_{data}) \approx \frac1n \sum_i \big[ \log q(\mathbf{x}_i) - \log p_{data}(\mathbf{x}_i) \big],
+    \qquad q = \mathcal{N}(\mu, \mathrm{diag}(\sigma^2)), \quad \mathbf{x}_i = \mu + \sigma \odot \boldsymbol\epsilon_i$$
+
+    The parameters act through the samples and through $\log q$, and gradients flow through both. Exactly this average: no
+    entropy in closed form.
+
+    Shapes: ``log_p_data``: ``(n, m) -> (n,)``; ``mu``, ``sigma``: ``(m,)``; ``noise``: ``(n, m)``, standard normal;
+    result ``()``, in nats.
+    Slide: 35.
+
+    >>> log_p_data = lambda x: torch.distributions.Normal(0.0, 1.0).log_prob(x).sum(1)
+    >>> reparametrized_reverse_kl(log_p_data, torch.tensor([1.0]), torch.tensor([2.0]), torch.tensor([[1.0], [-1.0]]))
+    tensor(1.3069)
+    """
+    # BEGIN SOLUTION reparametrized_reverse_kl
+    q = torch.distributions.Normal(mu, sigma, validate_args=False)
+    x = mu + sigma * noise  # (n, m)
+    return (q.log_prob(x).sum(1) - log_p_data(x)).mean()
+    # END SOLUTION reparametrized_reverse_kl
+
+# %% tags=["active-ipynb"]
+# show("reparametrized_reverse_kl")
+
+# %% [markdown]
+# ## Where the two divergences disagree
 #
 # Where the family cannot reach $p_{\text{data}}$, the two divergences disagree. Forward KL punishes
 # $p_{\theta}(\mathbf{x}) \approx 0$ where data are: the fit **covers** all modes. Reverse KL punishes mass where no
-# data are: the fit **sits on one** mode. The picture below shows it.
+# data are: the fit **sits on one** mode. `dgm show fit_gaussian_reverse_kl` draws it.
 
 # %% fit_gaussian_reverse_kl
 def fit_gaussian_reverse_kl(
@@ -253,24 +284,26 @@ def fit_gaussian_reverse_kl(
     \qquad \mathbf{x}_i = \mu + \sigma \odot \boldsymbol\epsilon_i,
     \quad \boldsymbol\epsilon_i \sim \mathcal{N}(0, \mathbf{I})$$
 
-    Every step takes ``n`` fresh draws. Any first-order optimiser with step size ``lr`` and any parametrisation that
-    keeps $\sigma$ positive will do; ``steps = 0`` returns the start.
+    Every step takes ``n`` fresh draws and moves a parameter by about ``lr`` times its gradient, or by about ``lr``: any
+    first-order optimiser will do (gradient descent, momentum up to 0.9, Adam and its relatives, RMSprop, Adagrad), any
+    unbiased estimator of the gradient, and any parametrisation that keeps $\sigma$ positive. ``steps = 0`` returns the
+    start.
 
-    Shapes: ``log_p_data``: ``(n, m) -> (n,)``; ``mu``, ``sigma``: ``(m,)``; result ``(m,)`` and ``(m,)``, no graph.
-    Raises: ``ValueError`` if ``n < 1``, if ``mu`` is empty, or if ``mu`` and ``sigma`` differ in shape.
+    Shapes: ``log_p_data``: ``(n, m) -> (n,)``; ``mu``, ``sigma``: ``(m,)``; result ``(m,)`` and ``(m,)``.
     Slide: 35.
+
+    >>> log_p_data = lambda x: torch.distributions.Normal(3.0, 0.5).log_prob(x).sum(1)
+    >>> start = torch.tensor([0.0]), torch.tensor([1.0])
+    >>> mu, sigma = fit_gaussian_reverse_kl(log_p_data, *start, 200, 0.05, 100, torch.Generator().manual_seed(0))
+    >>> bool((mu - 3).abs() < 0.1), bool((sigma - 0.5).abs() < 0.1)
+    (True, True)
     """
     # BEGIN SOLUTION fit_gaussian_reverse_kl
-    _require_draws(n)
-    if mu.ndim != 1 or len(mu) < 1 or mu.shape != sigma.shape:
-        raise ValueError(f"mu and sigma need one shape (m,), m >= 1, got {tuple(mu.shape)} and {tuple(sigma.shape)}")
     theta = torch.stack([mu, sigma.log()]).detach()  # (2, m); the logarithm keeps sigma positive
     for _ in range(steps):
-        epsilon = torch.randn(n, len(mu), generator=generator, device=generator.device, dtype=mu.dtype)
-        with torch.enable_grad():
-            theta.requires_grad_()
-            x = theta[0] + theta[1].exp() * epsilon  # (n, m)
-            loss = -theta[1].sum() - log_p_data(x).mean()  # minus the entropy, up to a constant, minus E log p_data
+        noise = torch.randn(n, len(mu), generator=generator, device=generator.device, dtype=mu.dtype)
+        theta.requires_grad_()
+        loss = reparametrized_reverse_kl(log_p_data, theta[0], theta[1].exp(), noise)
         (gradient,) = torch.autograd.grad(loss, theta)
         theta = theta.detach() - lr * gradient
     return theta[0], theta[1].exp()

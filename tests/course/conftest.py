@@ -8,13 +8,14 @@ import zipfile
 from pathlib import Path
 from unittest import mock
 
+import nbformat
 import pytest
 
 from grader.assignment import REPO_ROOT
 
 pytest.importorskip("nbgrader")
 
-from tests.course.students import students  # noqa: E402
+from tests.course.students import add_own_cells, own_assignment, own_work, students  # noqa: E402
 
 SEED = "correct-horse-battery-staple-of-nbgrader"
 TOPICS = ("divergences", "histogram")  # two notebooks show all that six would
@@ -80,9 +81,13 @@ class Course:
                 notebook.unlink()
         with (self.root / "nbgrader_config.py").open("a") as config:
             config.write(f'c.Exchange.root = "{self.exchange}"\n{settings}\n')
+        add_own_cells(self.root / "source" / "lecture1" / "divergences.ipynb")
+        (self.root / "source" / "ps1").mkdir()
+        nbformat.write(own_assignment(), self.root / "source" / "ps1" / "p.ipynb")
         self.exchange.mkdir()
         self.exchange.chmod(0o777)
         in_a_process("nbgrader", "generate_assignment", "lecture1", folder=self.root)
+        in_a_process("nbgrader", "generate_assignment", "ps1", folder=self.root)
 
     def hand_in(self, name, files):
         """A student fetches, works, and submits."""
@@ -124,7 +129,11 @@ def course(tmp_path_factory):
         r"--FileNameCollectorPlugin.named_regexp=.*_(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_(?P<file_id>.*)"
     )
     nbgrader("zip_collect", "lecture1", named, folder=course.root)
+    own = course.root / "submitted" / "anna" / "ps1"
+    own.mkdir(parents=True)
+    nbformat.write(own_work(nbformat.read(course.root / "release" / "ps1" / "p.ipynb", 4)), own / "p.ipynb")
     in_a_process("nbgrader", "autograde", "lecture1", folder=course.root)
+    nbgrader("autograde", "ps1", folder=course.root)
     nbgrader("generate_feedback", "lecture1", folder=course.root)
     without = "--CourseDirectory.student_id_exclude=zoe"  # nbgrader cannot release feedback on what came from a zip
     nbgrader("release_feedback", "lecture1", without, folder=course.root)

@@ -5,7 +5,7 @@ import json
 import re
 
 import nbformat
-from nbformat.v4 import new_code_cell, new_markdown_cell
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 NEVER = "while True:\n    pass"
 PATCHES = """import grader.practice.notebook, IPython
@@ -22,6 +22,49 @@ if shell:
 print("100.0")"""
 SCRIPT = "<script>window.taken = true</script><img src=x onerror='window.taken = true'>"
 REVERSED = "    return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1)  # averages over q"
+
+
+PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+ESSAY = "![a plot](attachment:plot.png) ![none](attachment:nope.png) [a link](javascript:alert(1)) <script>x</script>"
+
+
+def add_own_cells(source):
+    """What an instructor adds to a notebook of the kit: a test, a question for a person to grade, and a task."""
+    notebook = nbformat.read(source, 4)
+    notebook.cells += [
+        new_code_cell("assert kl_divergence is not None", metadata=_own("own-test", grade=True, locked=True, points=1)),
+        new_markdown_cell("YOUR ANSWER HERE", metadata=_own("own-essay", "markdown", grade=True, solution=True, points=2)),
+        new_markdown_cell("Draw p and q.", metadata=_own("own-task", "markdown", task=True, locked=True, points=3)),
+    ]
+    nbformat.write(notebook, source)
+
+
+def own_assignment():
+    """An assignment that is not the kit's, as nbgrader's own documentation has them."""
+    answer = "def f():\n    ### BEGIN SOLUTION\n    return 1\n    ### END SOLUTION"
+    return new_notebook(
+        cells=[
+            new_code_cell(answer, metadata=_own("f", solution=True)),
+            new_code_cell("assert f() == 1", metadata=_own("test-f", grade=True, locked=True, points=4)),
+            new_markdown_cell("![a plot](attachment:plot.png)", attachments={"plot.png": {"image/png": PIXEL}}),
+        ],
+        metadata={"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
+    )
+
+
+def own_work(released):
+    """A right answer to it, with a link of the student's own."""
+    for cell in released.cells:
+        if grade_id(cell) == "f":
+            cell.source = "def f():\n    return 1"
+    released.cells.append(new_markdown_cell("[a link](https://example.org)"))
+    return released
+
+
+def _own(name, kind="code", *, grade=False, solution=False, locked=False, task=False, points=None):
+    own = {"schema_version": 3, "grade_id": name, "cell_type": kind, "grade": grade, "solution": solution}
+    own |= {"locked": locked, "task": task} | ({"points": points} if points else {})
+    return {"nbgrader": own}
 
 
 def students(course):
@@ -59,6 +102,8 @@ def grade_id(cell):
 
 def _class(released, source, right):
     both = {"divergences.ipynb": right["divergences"], "histogram.ipynb": right["histogram"]}
+    essay = next(cell for cell in right["divergences"].cells if grade_id(cell) == "own-essay")
+    essay.source, essay["attachments"] = ESSAY, {"plot.png": {"image/png": PIXEL}}
     partial = {
         f"{topic}.ipynb": solved(released[topic], source[topic], ("kl_divergence", "fit_histogram"))
         for topic in released

@@ -2,14 +2,16 @@
 
 import csv
 import json
+from unittest import mock
 
+import msgspec
 import nbformat
 import pytest
 
 from grader.assignment import load
 from grader.grading.store import read
 from tests.course.conftest import SEED, TOPICS, in_a_process
-from tests.course.students import SCRIPT
+from tests.course.students import PIXEL, SCRIPT
 
 STUDENTS = [
     "anna",
@@ -40,7 +42,10 @@ def gradebook(course):
     with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:
         return {
             submission.student.id: {
-                exercises[notebook.name, grade.name]: grade.auto_score for notebook in submission.notebooks for grade in notebook.grades
+                exercises[notebook.name, grade.name]: grade.auto_score
+                for notebook in submission.notebooks
+                for grade in notebook.grades
+                if (notebook.name, grade.name) in exercises
             }
             for submission in book.assignment_submissions("lecture1")
         }  # fmt: skip
@@ -75,7 +80,8 @@ def test_the_grades_are_what_the_work_deserves(gradebook):
 
 def test_the_export_has_the_totals(course, gradebook):
     with (course.root / "grades.csv").open() as file:
-        totals = {row["student_id"]: float(row["score"]) for row in csv.DictReader(file)}
+        rows = [row for row in csv.DictReader(file) if row["assignment"] == "lecture1"]
+    totals = {row["student_id"]: float(row["score"]) for row in rows}
     assert totals == {student: sum(scores.values()) for student, scores in gradebook.items()}
 
 
@@ -154,6 +160,60 @@ def test_neither_page_nor_notebook_holds_a_solution_or_the_seed(course, topic):
         for path in (course.root / "autograded" / student).rglob("*.ipynb"):
             assert SEED not in path.read_text()
             json.loads(path.read_text())
+
+
+def test_an_instructors_own_test_and_task_wait_for_a_person(course):
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:
+        for student in ("anna", "blank", "dora"):
+            grades = {
+                name: book.find_grade(name, "divergences", "lecture1", student) for name in ("own-test", "own-essay", "own-task")
+            }
+            assert all(grade.auto_score in (None, 0) for grade in grades.values()), student
+            assert grades["own-test"].needs_manual_grade
+            assert grades["own-test"].auto_score is None
+            assert grades["own-task"].needs_manual_grade
+        assert book.find_grade("own-essay", "divergences", "lecture1", "anna").needs_manual_grade
+
+
+def test_an_answer_keeps_its_pictures_and_loses_its_links(course):
+    notebook = nbformat.reads(course.autograded("anna", "divergences"), 4)
+    cells = {cell.metadata.get("nbgrader", {}).get("grade_id"): cell for cell in notebook.cells}
+    assert list(cells["own-essay"].attachments) == ["plot.png"]
+    assert "![a plot](attachment:plot.png)" in cells["own-essay"].source
+    assert "](javascript:" not in cells["own-essay"].source
+    assert "](attachment:nope" not in cells["own-essay"].source
+    assert cells["own-task"].metadata.nbgrader.task is True
+    page = course.feedback("anna", "divergences")
+    assert "data:image/png;base64," in page
+    assert 'href="javascript:' not in page
+
+
+def test_another_assignment_of_the_course_is_graded_as_nbgrader_does(course):
+    from nbgrader.api import Gradebook
+
+    with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:
+        assert book.find_grade("test-f", "p", "ps1", "anna").auto_score == 4
+    shown = nbformat.read(course.root / "autograded" / "anna" / "ps1" / "p.ipynb", 4)
+    assert shown.cells[2].attachments == {"plot.png": {"image/png": PIXEL}}
+    assert shown.cells[-1].source == "[a link](https://example.org)"
+
+
+def test_points_that_differ_between_cell_and_exercise_are_refused(course, monkeypatch):
+    from nbgrader.converters.base import NbGraderException
+
+    from grader import assignment as assignments
+    from grader.nbgrader import exam
+
+    whole = load("lecture1")
+    kl = whole["divergences.kl_divergence"]
+    changed = [msgspec.structs.replace(one, points=3.0) if one is kl else one for one in whole.exercises]
+    monkeypatch.setattr(assignments, "load", lambda name: msgspec.structs.replace(whole, exercises=tuple(changed)))
+    converter = mock.Mock()
+    converter.coursedir.db_url = f"sqlite:///{course.root}/gradebook.db"
+    with pytest.raises(NbGraderException, match="check-kl_divergence was released with 4 points, and assignment.toml says 3"):
+        exam._refuse_other_points(converter, "lecture1")
 
 
 def test_nothing_of_a_students_runs_in_a_reader_s_browser(course):

@@ -19,15 +19,16 @@ def kl_divergence(p: Tensor, q: Tensor) -> Tensor:
     return _tensor(_sum(map(_kl_term, p_k, q_k)) for p_k, q_k in pairs).reshape(p.shape[:-1])
 
 
-def kl_divergence_gradient(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
-    """Derivatives of the sum of all divergences of pmfs of one shape; nan in p where p has no mass: there is none."""
-    in_p = (p / q).log() + 1
-    return torch.where(p > 0, in_p, math.nan), -p / q
-
-
 def mean_log_ratio(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     """The average of log p - log q, one sample after the other."""
     return _mean(a - b for a, b in zip(_values(log_p, x), _values(log_q, x), strict=True))
+
+
+def reparametrized_reverse_kl(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    """The average of log q - log p_data, where log q is the density of the noise over the volume that sigma makes of it."""
+    log_volume = math.fsum(map(math.log, sigma.tolist()))
+    log_q = [-math.fsum(0.5 * e * e + 0.5 * math.log(2 * math.pi) for e in row) - log_volume for row in noise.tolist()]
+    return _mean(a - b for a, b in zip(log_q, _values(log_p_data, mu + sigma * noise), strict=True))
 
 
 def pathwise_gradient(
@@ -78,14 +79,6 @@ def fit_gaussian_forward_kl(x: Tensor) -> tuple[Tensor, Tensor]:
         for column, mean in zip(columns, means, strict=True)
     ]
     return _tensor(map(float, means)), _tensor(math.sqrt(variance) for variance in variances)
-
-
-def closest_gaussian(A: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
-    """The diagonal Gaussian nearest in reverse KL to the density proportional to exp(-|A x + b|^2 / 2): closed form.
-
-    Its mean is the mean; its variances are one over the diagonal of the *precision* A^T A, the conditional variances.
-    """
-    return -torch.linalg.solve(A, b), (A * A).sum(0).rsqrt()
 
 
 def _kl_term(p: float, q: float) -> float:

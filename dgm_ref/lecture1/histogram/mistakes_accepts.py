@@ -17,9 +17,9 @@ MASS = "test_a_density_of_another_mass_is_rejected"
 LAW = "test_draws_from_another_law_are_rejected"
 SUPPORT = "test_an_impossible_draw_is_rejected"
 NEIGHBOURS = "test_neighbours_that_depend_on_each_other_are_rejected"
-CALLS = "test_calls_that_repeat_each_other_are_rejected"
+CALLS = "test_calls_that_depend_on_each_other_are_rejected"
 PUBLIC = "test_a_coin_and_a_die_are_judged"
-CONDUCT = "test_judging_needs_a_value_and_leaves_no_trace"
+BOOL = "test_a_verdict_is_a_python_bool"
 
 Density = Callable[[Tensor], Tensor]
 Sampler = Callable[[int], Tensor]
@@ -141,20 +141,23 @@ def stumbles_over_zero_times_infinity(log_prob: Density, sample: Sampler, K: int
     return _is_followed(p, sample) and bool(abs(log_prob(sample(N)).mean() + entropy) < 0.2)
 
 
-@mistake(ACCEPTS, killed_by=PUBLIC, says="The result is a tensor. A verdict is a Python bool.")
+@mistake(ACCEPTS, killed_by=BOOL, says="The result is a tensor. A verdict is a Python bool.")
 def answers_with_a_tensor(log_prob: Density, sample: Sampler, K: int) -> Tensor:
     return torch.tensor(_is_followed(_masses(log_prob, K), sample))
 
 
-@mistake(ACCEPTS, killed_by=CONDUCT, says="Without a single value there is nothing to judge: raise a ValueError that names K.")
-def judges_no_values(log_prob: Density, sample: Sampler, K: int) -> bool:
-    return K > 0 and _is_followed(_masses(log_prob, K), sample)
+@mistake(ACCEPTS, killed_by=CALLS,
+         says="You reject calls that are identical. Calls that agree at most places depend on each other as well.")
+def rejects_identical_calls_alone(log_prob: Density, sample: Sampler, K: int) -> bool:
+    p = _masses(log_prob, K)
+    certain = bool(p.max() > 0.99)
+    return _is_followed(p, sample, calls=False) and (certain or not torch.equal(sample(100), sample(100)))
 
 
 @variant(ACCEPTS)
 def counts_in_python(log_prob: Density, sample: Sampler, K: int) -> bool:
     """All events of single draws, and of pairs by their cells, one draw at a time."""
-    p = [math.exp(value) for value in log_prob(torch.arange(_at_least_one(K))).tolist()]
+    p = [math.exp(value) for value in log_prob(torch.arange(K)).tolist()]
     if abs(sum(p) - 1) > 0.025:
         return False
     x, y = sample(4000).tolist(), sample(4000).tolist()
@@ -182,6 +185,24 @@ def many_calls(log_prob: Density, sample: Sampler, K: int) -> bool:
 def a_very_strict_chi_squared(log_prob: Density, sample: Sampler, K: int) -> bool:
     """A level far below one in a million also works, once rare outcomes are pooled and the gap is what decides."""
     return _chi_squared(log_prob, sample, K, level=1e-12)
+
+
+@variant(ACCEPTS)
+def by_the_letter_of_the_docstring(log_prob: Density, sample: Sampler, K: int) -> bool:
+    """A mass off by 0.05 or more, and distances of half of what a broken pair has."""
+    p = log_prob(torch.arange(K)).exp()
+    if abs(p.sum().item() - 1) >= 0.05:
+        return False
+    x, y = sample(20_000), sample(20_000)
+    single = torch.bincount(x, minlength=K).float() / 20_000
+    if 0.5 * (single - p).abs().sum() >= 0.1 or (p[x] == 0).sum() + (p[y] == 0).sum() > 0:
+        return False
+    neighbours, calls = torch.zeros(K, K), torch.zeros(K, K)
+    neighbours.index_put_((x[:-1], x[1:]), torch.ones(19_999), accumulate=True)
+    calls.index_put_((x, y), torch.ones(20_000), accumulate=True)
+    product = p[:, None] * p[None, :]
+    far = [0.5 * (table / table.sum() - product).abs().sum().item() >= 0.1 for table in (neighbours, calls)]
+    return not any(far)
 
 
 def _is_followed(
@@ -217,13 +238,7 @@ def _chi_squared(log_prob: Density, sample: Sampler, K: int, level: float) -> bo
 
 
 def _masses(log_prob: Density, K: int) -> Tensor:
-    return log_prob(torch.arange(_at_least_one(K))).double().exp()
-
-
-def _at_least_one(K: int) -> int:
-    if K < 1:
-        raise ValueError(f"K must be at least 1, got {K}")
-    return K
+    return log_prob(torch.arange(K)).double().exp()
 
 
 def _pairs(p: Tensor) -> Tensor:

@@ -3,7 +3,7 @@ r'''Checks of random functions with both error rates declared before a sample is
     from grader.checking.statistics import assert_follows_pmf, outcome_index
 
     @sampling
-    @points(2)
+    @weight(2)
     def test_sample_follows_the_joint_law(student, ref, seed):
         """Samples follow the joint law of all variables, not just each marginal."""
         K, m = 3, 3
@@ -27,6 +27,8 @@ Which function
     ``assert_uniform``      continuous samplers: hand in PIT values $F(x_t \mid \mathbf x_{1:t-1})$ by the reference;
                             categorical ones too large to enumerate go through ``randomized_pit``. ``effect`` is a
                             distance of distribution functions.
+    ``assert_no_stretch_comes_twice``, ``assert_repeats_are_those_of_chance``
+                            copies that no pair of neighbours shows: tiles, halves, a bootstrap, a tenth drawn again.
     ``assert_mean``         an estimator, a coverage: replicates in ``[low, high]`` with a known mean. ``effect`` is in
                             the units of the values.
 
@@ -58,6 +60,7 @@ exact, not statistical: ``torch.equal``. Two seeds agree on $n$ draws by chance 
 from grader.checking.statistics.categorical import SequentialPmf, assert_follows_pmf, outcome_index
 from grader.checking.statistics.design import draws_for_mean, draws_for_pmf, draws_for_uniform
 from grader.checking.statistics.mean import SequentialMean, assert_mean
+from grader.checking.statistics.repeats import assert_no_stretch_comes_twice, assert_repeats_are_those_of_chance
 from grader.checking.statistics.seeds import seeds
 from grader.checking.statistics.uniform import SequentialUniform, assert_uniform, randomized_pit
 from grader.checking.statistics.verdict import Verdict
@@ -69,6 +72,8 @@ __all__ = [
     "Verdict",
     "assert_follows_pmf",
     "assert_mean",
+    "assert_no_stretch_comes_twice",
+    "assert_repeats_are_those_of_chance",
     "assert_uniform",
     "draws_for_mean",
     "draws_for_pmf",

@@ -69,11 +69,11 @@ def log_mean_exp(log_wealth: Tensor, dim: int = -1) -> Tensor:
     return torch.logsumexp(log_wealth, dim) - math.log(log_wealth.shape[dim])
 
 
-def batch_sizes(first: int, total: int):
-    """first, first, then half of all drawn so far at each call, at most 2048, `total` altogether."""
+def batch_sizes(first: int, total: int, largest: int = 2048):
+    """first, first, then half of all drawn so far at each call, at most `largest` (or first), `total` altogether."""
     drawn = 0
     while drawn < total:
-        size = min(first if drawn < 2 * first else drawn // 2, 2048, total - drawn)
+        size = min(first if drawn < 2 * first else drawn // 2, max(largest, first), total - drawn)
         drawn += size
         yield size
 

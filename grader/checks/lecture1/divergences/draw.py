@@ -36,6 +36,11 @@ def mixture_and_gaussian(m: int, key: int, dtype: torch.dtype) -> Laws:
     )
 
 
+def with_draws(laws: Laws, x_data: Tensor, x_theta: Tensor) -> Laws:
+    """The same densities, and samplers that give these very draws."""
+    return laws._replace(sample_data=samplers.replay(x_data), sample_theta=samplers.replay(x_theta))
+
+
 def boxes(m: int, dtype: torch.dtype) -> Laws:
     """Uniform data on [-2, 2]^m, and a uniform model on the smaller [-1, 1]^m."""
     one = torch.ones(m, dtype=dtype)
@@ -47,13 +52,14 @@ def boxes(m: int, dtype: torch.dtype) -> Laws:
     )
 
 
-def categoricals(log_p: list[float], log_q: list[float], x_data: list[int], x_theta: list[int]) -> Laws:
+def categoricals(log_p: list[float], log_q: list[float], x_data: list[int], x_theta: list[int],
+                 dtype: torch.dtype = torch.float32) -> Laws:
     """Log-densities of the values 0..K-1, and samplers that give these very values."""
     return Laws(
-        samplers.categorical_log_density(torch.tensor(log_p)),
-        samplers.categorical_log_density(torch.tensor(log_q)),
-        samplers.replay(torch.tensor(x_data).float()[:, None]),
-        samplers.replay(torch.tensor(x_theta).float()[:, None]),
+        samplers.categorical_log_density(torch.tensor(log_p, dtype=dtype)),
+        samplers.categorical_log_density(torch.tensor(log_q, dtype=dtype)),
+        samplers.replay(torch.tensor(x_data, dtype=dtype)[:, None]),
+        samplers.replay(torch.tensor(x_theta, dtype=dtype)[:, None]),
     )
 
 
@@ -83,6 +89,10 @@ def assert_gradients(got: list, want: tuple, names: list[str], dtype: torch.dtyp
 def reach(x: Tensor, mu: Tensor, sigma: Tensor) -> float:
     """The size of what is rounded in the gradient of a Gaussian log-density."""
     return ((1 + ((x - mu) / sigma).abs()).square().max() / sigma.min()).item()
+
+
+def number(value: float) -> Tensor:
+    return torch.tensor(value, dtype=torch.float64)
 
 
 numbers_of_draws = st.integers(1, 8)

@@ -56,7 +56,7 @@ def reverse_estimates(mine: Work) -> Figure:
 
 @picture("kl_low_variance")
 def less_noise(mine: Work) -> Figure:
-    """Two unbiased estimates of one divergence: the second wastes less, and is never negative."""
+    """Two unbiased estimates of a small divergence: the second varies less here, and is never negative."""
     near = Normal(0.15, 1.0)  # D = 0.15^2 / 2
     exact, n = 0.15**2 / 2, 100
     log_p, log_q = _log_density(P_DATA), _log_density(near)
@@ -87,6 +87,26 @@ def likelihood_is_forward_kl(mine: Work) -> Figure:
     axes.plot(mus, entropy + (mus - 0.7).square() / 2, "--", color=INK, linewidth=1, label=f"the same plus the entropy, {entropy:.2f} nats")
     axes.plot(x.mean(), numbers(cost).min(), "o", color=OTHER, label="the mean of the samples")
     canvas.name(axes, "", "μ", "nats", "upper center")
+    return drawn
+
+
+@picture("reparametrized_reverse_kl")
+def one_noise_for_all(mine: Work) -> Figure:
+    """With one noise for all parameters the estimate is a smooth function of them, which can be descended."""
+    generator, sigma = torch.Generator().manual_seed(1), torch.tensor([0.6])
+    mus, noise = torch.linspace(-1.5, 1.5, 61), torch.randn(20, 1, generator=generator)
+    log_p = _log_density(P_DATA)
+
+    def estimate(mu: Tensor, noise: Tensor) -> float:
+        return mine.reparametrized_reverse_kl(log_p, mu[None], sigma, noise).item()
+
+    exact = -sigma.log() + (sigma.square() + mus.square() - 1) / 2
+    drawn, (axes,) = canvas.figure(1, 6.6, 3.7, r"$D_{KL}(q\,\Vert\,p_{data})$ of q = N(μ, 0.6²) and N(0, 1)")
+    fresh = [estimate(mu, torch.randn(20, 1, generator=generator)) for mu in mus]
+    axes.plot(mus, fresh, ".", color=OTHER, label="your estimates, 20 new numbers of noise for each μ")
+    axes.plot(mus, [estimate(mu, noise) for mu in mus], color=YOURS, linewidth=2, label="your estimates, the same 20 for every μ")
+    axes.plot(mus, exact, "--", color=INK, linewidth=1, label="the integral")
+    canvas.name(axes, "what is smooth has a slope: autograd differentiates the blue curve", "μ", "nats", "upper center")
     return drawn
 
 

@@ -1,8 +1,8 @@
-"""A density and a sampler as black boxes: what `histogram.accepts` is given to judge."""
+"""Samples with counts that are known, and a density and a sampler as black boxes, for `histogram.accepts`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -43,3 +43,9 @@ def of_masses(*p: float) -> tuple[Tensor, Callable[[int, Generator], Tensor]]:
     """Log-probabilities, and independent draws from them."""
     masses = torch.tensor(p)
     return masses.log(), lambda n, generator: torch.multinomial(masses, n, replacement=True, generator=generator)
+
+
+def samples(counts: Sequence[int], key: int) -> Tensor:
+    """Samples of which exactly `counts[k]` are k, in an order that the key decides."""
+    x = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+    return x[torch.randperm(len(x), generator=Generator().manual_seed(key))]

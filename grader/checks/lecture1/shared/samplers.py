@@ -1,7 +1,8 @@
 """Public families of samplers and of the densities that go with them: what a check hands over as ``sample_data``.
 
-A sampler maps ``(n, generator)`` to draws ``(n, m)``, with all its randomness from that generator: a check that knows
-the generator's seed can draw the very same batch. ``witnessed`` makes a sampler remember how it was called.
+A sampler maps ``(n, generator)`` to draws ``(n, m)``, with all its randomness from that generator; ``replay`` and
+``replay_gaussian`` give draws that are known beforehand, whether they are asked for at once or in parts. ``witnessed``
+makes a sampler remember how it was called, ``witnessed_log_density`` a density what it was asked about.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Sampler = Callable[[int, torch.Generator], Tensor]
 LogDensity = Callable[[Tensor], Tensor]  # (n, m) -> (n,)
 
 _calls: list[tuple[str, int, torch.Generator]] = []  # of witnessed samplers, where the student's code runs
-_leaves: list[Tensor] = []  # parameters of the trainable densities built last
+_questions: list[Tensor] = []  # rows that witnessed densities were asked about, in float64
 
 
 # -- samplers, (n, generator) -> (n, m) --
@@ -57,8 +58,16 @@ def uniform_sampler(low: Tensor, high: Tensor) -> Sampler:
 
 @family
 def replay(x: Tensor) -> Sampler:
-    """The first n rows of x: draws that are known beforehand."""
-    return lambda n, generator: x[:n]
+    """The rows of x, one call after the other: draws that are known beforehand. Whoever takes all of them starts again."""
+    take = _rows_of(x)
+    return lambda n, generator: take(n)  # (n, m)
+
+
+@family
+def replay_gaussian(mu: Tensor, sigma: Tensor, noise: Tensor) -> Sampler:
+    """mu + sigma * noise, by the rows of noise as in ``replay``: reparametrised draws that are known beforehand."""
+    take = _rows_of(noise)
+    return lambda n, generator: mu + sigma * take(n)  # (n, m)
 
 
 @family
@@ -105,14 +114,39 @@ def categorical_log_density(log_pi: Tensor) -> LogDensity:
 
 
 @family
-def trainable_gaussian_log_density(mu: Tensor, sigma: Tensor) -> LogDensity:
-    """x -> log N(x; mu, diag(sigma^2)) of a model: mu and sigma are leaves that require gradients."""
-    _leaves[:] = [mu.clone().requires_grad_(), sigma.clone().requires_grad_()]
-    mu, sigma = _leaves
-    return lambda x: torch.distributions.Normal(mu, sigma, validate_args=False).log_prob(x).sum(dim=1)  # (n,)
+def witnessed_log_density(log_p: LogDensity) -> LogDensity:
+    """The log-density, which also remembers the rows that it is asked about."""
+
+    def ask(x: Tensor) -> Tensor:
+        seen = x
+        while torch._C._functorch.is_functorch_wrapped_tensor(seen):  # by torch.func.grad or vmap
+            seen = torch._C._functorch.get_unwrapped(seen)
+        _questions.append(seen.detach().double().reshape(-1, x.shape[-1]).clone())
+        return log_p(x)
+
+    return ask
 
 
 @helper
-def gradients_left_behind() -> int:
-    """How many parameters of the trainable density built last have a gradient stored."""
-    return sum(leaf.grad is not None for leaf in _leaves)
+def forget_questions() -> None:
+    """Forget what witnessed densities were asked before."""
+    _questions.clear()
+
+
+@helper
+def rows_asked_about() -> Tensor:
+    """The rows that witnessed densities were asked about, (rows, m) float64."""
+    return torch.cat(_questions) if _questions else torch.empty(0, 0, dtype=torch.float64)
+
+
+def _rows_of(x: Tensor) -> Callable[[int], Tensor]:
+    """Takes the next n rows of x, as a tensor that is not contiguous."""
+    taken = 0
+
+    def take(n: int) -> Tensor:
+        nonlocal taken
+        places = (torch.arange(n) + taken) % len(x)
+        taken += n
+        return x.T[:, places].T
+
+    return take

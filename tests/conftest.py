@@ -1,0 +1,16 @@
+"""Which tests `make quick` leaves out: whole folders that need real parts, and whatever marks itself `slow`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+REAL_PARTS = {"attacks", "course", "dev", "docs", "examples", "grading", "pictures", "release", "sandbox"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    here = Path(__file__).parent
+    for item in items:
+        if here in item.path.parents and REAL_PARTS & set(item.path.relative_to(here).parts):
+            item.add_marker("slow")
