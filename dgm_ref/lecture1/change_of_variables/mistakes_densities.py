@@ -319,5 +319,4 @@ def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
         torch.autograd.functional.jacobian(lambda v: f_inverse(v.unsqueeze(0)).squeeze(0), row, create_graph=True)
         for row in z
     ])  # fmt: skip
-    _, log_volume = torch.linalg.slogdet(jacobians)
-    return log_p_x(x) + log_volume
+    return log_p_x(x) + torch.linalg.slogdet(jacobians).logabsdet

@@ -183,7 +183,8 @@ edges = st.permutations((1, 2, 4)).map(tuple)
 @st.composite
 def vector_maps(pick: st.DrawFn) -> Samples:
     """A vector-valued function with samples."""
-    return vector_map(pick(st.sampled_from(VECTOR_MAPS)), *pick(shapes), pick(draw.seeds), pick(draw.dtypes))
+    n, m, d = pick(shapes)
+    return vector_map(pick(st.sampled_from(VECTOR_MAPS)), n, m, d, pick(draw.seeds), pick(draw.dtypes))
 
 
 def _batches(kind: Callable[..., Any], names: tuple[str, ...]) -> st.SearchStrategy[Any]:
