@@ -22,11 +22,18 @@ NOTES = {
 }
 
 
-def of_calls(calls: Sequence[Call], got: Any = None, *, whole: bool = False) -> str:
+def of_calls(calls: Sequence[Call], got: Any = None) -> str:
     """The last calls, below what they need. Where there are several, the one that gave `got` is marked, with what came back.
 
-    It runs where it is pasted below `import torch`, unless a tensor is too long to be shown; `whole`: it is shown all the same.
+    It runs where it is pasted below `import torch`, unless a tensor is too long to be shown.
     """
+    needed, lines = parts(calls, got)
+    text = "\n".join([*needed, *lines])
+    return text if len(text) <= LENGTH else "\n".join([text[:LENGTH].rpartition("\n")[0], "…", *lines[-1:]])[: 2 * LENGTH]
+
+
+def parts(calls: Sequence[Call], got: Any = None, *, whole: bool = False) -> tuple[list[str], list[str]]:
+    """What the last calls need, and the calls. `whole`: a long tensor is written out."""
     shown = [call for call in calls[-CALLS:] if call.message["target"][0] != "helper"]
     script = Script([call.message for call in shown], whole)
     lines = [_call(script, call) for call in shown]
@@ -34,8 +41,7 @@ def of_calls(calls: Sequence[Call], got: Any = None, *, whole: bool = False) -> 
         gave = [number for number, call in enumerate(shown) if _gave(call, got)]
         failed = gave[-1] if gave else len(shown) - 1 if "value" not in shown[-1].answer else None
         lines = [line + (_came_back(shown[number]) if number == failed else "") for number, line in enumerate(lines)]
-    text = "\n".join([*script.lines(), *lines])
-    return text if whole or len(text) <= LENGTH else "\n".join([text[:LENGTH].rpartition("\n")[0], "…", *lines[-1:]])[: 2 * LENGTH]
+    return script.lines(), lines
 
 
 def short(value: Any) -> str:

@@ -95,4 +95,6 @@ def test_a_counterexample_runs_where_it_is_pasted() -> None:
 def test_a_tensor_that_nobody_can_read_is_told_of_unless_all_is_wanted() -> None:
     noise = torch.rand(10, 10)
     assert "double(<float32 tensor of shape (10, 10), values from" in counterexample.of_calls([_call(noise)])
-    assert "torch.tensor(" in counterexample.of_calls([_call(noise)], whole=True)
+    (needed,), (call,) = counterexample.parts([_call(noise)], whole=True)
+    assert needed.startswith("x = torch.tensor(")
+    assert call == "double(x)"
