@@ -12,12 +12,14 @@ import argparse
 
 import torch
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
+from grader.assignment import load
 from grader.authoring.certify import not_passed
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.grading.pool import GraderPool
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
 
 LECTURE = "lecture1"
 
@@ -25,13 +27,13 @@ LECTURE = "lecture1"
 def grade(seed: str) -> tuple[int, int, list[str]]:
     """Answers that sat their exercise's checks on this seed, checks that were put, and what was not passed."""
     checks = [check for check in collect(LECTURE) if not check.gpu and not check.training]
-    examiner = Examiner(LECTURE, checks, seed, reference=True)
+    examiner = Examiner(load(LECTURE), checks, seed, key=InstructorsKey(LECTURE, names=False))
     answers = put = 0
     failures = []
     for exercise in dict.fromkeys(check.exercise for check in checks):
         own = [check for check in checks if check.exercise == exercise]
         right = {"solution": candidates.solution(LECTURE, exercise.split(".")[0])}
-        for variant in mistakes.VARIANTS.get(exercise, []):
+        for variant in catalogue.load(LECTURE).variants.get(exercise, []):
             right[variant.name] = candidates.with_function(LECTURE, variant.replaces, variant.function)
         for name, transport in right.items():
             answers, put = answers + 1, put + len(own)
@@ -45,7 +47,6 @@ def main() -> None:
     parser.add_argument("-j", dest="graders", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
-    mistakes.load(LECTURE)
     collect(LECTURE)
     answers = put = failed = 0
     seeds = [f"benchmark seed {number}" for number in range(options.seeds)]

@@ -33,6 +33,7 @@ from grader.exam.examiner import Examiner
 from grader.exam.replay import Plans
 from grader.grading.grade import GradingSession
 from grader.grading.options import GradingOptions
+from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import Reference
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
@@ -136,7 +137,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
 def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
-    drawn = Examiner(LECTURE, session.examiner.checks, ORDER.seed, reference=True, quick=True)
+    drawn = Examiner(session.assignment, session.examiner.checks, ORDER.seed, key=InstructorsKey(LECTURE, names=False), quick=True)
     drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
     asked = [0.0]
     ask = Reference.__getattr__

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from pathlib import Path
 
 import msgspec
 
+from grader.errors import GraderError
+
 REPO_ROOT = Path(__file__).resolve().parent.parent  # holds grader/, assignments/ and, at an instructor's, solutions/
 
 
-class AssignmentError(Exception):
-    """assignment.toml says something that makes no sense; the message names the file and the key."""
+class AssignmentError(GraderError):
+    """assignment.toml, or a check's marks, say something that makes no sense; the message names the file and the line."""
 
 
 class Exercise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,6 +27,7 @@ class Exercise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     bonus: bool = False  # points beside those that one can lose
     enabled: bool = True  # false takes the exercise out of everything
     of: tuple[str, ...] = ()  # names of the exercises that this one examines again
+    calls: tuple[str, ...] = ()  # names of the exercises that this one calls without naming them: a module that is called
 
     def __post_init__(self) -> None:
         parts = self.name.split(".")
@@ -52,6 +56,7 @@ class Assignment(msgspec.Struct, frozen=True):
     title: str
     exercises: tuple[Exercise, ...]
     switched_off: tuple[str, ...] = ()  # names of exercises that are there for nobody
+    rubric: dict[str, float] = {}  # "topic.function.mistake": the share of the exercise that a named mistake leaves
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -76,6 +81,11 @@ class Assignment(msgspec.Struct, frozen=True):
         """What a student writes in one module: ``("kl_divergence", ..., "MarkovMLP.forward")``."""
         return tuple(exercise.function for exercise in self.of_topic(topic) if not exercise.of)
 
+    def shares(self, exercise: str) -> dict[str, float]:
+        """The rubric of one exercise: by the name of a mistake."""
+        of_exercise = {key.rpartition("."): share for key, share in self.rubric.items()}
+        return {mistake: share for (name, _, mistake), share in of_exercise.items() if name == exercise}
+
     def __getitem__(self, name: str) -> Exercise:
         for exercise in self.exercises:
             if exercise.name == name:
@@ -88,16 +98,18 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
     title: str
     exercise: tuple[Exercise, ...] = ()
+    rubric: dict[str, float] = {}
 
 
 def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     """Read ``assignments/<name>/assignment.toml``.
 
-    Raises: ``AssignmentError`` that names the file and the key at fault.
+    Raises: ``AssignmentError`` that names the file, the line and the key at fault.
     """
     path = house / "assignments" / name / "assignment.toml"
     try:
-        content = tomllib.loads(path.read_text("utf-8"))
+        text = path.read_text("utf-8")
+        content = tomllib.loads(text)
     except FileNotFoundError:
         known = ", ".join(lectures(house)) or "none"
         raise AssignmentError(f"{path}: there is no such file; lectures are: {known}") from None
@@ -106,11 +118,13 @@ def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     try:
         file = msgspec.convert(content, _File)
     except msgspec.ValidationError as error:
-        raise AssignmentError(f"{path}: {_in_toml_words(str(error))}") from None
+        line = _line(text, str(error))
+        raise AssignmentError(f"{path}{f', line {line}' if line else ''}: {_in_toml_words(str(error))}") from None
     on = tuple(exercise for exercise in file.exercise if exercise.enabled)
     off = tuple(exercise.name for exercise in file.exercise if not exercise.enabled)
     _refuse_disorder(file.exercise, on, path)
-    return Assignment(name=name, title=file.title, exercises=on, switched_off=off)
+    _refuse_rubric(file, path)
+    return Assignment(name=name, title=file.title, exercises=on, switched_off=off, rubric=file.rubric)
 
 
 def lectures(house: Path = REPO_ROOT) -> tuple[str, ...]:
@@ -123,6 +137,30 @@ def _in_toml_words(message: str) -> str:
     return message.replace("`$.", "`").replace(" - at `$`", "")
 
 
+def _line(text: str, message: str) -> int | None:
+    """The line of which msgspec speaks: that of the key in its table, else the table's first."""
+    lines = text.splitlines()
+    table = re.search(r"\$\.exercise\[(\d+)\]", message)
+    key = re.search(r"\.(\w+)`$", message) or re.search(r"unknown field `(\w+)`", message)
+    starts = [number for number, line in enumerate(lines, 1) if line.strip() == "[[exercise]]"]
+    first = starts[int(table[1])] if table and int(table[1]) < len(starts) else 1
+    for number, line in enumerate(lines[first:] if table else lines, first + 1 if table else 1):
+        if table and line.startswith("[["):
+            break
+        if key and re.match(rf"\s*{key[1]}\s*=", line):
+            return number
+    return first if table else None
+
+
+def _refuse_rubric(file: _File, path: Path) -> None:
+    names = {exercise.name for exercise in file.exercise}
+    for key, share in file.rubric.items():
+        if key.rpartition(".")[0] not in names:
+            raise AssignmentError(f"{path}: rubric: {key!r} is not of the form \"topic.function.mistake\" of an exercise here")
+        if not 0 < share < 1:
+            raise AssignmentError(f"{path}: rubric: {key} is {share:g}: a share of the exercise lies between 0 and 1")
+
+
 def _refuse_disorder(exercises: tuple[Exercise, ...], enabled: tuple[Exercise, ...], path: Path) -> None:
     names = [exercise.name for exercise in exercises]
     for name in names:
@@ -130,9 +168,10 @@ def _refuse_disorder(exercises: tuple[Exercise, ...], enabled: tuple[Exercise, .
             raise AssignmentError(f"{path}: exercise {name} stands here {names.count(name)} times")
     there = {exercise.name for exercise in enabled}
     for exercise in enabled:
-        for other in exercise.of:
-            if other not in there:
-                raise AssignmentError(f"{path}: exercise {exercise.name}: of: there is no exercise {other!r}")
+        for key, others in (("of", exercise.of), ("calls", exercise.calls)):
+            for other in others:
+                if other not in (there if key == "of" else names):
+                    raise AssignmentError(f"{path}: exercise {exercise.name}: {key}: there is no exercise {other!r}")
     topics = [exercise.topic for exercise in exercises]
     for before, topic in zip(topics, topics[1:], strict=False):
         if topic != before and topics.index(topic) < topics.index(before):

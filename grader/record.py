@@ -7,7 +7,14 @@ from typing import Any, Literal
 
 import msgspec
 
+MADE_BY_DGM = ".dgm-made"  # a folder with a file of this name holds results, pages or exports: never a submission
+
 Outcome = Literal["passed", "failed", "error", "timeout", "crashed", "missing", "not_graded"]
+
+
+MOST_PROBLEMS = 50  # sentences about a submission
+LONGEST = {"message": 1000, "counterexample": 2000}  # characters of a field
+LONGEST_OTHER = 500
 
 
 class CheckRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -26,6 +33,7 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True):
     returned: str = ""
     expected: str = ""
     mistake_says: str = ""
+    figures: dict[str, str] = {}  # what the check has measured, where a person may want to see it
 
 
 class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,7 +45,15 @@ class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
     not_graded: float = 0.0
     slide: str = ""
     bonus: bool = False
+    kit: str = ""  # the version that graded it, where it was graded again alone
     checks: list[CheckRecord]
+    depends_on_failed: list[str] = []  # exercises that the student's answer to this one calls, and that failed: repair these first
+    rubric: str = ""  # the mistake for which the instructor's rubric leaves a share of the points
+
+    @property
+    def failed(self) -> bool:
+        """Whether something that was graded is not right."""
+        return any(check.outcome not in ("passed", "not_graded") for check in self.checks)
 
 
 class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -61,6 +77,9 @@ class Person(msgspec.Struct, frozen=True):
     id: str
     email: str = ""
     platform: str = ""
+    late: bool = False
+    attempt: str = ""  # what the platform calls this hand-in: Canvas its attachment, Gradescope its submission
+    members: tuple[Person, ...] = ()  # the others of a group
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,12 +94,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     kit: KitRecord
     seconds: float
     student: Person | None = None  # where a learning platform told
+    handed_in_as: str = ""  # the name it came with, where `submission` is another one
     content: str = ""  # sha256 of what was handed in
     problems: list[
         str
     ] = []  # what the reader of the submission should know: files that could not be read, statements skipped
     bonus: list[ExerciseRecord] = []  # exercises beside those above
     bonus_score: float = 0.0  # points beside the score
+    fault: str = ""  # where the grader itself broke: this record is provisional, the next run grades again
 
     @property
     def bonus_max_score(self) -> float:
@@ -93,6 +114,14 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
         return [*self.exercises, *self.bonus]
 
 
+class Done(msgspec.Struct, frozen=True):
+    """One submission is finished: graded now, or found from an earlier run."""
+
+    record: Record
+    found: bool
+    log: str = ""  # of a fault of ours, for its makers
+
+
 def encode(record: Record) -> bytes:
     """The record as JSON, for people and programs."""
     return msgspec.json.format(msgspec.json.encode(record), indent=1)
@@ -103,7 +132,13 @@ def decode(data: bytes) -> Record:
     return msgspec.json.decode(data, type=Record)
 
 
-def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus: bool = False) -> ExerciseRecord:
+def exercise_record(
+    exercise: str,
+    slide: str,
+    checks: list[CheckRecord],
+    bonus: bool = False,
+    rubric: str = "",
+) -> ExerciseRecord:
     """An exercise from its checks."""
     graded = [check for check in checks if check.outcome != "not_graded"]
     return ExerciseRecord(
@@ -114,6 +149,7 @@ def exercise_record(exercise: str, slide: str, checks: list[CheckRecord], bonus:
         max_score=_sum(check.max_points for check in graded),
         not_graded=_sum(check.max_points for check in checks if check.outcome == "not_graded"),
         checks=checks,
+        rubric=rubric,
     )
 
 
@@ -129,6 +165,22 @@ def summed(exercises: Sequence[ExerciseRecord]) -> dict[str, Any]:
         "bonus": bonus,
         "bonus_score": _sum(exercise.score for exercise in bonus),
     }
+
+
+def bounded(record: Record) -> Record:
+    """The record within the documented bounds, whatever a submission made of it: at most about 2 MiB."""
+
+    def shorter(value: Any, key: str = "") -> Any:
+        if isinstance(value, str):
+            most = LONGEST.get(key, LONGEST_OTHER)
+            return value if len(value) <= most else value[: most - 2] + " …"
+        if isinstance(value, list):
+            return [shorter(one, key) for one in (value[:MOST_PROBLEMS] if key == "problems" else value)]
+        if isinstance(value, dict):
+            return {name: shorter(one, name) for name, one in value.items()}
+        return value
+
+    return msgspec.convert(shorter(msgspec.to_builtins(record)), Record)
 
 
 def _sum(points: object) -> float:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader.assignment import REPO_ROOT
+from grader.assignment import REPO_ROOT, load
 from grader.authoring import tolerances
 from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolerance
 from grader.checks.lecture1.shared.families import affine
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
 
 CHECKS = sorted((REPO_ROOT / "grader" / "checks").rglob("*.py"))
 EXERCISES = list(dict.fromkeys(check.exercise for check in collect("lecture1") if check.drawn))
@@ -93,7 +94,7 @@ def test_the_audit_sees_a_wrong_answer():
         p = conditional(x).softmax(-1) + 1e-6
         return p.gather(-1, x[..., None])[..., 0].log().sum(-1)
 
-    examiner = Examiner("lecture1", [check], "audit", reference=True)
+    examiner = Examiner(load("lecture1"), [check], "audit", key=InstructorsKey("lecture1", names=False))
     transport = candidates.with_function("lecture1", check.exercise, naive)
     reading = tolerances._closest(examiner, check, "naive", transport, EXAMPLES)
     assert reading.ratio > 1

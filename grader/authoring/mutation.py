@@ -15,6 +15,7 @@ import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.authoring.build import source as sources
 from grader.authoring.mutants import Mutant, mutants
@@ -22,6 +23,8 @@ from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
+from grader.hidden.places import solutions
 
 EXPLAINED = REPO_ROOT / "docs" / "mutation-survivors.toml"
 SECONDS = 20.0  # for one check on one mutant: a loop without end counts as noticed
@@ -57,10 +60,10 @@ def explained_survivors() -> dict[Key, str]:
 def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[str] = ()) -> MutationRun:
     """Put every mutant of the topics' solutions (or of some exercises) to the checks of the exercise it changes."""
     checks = collect(lecture)
-    examiner = Examiner(lecture, checks, seed, reference=True)
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture, names=False))
     found = MutationRun(topics=set() if exercises else set(topics))
     for topic in topics:
-        solution = sources.read(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
+        solution = sources.read(solutions(lecture) / f"{topic}.py")
         order = _cheapest_first(examiner, topic, candidates.solution(lecture, topic))
         own = set(solution.functions)
         for mutant in mutants(solution):

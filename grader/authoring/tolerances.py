@@ -18,7 +18,8 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from torch import Tensor
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
+from grader import assignment as assignments
 from grader.checking import compare
 from grader.checking.student import Transport
 from grader.checking.tolerance import tolerance
@@ -26,6 +27,7 @@ from grader.exam import inputs
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
 
 
 @dataclass(frozen=True)
@@ -41,12 +43,11 @@ class Reading:
 
 def audit(lecture: str, exercises: Iterable[str], max_examples: int, seed: str) -> Iterator[Reading]:
     """Search the inputs of every drawn check of the exercises, with the solution and with each variant."""
-    mistakes.load(lecture)
     checks = collect(lecture)
-    examiner = Examiner(lecture, checks, seed, reference=True)
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture, names=False))
     for exercise in exercises:
         right = {"solution": candidates.solution(lecture, exercise.split(".")[0])}
-        for variant in mistakes.VARIANTS.get(exercise, []):
+        for variant in catalogue.load(lecture).variants.get(exercise, []):
             right[variant.name] = candidates.with_function(lecture, variant.replaces, variant.function)
         for check in checks:
             if check.exercise == exercise and check.drawn and not check.training and not check.gpu:

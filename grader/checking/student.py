@@ -13,7 +13,7 @@ student.run(helper, *args)                        a public helper, run there
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -41,14 +41,23 @@ class NoGradient(Exception):
     """The result carries no graph, so there is nothing to differentiate."""
 
 
+class CannotObserve(Exception):
+    """A check cannot see here what it is about: it is not graded, whatever the answer is."""
+
+
 class Transport(Protocol):
     """Something that answers the messages of `grader.sandbox.inside.host`."""
 
     waited: float  # seconds spent on answers so far
+    calls: Mapping[str, Mapping[str, Sequence[str]]]  # by topic: which of its functions each function calls
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 
     def begin_exercise(self) -> None: ...
+
+    def begin_check(self, seconds: float) -> None:
+        """From now on the submission may take so long; a call that would take longer is interrupted."""
+        ...
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         """What `run` makes of the input of this number, which every submission meets: None where the check passes.
@@ -164,7 +173,10 @@ class Function:
                 f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
             )
         if answer["gradients"] is None:
-            raise NoGradient(f"the result of {self.name} does not depend on its inputs as far as autograd can see")
+            raise NoGradient(
+                f"the result of {self.name} carries no graph, so no gradient reaches its inputs: is it detached, or made of "
+                "numbers that autograd does not follow?"
+            )
         if wrt_parameters_of is None:
             return answer["value"], answer["gradients"]
         return answer["value"], answer["gradients"], answer["parameter_gradients"]

@@ -20,12 +20,12 @@ from grader.checking.student import Student
 from grader.exam.collect import MARKS, Check, check_of
 from grader.exam.inputs import derive
 from grader.exam.transport import LocalTransport
-from grader.hidden.reference import Reference, available
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
-from grader.submission import find, read
+from grader.submission import lone, read
 
 SEED = "plain pytest"
+LATER = "graded after submission: it compares with the hidden reference"
 CHECK = pytest.StashKey[Check]()
 
 
@@ -59,9 +59,8 @@ def submitted(request: pytest.FixtureRequest) -> LocalTransport:
 @functools.cache
 def _loaded(path: Path, lecture: str) -> LocalTransport:
     assignment = assignments.load(lecture)
-    (handed_in,) = find(path, assignment)
     host = Host()
-    finder = SubmissionFinder(f"assignments.{lecture}", read(handed_in, assignment).topics, 60.0, False)
+    finder = SubmissionFinder(f"assignments.{lecture}", read(lone(path), assignment).topics, 60.0, False)
     host.topics = finder.load_all()
     return LocalTransport(host)
 
@@ -74,8 +73,12 @@ def student(request: pytest.FixtureRequest, submitted: LocalTransport) -> Studen
 @pytest.fixture
 def ref(request: pytest.FixtureRequest) -> Any:
     lecture = request.path.parent.parent.name
+    try:
+        from grader.hidden.reference import Reference, available  # a student's kit has neither
+    except ModuleNotFoundError:
+        pytest.skip(LATER)
     if not available(lecture):
-        pytest.skip("graded after submission: it compares with the hidden reference")
+        pytest.skip(LATER)
     return Reference(lecture, request.node.stash[CHECK].topic)
 
 

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from grader.assignment import REPO_ROOT, AssignmentError, lectures
 from grader.cli.chosen import AssignmentName, chosen
+from grader.renderings.terminal import SafeConsole
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,7 +23,7 @@ def build(
     """Make stubs and notebooks from the solutions."""
     from grader.authoring import build as building
 
-    console = Console(soft_wrap=True)
+    console = SafeConsole(soft_wrap=True)
     try:
         changed = [path for lecture in lectures() for path in (building.outdated if check else building.build)(lecture)]
     except (AssignmentError, building.SourceError) as error:
@@ -46,7 +46,7 @@ def release(
     from grader.authoring import build as building
     from grader.authoring import student_kit as releasing
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = SafeConsole(soft_wrap=True, highlight=False)
     try:
         written = releasing.release(chosen(assignment), output)
     except (AssignmentError, building.SourceError, releasing.CannotRelease) as error:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
 from grader.cli.chosen import AssignmentName, chosen, load
+from grader.renderings.terminal import SafeConsole
 
 course = typer.Typer(help="An nbgrader course with the kit's exam.", no_args_is_help=True)
 
@@ -31,7 +31,7 @@ def init(
     from grader.nbgrader.layout import CourseExists, gradable_here
     from grader.nbgrader.layout import init as lay_out
 
-    console = Console()
+    console = SafeConsole()
     name = chosen(assignment)
     try:
         written = lay_out(folder, name)

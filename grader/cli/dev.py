@@ -7,14 +7,14 @@ import time
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from grader.cli.chosen import AssignmentName, chosen, load, stop
+from grader.renderings.terminal import SafeConsole
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
-console = Console()
+console = SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -29,6 +29,7 @@ def check(
     ] = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
+    device: Annotated[str, typer.Option(help="cuda: put the checks that need a GPU on it; cpu: run them small.")] = "cpu",
     assignment: AssignmentName = None,
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
@@ -43,8 +44,11 @@ def check(
     except UnknownName as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
-    certificates = sorted(certify(lecture, seed, exercises, jobs), key=lambda one: exercises.index(one.exercise))
+    certificates = sorted(certify(lecture, seed, exercises, jobs, device), key=lambda one: exercises.index(one.exercise))
     console.print(table(certificates))
+    for one in certificates:
+        for name, figure in one.figures.items():
+            console.print(f"{one.exercise}: {name}: {figure}", highlight=False, markup=False)
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
         [] if names else catalogue_faults(lecture)
     )
@@ -53,6 +57,16 @@ def check(
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
     raise typer.Exit(1 if faults else 0)
+
+
+@dev.command()
+def pin(assignment: AssignmentName = None) -> None:
+    """Write anew what is pinned beside the checks: those that earn nothing alone, and digests of all inputs."""
+    from grader.authoring import pins
+
+    name = chosen(assignment)
+    pins.write(name)
+    console.print(f"grader/checks/{name}/ has both files anew: read what `git diff` says of them", highlight=False)
 
 
 @dev.command()

@@ -8,13 +8,14 @@ from typing import Annotated
 
 import msgspec
 import typer
-from rich.console import Console
 
+from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
 from grader.grading import store
 from grader.record import Record
-from grader.renderings import platforms
+from grader.renderings import comparison, gradebook, platforms
 from grader.renderings.gradescope import gradescope
 from grader.renderings.junit import junit
+from grader.renderings.terminal import SafeConsole
 
 
 class Target(StrEnum):
@@ -30,20 +31,46 @@ FILES = {Target.CANVAS: "canvas.csv", Target.MOODLE: "moodle.csv", Target.JUNIT:
 def add_to(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(report)
+    app.command()(diff)
+    app.command("gradescope")(gradescope_autograder)
 
 
 def export(
     results: Annotated[Path, typer.Argument(help="The folder that dgm grade wrote.", show_default=False)],
-    target: Annotated[Target, typer.Option("--to", help="Who reads it.", show_default=False)],
+    target: Annotated[Target | None, typer.Option("--to", help="Who reads it.", show_default=False)] = None,
+    into: Annotated[
+        Path | None,
+        typer.Option(help="Canvas' exported gradebook or Moodle's grading worksheet: grades are filled in.", show_default=False),
+    ] = None,
+    column: Annotated[str, typer.Option(help="The assignment's column in Canvas' gradebook, where its title does not tell.")] = "",
+    feedback: Annotated[
+        bool, typer.Option("--feedback", help="With --to canvas or moodle: a zip of students' pages for its bulk upload.")
+    ] = False,
 ) -> None:
-    """Write the grades as Canvas, Moodle, Gradescope or a CI service reads them, into the folder of results."""
-    console = Console(soft_wrap=True, highlight=False)
+    """Write the grades as Canvas, Moodle, Gradescope or a CI service reads them, or fill them into its own file."""
+    console = SafeConsole(soft_wrap=True, highlight=False)
     records = _read(results, console)
-    if target is Target.GRADESCOPE:
+    if into is not None:
+        _fill(into, records, column, console)
+    elif target is None or (feedback and target not in (Target.CANVAS, Target.MOODLE)):
+        stop("say --into with the file that the platform exported, or --to with who reads it (--feedback: canvas or moodle)")
+    elif feedback:
+        from grader.renderings.report import student_page
+
+        content, left_out = platforms.feedback_zip(records, target, student_page)
+        (results / f"{target}-feedback.zip").write_bytes(content)
+        console.print(f"{len(records) - len(left_out)} pages: {results / f'{target}-feedback.zip'}", markup=False)
+        if left_out:
+            console.print(f"not from {target}'s bulk download, so not in it: {listed(left_out)}", markup=False)
+    elif target is Target.GRADESCOPE:
         for record in records:
             (results / record.submission / "results.json").write_text(gradescope(record), "utf-8")
         console.print(f"{len(records)} files: {results}/<submission>/results.json", markup=False)
-        return
+    else:
+        _export(results, records, target, console)
+
+
+def _export(results: Path, records: list[Record], target: Target, console: SafeConsole) -> None:
     render = {Target.CANVAS: platforms.canvas, Target.MOODLE: platforms.moodle, Target.JUNIT: junit}[target]
     (results / FILES[target]).write_text(render(records), "utf-8", newline="")
     console.print(f"{len(records)} submissions: {results / FILES[target]}", markup=False)
@@ -51,9 +78,46 @@ def export(
     if unknown:
         console.print(
             f"{len(unknown)} of them have no {target} id, because they are not from its bulk download; "
-            f"fill the id in by hand: {', '.join(unknown[:10])}{' …' if len(unknown) > 10 else ''}",
+            f"fill the id in by hand: {listed(unknown)}",
             markup=False,
         )
+    if target is Target.CANVAS:
+        console.print(
+            f"Canvas makes a new column {records[0].assignment!r} unless it has one of exactly this title: to fill one that it "
+            f"has, export its gradebook and say --into that file",
+            markup=False,
+        )
+
+
+def _fill(path: Path, records: list[Record], column: str, console: SafeConsole) -> None:
+    """Fill the platform's file; what it was stands beside it."""
+    try:
+        content = path.read_bytes()
+        filled = gradebook.fill(content, records, column)
+    except (OSError, gradebook.CannotFill) as error:
+        stop(f"{path}: {error}")
+    path.with_name(f"{path.name}.before").write_bytes(content)
+    path.write_bytes(filled.content)
+    console.print(f"{path}: {filled.graded} grades in the column {filled.column!r}; before: {path.name}.before", markup=False)
+    for said, names in (
+        ("without a record here, left as they are", filled.without_record), ("not in the file", filled.unknown),
+    ):  # fmt: skip
+        if names:
+            console.print(f"{len(names)} {said}: {listed(names)}", markup=False)
+    for remark in filled.remarks:
+        console.print(remark, markup=False)
+
+
+def diff(
+    old: Annotated[Path, typer.Argument(help="A folder that dgm grade wrote.", show_default=False)],
+    new: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
+) -> None:
+    """Say whose score changed between two folders of results, by which check, and why."""
+    console = SafeConsole(soft_wrap=True, highlight=False)
+    changes = list(comparison.compare(_read(old, console), _read(new, console)))
+    for line in comparison.sentences(changes):
+        console.print(line, markup=False)
+    raise typer.Exit(1 if changes else 0)
 
 
 def report(
@@ -65,19 +129,40 @@ def report(
     """Write a page about the class, and one for each student."""
     from grader.renderings.report import write
 
-    console = Console(soft_wrap=True, highlight=False)
+    console = SafeConsole(soft_wrap=True, highlight=False)
     first, *pages = write(_read(results, console), output)
     console.print(f"{first}, and {len(pages)} students' pages in {pages[0].parent}", markup=False)
 
 
-def _read(results: Path, console: Console) -> list[Record]:
-    """The records, or the end of the command."""
+def gradescope_autograder(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip to upload.")] = Path("autograder.zip"),
+    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed).")] = None,
+    assignment: AssignmentName = None,
+) -> None:
+    """Write the zip that Gradescope makes an autograder of. It holds the seed and the reference: it is for the staff."""
+    from grader.grading import gradescope_zip
+    from grader.grading.kit import SeedError, grading_seed
+
+    try:
+        names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
+    except (SeedError, OSError) as error:
+        stop(error)
+    SafeConsole(soft_wrap=True, highlight=False).print(f"{output}: {len(names)} files, for Configure Autograder", markup=False)
+
+
+def _read(results: Path, console: SafeConsole) -> list[Record]:
+    """The records, or the end of the command; says which of them are not what they seem."""
     try:
         records = store.read(results)
     except (OSError, msgspec.DecodeError) as error:
-        console.print(f"{results} holds a record that cannot be read: {error}", markup=False)
-        raise typer.Exit(2) from None
+        stop(f"{results} holds a record that cannot be read: {error}")
     if not records:
-        console.print(f"there are no records in {results}: run dgm grade first", markup=False)
-        raise typer.Exit(2)
+        stop(f"there are no records in {results}: run dgm grade first")
+    holds = store.manifest(results)
+    notes: dict[str, list[str]] = {}
+    for record in records:
+        notes.setdefault(store.note(record, holds), []).append(record.submission)
+    for said, names in sorted(notes.items()):
+        if said:
+            console.print(f"{said}: {listed(names)}", style="yellow", markup=False)
     return records

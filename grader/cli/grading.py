@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from grader.cli.chosen import AssignmentName, chosen
+from grader.cli.chosen import AssignmentName, chosen, listed, load
+from grader.practice.names import UnknownName, select
+from grader.record import Record
 from grader.renderings import running
-from grader.renderings.terminal import class_table
+from grader.renderings.terminal import SafeConsole, class_table
+from grader.submission import Layout
 
 
 def add_to(app: typer.Typer) -> None:
@@ -22,7 +25,7 @@ def grade(
     submissions: Annotated[
         Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)
     ],
-    output: Annotated[Path, typer.Option("--output", "-o", help="Where the records go.")] = Path("results"),
+    output: Annotated[Path, typer.Option("--output", "-o", "--into", help="Where the records go.")] = Path("results"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Graders side by side.")] = os.cpu_count() or 1,
     isolation: Annotated[
         str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")
@@ -35,8 +38,24 @@ def grade(
         bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")
     ] = False,
     scheduler: Annotated[
-        str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tcp://10.0.0.1:8786.")
+        str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tls://10.0.0.1:8786.")
     ] = "",
+    tls: Annotated[
+        Path | None, typer.Option(help="The folder with cert.pem and key.pem of the cluster.", show_default=False)
+    ] = None,
+    insecure: Annotated[
+        bool, typer.Option("--insecure", help="Send the seed to a scheduler without encryption.")
+    ] = False,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Grade these exercises again and keep the rest of each record.", show_default=False),
+    ] = None,
+    regrade: Annotated[
+        bool, typer.Option("--regrade", help="Grade again what another kit, seed or other options have graded.")
+    ] = False,
+    layout: Annotated[
+        Layout, typer.Option(help="What kind of folder or download this is; auto: by the names of all its entries.")
+    ] = "auto",
     assignment: AssignmentName = None,
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
@@ -48,28 +67,59 @@ def grade(
     from grader.grading.store import StoreError
     from grader.sandbox.layers.policy import Refused
 
-    console = Console()
+    console = SafeConsole(highlight=False)
     name = chosen(assignment, handed_in=submissions)
     try:
-        order = GradingOptions(name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected)
-        handed_in = submissions_in(submissions, name)
-        if scheduler:
-            from grader.grading.cluster import grade_on
-
-            graded = grade_on(scheduler, handed_in, output, order)
+        exercises = tuple(select(load(name), only)) if only else ()
+        options = GradingOptions(
+            name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected, only=exercises
+        )
+        handed_in = submissions_in(submissions, name, layout)
+        if json:
+            running.event(console, "submissions", said=handed_in.said)
         else:
-            graded = run(handed_in, output, order, jobs)
+            console.print(handed_in.said, markup=False, soft_wrap=True)
+        if scheduler:
+            from grader.grading.cluster import Scheduler, grade_on
+
+            graded = grade_on(Scheduler(scheduler, tls, insecure), handed_in, output, options, submissions, regrade)
+        else:
+            graded = run(handed_in, output, options, jobs, submissions, regrade)
         show = running.json_lines if json else running.bar if console.is_terminal else running.plain
-        table = class_table(show(graded, len(handed_in), console))
-    except (CannotGrade, SeedError, StoreError, Refused) as error:
+        seen: list[str] = []
+        broken: list[str] = []
+        table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
+    except (CannotGrade, SeedError, StoreError, Refused, UnknownName) as error:
         if json:
             running.event(console, "error", message=str(error))
         else:
             console.print("cannot grade:", style="red", end=" ")
-            console.print(str(error), markup=False, highlight=False, soft_wrap=True)
+            console.print(str(error), markup=False, soft_wrap=True)
         raise typer.Exit(2) from None
+    except KeyboardInterrupt:
+        console.print(f"\nstopped. What is finished is kept in {output}: the same command goes on with the rest.", soft_wrap=True)
+        raise typer.Exit(130) from None
+    left_out = [one.name for one in handed_in if one.name not in seen]
     if json:
-        running.event(console, "finished", records=f"{output}/records.jsonl", grades=f"{output}/grades.csv")
-        return
-    console.print(table)
-    console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv", soft_wrap=True)
+        facts = {"faults": broken, "left_out": left_out} if broken or left_out else {}
+        running.event(console, "finished", records=f"{output}/records.jsonl", grades=f"{output}/grades.csv", **facts)
+    else:
+        console.print(table)
+        if left_out:
+            console.print(f"left out, since no record here is of this very work: {listed(left_out)}", markup=False, soft_wrap=True)
+        if broken:
+            console.print(
+                f"the grader broke on {len(broken)}, who are not graded yet: {listed(broken)}. What went wrong stands in "
+                f"{output}/faults.log; the same command tries them again.", style="red", markup=False, soft_wrap=True,
+            )  # fmt: skip
+        console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv", soft_wrap=True)
+    raise typer.Exit(3 if broken else 0)
+
+
+def _noting(records: Iterable[Record], seen: list[str], broken: list[str]) -> Iterator[Record]:
+    """The records, and the names of their submissions and of those on which the grader broke."""
+    for record in records:
+        seen.append(record.submission)
+        if record.fault:
+            broken.append(record.submission)
+        yield record

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
 from rich.text import Text
 
 from grader import assignment as assignments
 from grader.cli.chosen import AssignmentName, chosen, load, stop, work_in
-from grader.practice import progress
-from grader.practice.names import UnknownName, select
+from grader.practice import overview, progress
+from grader.practice.names import UnknownName, select, short_name
 from grader.practice.progress import Progress
+from grader.practice.work import remarks_on
 from grader.renderings import terminal
 
 if TYPE_CHECKING:
@@ -42,33 +42,45 @@ Folder = Annotated[
 for stream in (sys.stdout, sys.stderr):  # a terminal that cannot show ✓ shows ? instead of failing
     if isinstance(stream, io.TextIOWrapper):
         stream.reconfigure(errors="replace")
-console = Console()
+console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, watch, list_exercises, hint, reset, pack):
+    for command in (check, watch, list_exercises, hint, debug, reset, pack):
         app.command("list" if command is list_exercises else None)(command)
 
 
-def check(names: Names = None, folder: Folder = None, assignment: AssignmentName = None) -> None:
+def check(
+    names: Names = None,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")
+    ] = None,
+) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
-    from grader.practice.run import NothingHere, Practice
+    from grader.practice.run import Practice
+    from grader.practice.work import NothingHere
 
     name = chosen(assignment, names or [], folder)
     folder = work_in(name, folder)
     state = progress.load(folder)
     fine: list[bool] = []
     try:
-        with Practice(name, folder) as practice:
+        with Practice(name, folder, device=device) as practice:
             for record in practice.check(names or []):
-                console.print(terminal.exercise_view(record))
+                if not fine:
+                    _say_what_is_checked(practice, names or [])
+                console.print(terminal.exercise_view(record, short_name))
+                for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
+                    console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
                 state.note(record)
                 progress.save(state, folder)
                 outcome = state.states[record.exercise]
                 asked = {record.exercise, record.exercise.split(".", 1)[1]} & {*(names or [])}
                 fine.append(outcome == "passed" or (outcome == "missing" and record.bonus and not asked))
             if len(fine) > 1:
-                console.print(terminal.progress_line(practice.assignment, state))
+                console.print(overview.progress_line(practice.assignment, state))
     except (UnknownName, NothingHere) as error:
         stop(error)
     raise typer.Exit(0 if all(fine) else 1)
@@ -83,8 +95,9 @@ def watch(
 ) -> None:
     """Check again on every save. Keys: h hint, l list, q quit."""
     from grader.practice.keys import single_keys
-    from grader.practice.run import NothingHere, Practice
+    from grader.practice.run import Practice
     from grader.practice.watch import Pressed, Watcher
+    from grader.practice.work import NothingHere
 
     name = chosen(assignment, [], folder)
     folder = work_in(name, folder)
@@ -99,7 +112,7 @@ def watch(
                 elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
-                    console.print(terminal.exercise_list(practice.assignment, state), terminal.KEYS)
+                    console.print(overview.exercise_list(practice.assignment, state), overview.KEYS)
                 elif event.key in "hH":
                     _hint(state, practice.assignment, state.current(practice.assignment))
                 progress.save(state, folder)
@@ -112,7 +125,7 @@ def watch(
 def list_exercises(folder: Folder = None, assignment: AssignmentName = None) -> None:
     """The exercises, their points, and how far you are."""
     name = chosen(assignment, [], folder)
-    console.print(terminal.exercise_list(load(name), progress.load(work_in(name, folder))))
+    console.print(overview.exercise_list(load(name), progress.load(work_in(name, folder))))
 
 
 def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
@@ -122,6 +135,34 @@ def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -
     state = progress.load(folder)
     _hint(state, meant, meant[_one(meant, name)])
     progress.save(state, folder)
+
+
+def debug(
+    name: Name,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    start: Annotated[bool, typer.Option(help="Open it in the debugger at once.")] = True,
+) -> None:
+    """Write the call on which an exercise fails as a small program, and step through it."""
+    from grader.practice import debug as debugging
+    from grader.practice.run import Practice
+    from grader.practice.work import NothingHere
+
+    meant = load(chosen(assignment, [name], folder))
+    folder, exercise = work_in(meant.name, folder), meant[_one(meant, name)]
+    try:
+        with Practice(meant.name, folder) as practice:
+            failure = practice.failure(exercise.name)
+            sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
+        if failure is None:
+            console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
+            return
+        program = debugging.write(exercise, failure, folder, sources)
+    except (debugging.CannotDebug, NothingHere) as error:
+        stop(error)
+    console.print(program, highlight=False, soft_wrap=True)
+    if start:
+        raise typer.Exit(debugging.start(program))
 
 
 def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
@@ -148,13 +189,16 @@ def pack(
     assignment: AssignmentName = None,
 ) -> None:
     """Write the zip to hand in."""
-    from grader.practice.pack import NothingToPack
+    from grader.practice.pack import CannotPack
     from grader.practice.pack import pack as write
+    from grader.practice.work import NothingHere, read_work
 
     name = chosen(assignment, [], folder)
+    work, meant = work_in(name, folder), load(name)
     try:
-        packed = write(work_in(name, folder), load(name), output or Path(f"{name}.zip"))
-    except NothingToPack as error:
+        submission = read_work(meant, work)
+        packed = write(work, meant, submission, output or Path(f"{name}.zip"))
+    except (NothingHere, CannotPack) as error:
         stop(error)
     for remark in packed.remarks:
         console.print(Text.assemble(("note: ", "yellow"), remark))
@@ -165,11 +209,20 @@ def pack(
 def _show(practice: Practice, state: Progress, names: list[str]) -> None:
     """A fresh screen with the results of these exercises and the way still to go."""
     console.clear()
-    for record in practice.check(names):
-        console.print(terminal.exercise_view(record))
+    for number, record in enumerate(practice.check(names)):
+        if not number:
+            _say_what_is_checked(practice, names)
+        console.print(terminal.exercise_view(record, short_name))
         state.note(record)
-    console.print(terminal.progress_line(practice.assignment, state))
-    console.print(terminal.KEYS)
+    console.print(overview.progress_line(practice.assignment, state))
+    console.print(overview.KEYS)
+
+
+def _say_what_is_checked(practice: Practice, names: list[str]) -> None:
+    assert practice.submission is not None
+    topics = {practice.assignment[name].topic for name in select(practice.assignment, names)}
+    for remark in remarks_on(practice.submission, topics, practice.assignment):
+        console.print(remark, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _hint(state: Progress, assignment: assignments.Assignment, exercise: assignments.Exercise) -> None:

@@ -8,15 +8,20 @@ import importlib
 import importlib.util
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-FIXTURES = ("student", "ref", "seed", "device")
+from grader import assignment as assignments
+from grader.assignment import REPO_ROOT, Assignment, AssignmentError
+
+NOT_EVIDENCE = "earns_nothing_alone.txt"  # beside the checks
+REPLAYING = "replaying"  # the answers to the exam at home, whose inputs are public
+FIXTURES = ("student", "ref", "seed", "device", "figures")
 
 GRADING = settings(
     database=None,  # a planted example database must not choose our inputs
@@ -29,12 +34,14 @@ GRADING = settings(
 )
 MARKS = {
     "exercise(name)": "the exercise that the check belongs to",
-    "points(number)": "what the check is worth",
+    "weight(number)": "what the check is worth beside the others of its exercise, whose points assignment.toml names",
     "examples(number)": "how many inputs hypothesis draws (20)",
     "seconds(number)": "wall-clock limit of the check (30)",
     "gpu": "needs a GPU; reported as not graded without one",
     "training": "trains a model; left out by --quick",
 }
+
+PYTESTS_OWN = {"parametrize", "hypothesis", "skip", "skipif", "xfail", "filterwarnings", "usefixtures"}
 
 
 @dataclass(frozen=True)
@@ -43,7 +50,8 @@ class Check:
 
     name: str
     exercise: str
-    points: float
+    weight: float  # beside the other checks of the exercise
+    points: float  # its part of the exercise's points
     sentence: str
     function: Callable[..., None]  # the whole test: hypothesis's wrapper where there is a `@given`
     body: Callable[..., None]  # what runs once per example
@@ -53,6 +61,8 @@ class Check:
     seconds: float
     gpu: bool
     training: bool
+    passed_by: frozenset[str] = frozenset()  # answers that are right nowhere: see `earns_nothing_alone`
+    place: str = ""  # file and line, for its author
 
     @property
     def identity(self) -> str:
@@ -64,10 +74,14 @@ class Check:
         return "ref" in self.fixtures
 
     @property
-    def conduct(self) -> bool:
-        """Whether the check is about refusals and traces alone, which a function without one right value also gets right."""
-        asserts = {name for name in self.body.__code__.co_names if name.startswith("assert_") or name == "refuses"}
-        return bool(asserts) and asserts <= {"assert_no_trace", "refuses"}
+    def hollow(self) -> bool:
+        """Whether zeros, an error or a value one per cent off pass it, too."""
+        return bool(self.passed_by - {REPLAYING})
+
+    @property
+    def public(self) -> bool:
+        """Whether everybody can see its inputs beforehand, and hand in the answers to just these."""
+        return REPLAYING in self.passed_by or (not self.drawn and not {"seed", "device"} & set(self.fixtures))
 
     @property
     def topic(self) -> str:
@@ -75,16 +89,80 @@ class Check:
 
 
 @functools.cache
-def collect(lecture: str) -> tuple[Check, ...]:
-    """The checks of a lecture in the order of their files. Collected once per process."""
+def collect(lecture: str, house: Path = REPO_ROOT) -> tuple[Check, ...]:
+    """The checks of a lecture's exercises in the order of their files, with their points. Collected once per process.
+
+    Raises: `AssignmentError` where marks and assignment.toml do not fit together.
+    """
     collector = _Collector()
     here = str(folder(lecture))
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
     with _plain_pytest():
         status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
+    if collector.refused is not None:
+        raise collector.refused
     if status is not pytest.ExitCode.OK:
-        raise RuntimeError(f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}")
-    return tuple(collector.checks)
+        raise AssignmentError(
+            f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
+        )
+    assignment = assignments.load(lecture, house)
+    passed_by = earns_nothing_alone(lecture)
+    kept = [
+        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
+        for check in collector.checks
+        if check.exercise not in assignment.switched_off
+    ]
+    return tuple(with_points(kept, assignment))
+
+
+def with_points(checks: Sequence[Check], assignment: Assignment) -> Iterator[Check]:
+    """The checks with their points: those of an exercise sum to its points, in parts of 0.01 that follow the weights."""
+    known = {exercise.name: exercise for exercise in assignment.exercises}
+    of_exercise: dict[str, list[Check]] = {name: [] for name in known}
+    for check in checks:
+        if check.exercise not in known:
+            raise AssignmentError(
+                f"{check.place}: {check.name} is a check of {check.exercise!r}, which is no exercise of {assignment.name}: "
+                f"see assignments/{assignment.name}/assignment.toml"
+            )
+        of_exercise[check.exercise].append(check)
+    points: dict[str, float] = {}
+    examined_elsewhere = {name for exercise in assignment.exercises for name in exercise.of}
+    for name, own in of_exercise.items():
+        if not own and name not in examined_elsewhere:
+            raise AssignmentError(
+                f"assignments/{assignment.name}/assignment.toml: exercise {name} has no checks: write one that is marked "
+                f"`pytest.mark.exercise({name!r})`, or switch the exercise off (enabled = false)"
+            )
+        points |= zip(
+            (check.identity for check in own), _parts(known[name].points, [check.weight for check in own]), strict=True
+        )
+    for check in checks:
+        yield replace(check, points=points[check.identity])
+
+
+def _parts(points: float, weights: Sequence[float]) -> list[float]:
+    """`points` in proportion to the weights, in hundredths (in whole parts of `points` where these are finer): the sum is exact."""
+    unit = 0.01 if abs(round(points * 100) - points * 100) < 1e-9 else points / 10_000
+    exact = [points * weight / sum(weights) / unit for weight in weights]
+    whole = [int(part + 1e-9) for part in exact]
+    left = round(points / unit) - sum(whole)
+    for place in sorted(range(len(weights)), key=lambda place: whole[place] - exact[place])[
+        :left
+    ]:  # the largest remainders
+        whole[place] += 1
+    return [round(part * unit, 6) for part in whole]
+
+
+def earns_nothing_alone(lecture: str) -> dict[str, frozenset[str]]:
+    """The checks that an answer passes which is right nowhere, and these answers: zeros, an error, one per cent off, …
+
+    `dgm dev pin` finds them and writes the file. They earn their points in proportion to the others of their exercise.
+    """
+    path = folder(lecture) / NOT_EVIDENCE
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    parts = [line.partition(": ") for line in lines if line and not line.startswith("#")]
+    return {identity: frozenset(answers.split(", ")) for identity, _, answers in parts}
 
 
 @contextlib.contextmanager
@@ -105,7 +183,7 @@ def folder(lecture: str) -> Path:
     """Where the lecture's checks lie."""
     spec = importlib.util.find_spec(f"grader.checks.{lecture}")
     if spec is None or not spec.submodule_search_locations:
-        raise ValueError(f"there are no checks for {lecture!r}: the folder grader/checks/{lecture} is missing")
+        raise AssignmentError(f"there are no checks for {lecture!r}: the folder grader/checks/{lecture} is missing")
     return Path(spec.submodule_search_locations[0])
 
 
@@ -119,6 +197,7 @@ class _Collector:
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.errors: list[str] = []
+        self.refused: AssignmentError | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark, meaning in MARKS.items():
@@ -129,11 +208,25 @@ class _Collector:
             self.errors.append(f"{report.nodeid}: {str(report.longrepr)[-500:]}")
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        self.checks = [check_of(item) for item in session.items if isinstance(item, pytest.Function)]
+        try:
+            self.checks = [check_of(item) for item in session.items if isinstance(item, pytest.Function)]
+        except AssignmentError as error:
+            self.refused = error
 
 
 def check_of(item: pytest.Function) -> Check:
-    """The check in a collected test, with the settings of grading applied to it."""
+    """The check in a collected test, with the settings of grading applied to it; its points are not known yet.
+
+    Raises: `AssignmentError` where a mark is missing, misspelt, or says what makes no sense.
+    """
+    known = {mark.split("(")[0] for mark in MARKS}
+    for mark in item.iter_markers():
+        if mark.name not in known | PYTESTS_OWN:
+            said = f"{item.name} has a mark `{mark.name}`, which says nothing here"
+            raise AssignmentError(f"{_place(item)}: {said}; known are {', '.join(sorted(known))}")
+    weight = _mark(item, "weight")
+    if not isinstance(weight, int | float) or not weight > 0:
+        raise AssignmentError(f"{_place(item)}: the weight of {item.name} is {weight!r}: a number above 0 is expected")
     function = item.obj
     handle = getattr(function, "hypothesis", None)
     body = handle.inner_test if handle else function
@@ -143,7 +236,8 @@ def check_of(item: pytest.Function) -> Check:
     return Check(
         name=item.name,
         exercise=_mark(item, "exercise"),
-        points=float(_mark(item, "points")),
+        weight=float(weight),
+        points=0.0,
         sentence=" ".join((inspect.getdoc(body) or "").split("\n\n")[0].split()),
         function=function,
         body=body,
@@ -153,11 +247,16 @@ def check_of(item: pytest.Function) -> Check:
         seconds=float(_mark(item, "seconds", 30)),
         gpu=item.get_closest_marker("gpu") is not None,
         training=item.get_closest_marker("training") is not None,
+        place=_place(item),
     )
 
 
 def _mark(item: pytest.Function, name: str, default: Any = None) -> Any:
     mark = item.get_closest_marker(name)
     if mark is None and default is None:
-        raise ValueError(f"{item.nodeid} has no mark `{name}`")
-    return mark.args[0] if mark else default
+        raise AssignmentError(f"{_place(item)}: {item.name} has no mark `pytest.mark.{name}(...)`")
+    return mark.args[0] if mark and mark.args else default
+
+
+def _place(item: pytest.Function) -> str:
+    return f"{item.path}, line {(item.location[1] or 0) + 1}"

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Sequence
+import traceback
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
+from grader.assignment import Assignment
 from grader.checking.compare import Mismatch
-from grader.checking.student import Call, NoGradient, NotThere, Student, StudentError, Transport
-from grader.exam import counterexample
+from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
+from grader.exam import counterexample, credit
 from grader.exam.collect import Check
 from grader.exam.inputs import Example, derive, draw_examples, shrink
-from grader.hidden.reference import Reference
-from grader.record import CheckRecord, Outcome
+from grader.record import CheckRecord, ExerciseRecord, Outcome, exercise_record
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
 
 NO_GPU = "needs a GPU, and this machine has none"
+APOLOGY = "our grader broke at this check, which is no fault of yours: it does not count. Please tell the course staff."
 
 
 @dataclass(frozen=True)
@@ -31,89 +33,121 @@ class Failure:
     example: Example
     calls: tuple[Call, ...]
     rung: str = ""
-    expected: str = ""  # the right answer in words
     got: Any = None
     want: Any = None
     mistake: str | None = None
+    expected: str = ""  # the right answer in words
 
 
-class Namer(Protocol):
-    """Recognises a registered mistake behind a failure: its name and what it says, or None."""
+@dataclass(frozen=True)
+class Fault:
+    """Where the grader itself broke: for its makers, never for a student."""
 
-    def __call__(
+    check: str  # its identity
+    traceback: str
+
+
+class AnswerKey(Protocol):
+    """What an instructor's exam is handed beside the checks: the reference, the solutions, and who names mistakes."""
+
+    def reference(self, topic: str) -> Any:
+        """The functions of one topic's reference."""
+
+    def solution(self, topic: str) -> Transport:
+        """The kit's own answer to one topic."""
+
+    def recognise(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
-    ) -> tuple[str, str] | None: ...
+    ) -> tuple[str, str] | None:
+        """The name of the registered mistake behind a failure and what it says, or None."""
+
+    def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:
+        """Whether the registered mistake of this name fails this check."""
 
 
 class Examiner:
-    """The checks of one lecture with their inputs and reference answers, ready for any number of submissions.
+    """The checks of one assignment with their inputs, ready for any number of submissions.
 
-    `device`: what checks marked `gpu` are put on: "cuda"; "cpu", small, in the kit's own tests only; or nothing.
+    `key`: none on a student's machine. `device`: what checks marked `gpu` are put on: "cuda"; "cpu", small, in the kit's
+    own tests only; or nothing. `faults` collects where the grader itself broke; whoever keeps a log empties it.
     """
 
     def __init__(
         self,
-        lecture: str,
+        assignment: Assignment,
         checks: Sequence[Check],
         seed: str,
         *,
-        reference: bool,
+        key: AnswerKey | None = None,
         device: str | None = None,
         quick: bool = False,
-        namer: Namer | None = None,
         show_expected: bool = True,
     ) -> None:
-        self.lecture, self.checks, self.seed = lecture, tuple(checks), seed
-        self._reference, self._device, self._quick = reference, device, quick
-        self._namer, self._show_expected = namer, show_expected
-        self._references: dict[str, Reference] = {}
+        self.assignment, self.checks, self.seed = assignment, tuple(checks), seed
+        self._key, self._device, self._quick, self._show_expected = key, device, quick, show_expected
         self._examples: dict[str, list[Example]] = {}
+        self._figures: dict[str, str] = {}  # what the check at hand has measured
+        self.faults: list[Fault] = []
 
-    def exercise(self, name: str, transport: Transport) -> list[CheckRecord]:
-        """The checks of one exercise. Good conduct alone earns nothing: it counts once some value is right."""
+    def exercise(self, name: str, transport: Transport, failed: Collection[str] = ()) -> ExerciseRecord:
+        """The record of one exercise. `failed`: exercises of this submission that have failed so far."""
         transport.begin_exercise()
         checks = [check for check in self.checks if check.exercise == name]
-        records = [self.examine(check, transport) for check in checks]
-        values = [record.outcome for check, record in zip(checks, records, strict=True) if not check.conduct]
-        if "passed" in values or not any(outcome != "not_graded" for outcome in values):
-            return records
-        return [_uncredited(record) if record.outcome == "passed" else record for record in records]
+        records = [self.examine(check, transport, failed) for check in checks]
+        records, rubric = credit.by_rubric(
+            credit.in_proportion(checks, records),
+            self.assignment.shares(name),
+            functools.partial(self._also_fails, checks),
+        )
+        exercise = self.assignment[name]
+        record = exercise_record(name, str(exercise.slide), records, exercise.bonus, rubric)
+        blamed = self._blamed(name, transport, failed) if record.failed else []
+        return msgspec.structs.replace(record, depends_on_failed=blamed)
 
-    def examine(self, check: Check, transport: Transport) -> CheckRecord:
+    def examine(self, check: Check, transport: Transport, failed: Collection[str] = ()) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
         unable = self._unable(check)
         if unable:
             return not_graded(check, unable)
         started = time.perf_counter()
-        limit = transport.waited + check.seconds  # of the student's own time
+        self._figures.clear()
         try:
-            failure = self._first_failure(check, transport, limit)
+            failure = self.failure(check, transport)
             if failure is None:
                 return CheckRecord(
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
-                    sentence=check.sentence, seconds=_since(started),
+                    sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
-            if failure.outcome in ("failed", "error") and check.drawn:
-                failure = self._smallest(check, transport, failure, limit)
-            named = self._name(check, failure, transport)
-        except Exception as error:  # a fault of ours must cost nobody anything
-            message = f"this check is broken ({type(error).__name__}: {error}). It does not count; please tell the course staff."
-            return not_graded(check, message[:500])
-        return CheckRecord(
-            check=check.name,
-            outcome=failure.outcome,
-            points=0.0,
-            max_points=check.points,
-            message=f"{failure.sentence}, expected {failure.expected}" if failure.expected and self._show_expected else failure.sentence,
-            counterexample=counterexample.of_calls(failure.calls),
-            mistake=named[0] if named else None,
-            mistake_says=named[1] if named else "",
-            rung=failure.rung,
-            returned=counterexample.short(failure.got) if failure.rung else "",
-            expected=counterexample.short(failure.want) if failure.rung and self._show_expected else "",
-            sentence=check.sentence,
-            seconds=_since(started),
-        )
+            named = None if self._blamed(check.exercise, transport, failed) else self._name(check, failure, transport)
+            return self._record(check, failure, named, _since(started))
+        except CannotObserve as why:
+            return not_graded(check, str(why))
+        except Exception:  # a fault of ours must cost nobody anything
+            self.faults.append(Fault(check.identity, traceback.format_exc()))
+            return not_graded(check, APOLOGY)
+
+    def failure(self, check: Check, transport: Transport) -> Failure | None:
+        """What a check fails with, on the smallest input that can be found; None where it passes."""
+        transport.begin_check(check.seconds)
+        failure = self._first_failure(check, transport, transport.waited + check.seconds)
+        if failure is not None and failure.outcome in ("failed", "error") and check.drawn:
+            failure = self._smallest(check, transport, failure, transport.waited + check.seconds)
+        return failure
+
+    def passes(self, check: Check, transport: Transport) -> bool:
+        """Whether a check holds, without a word on why not: no smaller input, no name."""
+        return all(self.run(check, example, transport) is None for example in self.examples(check))
+
+    def share(self, name: str, transport: Transport) -> float:
+        """How much of an exercise is earned, of what this machine can grade."""
+        checks = [check for check in self.checks if check.exercise == name and not self._unable(check)]
+        records = []
+        for check in checks:
+            right = self.passes(check, transport)
+            points, outcome = (check.points, "passed") if right else (0.0, "failed")
+            records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points))
+        earned = sum(record.points for record in credit.in_proportion(checks, records))
+        return earned / sum(check.points for check in checks)
 
     def examples(self, check: Check) -> list[Example]:
         """The inputs of a check: the same for every submission."""
@@ -121,30 +155,22 @@ class Examiner:
             self._examples[check.identity] = draw_examples(check, self.seed)
         return self._examples[check.identity]
 
-    def run(self, check: Check, example: Example, transport: Transport) -> Failure | None:
-        """Run the body of a check on one input."""
-        student = Student(check.topic, transport)
-        fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
-        fixtures["device"] = self._device
-        if check.needs_reference:
-            fixtures["ref"] = self._topic_reference(check.topic)
-        arguments = {name: fixtures[name] for name in check.fixtures} | example
+    def run(
+        self, check: Check, example: Example, transport: Transport, calls: list[Call] | None = None
+    ) -> Failure | None:
+        """Run the body of a check on one input; its calls are written into `calls`."""
+        student = Student(check.topic, transport, [] if calls is None else calls)
         try:
-            check.body(**arguments)
+            self._put(check, example, student)
         except Mismatch as mismatch:
             return Failure(
-                "failed",
-                mismatch.sentence,
-                example,
-                tuple(student.calls),
-                mismatch.rung,
-                mismatch.expected,
-                mismatch.got,
-                mismatch.want,
-                mismatch.mistake,
-            )
+                "failed", mismatch.sentence, example, tuple(student.calls), mismatch.rung,
+                mismatch.got, mismatch.want, mismatch.mistake, mismatch.expected,
+            )  # fmt: skip
         except AssertionError as error:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
+        except CannotObserve:
+            raise
         except NoGradient as error:
             return Failure("failed", str(error), example, tuple(student.calls), "gradient")
         except NotThere as error:
@@ -159,20 +185,58 @@ class Examiner:
             return Failure(
                 "crashed", f"the Python process running your code ended: {error}", example, tuple(student.calls)
             )
-        except Exception as error:
-            if not student.calls:
+        except Exception:
+            if not student.calls or self._like_the_solution(check, example, student.calls):
                 raise
-            # the solutions have passed this very check, so it is the answer that no comparison can be made with
-            sentence = f"what your code returned cannot be worked with ({type(error).__name__}: {str(error)[:200]})"
-            return Failure("failed", sentence, example, tuple(student.calls), "type")
+            answer = student.calls[-1].answer.get("value")
+            sentence = f"this check cannot compare what your code returned: {counterexample.form(answer)}"
+            return Failure("failed", sentence, example, tuple(student.calls), "type", got=answer)
         return None
+
+    def _put(self, check: Check, example: Example, student: Student) -> None:
+        fixtures: dict[str, Any] = {"student": student, "seed": derive(self.seed, f"fixture {check.identity}")}
+        fixtures |= {"device": self._device, "figures": self._figures}
+        if check.needs_reference and self._key is not None:
+            fixtures["ref"] = self._key.reference(check.topic)
+        check.body(**{name: fixtures[name] for name in check.fixtures} | example)
+
+    def _like_the_solution(self, check: Check, example: Example, calls: Sequence[Call]) -> bool:
+        """Whether a check that broke had answers of the solution's form, or breaks on the solution: the fault is its own."""
+        if self._key is None:
+            return False
+        solution = Student(check.topic, self._key.solution(check.topic))
+        try:
+            self._put(check, example, solution)
+        except Exception:
+            return True
+        forms = [[counterexample.form(call.answer.get("value")) for call in of] for of in (calls, solution.calls)]
+        return all(mine == right for mine, right in zip(*forms, strict=False))
+
+    def _record(self, check: Check, failure: Failure, named: tuple[str, str] | None, seconds: float) -> CheckRecord:
+        told = bool(failure.expected) and self._show_expected
+        return CheckRecord(
+            check=check.name,
+            outcome=failure.outcome,
+            points=0.0,
+            max_points=check.points,
+            message=f"{failure.sentence}, expected {failure.expected}" if told else failure.sentence,
+            counterexample=counterexample.of_calls(failure.calls, failure.got),
+            mistake=named[0] if named else None,
+            mistake_says=named[1] if named else "",
+            rung=failure.rung,
+            returned=counterexample.short(failure.got) if failure.got is not None or failure.rung == "nothing" else "",
+            expected=counterexample.short(failure.want) if failure.want is not None and self._show_expected else "",
+            sentence=check.sentence,
+            seconds=seconds,
+            figures=dict(self._figures),
+        )
 
     def _unable(self, check: Check) -> str:
         if check.gpu and self._device is None:
             return NO_GPU
         if check.training and self._quick:
             return "left out by --quick: it trains a model"
-        if check.needs_reference and not self._reference:
+        if check.needs_reference and self._key is None:
             return "graded after submission: it compares with the hidden reference"
         return ""
 
@@ -203,31 +267,51 @@ class Examiner:
         return smallest
 
     def _name(self, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
-        if self._namer is None or failure.outcome not in ("failed", "error"):
+        if self._key is None or failure.outcome not in ("failed", "error"):
             return None
         if check.training or check.gpu:
             return None  # to name such a mistake, every registered one would have to be trained, or put on the device
-        return self._namer(self, check, failure, transport)
+        return self._key.recognise(self, check, failure, transport)
 
-    def _topic_reference(self, topic: str) -> Reference:
-        if topic not in self._references:
-            self._references[topic] = Reference(self.lecture, topic)
-        return self._references[topic]
+    def _also_fails(self, checks: Sequence[Check], record: CheckRecord, mistake: str) -> bool:
+        """Whether a registered mistake fails the check of this record, too."""
+        (check,) = (one for one in checks if one.name == record.check)
+        return self._key is not None and self._key.fails(self, check, mistake)
+
+    def with_dependencies(self, records: Sequence[ExerciseRecord], transport: Transport) -> list[ExerciseRecord]:
+        """The records of a whole submission, where also exercises that came later may explain a failure."""
+        failed = [record.exercise for record in records if record.failed]
+        return [
+            msgspec.structs.replace(record, depends_on_failed=self._blamed(record.exercise, transport, failed))
+            if record.failed
+            else record
+            for record in records
+        ]
+
+    def _blamed(self, name: str, transport: Transport, failed: Collection[str]) -> list[str]:
+        """The failed exercises that the student's answer to this one calls, directly or through others."""
+        topic = self.assignment[name].topic
+        known = {exercise.name: exercise for exercise in self.assignment.of_topic(topic)}
+        calls: Mapping[str, Sequence[str]] = transport.calls.get(topic, {})
+        reached, open_names = set(), [name]
+        while open_names:
+            exercise = known[open_names.pop()]
+            for other in [*(f"{topic}.{function}" for function in calls.get(exercise.function, ())), *exercise.calls]:
+                if other in known and other not in reached:
+                    reached.add(other)
+                    open_names.append(other)
+        return [other for other in known if other in reached and other in failed and other != name]
 
 
 def not_graded(check: Check, why: str) -> CheckRecord:
     """The record of a check that was not put to anyone."""
     return CheckRecord(
-        check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=why, sentence=check.sentence
-    )
-
-
-def _uncredited(record: CheckRecord) -> CheckRecord:
-    return msgspec.structs.replace(
-        record,
-        outcome="failed",
+        check=check.name,
+        outcome="not_graded",
         points=0.0,
-        message="this is in order, but counts only once some value of the function is right",
+        max_points=check.points,
+        message=why,
+        sentence=check.sentence,
     )
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import hypothesis
 from hypothesis.configuration import set_hypothesis_home_dir
+from hypothesis.internal.conjecture import providers
+from hypothesis.internal.constants_ast import Constants
 
 from grader.exam.collect import Check
 
@@ -19,6 +21,10 @@ SHRINK_CALLS = 150  # bodies run in search of a smaller counterexample; a count,
 
 _HOME = tempfile.TemporaryDirectory(prefix="dgm-hypothesis-", ignore_cleanup_errors=True)
 set_hypothesis_home_dir(_HOME.name)  # it reads constants from there: nobody may plant any
+# It also draws constants out of every local module that is loaded, so that one seed would give other inputs in a checkout,
+# in a wheel and beside a module of somebody's own. There is no setting for it; a test notices when this has no effect.
+providers._get_local_constants = lambda: Constants()
+providers.CONSTANTS_CACHE.cache.clear()
 
 
 def derive(seed: str, purpose: str) -> int:

@@ -29,7 +29,7 @@ from grader.sandbox.workers import TO_WORKER, Worker, WorkerGone, Workers
 
 MAX_BATCH_BYTES = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
 REMEMBERED = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
-DRAIN_SECONDS = 1.0  # for answers that nobody needs any more; then a new worker is cheaper
+DRAIN_SECONDS = 1.0  # for all answers that nobody needs any more; then a new worker is cheaper
 
 Result = TypeVar("Result")
 
@@ -228,10 +228,12 @@ class SendingAhead(WorkerTransport):
 
     def _drain(self) -> None:
         """Take what nobody needs any more off the line; a worker that is slow about it is replaced."""
+        worker = self._worker
+        ends = self.waited + DRAIN_SECONDS
         try:
-            while self._sent and self._worker is not None:
+            while self._sent and worker is not None:
                 self._sent.popleft()
-                self._worker.answer(DRAIN_SECONDS)
+                worker.answer(min(ends - self.waited, self._left()))
         except WorkerGone:
             self.close()
         self._sent.clear()

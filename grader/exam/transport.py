@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+import math
 import random
 import time
 import warnings
@@ -14,58 +16,100 @@ import numpy
 import torch
 
 from grader.checking.student import Result
+from grader.printable import printable
 from grader.sandbox.inside.host import Host, instead
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.frames import WireError, decode, encode, split
-from grader.sandbox.wire.objects import printable, revive, revive_answer, special
-from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
+from grader.sandbox.wire.objects import revive, revive_answer, special
+from grader.sandbox.workers import NoWorkers, ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
+
+DEFINITIONS_ONLY = (
+    "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain "
+    "constants alone"
+)
+PROBLEMS = 50  # sentences about one topic, and topics that have any
+LONGEST = 500  # characters of what a worker says in words
+LONGEST_NAME = 80
 
 
 @dataclass(frozen=True)
 class Timeouts:
-    """How long the grader waits, in seconds of wall clock."""
+    """How long the grader waits, in seconds of `grader.sandbox.meter`: a busy machine is nobody's fault."""
 
     call: float = 10.0
     call_again: float = 2.0  # after an exercise has run into the limit once
     load: float = 40.0
     statement: float = 5.0  # one top-level statement of a submission
-    submission: float = 300.0
+    submission: float = 300.0  # all of it: starting workers, loading, every call, and what computes between calls
 
 
 class WorkerTransport:
-    """A submission in workers of its own. A dead worker is replaced and the submission loaded anew."""
+    """A submission in workers of its own. A dead worker is replaced and the submission loaded anew.
+
+    Whoever waits keeps three limits at once: of the call, of the check, and of the submission as a whole.
+    """
 
     def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Timeouts) -> None:
         self._workers, self._package, self._topics, self._patience = workers, package, topics, patience
         self._worker: Worker | None = None
         self._definitions_only = False
         self._unloadable: WorkerGone | None = None
-        self.problems: dict[str, list[str]] = {}
+        self._problems: dict[str, list[str]] = {}
+        self.calls: dict[str, dict[str, list[str]]] = {}
         self._call_seconds = patience.call
-        self.waited = 0.0  # seconds that the student's code has taken; what the grader itself takes is nobody's fault
+        self._check_seconds = self._check_ends = math.inf
+        self._spent_before = 0.0  # by workers that are gone, and by starting all of them
+        self._loading = 0.0  # how much of what was spent
+
+    @property
+    def spent(self) -> float:
+        """Seconds that the submission has taken; what the grader itself takes is nobody's fault."""
+        return self._spent_before + (self._worker.spent if self._worker is not None else 0.0)
+
+    @property
+    def waited(self) -> float:
+        """Those of them that went into calls."""
+        return self.spent - self._loading
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong while the submission was loaded."""
+        if self._unloadable is not None:
+            return [str(self._unloadable)]
+        said = [problem for topic in self._problems.values() for problem in topic]
+        return [DEFINITIONS_ONLY, *said] if self._definitions_only else said
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         boxes = Boxes(message)
-        try:
-            return self._reach(lambda worker, seconds: checked(worker.request(message, seconds, boxes), message["mode"]))
-        finally:
-            self.waited -= boxes.seconds
+        return self._reach(lambda worker, seconds: checked(worker.request(message, seconds, boxes), message["mode"]))
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()
 
+    def begin_check(self, seconds: float) -> None:
+        """From now on the submission may take so long."""
+        self._check_seconds, self._check_ends = seconds, self.waited + seconds
+
     def _reach(self, use: Callable[[Worker, float], Result]) -> Result:
-        """Use the worker within the time of a call; one that fails is gone."""
-        started = time.perf_counter()
+        """Use the worker within what is left of the time; one that fails is gone."""
         try:
-            return use(self._ready(), self._call_seconds)
+            worker = self._ready()
+            return use(worker, min(self._call_seconds, self._left()))
         except WorkerGone as gone:
             self.close()
+            self._left()
             if isinstance(gone, WorkerTimeout):
                 self._call_seconds = self._patience.call_again
             raise
-        finally:
-            self.waited += time.perf_counter() - started
+
+    def _left(self) -> float:
+        """What is left of the check's time and of the submission's. Raises: `WorkerTimeout` where that is nothing."""
+        submission, check = self._patience.submission - self.spent, self._check_ends - self.waited
+        if submission <= 0:
+            raise WorkerTimeout(f"the submission as a whole took longer than {self._patience.submission:g} s")
+        if check <= 0:
+            raise WorkerTimeout(f"the check took longer than {self._check_seconds:g} s")
+        return min(submission, check)
 
     def begin_exercise(self) -> None:
         """Full patience again: what ran into the limit was another function."""
@@ -74,6 +118,7 @@ class WorkerTransport:
     def close(self) -> None:
         if self._worker is not None:
             self._worker.close()
+            self._spent_before += self._worker.spent
             self._worker = None
 
     def output(self) -> str:
@@ -81,15 +126,32 @@ class WorkerTransport:
         return self._worker.output() if self._worker is not None else ""
 
     def _ready(self) -> Worker:
+        """A worker with the submission in it. Raises: `NoWorkers` where none can be had."""
         if self._unloadable is not None:
             raise self._unloadable
-        while self._worker is None:
-            worker = self._workers.start()
+        if self._worker is None:
+            before = self.spent
             try:
-                self.problems = self._load(worker)
+                return self._loaded()
+            finally:
+                self._loading += self.spent - before
+        return self._worker
+
+    def _loaded(self) -> Worker:
+        while self._worker is None:
+            self._left()
+            began = time.monotonic()
+            try:
+                worker = self._workers.start()
+            except (RuntimeError, OSError) as error:
+                raise NoWorkers(str(error)) from error
+            self._spent_before += time.monotonic() - began
+            try:
+                self._problems = self._load(worker)
                 self._worker = worker
             except WorkerGone as gone:
                 worker.close()
+                self._spent_before += worker.spent
                 if self._definitions_only:
                     self._unloadable = type(gone)(f"while the submission was loaded: {gone}")
                     raise self._unloadable from None
@@ -101,9 +163,11 @@ class WorkerTransport:
             "do": "load", "package": self._package, "topics": self._topics,
             "seconds": self._patience.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
-        match worker.request(message, self._patience.load):
-            case {"problems": dict(problems)} if all(map(_sentences, problems.values())):
-                return {printable(topic): list(map(printable, said)) for topic, said in problems.items()}
+        match worker.request(message, min(self._patience.load, self._patience.submission - self.spent)):
+            case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
+                self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
+                kept = itertools.islice(problems.items(), PROBLEMS)
+                return {_cut(topic): [_cut(one) for one in said[:PROBLEMS]] for topic, said in kept}
             case answer:
                 raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
 
@@ -117,6 +181,7 @@ class LocalTransport:
     def __init__(self, host: Host) -> None:
         self.host = host
         self.waited = 0.0
+        self.calls = host.calls()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         boxes = Boxes(message)
@@ -136,6 +201,9 @@ class LocalTransport:
         return answer
 
     def begin_exercise(self) -> None:
+        pass
+
+    def begin_check(self, seconds: float) -> None:
         pass
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
@@ -161,15 +229,26 @@ def _unchanged_process() -> Iterator[None]:
         numpy.random.set_state(numpy_state)
 
 
+def _names_called(value: Any) -> dict[str, list[str]]:
+    """What a worker says of the calls within a topic, as far as it has the form; they explain, and decide nothing."""
+    known = value.items() if type(value) is dict else ()
+    return {name: list(called) for name, called in known if _sentences(called)}
+
+
 def _sentences(value: Any) -> bool:
     return type(value) is list and all(type(sentence) is str for sentence in value)
+
+
+def _cut(text: str, most: int = LONGEST) -> str:
+    """What a worker said, fit for a record: no longer than needed, nothing that a terminal would obey."""
+    return printable(text if len(text) <= most else f"{text[: most - 2]} …")
 
 
 def checked(answer: Any, mode: str) -> dict[str, Any]:
     """`answer` if it has the form that `grader.sandbox.inside.host` promises; the worker may be hostile."""
     match answer, mode:
         case {"missing": str()}, _:
-            return {"missing": printable(answer["missing"])}
+            return {"missing": _cut(answer["missing"])}
         case {
             "error": {
                 "type": str(),
@@ -181,8 +260,11 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
             }
         }, _:
             if not rest and all(type(base) is str for base in bases):
-                words = {key: printable(answer["error"][key]) for key in ("type", "message", "where")}
-                return {"error": {**answer["error"], **words}}
+                words = {key: _cut(answer["error"][key]) for key in ("message", "where")}
+                names = {
+                    "type": _cut(answer["error"]["type"], LONGEST_NAME), "bases": [base[:LONGEST_NAME] for base in bases[:PROBLEMS]],
+                }  # fmt: skip
+                return {"error": {**answer["error"], **words, **names}}
         case {"value": _, **rest}, "plain" | "no_grad" | "strided" | "float64_default" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
@@ -191,5 +273,5 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
             "value": _, "changed": list(changed), "random_state_moved": bool(), "autograd_mode_moved": bool(),
             "printed": str(), "carries_graph": bool(), **rest,
         }, "observed" if not rest and all(type(name) is str for name in changed):  # fmt: skip
-            return {**answer, "changed": list(map(printable, changed)), "printed": printable(answer["printed"])}
+            return {**answer, "changed": [_cut(name, LONGEST_NAME) for name in changed[:PROBLEMS]], "printed": _cut(answer["printed"])}
     raise ProtocolError("the worker's answer has an unknown form")

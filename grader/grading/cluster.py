@@ -9,46 +9,104 @@ completes it. Where no worker declares one, there is no second task and those ch
 
 from __future__ import annotations
 
+import ipaddress
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+from urllib.parse import urlsplit
 
 import msgspec
 
 from grader import assignment as assignments
-from grader import record as records
+from grader.assignment import Assignment
 from grader.grading.device import DeviceSession
 from grader.grading.examination import content
-from grader.grading.grade import CannotGrade, Done, GradingSession, keep
+from grader.grading.faults import guarded, not_graded
+from grader.grading.grade import CannotGrade, GradingSession, keep
 from grader.grading.kit import version
 from grader.grading.options import GradingOptions
 from grader.grading.store import Store
 from grader.hidden.reference import available
-from grader.record import KitRecord
-from grader.submission import HandedIn, Submission, read
+from grader.record import Done, KitRecord, Record
+from grader.submission import HandedIn, Submission, read_apart
 
 if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT_SECONDS = 30.0
 GPU = {"GPU": 1}  # what an exam on a device takes of a worker: dask worker --resources "GPU=1"
+MAKE_CERTIFICATE = (
+    "mkdir -p certs && openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=dgm -keyout certs/key.pem -out certs/cert.pem"
+)
+START_SCHEDULER = "dask scheduler --protocol tls --tls-ca-file certs/cert.pem --tls-cert certs/cert.pem --tls-key certs/key.pem"
 IN_HAND = 500  # submissions that the scheduler holds; more would only cost its memory
 
 
-def grade_on(address: str, handed_in: Sequence[HandedIn], results: Path, order: GradingOptions) -> Iterator[Done]:
-    """Grade submissions on the cluster behind a scheduler; yields them as they are done.
+def grade_on(
+    scheduler: Scheduler, handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, source: Path | None = None, regrade: bool = False
+) -> Iterator[Done]:
+    """Grade submissions on the cluster behind a scheduler; yields them as they are done. The rest as for `grade`.
 
     Raises: `CannotGrade` without Dask, without a scheduler, or when workers have another kit; `StoreError`.
     """
+    if order.only:
+        raise CannotGrade("--only grades on this machine: leave out --scheduler")
     assignment = assignments.load(order.lecture)
-    with Store(results) as store, _connected(address) as client:
+    with Store(results) as store, scheduler.connected() as client:
         kit = _asked(client.submit(kit_there, order, version(), pure=False))
         device = any("GPU" in worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
         if device:
             kit = _asked(client.submit(kit_on_a_device, order, version(), kit, resources=GPU, pure=False))
-        submissions = (read(one, assignment) for one in handed_in)
-        yield from keep(store, _graded(client, submissions, store, order, kit, device))
+        store.begin(order, kit, source, [one.name for one in handed_in], regrade)
+        yield from keep(store, _graded(client, handed_in, assignment, store, order, kit, device))
+
+
+@dataclass(frozen=True)
+class Scheduler:
+    """Where a cluster's scheduler listens, and how this process proves that it may use it."""
+
+    address: str  # tls://10.0.0.1:8786
+    certificates: Path | None = None  # a folder with cert.pem and key.pem; without it Dask's own configuration tells
+    insecure: bool = False  # also without encryption on a network
+
+    def connected(self) -> Client:
+        """A connection. Raises: `CannotGrade` with what to do."""
+        if not (self.insecure or self.encrypted or self.on_this_machine):
+            raise CannotGrade(
+                f"{self.address} is not encrypted: whoever can reach that scheduler could run code on its machines and read "
+                f"the grading seed. Make a certificate and copy it to every machine:\n  {MAKE_CERTIFICATE}\n"
+                f"start the scheduler (and the workers) with it:\n  {START_SCHEDULER}\n"
+                f"and grade with --scheduler tls://… --tls certs; or, in a network of which you trust all of it, --insecure"
+            )
+        try:
+            from distributed import Client, Security
+        except ImportError:
+            raise CannotGrade("--scheduler needs Dask: pip install 'dgm-kit[cluster]'") from None
+        security = None
+        if self.certificates is not None:
+            certificate, key = (str(self.certificates / name) for name in ("cert.pem", "key.pem"))
+            security = Security(tls_ca_file=certificate, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
+        try:
+            return Client(self.address, timeout=CONNECT_SECONDS, security=security)
+        except (OSError, ValueError, TypeError) as error:
+            raise CannotGrade(f"there is no Dask scheduler at {self.address}: {error}") from None
+
+    @property
+    def encrypted(self) -> bool:
+        """Whether the address demands it."""
+        return self.address.startswith(("tls://", "wss://"))
+
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether nothing leaves it."""
+        host = urlsplit(self.address if "://" in self.address else f"tcp://{self.address}").hostname or ""
+        try:
+            return ipaddress.ip_address(host).is_loopback
+        except ValueError:
+            return host == "localhost"
 
 
 def kit_there(order: GradingOptions, kit: str) -> KitRecord:
@@ -57,12 +115,17 @@ def kit_there(order: GradingOptions, kit: str) -> KitRecord:
         return _session(order, kit).kit
 
 
-def grade_there(order: GradingOptions, kit: str, submission: bytes) -> bytes:
-    """On a worker: the record of one submission, both as JSON."""
+def grade_there(order: GradingOptions, kit: str, handed_in: bytes) -> bytes:
+    """On a worker: what became of one submission, both as JSON."""
+    submission = msgspec.json.decode(handed_in, type=Submission)
     with _busy:
         session = _session(order, kit)
         session.rehearse()
-        return records.encode(session.grade(msgspec.json.decode(submission, type=Submission)))
+
+        def examined() -> Done:
+            return Done(session.grade(submission), found=False, log=session.faults())
+
+        return _guarded(examined, session, submission)
 
 
 def kit_on_a_device(order: GradingOptions, kit: str, record: KitRecord) -> KitRecord:
@@ -71,11 +134,27 @@ def kit_on_a_device(order: GradingOptions, kit: str, record: KitRecord) -> KitRe
         return _device_session(order, kit).kit(record)
 
 
-def complete_on_a_device(order: GradingOptions, kit: str, submission: bytes, record: bytes) -> bytes:
-    """On a worker with a GPU: the record of one submission with the exercises that need it."""
+def complete_on_a_device(order: GradingOptions, kit: str, handed_in: bytes, graded: bytes) -> bytes:
+    """On a worker with a GPU: the same with the exercises that need it."""
+    submission, done = msgspec.json.decode(handed_in, type=Submission), msgspec.json.decode(graded, type=Done)
+    if done.record.fault:
+        return graded
     with _busy:
-        handed_in = msgspec.json.decode(submission, type=Submission)
-        return records.encode(_device_session(order, kit).complete(records.decode(record), handed_in))
+        session = _device_session(order, kit)
+
+        def completed() -> Done:
+            return msgspec.structs.replace(done, record=session.complete(done.record, submission))
+
+        return _guarded(completed, session, submission, done.record.kit)
+
+
+def _guarded(work: Callable[[], Done], session: AnySession, submission: Submission, kit: KitRecord | None = None) -> bytes:
+    kit = kit or session.kit
+
+    def instead() -> Record:
+        return not_graded(submission, assignments.load(session.order.lecture), kit)
+
+    return msgspec.json.encode(guarded(work, session.restart, instead))
 
 
 _busy = threading.Lock()  # one exam at a time in one process: start workers with one thread each
@@ -105,25 +184,29 @@ def _open(desks: dict[GradingOptions, AnySession], make: Callable[[GradingOption
     return desks[order]
 
 
-def _connected(address: str) -> Client:
-    try:
-        from distributed import Client
-    except ImportError:
-        raise CannotGrade("--scheduler needs Dask: pip install 'dgm-kit[cluster]'") from None
-    try:
-        return Client(address, timeout=CONNECT_SECONDS)
-    except (OSError, ValueError) as error:
-        raise CannotGrade(f"there is no Dask scheduler at {address}: {error}") from None
-
-
 def _graded(
-    client: Client, submissions: Iterator[Submission], store: Store, order: GradingOptions, kit: KitRecord, device: bool
-) -> Iterator[Done]:
+    client: Client, handed_in: Sequence[HandedIn], assignment: Assignment, store: Store, order: GradingOptions, kit: KitRecord,
+    device: bool,
+) -> Iterator[Done]:  # fmt: skip
     from distributed import as_completed
 
     in_hand = as_completed()
-    for submission in submissions:
-        earlier = store.find(submission.name, content(submission), kit)
+    names: dict[str, HandedIn] = {}  # by the key of the future
+
+    def next_done(future: Future) -> Done:
+        one = names.pop(future.key)
+        try:
+            return msgspec.json.decode(_asked(future), type=Done)
+        except KillsWorkers as error:
+            return Done(not_graded(one, assignment, kit), found=False, log=str(error))
+
+    for one in handed_in:
+        try:
+            submission = read_apart(one, assignment)
+            earlier = store.find(submission.name, content(submission), kit)
+        except Exception:
+            yield Done(not_graded(one, assignment, kit), found=False, log=traceback.format_exc())
+            continue
         if earlier is not None:
             yield Done(earlier, found=True)
             continue
@@ -131,11 +214,16 @@ def _graded(
         graded = client.submit(grade_there, order, version(), sent, pure=False)
         if device:
             graded = client.submit(complete_on_a_device, order, version(), sent, graded, resources=GPU, pure=False)
+        names[graded.key] = one
         in_hand.add(graded)
         if in_hand.count() >= IN_HAND:
-            yield Done(records.decode(_asked(next(in_hand))), found=False)
+            yield next_done(next(in_hand))
     for future in in_hand:
-        yield Done(records.decode(_asked(future)), found=False)
+        yield next_done(future)
+
+
+class KillsWorkers(CannotGrade):
+    """Machines die with what they were asked, one after the other."""
 
 
 def _asked(future: Future) -> Any:
@@ -144,6 +232,4 @@ def _asked(future: Future) -> Any:
     try:
         return future.result()
     except KilledWorker as error:
-        raise CannotGrade(
-            f"{error}. What is finished is kept: look at the workers' memory, then start again and only the rest is graded"
-        ) from None
+        raise KillsWorkers(f"{error}. What is finished is kept: look at the workers' memory, then start again") from None

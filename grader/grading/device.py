@@ -21,13 +21,15 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
+from grader.assignment import Exercise
 from grader.exam.collect import collect, families
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
 from grader.grading.options import GradingOptions
 from grader.hidden import known_submissions as candidates
-from grader.record import CheckRecord, KitRecord, Record, exercise_record, summed
+from grader.hidden.answer_key import InstructorsKey
+from grader.record import ExerciseRecord, KitRecord, Record, exercise_record, summed
 from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
@@ -45,8 +47,8 @@ class DeviceSession:
         checks = collect(order.lecture)
         self._names = list(dict.fromkeys(check.exercise for check in checks if check.gpu))
         self._examiner = Examiner(
-            order.lecture, [check for check in checks if check.exercise in self._names], order.seed, reference=True,
-            device=order.device, quick=order.quick, show_expected=order.show_expected,
+            self._assignment, [check for check in checks if check.exercise in self._names], order.seed,
+            key=InstructorsKey(order.lecture, names=False), device=order.device, quick=order.quick, show_expected=order.show_expected,
         )  # fmt: skip
         self.name = ""  # of the device that is in use
         self.layers: tuple[str, ...] = ()
@@ -67,6 +69,9 @@ class DeviceSession:
     def __exit__(self, *exception: object) -> None:
         self._stack.close()
 
+    def restart(self) -> None:
+        """Its workers are fresh processes: there is nothing to put in their place."""
+
     def kit(self, kit: KitRecord) -> KitRecord:
         """What grades, with the device."""
         return msgspec.structs.replace(kit, device=self.name, device_layers=list(self.layers))
@@ -78,14 +83,8 @@ class DeviceSession:
             with filelock.FileLock(self._lock):  # the kernel frees it should this grader be killed
                 checks = self._examined(submission)
         else:
-            checks = {
-                name: [not_graded(check, self._why_not) for check in self._examiner.checks if check.exercise == name]
-                for name in self._names
-            }
-        exercises = [
-            exercise_record(one.exercise, one.slide, checks[one.exercise], one.bonus) if one.exercise in checks else one
-            for one in record.examined
-        ]
+            checks = {name: self._not_graded(self._assignment[name]) for name in self._names}
+        exercises = [checks.get(one.exercise, one) for one in record.examined]
         seconds = round(record.seconds + time.perf_counter() - started, 3)
         return msgspec.structs.replace(record, kit=self.kit(record.kit), seconds=seconds, **summed(exercises))
 
@@ -101,7 +100,7 @@ class DeviceSession:
         topics = {name.split(".")[0] for name in self._names}
         solutions = Submission("solutions", candidates.solutions(self.order.lecture, topics), ())
         left_out = {check.name for check in self._examiner.checks if check.training and self.order.quick}
-        for check in chain(*self._examined(solutions).values()):
+        for check in chain(*(exercise.checks for exercise in self._examined(solutions).values())):
             if check.outcome != "passed" and check.check not in left_out:
                 self._why_not = (
                     f"on the GPU of this machine ({name}) the kit's own solution does not pass {check.check} "
@@ -110,7 +109,11 @@ class DeviceSession:
                 return
         self.name, self.layers = name, self._workers.isolation.layers
 
-    def _examined(self, submission: Submission) -> dict[str, list[CheckRecord]]:
+    def _not_graded(self, exercise: Exercise) -> ExerciseRecord:
+        checks = [not_graded(check, self._why_not) for check in self._examiner.checks if check.exercise == exercise.name]
+        return exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
+
+    def _examined(self, submission: Submission) -> dict[str, ExerciseRecord]:
         package = f"assignments.{self._assignment.name}"
         transport = WorkerTransport(self._workers, package, submission.topics, self.order.device_patience)
         try:

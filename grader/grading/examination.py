@@ -12,7 +12,8 @@ from grader.exam.collect import Check
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.replay import Plans, SendingAhead
 from grader.exam.transport import Timeouts, WorkerTransport
-from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, exercise_record, summed
+from grader.grading import faults
+from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
 from grader.sandbox.workers import Workers
 from grader.submission import Submission
 
@@ -28,23 +29,27 @@ def examine(
 ) -> Record:
     """The record of one submission; whatever the submission does, a record comes out."""
     started = time.perf_counter()
+    examiner.faults.clear()
     patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
-        exercises = list(_exercises(assignment, examiner, transport, patience))
-        problems = [*submission.problems, *(problem for topic in transport.problems.values() for problem in topic)]
+        exercises = examiner.with_dependencies(list(_exercises(assignment, examiner, transport, patience)), transport)
+        problems = [*submission.problems, *transport.problems]
     finally:
         transport.close()
-    return Record(
+    record = Record(
         submission=submission.name,
         assignment=assignment.name,
         kit=kit,
         seconds=round(time.perf_counter() - started, 3),
         student=submission.student,
+        handed_in_as=submission.handed_in_as,
         content=content(submission),
-        problems=problems[:50],
+        problems=problems,
+        fault=faults.CHECKS_BROKE if examiner.faults else "",
         **summed(exercises),
     )
+    return bounded(record)
 
 
 def content(submission: Submission) -> str:
@@ -55,17 +60,21 @@ def content(submission: Submission) -> str:
 def _exercises(
     assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Timeouts
 ) -> Iterator[ExerciseRecord]:
+    failed: list[str] = []
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
-        if transport.waited > patience.submission:
+        if transport.spent >= patience.submission:
             checks = [
                 not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, patience.submission)
                 for check in examiner.checks
                 if check.exercise == exercise.name
             ]
+            record = exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
         else:
-            checks = examiner.exercise(exercise.name, transport)
-        if checks:
-            yield exercise_record(exercise.name, str(exercise.slide), checks, exercise.bonus)
+            record = examiner.exercise(exercise.name, transport, failed)
+        if record.failed:
+            failed.append(exercise.name)
+        if record.checks:
+            yield record
 
 
 def _out_of_time(check: Check, seconds: float) -> CheckRecord:

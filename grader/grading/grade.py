@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import importlib
+import math
+import traceback
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import torch
 
 from grader import assignment as assignments
@@ -16,45 +20,49 @@ from grader.exam.replay import Plans, Rehearsal
 from grader.exam.transport import Timeouts
 from grader.grading.device import DeviceSession, out_of_sight
 from grader.grading.examination import content, examine
+from grader.grading.faults import guarded, not_graded
 from grader.grading.kit import hidden, kit_record
 from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import Store
 from grader.hidden import known_submissions as candidates
-from grader.hidden.recognise_mistake import NameFromCatalogue
+from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
-from grader.record import Record
+from grader.record import Done, Record, summed
 from grader.sandbox.layers.policy import open_workers
-from grader.submission import HandedIn, Submission, find, read
+from grader.sandbox.workers import NoWorkers, Workers
+from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
-REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0)  # of the rehearsal: a busy machine is nobody's mistake
+REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
 
 
-@dataclass(frozen=True)
-class Done:
-    """One submission is finished: graded now, or found from an earlier run."""
-
-    record: Record
-    found: bool
+KILLED = "the process that had it in hand was killed each time"
 
 
 class CannotGrade(Exception):
     """Nothing was graded; the message says why and what to do."""
 
 
-def submissions_in(folder: Path, lecture: str) -> list[HandedIn]:
+def submissions_in(folder: Path, lecture: str, layout: Layout = "auto") -> Found:
     """Every submission in a folder, a bulk download or a single file. Raises: `CannotGrade` when there is none."""
     try:
-        found = find(folder, assignments.load(lecture))
+        found = find(folder, assignments.load(lecture), layout)
     except FileNotFoundError as error:
         raise CannotGrade(str(error)) from None
+    except OSError as error:
+        raise CannotGrade(f"{folder} cannot be looked into: {error.strerror or error}") from None
     if not found:
         raise CannotGrade(f"{folder}: there are no submissions here (folders, .py, .ipynb or .zip)")
     return found
 
 
-def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, jobs: int = 1) -> Iterator[Done]:
-    """Grade submissions; yields them as they are done and leaves the records in `results`.
+def grade(
+    handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, jobs: int = 1, source: Path | None = None, regrade: bool = False
+) -> Iterator[Done]:
+    """Grade submissions (those of the folder `source`, where it is one); yields them as they are done and leaves the records in `results`.
+
+    With `order.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
+    `regrade`: a folder that another kit, seed or other options have graded is done anew.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
     `Refused` from the isolation policy.
@@ -64,26 +72,45 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, j
             f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
-    # forked graders inherit both desks, and CUDA untouched
+    left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
+    # forked graders inherit both sessions, and CUDA untouched
     with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
+        kit = device.kit(session.kit)
+        store.begin(order, kit, source, named, regrade)
 
-        def look(name: str) -> Record | None:
-            submission = read(named[name], session.assignment)
-            return store.find(submission.name, content(submission), device.kit(session.kit))
+        def look(name: str) -> Seen:
+            """What was handed in, packed, so that nothing is read twice, and the record that is there already."""
+            try:
+                submission = read_apart(named[name], session.assignment)
+                earlier = store.find(submission.name, content(submission), None if order.only else kit)
+                return Seen(zlib.compress(msgspec.json.encode(submission)), earlier)
+            except Exception:  # it would stop the class
+                return Seen(log=traceback.format_exc())
 
-        def work(name: str) -> Record:
-            submission = read(named[name], session.assignment)
-            return device.complete(session.grade(submission), submission)
+        def work(name: str) -> Done:
+            def examined() -> Done:
+                submission = msgspec.json.decode(zlib.decompress(left[name]), type=Submission)
+                record = device.complete(session.grade(submission), submission)
+                if order.only:
+                    earlier = store.find(submission.name, content(submission), None)
+                    record = with_exercises_of(record, earlier) if earlier else record
+                return Done(record, found=False, log=session.faults())
+
+            return guarded(examined, session.restart, lambda: session.not_graded(named[name]))
 
         def everybody() -> Iterator[Done]:
-            left = dict(named)
-            for name, earlier in GraderPool(min(jobs, len(named)), look).run(named):
-                if earlier is not None:
-                    del left[name]
-                    yield Done(earlier, found=True)
+            for name, seen in GraderPool(min(jobs, len(named)), look).run(named):
+                if seen is None or seen.log:
+                    log = seen.log if seen else KILLED
+                    yield Done(session.not_graded(named[name]), found=False, log=log)
+                elif seen.earlier is not None and not order.only:
+                    yield Done(seen.earlier, found=True)
+                elif seen.earlier is not None or not order.only:
+                    left[name] = seen.packed
             if left:
                 session.rehearse()
-                yield from (Done(record, found=False) for _, record in GraderPool(min(jobs, len(left)), work).run(left))
+                for name, done in GraderPool(min(jobs, len(left)), work).run(left):
+                    yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
         try:
             yield from keep(store, everybody())
@@ -93,15 +120,36 @@ def grade(handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, j
             ) from None
 
 
+@dataclass(frozen=True)
+class Seen:
+    """One submission before it is graded."""
+
+    packed: bytes = b""
+    earlier: Record | None = None
+    log: str = ""  # where reading it broke
+
+
 def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
-    """Write each record as it is done, and the tables at the end."""
-    submissions: list[str] = []
-    for done in graded:
-        if not done.found:
-            store.write(done.record)
-        submissions.append(done.record.submission)
-        yield done
-    store.finish(submissions)
+    """Write each record as it is done, and the tables at the end, also of a run that is stopped."""
+    try:
+        for done in graded:
+            if done.log:
+                store.note_fault(done.record.submission, done.log)
+            if not done.found:
+                store.write(done.record)
+            yield done
+    finally:
+        store.finish()
+
+
+def with_exercises_of(record: Record, earlier: Record) -> Record:
+    """The earlier record with the exercises of this one in it."""
+    again = {
+        one.exercise: msgspec.structs.replace(one, kit=record.kit.version if record.kit != earlier.kit else "")
+        for one in record.examined
+    }
+    exercises = [again.get(one.exercise, one) for one in earlier.examined]
+    return msgspec.structs.replace(earlier, fault=record.fault, **summed(exercises))
 
 
 class GradingSession:
@@ -111,18 +159,38 @@ class GradingSession:
         self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
-        checks = [check for check in collect(order.lecture) if check.exercise not in self.assignment.switched_off]
+        checks = [check for check in collect(order.lecture) if not order.only or check.exercise in order.only]
         self.examiner = Examiner(
-            order.lecture, checks, order.seed, reference=True, quick=order.quick,
-            namer=NameFromCatalogue(order.lecture), show_expected=order.show_expected,
+            self.assignment, checks, order.seed, key=InstructorsKey(order.lecture), quick=order.quick,
+            show_expected=order.show_expected,
         )  # fmt: skip
 
     def __enter__(self) -> GradingSession:
-        self.workers = open_workers(self.order.isolation, families(self.order.lecture), hidden())
+        self.workers = self._open_workers()
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
         self.kit = kit_record(self.order.seed, self.workers.isolation, self.order.options)
         return self
+
+    def _open_workers(self) -> Workers:
+        return open_workers(self.order.isolation, families(self.order.lecture), hidden())
+
+    def restart(self) -> None:
+        """New workers in the place of those that have all died."""
+        self.workers.close()
+        self.workers = self._open_workers()
+        if self.workers.isolation.layers != tuple(self.kit.layers):
+            raise CannotGrade(f"new workers have other layers than the others had: {', '.join(self.workers.isolation.layers)}")
+
+    def faults(self) -> str:
+        """Where the examiner broke since this was asked last, for the log."""
+        log = "\n".join(f"{fault.check}\n{fault.traceback}" for fault in self.examiner.faults)
+        self.examiner.faults.clear()
+        return log
+
+    def not_graded(self, handed_in: HandedIn) -> Record:
+        """The record of a submission on which the grader broke."""
+        return not_graded(handed_in, self.assignment, self.kit)
 
     def __exit__(self, *exception: object) -> None:
         self.workers.close()
@@ -147,6 +215,10 @@ class GradingSession:
                         raise CannotGrade(
                             f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
                         )
+            if broke := self.faults():
+                raise CannotGrade(f"a check of ours is broken: {broke}")
+        except NoWorkers as error:
+            raise CannotGrade(f"workers cannot be started, or die at once: {error}") from None
         finally:
             transport.close()
 

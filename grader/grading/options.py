@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from grader.exam.transport import Timeouts
 
@@ -12,10 +12,11 @@ class GradingOptions:
     """What to grade, and how."""
 
     lecture: str
-    seed: str
+    seed: str = field(repr=False)  # a cluster's log may show the rest
     isolation: str = "default"
     quick: bool = False  # leaves out checks that train a model
     show_expected: bool = True
+    only: tuple[str, ...] = ()  # exercises of submissions that are graded already; the rest of their records stays
     patience: Timeouts = Timeouts()
     device: str = "cuda"  # what checks marked `gpu` are put on where it is there; "cpu" is for the kit's own tests
     device_patience: Timeouts = Timeouts(call=120.0, call_again=20.0, load=120.0)

@@ -1,26 +1,31 @@
 """The folder of results: every record is written whole or not at all, and found again by the next run.
 
-RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.csv
+RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.csv     RESULTS/.dgm-made
 """
 
 from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import filelock
 import msgspec
 
 from grader import record as records
-from grader.record import KitRecord, Record
-from grader.renderings.spreadsheet import csv_text
+from grader.record import MADE_BY_DGM, KitRecord, Record
+from grader.spreadsheet import csv_text
+
+if TYPE_CHECKING:
+    from grader.grading.options import GradingOptions  # which needs torch; who reads records does not
 
 LOCK_TIMEOUT_SECONDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
 UNFINISHED = ".writing-"
+FAULTS = "faults.log"  # tracebacks of what broke in the grader itself
+SOFTWARE = ("version", "torch", "hypothesis")  # what may be newer where one exercise is graded again
 
 
 class StoreError(Exception):
@@ -31,6 +36,21 @@ class StoreBusy(StoreError):
     """Another `dgm grade` writes into this folder."""
 
 
+class Manifest(msgspec.Struct):
+    """What a folder of results holds: the records of one assignment by one kit, one seed and one set of options."""
+
+    assignment: str = ""
+    graded_by: dict[str, str] = {}
+    handed_in: dict[str, str] = {}  # by the name of a submission: the folder that it came from
+    absent: list[str] = []  # those that were gone when their folder was graded last
+
+
+def identity(kit: KitRecord) -> dict[str, str]:
+    """What must be the same for all records of a folder. (Which layers and which GPU a machine has may differ.)"""
+    said = {name: getattr(kit, name) for name in (*SOFTWARE, "seed", "isolation")}
+    return {**said, "options": ", ".join(kit.options) or "none"}
+
+
 class Store:
     """One folder of results, held by one grader at a time."""
 
@@ -39,6 +59,7 @@ class Store:
         with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(folder / ".lock")
+        self._manifest = Manifest()
 
     def __enter__(self) -> Store:
         try:
@@ -55,14 +76,41 @@ class Store:
     def __exit__(self, *exception: object) -> None:
         self._lock.release()
 
-    def find(self, submission: str, content: str, kit: KitRecord) -> Record | None:
-        """The record of exactly this work, graded by exactly this kit and seed, or None."""
+    def begin(self, options: GradingOptions, kit: KitRecord, source: Path | None, names: Collection[str], regrade: bool) -> None:
+        """A run over the submissions `names`: all that are in the folder `source`, or some.
+
+        Raises: `StoreError` where another kit, seed or other options have graded here, unless that is to be done again.
+        """
+        known = manifest(self.folder)
+        if options.only and not known.graded_by:
+            raise StoreError(f"{self.folder} holds no records yet, of which one exercise could be graded again: leave out --only")
+        before, now = {"assignment": known.assignment, **known.graded_by}, {"assignment": options.lecture, **identity(kit)}
+        differs = [name for name, value in now.items() if before.get(name) != value] if known.graded_by else []
+        if options.only:
+            differs = [name for name in differs if name not in SOFTWARE]
+        if differs and not (regrade and "assignment" not in differs):
+            said = "; ".join(f"{name}: {before.get(name)} there, {now[name]} now" for name in differs)
+            raise StoreError(
+                f"{self.folder} holds records that were graded differently ({said}). Keep them and grade into a new "
+                f"folder with --into NEW (dgm diff shows what changed), or grade all of them again here with --regrade."
+            )
+        came_from = str(source.resolve()) if source else ""
+        gone = {name for name, folder in known.handed_in.items() if came_from and folder == came_from} - {*names}
+        self._manifest = Manifest(
+            options.lecture, known.graded_by if options.only else identity(kit),
+            {**known.handed_in, **dict.fromkeys(names, came_from)}, sorted(({*known.absent} | gone) - {*names}),
+        )  # fmt: skip
+        with _explained(self.folder), _replacing(self.folder / MADE_BY_DGM) as file:
+            file.write(msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
+
+    def find(self, submission: str, content: str, kit: KitRecord | None) -> Record | None:
+        """The record of exactly this work, graded by exactly this kit and seed (or by any), or None."""
         try:
             record = records.decode(self._path(submission).read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
-        same = record.submission == submission and record.content == content and record.kit == kit
-        return record if same else None
+        same = record.submission == submission and record.content == content and kit in (None, record.kit)
+        return record if same and not record.fault else None
 
     def write(self, record: Record) -> None:
         """Keep one record. After a crash at any moment the file is the old one or the new one."""
@@ -72,20 +120,50 @@ class Store:
             with _replacing(path) as file:
                 file.write(records.encode(record))
 
-    def finish(self, graded: Iterable[str]) -> None:
-        """The two tables over these submissions, in the order of their names; one record at a time is in memory."""
+    def note_fault(self, submission: str, log: str) -> None:
+        """Keep what the makers of the grader need to know."""
+        with _explained(self.folder), open(self.folder / FAULTS, "a", encoding="utf-8", errors="replace") as file:
+            file.write(f"{submission}\n{log}\n\n")
+
+    def finish(self) -> None:
+        """The two tables, over the whole folder in the order of names; one record at a time is in memory."""
         grades = _Grades()
         with _explained(self.folder):
             with _replacing(self.folder / "records.jsonl") as file:
-                for submission in sorted(graded):
-                    record = records.decode(self._path(submission).read_bytes())
+                for record in stored(self.folder):
                     file.write(msgspec.json.encode(record) + b"\n")
-                    grades.add(record)
+                    grades.add(record, note(record, self._manifest))
             with _replacing(self.folder / "grades.csv") as file:
                 file.write(grades.text().encode())
 
     def _path(self, submission: str) -> Path:
         return self.folder / submission / "record.json"
+
+
+def manifest(folder: Path) -> Manifest:
+    """What a folder of results holds; in one of an earlier version its first record tells."""
+    try:
+        return msgspec.json.decode((folder / MADE_BY_DGM).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        first = next(stored(folder), None)
+    return Manifest(first.assignment, identity(first.kit)) if first else Manifest()
+
+
+def note(record: Record, of: Manifest) -> str:
+    """What whoever reads a grade of this folder should know about it."""
+    if record.fault:
+        return "the grader broke: run dgm grade again"
+    if record.submission in of.absent:
+        return "removed: no longer among the submissions"
+    if of.graded_by and identity(record.kit) != of.graded_by:
+        return "stale: graded by another kit, seed or options"
+    return ""
+
+
+def stored(folder: Path) -> Iterator[Record]:
+    """Every record in a folder of results, by the submission's name, one at a time."""
+    for path in sorted(folder.glob("*/record.json"), key=lambda path: path.parent.name):
+        yield records.decode(path.read_bytes())
 
 
 @contextmanager
@@ -104,8 +182,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 def read(folder: Path) -> list[Record]:
     """Every record in a folder of results, by the submission's name."""
-    found = [records.decode(path.read_bytes()) for path in folder.glob("*/record.json")]
-    return sorted(found, key=lambda record: record.submission)
+    return list(stored(folder))
 
 
 class _Grades:
@@ -115,19 +192,21 @@ class _Grades:
         self._rows: list[dict[str, str | float]] = []
         self._exercises: dict[str, None] = {}
         self._bonus: dict[str, None] = {}
+        self._notes = False
 
-    def add(self, record: Record) -> None:
+    def add(self, record: Record, note: str) -> None:
+        self._notes = self._notes or bool(note)
         self._exercises |= dict.fromkeys(exercise.exercise for exercise in record.exercises)
         self._bonus |= dict.fromkeys(exercise.exercise for exercise in record.bonus)
         self._rows.append({
             "submission": record.submission, "score": record.score, "max_score": record.max_score,
             "not_graded": record.not_graded, "bonus": record.bonus_score,
-            **{exercise.exercise: exercise.score for exercise in record.examined},
+            **{exercise.exercise: exercise.score for exercise in record.examined}, "note": note,
         })  # fmt: skip
 
     def text(self) -> str:
         beside = ["bonus", *self._bonus] if self._bonus else []
-        names = ["submission", "score", "max_score", "not_graded", *self._exercises, *beside]
+        names = ["submission", "score", "max_score", "not_graded", *self._exercises, *beside, *(["note"] if self._notes else [])]
         return csv_text([names, *([row.get(name, "") for name in names] for row in self._rows)])
 
 

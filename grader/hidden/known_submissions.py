@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -35,10 +35,19 @@ def stub(lecture: str, topic: str) -> LocalTransport:
 
 def with_function(lecture: str, exercise: str, function: Callable[..., Any]) -> LocalTransport:
     """The solution of a topic with the function of `exercise` replaced."""
-    topic, *path = exercise.split(".")
+    return with_changed(lecture, [exercise], lambda right: function)
+
+
+def with_changed(
+    lecture: str, exercises: Sequence[str], change: Callable[[Callable[..., Any]], Callable[..., Any]]
+) -> LocalTransport:
+    """The solution of a topic with the functions of these exercises of it changed."""
+    topic = exercises[0].split(".")[0]
     module = _module(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
-    owner = functools.reduce(getattr, path[:-1], module)
-    setattr(owner, path[-1], function)
+    for exercise in exercises:
+        _, *path = exercise.split(".")
+        owner = functools.reduce(getattr, path[:-1], module)
+        setattr(owner, path[-1], change(getattr(owner, path[-1])))
     return _transport(topic, module)
 
 

@@ -1,29 +1,40 @@
-"""Names the mistake behind a failure: the registered mistake that gives the student's answers on the same input.
+"""Names the mistake behind a failure: the registered mistake that gives the student's answers, right and wrong ones.
 
-A name is given only when exactly one registered mistake matches. Where two agree on the input, further inputs of the
-check are tried until they part; where they never do, the failure stays unnamed. So does a mere yes or no, which tells no
-mistake from another that is not registered.
+A name is never a guess. It is given only when exactly one registered mistake
+
+- answers on the failing input as the student does, and so explains the error: what it leaves of the difference to the
+  solution's answer is a small part of that difference, and that difference is more than rounding;
+- says something that is true of that input (`when`);
+- answers as the student does on the largest inputs of the check, too: with one component or one sample many slips look
+  alike, and a tiny error looks like any other.
+
+A failure by an exception is named only where the registered mistake raises on purpose, and the student does so too. A
+mere yes or no stays unnamed: it tells no mistake from another that is not registered.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from dgm_ref.catalogue import Mistake
 from grader.checking.student import Call, Transport
 from grader.exam.collect import Check
 from grader.exam.examiner import Examiner, Failure
 from grader.exam.inputs import Example
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
+from grader.sandbox.wire.families import tensors_in
 
-FURTHER_INPUTS = 12
+LARGE_INPUTS = 3  # on which a name must hold beside the failing one
+FURTHER_INPUTS = 12  # asked while more than one mistake still fits
 AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
+EXPLAINED = 0.05  # at most this part of the error may be left over
 
 
 class NameFromCatalogue:
@@ -31,56 +42,183 @@ class NameFromCatalogue:
 
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
-        mistakes.load(lecture)
+        self._catalogue = catalogue.load(lecture)
 
     def __call__(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
     ) -> tuple[str, str] | None:
-        registered = mistakes.MISTAKES.get(check.exercise, [])
-        if failure.mistake is not None:
-            return next(((m.name, m.says) for m in registered if m.name == failure.mistake), None)
-        if all(isinstance(call.answer.get("value"), bool) for call in failure.calls):
-            return None
-        matching = [m for m in registered if self._same(examiner, check, failure.example, m, failure.calls)]
-        for example in examiner.examples(check)[:FURTHER_INPUTS]:
-            if len(matching) < 2:
-                break
-            again = examiner.run(check, example, transport)
-            if again is not None:
-                matching = [m for m in matching if self._same(examiner, check, example, m, again.calls)]
+        registered = self._catalogue.mistakes.get(check.exercise, [])
+        if failure.mistake is not None:  # the comparison itself can tell
+            matching = [
+                m for m in registered if m.name == failure.mistake and self._is_true(examiner, check, failure, m)
+            ]
+        else:
+            matching = self._matching(examiner, check, failure, transport, registered)
         return (matching[0].name, matching[0].says) if len(matching) == 1 else None
 
-    def _same(
-        self, examiner: Examiner, check: Check, example: Example, mistake: Mistake, calls: Sequence[Call]
-    ) -> bool:
-        """Whether the mistake fails on this input with the student's answers."""
-        failure = examiner.run(check, example, self._transport(mistake))
-        return failure is not None and len(failure.calls) == len(calls) and all(map(_agree, failure.calls, calls))
+    def _matching(
+        self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]
+    ) -> list[Mistake]:
+        if all(isinstance(call.answer.get("value"), bool) for call in failure.calls):
+            return []
+        possible = [m for m in registered if m.raises or failure.outcome != "error"]
+        alike = self._answering_alike(examiner, check, failure.example, possible, failure)
+        matching = [m for m in alike if self._is_true(examiner, check, failure, m)]
+        for number, (asked, example) in enumerate(_larger_first(examiner, check)):
+            if not matching or number >= FURTHER_INPUTS or (number >= LARGE_INPUTS and len(matching) == 1):
+                break
+            mine = _seen(examiner, asked, example, transport)
+            if mine.outcome not in ("timeout", "crashed"):
+                matching = self._answering_alike(examiner, asked, example, matching, mine)
+        return matching
+
+    def _answering_alike(
+        self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
+    ) -> list[Mistake]:
+        """The mistakes that end as the student does on this input, with the same answers."""
+        right = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
+        right += [None] * (len(mine.calls) - len(right))
+
+        def alike(mistake: Mistake) -> bool:
+            theirs = _seen(examiner, check, example, self._with(mistake).transport)
+            return (theirs.outcome, len(theirs.calls)) == (mine.outcome, len(mine.calls)) and all(
+                _alike(one, other, answer, mine.outcome == "passed")
+                for one, other, answer in zip(mine.calls, theirs.calls, right, strict=False)
+            )
+
+        return [mistake for mistake in mistakes if alike(mistake)]
+
+    def _is_true(self, examiner: Examiner, check: Check, failure: Failure, mistake: Mistake) -> bool:
+        """Whether what the mistake says is true of the input that the student sees."""
+        if mistake.when is None:
+            return True
+        watched = self._with(mistake)
+        watched.said.clear()
+        theirs = _seen(examiner, check, failure.example, watched.transport)
+        if len(watched.said) != len(theirs.calls):
+            return any(watched.said)
+        right = _seen(examiner, check, failure.example, self._solution(check.topic)).calls
+        return any(
+            said and (number >= len(right) or not _same(call.answer, right[number].answer))
+            for number, (said, call) in enumerate(zip(watched.said, theirs.calls, strict=True))
+        )
 
     @functools.cache  # noqa: B019  one namer lives as long as its exam
-    def _transport(self, mistake: Mistake) -> Transport:
-        return candidates.with_function(self.lecture, mistake.replaces, mistake.function)
+    def _with(self, mistake: Mistake) -> _Watched:
+        return _Watched(self.lecture, mistake)
+
+    @functools.cache  # noqa: B019
+    def _solution(self, topic: str) -> Transport:
+        return known_submissions.solution(self.lecture, topic)
 
 
-def _agree(one: Call, other: Call) -> bool:
-    return one.name == other.name and _same_answer(one.answer, other.answer)
+class _Watched:
+    """A mistake as a submission; `said` has, for each call of its function, whether its sentence is true of it."""
+
+    def __init__(self, lecture: str, mistake: Mistake) -> None:
+        self.said: list[bool] = []
+        function = mistake.function
+        if mistake.when is not None:
+
+            @functools.wraps(mistake.function)
+            def function(*args: Any, **kwargs: Any) -> Any:
+                self.said.append(mistake.is_true_of(*args, **kwargs))
+                return mistake.function(*args, **kwargs)
+
+        self.transport = known_submissions.with_function(lecture, mistake.replaces, function)
 
 
-def _same_answer(one: Any, other: Any) -> bool:
-    """Equal up to rounding; two errors agree when their types do; what has no numbers agrees by its kind."""
+@dataclass(frozen=True)
+class _Seen:
+    """How a check ended on one input, and the calls that it made."""
+
+    outcome: str
+    calls: Sequence[Call] = field(default_factory=tuple)
+
+
+def _seen(examiner: Examiner, check: Check, example: Example, transport: Transport) -> Failure | _Seen:
+    calls: list[Call] = []
+    return examiner.run(check, example, transport, calls) or _Seen("passed", calls)
+
+
+def _larger_first(examiner: Examiner, check: Check) -> Iterator[tuple[Check, Example]]:
+    """Inputs of the check, or, where it has a single one, of its neighbours: the largest first."""
+    asked = [check]
+    if not check.drawn:
+        asked = [one for one in examiner.checks if one.exercise == check.exercise and one.drawn]
+        asked = [one for one in asked if not one.gpu and not one.training][:LARGE_INPUTS]
+    inputs = [[(one, example) for example in sorted(examiner.examples(one), key=_size, reverse=True)] for one in asked]
+    for rank in range(max(map(len, inputs), default=0)):
+        yield from (of_one[rank] for of_one in inputs if rank < len(of_one))
+
+
+def _size(example: Example) -> int:
+    """Numbers in an input."""
+    return sum(tensor.numel() for tensor in tensors_in(list(example.values())))
+
+
+def _alike(mine: Call, theirs: Call, right: Any, passed: bool) -> bool:
+    """Whether two answers to the same call are the same, and differ alike from the right one."""
+    if mine.name != theirs.name or not _same(mine.answer, theirs.answer):
+        return False
+    if "error" in mine.answer and not (right and "error" in right):
+        return _same_error(mine.answer["error"], theirs.answer["error"])
+    return passed or right is None or _explained(mine.answer, theirs.answer, right)
+
+
+def _same_error(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
+    """The same type, with the same text or raised on purpose by the student's own line."""
+    on_purpose = mine["where"].partition(": ")[2].startswith("raise")
+    return bool(mine["type"] == theirs["type"] and (on_purpose or mine["message"] == theirs["message"]))
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal up to rounding, whatever the dtype; what has no numbers agrees by its kind."""
     if isinstance(one, dict) and isinstance(other, dict):
         if "error" in one or "error" in other:
             return "error" in one and "error" in other and one["error"]["type"] == other["error"]["type"]
-        return one.keys() == other.keys() and all(_same_answer(one[key], other[key]) for key in one)
+        return one.keys() == other.keys() and all(_same(one[key], other[key]) for key in one)
     if isinstance(one, Tensor) and isinstance(other, Tensor):
-        if one.shape != other.shape or one.dtype != other.dtype:
+        if one.shape != other.shape or one.is_floating_point() != other.is_floating_point():
             return False
         if not one.is_floating_point():
-            return torch.equal(one, other)
-        size = one.abs().nan_to_num(0.0, 0.0, 0.0).max().item() if one.numel() else 0.0
-        return torch.allclose(one, other, rtol=AGREEMENT, atol=AGREEMENT * 1e-3 * size, equal_nan=True)
+            return torch.equal(one.long(), other.long())
+        left, size = _left(one, other)
+        return left <= AGREEMENT * size
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
-        return type(one) is type(other) and len(one) == len(other) and all(map(_same_answer, one, other))
+        return type(one) is type(other) and len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, float) and isinstance(other, float):
         return one == other or abs(one - other) <= AGREEMENT * abs(one) or (one != one and other != other)
     return type(one) is type(other) and (not isinstance(one, int | str | None) or one == other)
+
+
+def _explained(mine: Any, theirs: Any, right: Any) -> bool:
+    """Whether the mistake leaves but a small part of the error unexplained, wherever the student's answer is not right."""
+    if isinstance(mine, float):
+        mine, theirs, right = (
+            torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right)
+        )
+    if isinstance(mine, Tensor) and mine.is_floating_point():
+        if not isinstance(right, Tensor) or right.shape != mine.shape or not right.is_floating_point():
+            return True  # of another form than the right one: there is no difference to explain
+        error, size = _left(mine, right)
+        left, _ = _left(mine, theirs)
+        rounding = 8 * torch.finfo(mine.dtype).eps * size
+        return error <= rounding or left <= EXPLAINED * error
+    if isinstance(mine, dict):
+        return all(
+            _explained(mine[key], theirs[key], right.get(key) if isinstance(right, dict) else None) for key in mine
+        )
+    if isinstance(mine, list | tuple):
+        parts = right if isinstance(right, list | tuple) and len(right) == len(mine) else [None] * len(mine)
+        return all(map(_explained, mine, theirs, parts))
+    return True
+
+
+def _left(one: Tensor, other: Tensor) -> tuple[float, float]:
+    """The largest difference of two tensors of one shape, and the size of the first; infinite where only one is finite."""
+    a, b = one.detach().double(), other.detach().double()
+    if not a.numel():
+        return 0.0, 0.0
+    difference = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs()).nan_to_num(torch.inf)
+    return difference.max().item(), a.abs().nan_to_num(0.0, 0.0, 0.0).max().item()

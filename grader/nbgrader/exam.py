@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -19,13 +20,13 @@ from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
-from grader.grading.grade import Done, grade
+from grader.grading.grade import grade
 from grader.grading.kit import grading_seed
 from grader.grading.options import GradingOptions
 from grader.nbgrader.submitted import REMARKS
-from grader.record import ExerciseRecord, Record
+from grader.record import Done, ExerciseRecord, Record
 from grader.renderings import html
-from grader.submission import HandedIn, find
+from grader.submission import lone
 
 _graded: WeakKeyDictionary[Autograde, dict[str, Record]] = WeakKeyDictionary()  # the records of one run by student
 
@@ -81,11 +82,10 @@ class IsolatedExam(NbGraderPreprocessor):
         students = {
             match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))
         }
-        handed_in = [_handed_in(name, path, lecture) for name, path in sorted(students.items())]
+        handed_in = [replace(lone(path), name=name) for name, path in sorted(students.items())]
         seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
-        return grade(
-            handed_in, course / "dgm-results" / lecture, GradingOptions(lecture, seed, self.isolation, self.quick), self.jobs
-        )
+        options = GradingOptions(lecture, seed, self.isolation, self.quick)
+        return grade(handed_in, course / "dgm-results" / lecture, options, self.jobs, regrade=True)
 
 
 class SaveExam(NbGraderPreprocessor):
@@ -155,11 +155,6 @@ def exercises_of(record: Record, notebook: str) -> dict[str, ExerciseRecord]:
 def check_cell_id(function: str) -> str:
     """The `grade_id` of the cell that checks a function."""
     return "check-" + re.sub(r"[^A-Za-z0-9_]+", "-", function).strip("-")
-
-
-def _handed_in(student: str, path: Path, lecture: str) -> HandedIn:
-    files = [file for one in find(path, assignments.load(lecture)) for file in one.files]
-    return HandedIn(student, tuple(files))
 
 
 def _result(exercise: ExerciseRecord) -> NotebookNode:

@@ -23,6 +23,7 @@ REMARKS = "dgm_remarks"  # in the resources, then in the notebook's metadata: se
 MOST_REMARKS = 50
 A_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what a browser takes for one
 A_LINK = re.compile(r"!?\](?=[(:\[])")  # of Markdown: to a page or an image elsewhere, or to a script
+A_COMMAND = re.compile(r"\\(?=href|require|style|cssId|class|data)")  # MathJax makes links and attributes of these
 AN_ATTACHMENT = re.compile(r"!\[([^\]\n]*)\]\(attachment:([^)\s]+)\)")
 
 
@@ -117,7 +118,7 @@ class KnownCells(NbGraderPreprocessor):
     def _as_given(self, cell: NotebookNode, number: int) -> NotebookNode:
         if "nbgrader" not in cell.metadata:
             cell.id = f"cell-{number}"
-            return cell if cell.cell_type == "code" else _inert(cell)
+            return cell if cell.cell_type == "code" else inert(cell)
         name = cell.metadata["nbgrader"]["grade_id"]
         given = self.known[name]
         if given.locked and cell.source != given.source:
@@ -137,11 +138,11 @@ class KnownCells(NbGraderPreprocessor):
         cell = new(given.source if answer is None else answer.source, metadata={"nbgrader": metadata}, id=name[:64])
         if answer is not None and given.cell_type != "code":
             cell.update({"attachments": answer["attachments"]} if "attachments" in answer else {})
-            cell = _inert(cell)
+            cell = inert(cell)
         return cell
 
 
-def _inert(cell: NotebookNode) -> NotebookNode:
+def inert(cell: NotebookNode) -> NotebookNode:
     """A student's Markdown without what a reader's browser could run or fetch; images that are in the cell stay."""
     own = {name: data for name, data in cell.get("attachments", {}).items() if _is_image(data)}
     cell.pop("attachments", None)
@@ -157,7 +158,7 @@ def _inert(cell: NotebookNode) -> NotebookNode:
 
 
 def _plain_markdown(text: str) -> str:
-    return A_LINK.sub(lambda bracket: f"{bracket[0]} ", A_TAG.sub("< ", text))
+    return A_LINK.sub(lambda bracket: f"{bracket[0]} ", A_TAG.sub("< ", A_COMMAND.sub(r"\\text ", text)))
 
 
 def _is_image(data: Any) -> bool:

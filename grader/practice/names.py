@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import functools
 from collections.abc import Sequence
 
-from grader.assignment import Assignment
+from grader.assignment import Assignment, lectures, load
 
 
 class UnknownName(Exception):
@@ -27,3 +28,11 @@ def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen or known))
+
+
+@functools.cache
+def short_name(exercise: str) -> str:
+    """The name of the function alone, where no other exercise has it too."""
+    function = exercise.split(".", 1)[1]
+    everywhere = [other.function for lecture in lectures() for other in load(lecture).exercises]
+    return exercise if everywhere.count(function) > 1 else function

@@ -16,9 +16,9 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice.names import select
+from grader.practice.names import select, short_name
 from grader.practice.run import PUBLIC_SEED
-from grader.record import ExerciseRecord, exercise_record
+from grader.record import ExerciseRecord
 from grader.renderings import html, terminal
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import Topic
@@ -33,14 +33,13 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
     def check(*names: str) -> Report:
         """Run the public checks of these exercises on what this notebook defines."""
         if lecture not in _examiners:
-            _examiners[lecture] = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+            _examiners[lecture] = Examiner(assignment, collect(lecture), PUBLIC_SEED)
         examiner = _examiners[lecture]
         transport = _KernelTransport(topic)
         wanted = select(assignment, _of_topic(topic, names))
-        records = [
-            exercise_record(name, str(assignment[name].slide), examiner.exercise(name, transport), assignment[name].bonus)
-            for name in wanted
-        ]
+        records: list[ExerciseRecord] = []
+        for name in wanted:
+            records.append(examiner.exercise(name, transport, [one.exercise for one in records if one.failed]))
         report = Report(records)
         if os.environ.get("NBGRADER_EXECUTION") == "validate" and any(one.score < one.max_score for one in records if not one.bonus):
             raise AssertionError(f"not all right yet\n{report}")  # nbgrader validate looks for errors, not at results
@@ -82,7 +81,7 @@ class Report:
         self.exercises = exercises
 
     def __repr__(self) -> str:
-        return terminal.as_text(self.exercises)
+        return terminal.as_text(self.exercises, short_name)
 
     def _repr_html_(self) -> str:
         return html.exercises(self.exercises)

@@ -1,21 +1,22 @@
-"""The zip to hand in: the student's modules and notebooks, with a manifest that says what is in it."""
+"""The zip to hand in: the files that are checked, with a manifest that says what is in it."""
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import json
-import re
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from grader.assignment import Assignment
-from grader.submission import find, read
+from grader.practice import progress
+from grader.submission import Submission
+from grader.submission.files import File, Folder, Unreadable
 
 MANIFEST = "manifest.json"
-ZIP_TIME = (2026, 1, 1, 0, 0, 0)  # the same work gives the same zip, byte by byte
+FIRST_MOMENT = (1980, 1, 1, 0, 0, 0)  # that a zip can tell
 
 
 @dataclass(frozen=True)
@@ -28,48 +29,52 @@ class Packed:
     remarks: list[str]
 
 
-class NothingToPack(Exception):
-    """There is no work in the folder."""
+class CannotPack(Exception):
+    """Nothing was written; the message says why."""
 
 
-def pack(folder: Path, assignment: Assignment, target: Path) -> Packed:
-    """Write the zip. Raises: `NothingToPack`."""
-    if not any((folder / f"{topic}{suffix}").is_file() for topic in assignment.topics for suffix in (".py", ".ipynb")):
-        raise NothingToPack(
-            f"{folder}: none of {', '.join(f'{topic}.py' for topic in assignment.topics)} is here; name the right folder with --folder"
-        )
-    (handed_in,) = find(folder, assignment)
-    submission = read(handed_in, assignment)
-    names = sorted({*assignment.topics, *submission.topics})  # the topics, and modules that they import
-    files = [path for name in names for path in (folder / f"{name}.ipynb", folder / f"{name}.py") if path.is_file()]
-    expected = dict.fromkeys(exercise.topic for exercise in assignment.required)
-    remarks = [
-        *submission.problems,
-        *(f"{topic}: nothing of it is here" for topic in expected if topic not in submission.topics),
-    ]
-    for topic in [topic for topic in assignment.topics if topic in submission.topics]:
-        remarks += _validate(topic, submission.topics[topic], assignment)
-    digests = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
-    digest = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
-    manifest = {"assignment": assignment.name, "files": digests, "sha256": digest}
-    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(zipfile.ZipInfo(MANIFEST, ZIP_TIME), json.dumps(manifest, indent=1))
-        for path in files:
-            archive.writestr(zipfile.ZipInfo(path.name, ZIP_TIME), path.read_bytes(), zipfile.ZIP_DEFLATED)
-    return Packed(target, [path.name for path in files], digest, remarks)
+def pack(folder: Path, assignment: Assignment, submission: Submission, target: Path) -> Packed:
+    """Write the zip of what is work in the folder. Raises: `CannotPack`."""
+    taken = {name for names in submission.taken.values() for name in names}
+    files = [file for file in Folder(folder).files() if file.name in taken]
+    try:
+        contents = {file: file.content() for file in files}
+        digests = {file.name: hashlib.sha256(content).hexdigest() for file, content in contents.items()}
+        digest = hashlib.sha256(json.dumps(digests, sort_keys=True).encode()).hexdigest()
+        manifest = {"assignment": assignment.name, "files": digests, "sha256": digest}
+        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(zipfile.ZipInfo(MANIFEST, FIRST_MOMENT), json.dumps(manifest, indent=1))
+            for file, content in contents.items():
+                archive.writestr(zipfile.ZipInfo(file.name, _moment(file)), content, zipfile.ZIP_DEFLATED)
+    except Unreadable as error:
+        raise CannotPack(str(error)) from None
+    except OSError as error:
+        raise CannotPack(f"{target} cannot be written: {error.strerror or error}; choose another place with -o") from None
+    return Packed(target, [file.name for file in files], digest, list(_remarks(folder, assignment, submission)))
 
 
-def _validate(topic: str, cells: list[str], assignment: Assignment) -> Iterator[str]:
-    """What the sources alone show: code that is no Python, and functions that are not written."""
-    for number, cell in enumerate(cells, start=1):
-        try:
-            ast.parse(cell)
-        except (SyntaxError, ValueError) as error:
-            place = f"{topic}.py" if len(cells) == 1 else f"{topic}, code cell {number}"
-            yield f"{place} is no Python ({error}): nothing in it can be graded"
-    text = "\n".join(cells)
-    wanted = [exercise.function for exercise in assignment.required if exercise.topic == topic and not exercise.of]
-    defined = set(re.findall(r"^(?:def|class) (\w+)", text, re.MULTILINE))
-    missing = [f for f in wanted if f'NotImplementedError("{f}")' in text or f.split(".")[0] not in defined]
-    if missing:
-        yield f"{topic}: not written yet: {', '.join(missing) if len(missing) < len(wanted) else 'all of it'}"
+def _moment(file: File) -> tuple[int, int, int, int, int, int]:
+    """When a file was saved: the newer of two counts. So the same work gives the same zip, byte by byte."""
+    year, *rest = time.localtime(file.modified)[:6]
+    return (year, *rest) if 1980 <= year < 2108 else FIRST_MOMENT  # type: ignore[return-value]
+
+
+def _remarks(folder: Path, assignment: Assignment, submission: Submission) -> Iterator[str]:
+    """What is missing and what is known to be wrong; nothing is refused for it."""
+    yield from submission.problems
+    written = {*submission.written}
+    required = [exercise for exercise in assignment.required if not exercise.of]
+    for topic in dict.fromkeys(exercise.topic for exercise in required):
+        wanted = [exercise for exercise in required if exercise.topic == topic]
+        missing = [exercise.function for exercise in wanted if exercise.name not in written]
+        if topic not in submission.topics:
+            yield f"{topic}: nothing of it is here"
+        elif missing:
+            yield f"{topic}: not written yet: {', '.join(missing) if len(missing) < len(wanted) else 'all of it'}"
+    states = progress.load(folder).states
+    failed = [exercise.function for exercise in required if states.get(exercise.name) == "failed"]
+    unseen = [exercise.function for exercise in required if exercise.name in written and exercise.name not in states]
+    if failed:
+        yield f"not right when last checked: {', '.join(failed)}"
+    if unseen:
+        yield f"never checked: {', '.join(unseen)}"

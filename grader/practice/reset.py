@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import codecs
+import re
 import shutil
 import time
 import zipfile
@@ -11,6 +13,7 @@ from pathlib import Path
 from grader.assignment import REPO_ROOT, Exercise
 
 ORIGINALS = "originals.zip"
+LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python counts them, with their ends
 
 
 class CannotReset(Exception):
@@ -23,13 +26,16 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
     Raises: `CannotReset`.
     """
     path = folder / f"{exercise.topic}.py"
-    original = _original(lecture, exercise.topic)
+    original = _original(lecture, exercise.topic, path)
     try:
-        text = path.read_text(encoding="utf-8")
+        content = path.read_bytes()
+        text = content.decode("utf-8-sig")
         mine = _span(text, exercise.function)
     except FileNotFoundError:
         raise CannotReset(f"{path} is not there") from None
-    except (SyntaxError, UnicodeDecodeError) as error:
+    except OSError as error:
+        raise CannotReset(f"{path} cannot be read: {error.strerror or error}") from None
+    except (SyntaxError, UnicodeDecodeError, ValueError) as error:
         raise CannotReset(
             f"{path} cannot be read as Python ({error}). Take the whole file from {path.stem}.py in the kit."
         ) from None
@@ -39,24 +45,28 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
             f"{path} has no {exercise.function} any more: there is nothing to put the original in the place of"
         )
     backup = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
-    shutil.copy2(path, backup)
-    lines, fresh = text.splitlines(keepends=True), original.splitlines(keepends=True)
-    path.write_text("".join([*lines[: mine[0]], *fresh[theirs[0] : theirs[1]], *lines[mine[1] :]]), encoding="utf-8")
+    lines = LINE.findall(text)
+    end = next((line[len(line.rstrip("\r\n")) :] for line in lines), "") or "\n"
+    fresh = [line.rstrip("\r\n") + end for line in LINE.findall(original)[theirs[0] : theirs[1]]]
+    mark = content[: len(codecs.BOM_UTF8)] if content.startswith(codecs.BOM_UTF8) else b""
+    try:
+        shutil.copy2(path, backup)
+        path.write_bytes(mark + "".join([*lines[: mine[0]], *fresh, *lines[mine[1] :]]).encode())
+    except OSError as error:
+        raise CannotReset(f"{error.filename or path} cannot be written: {error.strerror or error}") from None
     return backup
 
 
-def _original(lecture: str, topic: str) -> str:
-    """The module as it was handed out: kept by the release, or made from the solution where that is at hand."""
-    kept = REPO_ROOT / "assignments" / lecture / ORIGINALS
-    if kept.exists():
-        with zipfile.ZipFile(kept) as archive:
+def _original(lecture: str, topic: str, work: Path) -> str:
+    """The module as it was handed out: kept by the release, or in a checkout the stub, unless that is the work itself."""
+    stubs = REPO_ROOT / "assignments" / lecture
+    if (stubs / ORIGINALS).exists():
+        with zipfile.ZipFile(stubs / ORIGINALS) as archive:
             return archive.read(f"{topic}.py").decode("utf-8")
-    source = REPO_ROOT / "solutions" / lecture / f"{topic}.py"
-    if source.exists():
-        from grader.authoring import build
-
-        return build.stub(build.read(source))
-    raise CannotReset(f"{kept} is missing: unpack the kit again to get the originals")
+    stub = stubs / f"{topic}.py"
+    if stub.exists() and stub.resolve() != work.resolve():
+        return stub.read_text("utf-8")
+    raise CannotReset(f"{stubs / ORIGINALS} is missing: unpack the kit again to get the originals")
 
 
 def _span(text: str, function: str) -> tuple[int, int] | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -12,33 +14,33 @@ import torch
 from grader import assignment as assignments
 from grader.assignment import Assignment
 from grader.exam.collect import collect, families
-from grader.exam.examiner import Examiner
+from grader.exam.examiner import Examiner, Failure
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
-from grader.record import ExerciseRecord, exercise_record
+from grader.practice.work import read_work
+from grader.record import ExerciseRecord
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
-from grader.submission import Submission, find, read
+from grader.submission import Submission
 
 PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grade's
-
-
-class NothingHere(Exception):
-    """The folder holds no work to check; the message says where to look."""
 
 
 class Practice:
     """A working copy and everything it takes to check it again and again.
 
-    With `warm` a fresh process always stands ready, so that a result comes within a second of saving.
+    With `warm` a fresh process always stands ready, so that a result comes within a second of saving. `device`: what checks
+    that need a GPU are put on, "cuda", or "cpu" at small size.
     """
 
-    def __init__(self, lecture: str, folder: Path, warm: bool = False) -> None:
+    def __init__(self, lecture: str, folder: Path, warm: bool = False, device: str | None = None) -> None:
         torch.set_num_threads(1)  # small tensors: threads would only wait for each other
         self.assignment = assignments.load(lecture)
         self.folder = folder
+        self.submission: Submission | None = None  # what was checked last
         self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(lecture, collect(lecture), PUBLIC_SEED, reference=False)
+        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED, device=device)
+        self._call_seconds = 10.0 if device is None else 120.0  # opening a GPU takes its time
 
     def __enter__(self) -> Practice:
         return self
@@ -52,13 +54,29 @@ class Practice:
         Raises: `UnknownName`; `NothingHere`.
         """
         wanted = select(self.assignment, names)
-        submission = _read(self.assignment, self.folder)
-        package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts())
-        try:
+        failed: list[str] = []
+        with self._reached() as transport:
             for name in wanted:
-                exercise = self.assignment[name]
-                yield exercise_record(name, str(exercise.slide), self._examiner.exercise(name, transport), exercise.bonus)
+                record = self._examiner.exercise(name, transport, failed)
+                failed += [name] if record.failed else []
+                yield record
+
+    def failure(self, name: str) -> Failure | None:
+        """The first failure of one exercise, with its calls; None where all public checks pass.
+
+        Raises: `NothingHere`.
+        """
+        with self._reached() as transport:
+            public = (check for check in self._examiner.checks if check.exercise == name and not check.needs_reference and not check.gpu)
+            return next(filter(None, (self._examiner.failure(check, transport) for check in public)), None)
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[WorkerTransport]:
+        submission = self.submission = read_work(self.assignment, self.folder)
+        package = f"assignments.{self.assignment.name}"
+        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(call=self._call_seconds, submission=math.inf))
+        try:
+            yield transport
         finally:
             transport.close()
 
@@ -69,19 +87,9 @@ def load(assignment: Assignment, folder: Path) -> dict[str, ModuleType]:
     Raises: `NothingHere`.
     """
     torch.set_num_threads(1)
-    package, topics = f"assignments.{assignment.name}", _read(assignment, folder).topics
+    package, topics = f"assignments.{assignment.name}", read_work(assignment, folder).topics
     for name in topics:
         sys.modules.pop(name, None)
         sys.modules.pop(f"{package}.{name}", None)
     finder = SubmissionFinder(package, topics, seconds=60, definitions_only=False)
     return {name: topic.module for name, topic in finder.load_all().items()}
-
-
-def _read(assignment: Assignment, folder: Path) -> Submission:
-    try:
-        (handed_in,) = find(folder, assignment)
-    except (FileNotFoundError, ValueError):
-        raise NothingHere(
-            f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder"
-        ) from None
-    return read(handed_in, assignment)

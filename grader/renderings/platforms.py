@@ -10,12 +10,18 @@ extra credit; Moodle's worksheet has one grade, so there they stand in the feedb
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+import re
+import zipfile
+from collections.abc import Callable, Sequence
+from html import escape
 
+from grader.printable import printable
 from grader.record import Record
-from grader.renderings.spreadsheet import Row, csv_text
+from grader.spreadsheet import Row, csv_text
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
+MOST_REMARKS = 5  # in a comment beside a grade; the student's page has all
 MOODLE = (
     "Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Grade can be changed",
     "Last modified (submission)", "Last modified (grade)", "Feedback comments",
@@ -40,7 +46,7 @@ def moodle(records: Sequence[Record]) -> str:
     """A CSV for Moodle's grading worksheet, with the lost exercises as feedback."""
     rows: list[Row] = [
         [_identifier(record), _name(record), record.student.email if record.student else "", "", record.score,
-         record.max_score, "Yes", "", "", _feedback(record)]
+         record.max_score, "Yes", "", "", feedback(record)]
         for record in records
     ]  # fmt: skip
     return csv_text([MOODLE, *rows])
@@ -63,8 +69,39 @@ def _identifier(record: Record) -> str:
     return f"Participant {_id(record, 'moodle')}" if _id(record, "moodle") else ""
 
 
-def _feedback(record: Record) -> str:
+def feedback(record: Record) -> str:
+    """Which exercises lost points, as the little HTML that Moodle shows beside a grade."""
     lost = [exercise for exercise in record.exercises if exercise.score < exercise.max_score]
     lines = [f"{exercise.exercise}: {exercise.score:g} of {exercise.max_score:g}" for exercise in lost]
     bonus = [f"bonus, beside the grade: {record.bonus_score:g} of {record.bonus_max_score:g}"] if record.bonus_score else []
-    return "\n".join([*lines, *bonus, *record.problems])
+    items = "".join(f"<li>{escape(printable(line))}</li>" for line in [*lines, *bonus, *record.problems[:MOST_REMARKS]])
+    return f"<p>{record.score:g} of {record.max_score:g} points</p>" + (f"<ul>{items}</ul>" if items else "")
+
+
+def feedback_zip(records: Sequence[Record], platform: str, page: Callable[[Record], str]) -> tuple[bytes, list[str]]:
+    """The students' pages in a zip that Canvas or Moodle takes back for a whole class, and who is not in it.
+
+    Canvas (Submissions, Re-upload) finds who is meant by two numbers in a file's name: the student's and that of a file
+    handed in. Moodle (Upload multiple feedback files in a zip) goes by the participant's number between underscores.
+    """
+    left_out = []
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for record in records:
+            name = _feedback_name(record, platform)
+            if name:
+                archive.writestr(zipfile.ZipInfo(name, (2000, 1, 1, 0, 0, 0)), page(record))
+            else:
+                left_out.append(record.submission)
+    return packed.getvalue(), left_out
+
+
+def _feedback_name(record: Record, platform: str) -> str:
+    person = record.student
+    if person is None or person.platform != platform or (platform == "canvas" and not person.attempt):
+        return ""
+    who = re.sub(r"[^\w .'-]|_", "", person.name)[:80].strip() or "student"
+    if platform == "canvas":
+        late = "_LATE" if person.late else ""
+        return f"{re.sub(r'[^a-z0-9]', '', who.casefold()) or 'student'}{late}_{person.id}_{person.attempt}_feedback.html"
+    return f"{who}_{person.id}_assignsubmission_file_feedback.html"

@@ -6,16 +6,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from grader.record import Record
+from grader.record import Done, Record
 from grader.renderings.terminal import SIGNS
-
-if TYPE_CHECKING:
-    from grader.grading.grade import Done
 
 
 def bar(graded: Iterable[Done], total: int, console: Console) -> Iterator[Record]:

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import functools
 import io
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType
 from rich.padding import Padding
+from rich.segment import Segment
 from rich.table import Column, Table
 from rich.text import Text
 
-from grader.assignment import Assignment, lectures, load
-from grader.practice.progress import Progress
+from grader.printable import printable
 from grader.record import CheckRecord, ExerciseRecord, Record
 
 SIGNS = {"passed": "✓", "failed": "✗", "error": "!", "timeout": "∞", "crashed": "☠", "missing": "○", "not_graded": "–"}
@@ -27,7 +27,19 @@ STYLES = {
     "missing": "dim",
     "not_graded": "dim",
 }
-BAR = 30  # characters of the progress bar
+
+
+class SafeConsole(Console):
+    """A terminal that shows what strangers wrote and obeys nothing of it."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(emoji=False, **options)
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        """What `renderable` is made of, every text of it fit to be shown."""
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+
 
 
 def class_table(records: Iterable[Record]) -> Table:
@@ -45,31 +57,25 @@ def class_table(records: Iterable[Record]) -> Table:
     seconds = Column("s", justify="right", no_wrap=True)
     table = Table(Column("submission", overflow="fold"), *columns, "checks", seconds, box=SIMPLE_HEAD, pad_edge=False)
     for submission, (score, of, not_graded), beside, summary, took in sorted(lines, key=lambda line: line[0]):
-        table.add_row(Text(submission), score, of, *([beside] if bonus else []), not_graded, summary, took)
+        table.add_row(Text(printable(submission)), score, of, *([beside] if bonus else []), not_graded, summary, took)
     table.caption = "  ".join(f"{sign} {outcome.replace('_', ' ')}" for outcome, sign in SIGNS.items())
     return table
 
 
-def print_practice(console: Console, exercises: Iterable[ExerciseRecord]) -> bool:
-    """Each exercise as it is done; true when nothing failed."""
-    good = True
+def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str) -> str:
+    """Each exercise without colour, for a plain display."""
+    console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
     for exercise in exercises:
-        console.print(exercise_view(exercise))
-        fine = ("passed", "not_graded", *(["missing"] if exercise.bonus else []))
-        good = good and all(check.outcome in fine for check in exercise.checks)
-    return good
-
-
-def as_text(exercises: Iterable[ExerciseRecord]) -> str:
-    """The same without colour, for a plain display."""
-    console = Console(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
-    print_practice(console, exercises)
+        console.print(exercise_view(exercise, call_it))
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
 
-def exercise_view(exercise: ExerciseRecord) -> Group:
-    """One exercise: a line when it is fine, the first failure in full when it is not."""
-    topic, name = exercise.exercise.split(".")[0], _short(exercise.exercise)
+def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str) -> Group:
+    """One exercise: a line when it is fine, the first failure in full when it is not.
+
+    `call_it`: the name by which a student calls an exercise; without it that is the full one.
+    """
+    topic, name = exercise.exercise.split(".")[0], call_it(exercise.exercise)
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
     failures = [check for check in graded if check.outcome != "passed"]
     later = len(exercise.checks) - len(graded)
@@ -88,14 +94,6 @@ def exercise_view(exercise: ExerciseRecord) -> Group:
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
     again = _fit([f"again: dgm check {name}", f"hint: dgm hint {name}"])
     return Group(*lines, below(Text(again, "dim")))
-
-
-@functools.cache
-def _short(exercise: str) -> str:
-    """The name of the function alone, where no other exercise has it too."""
-    function = exercise.split(".", 1)[1]
-    everywhere = [other.function for lecture in lectures() for other in load(lecture).exercises]
-    return exercise if everywhere.count(function) > 1 else function
 
 
 def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
@@ -128,27 +126,3 @@ def _fit(parts: list[str]) -> str:
 def below(line: Text) -> Padding:
     """A line under the head; what is too long goes on at the same depth."""
     return Padding(line, (0, 0, 0, 2), expand=False)
-
-
-def exercise_list(assignment: Assignment, progress: Progress) -> Group:
-    """Every exercise with its points and its state."""
-    table = Table("", "exercise", "points", "slide", box=None, pad_edge=False)
-    for exercise in assignment.exercises:
-        state = progress.states.get(exercise.name, "missing")
-        points = f"{exercise.points:g}{' bonus' if exercise.bonus else ''}"
-        table.add_row(Text(SIGNS[state], STYLES[state]), exercise.name, points, str(exercise.slide))
-    return Group(table, progress_line(assignment, progress))
-
-
-def progress_line(assignment: Assignment, progress: Progress) -> Text:
-    """How far the student is, as far as the public checks can tell."""
-    passed, total = progress.passed(assignment), len(assignment.required)
-    done = round(BAR * passed / total)
-    current = progress.current(assignment)
-    follows = f"next: {current.function}" if passed < total else "all done: dgm pack"
-    if passed == total and current.bonus:
-        follows += f"   bonus: {current.function}"
-    return Text.assemble(("█" * done, "green"), ("░" * (BAR - done), "dim"), f" {passed}/{total}   {follows}")
-
-
-KEYS = Text("h hint · l list · q quit", "dim")

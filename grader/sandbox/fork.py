@@ -24,7 +24,8 @@ from typing import Any
 import torch
 
 from grader.sandbox.layers.lockdown import Limits, Plan
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.meter import ProcessMeter, pid_behind
+from grader.sandbox.workers import SOURCE_GONE, Isolation, Worker
 from grader.sandbox.zygote import READY
 
 OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
@@ -40,12 +41,12 @@ SYSTEM = (
     "/dev/null", "/dev/zero", "/dev/urandom",
 )  # fmt: skip
 
-# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported; no
-# GPU, for which torch would start threads.
+# Environment of the zygote, all of it: one thread before the fork; names that torch._dynamo asks for when imported, and a
+# folder that is there already, because importing it makes one; no GPU, for which torch would start threads.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "HOME": "/", "USER": "student", "MPLBACKEND": "Agg",
     "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1",
-    "TORCHINDUCTOR_CACHE_DIR": "/box", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "CUDA_VISIBLE_DEVICES": "",
+    "TORCHINDUCTOR_CACHE_DIR": "/", "PYTORCH_NVML_BASED_CUDA_CHECK": "1", "CUDA_VISIBLE_DEVICES": "",
     "MALLOC_ARENA_MAX": "2",
 }  # fmt: skip
 
@@ -78,6 +79,7 @@ class Fork:
         self._zygote = subprocess.Popen(
             command, env=ENVIRONMENT, cwd="/", pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL, stdout=self._complaints, stderr=self._complaints,
+            start_new_session=True,  # Ctrl-C is for the grader, which hangs up
         )  # fmt: skip
         theirs.close()
         self._control.settimeout(START_SECONDS)
@@ -170,6 +172,7 @@ class LockedProcess:
 
     def __init__(self, connection: socket.socket, pidfd: int, status: int, output: int) -> None:
         self._connection, self._pidfd, self._status, self._output = connection, pidfd, status, output
+        self._meter = ProcessMeter(pid_behind(pidfd))
         self._printed: str | None = None
 
     def worker(self) -> Worker:
@@ -178,7 +181,7 @@ class LockedProcess:
         if obstacle is not None:
             self._connection.close()
             raise RuntimeError(f"the worker could not be locked down: {obstacle}")
-        return Worker(self._connection, self.end, self.output)
+        return Worker(self._connection, self.end, self.output, self._meter)
 
     def _obstacle(self) -> str | None:
         said = os.read(self._status, len(READY)) if _readable(self._status, self.lock_seconds) else b"no word from it"
@@ -197,6 +200,7 @@ class LockedProcess:
             signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
         how = self._how(by_itself)
         self._printed = self.output()
+        self._meter.close()
         for descriptor in (self._pidfd, self._status, self._output):
             os.close(descriptor)
         return how
@@ -207,7 +211,7 @@ class LockedProcess:
         while _readable(self._status, LOCK_SECONDS) and (part := os.read(self._status, 1000)):
             report += part
         if b"{" not in report:
-            return "and the zygote with it"
+            return SOURCE_GONE
         end = json.loads(report[report.index(b"{") :])
         return ending(int(end["code"]), by_itself, f" after {float(end['cpu']):.1f} s of processor time")
 

@@ -16,6 +16,7 @@ import tempfile
 import time
 from collections.abc import Mapping
 
+from grader.sandbox.meter import ProcessMeter
 from grader.sandbox.workers import Isolation, Worker
 
 OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
@@ -40,7 +41,7 @@ class Spawn:
     def start(self) -> Worker:
         process = self._spare or self._process()
         self._spare = self._process() if self._keep_spare else None
-        return Worker(process.connection(), process.end, process.output)
+        return Worker(process.connection(), process.end, process.output, process.meter)
 
     def close(self) -> None:
         if self._spare is not None:
@@ -62,6 +63,7 @@ class _Process:
             cwd=self._folder.name,
             env={**(environment or os.environ), "OMP_NUM_THREADS": "1", "MPLBACKEND": "Agg", "PYTHONIOENCODING": "utf-8"},
         )
+        self.meter = ProcessMeter(self._process.pid)
         assert self._process.stdin is not None
         self._process.stdin.write(self._password)
         self._process.stdin.close()
@@ -87,6 +89,7 @@ class _Process:
         if self._process.poll() is None:
             self._process.kill()
         self._process.wait()
+        self.meter.close()
         self._folder.cleanup()
         code = self._process.returncode
         return f"signal {-code}" if code < 0 and code != -9 else ""

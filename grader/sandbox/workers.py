@@ -8,12 +8,21 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from grader.sandbox.meter import Meter, Reading, wall_clock
 from grader.sandbox.wire.black_boxes import Boxes
-from grader.sandbox.wire.channel import Channel, WireClosed, WireTimeout
+from grader.sandbox.wire.channel import Channel, Deadline, WireClosed, WireTimeout
 from grader.sandbox.wire.frames import Limits, WireError
 from grader.sandbox.wire.objects import revive_answer, special
 
 TO_WORKER = Limits(blob=1 << 30)
+SOURCE_GONE = "and what workers are started from with it"  # how a worker ended that had no part in it
+
+
+class NoWorkers(BaseException):
+    """No worker can be had, or all have ended at once: ours, not a submission's.
+
+    No `Exception`, because a check, a namer or a shrinker would take it for something that the submission did.
+    """
 
 
 class WorkerGone(Exception):
@@ -51,31 +60,41 @@ class Workers(Protocol):
 
 
 class Worker:
-    """One worker process, seen from the grader: plain data out, plain data in, within a total time."""
+    """One worker process, seen from the grader: plain data out, plain data in, within a time that is the worker's own."""
 
-    def __init__(self, connection: socket.socket, end: Callable[[], str], read_output: Callable[[], str]) -> None:
+    def __init__(
+        self,
+        connection: socket.socket,
+        end: Callable[[], str],
+        read_output: Callable[[], str],
+        meter: Meter = wall_clock,
+    ) -> None:
         self._channel = Channel(connection, special, revive_answer, send=TO_WORKER)
-        self._end, self._read_output = end, read_output
-        self._gone: WorkerGone | None = None
+        self._end, self._read_output, self._meter = end, read_output, meter
+        self._gone: BaseException | None = None
+        self._last = meter()
+        self.spent = 0.0  # seconds in which the grader waited for this worker, and it did not wait for a processor
 
     def request(self, message: object, seconds: float, boxes: Boxes | None = None) -> Any:
         """The worker's answer to `message`. After any failure the worker is dead and stays so.
 
         `boxes` answer what the worker asks meanwhile, in time of their own.
         """
-        deadline = time.monotonic() + seconds
-        reply = self._exchange(message, seconds, deadline)
+        before = self.spent
+        reply = self._exchange(message, seconds, before)
         while boxes and boxes.asked(reply):
-            answer = self._answered(boxes, reply)
-            reply = self._exchange(answer, seconds, deadline + boxes.seconds)
+            reply = self._exchange(self._answered(boxes, reply), seconds, before)
         return reply
 
     def _answered(self, boxes: Boxes, question: Any) -> dict[str, Any]:
-        return self._within(0.0, lambda _: boxes.answer(question))
+        return self._read(lambda: boxes.answer(question))
 
-    def _exchange(self, message: object, seconds: float, deadline: float) -> Any:
-        self._within(seconds, lambda _: self._channel.send(message, deadline))
-        return self._within(seconds, lambda _: self._channel.receive(deadline))
+    def _exchange(self, message: object, seconds: float, before: float) -> Any:
+        def use(deadline: Deadline) -> Any:
+            self._channel.send(message, deadline)
+            return self._channel.receive(deadline)
+
+        return self._within(seconds, use, self.spent - before)
 
     def send(self, frames: bytes, seconds: float) -> None:
         """Send messages that are encoded already; each will have an `answer`, in their order."""
@@ -83,17 +102,33 @@ class Worker:
 
     def answer(self, seconds: float) -> bytes:
         """The next answer to what was sent, as it came: `open` gives the value."""
-        return self._within(seconds, self._channel.receive_frame)
+        frame: bytes = self._within(seconds, self._channel.receive_frame)
+        return frame
 
     def open(self, frame: bytes) -> Any:
         """The value in an answer. One that cannot be read ends the worker."""
-        return self._within(0.0, lambda _: self._channel.open(frame))
+        return self._read(lambda: self._channel.open(frame))
 
-    def _within(self, seconds: float, use: Callable[[float], Any]) -> Any:
+    def _within(self, seconds: float, use: Callable[[Deadline], Any], already: float = 0.0) -> Any:
+        """`use` the connection for as long as the worker may take, of which it has taken some already."""
+        start = self._meter()
+        try:
+            return self._read(lambda: use(lambda: seconds - already - start.until(self._meter())), seconds)
+        finally:
+            self._count(start)
+
+    def _count(self, start: Reading) -> None:
+        """Add what was waited since `start`, and what the worker has computed unasked before it."""
+        now = self._meter()
+        unasked = max(start.cpu - self._last.cpu, 0.0)
+        self.spent += start.until(now) + unasked
+        self._last = now
+
+    def _read(self, use: Callable[[], Any], seconds: float = 0.0) -> Any:
         if self._gone:
             raise self._gone
         try:
-            return use(time.monotonic() + seconds)
+            return use()
         except WireTimeout:
             raise self._fail(WorkerTimeout(f"no answer within {seconds:g} s")) from None
         except WireClosed:
@@ -109,9 +144,13 @@ class Worker:
         """Kill the process and everything it started."""
         self._fail(WorkerGone("the worker was closed"))
 
-    def _fail(self, reason: WorkerGone) -> WorkerGone:
+    def _fail(self, reason: WorkerGone) -> BaseException:
         if self._gone is None:
+            began = time.monotonic()
             how = self._end()
+            self.spent += time.monotonic() - began
             self._gone = type(reason)(f"{reason}{f' ({how})' if how else ''}")
+            if how == SOURCE_GONE:
+                self._gone = NoWorkers(str(self._gone))
             self._channel.close()
         return self._gone

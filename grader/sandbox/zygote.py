@@ -70,9 +70,11 @@ def _plan(config: dict[str, Any]) -> Plan:
 
 def _settle(plan: Plan, load: Callable[[Plan], None]) -> None:
     """Load what there is to load, alone; then see nothing but what the plan names."""
+    os.umask(0o022)  # the grader's may be tighter, and a worker is another user: it must enter the folders made here
     if "namespaces" in plan.layers:
         namespaces.enter()
     load(plan)
+    os.environ["TORCHINDUCTOR_CACHE_DIR"] = namespaces.BOX  # torch makes the folder when imported, which is now done
     with open("/proc/self/status") as status:
         threads = next(int(line.split()[1]) for line in status if line.startswith("Threads:"))
     if threads != 1:

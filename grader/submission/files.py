@@ -1,19 +1,15 @@
-"""What lies in a folder or an archive: names first, contents on request, all of it bounded, nothing unpacked to disk.
+"""What a student's folder holds: names first, contents on request, all of it bounded, nothing executed.
 
-A file that must not be read, or a whole archive that cannot be, stands in the list like any other; who asks for its
-content is told why. So nobody is missing from a class because of what they handed in.
+A file that must not be read stands in the list like any other; who asks for its content is told why. So nobody is
+missing from a class because of what they handed in.
 """
 
 from __future__ import annotations
 
-import contextlib
-import io
+import functools
 import os
-import re
 import stat
 import unicodedata
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,10 +17,10 @@ from pathlib import Path
 WANTED = {".py": 2 << 20, ".ipynb": 32 << 20, ".zip": 64 << 20}  # the most bytes that one file may have
 OTHER_ARCHIVES = {".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 SKIPPED = {"__MACOSX", "__pycache__", "venv", "env", "site-packages", "node_modules"}  # and all that begins with a dot
-MOST_ENTRIES = 100_000  # of one archive
+MOST_ENTRIES = 100_000  # of one folder with all that is in it
 DEEPEST = 12  # folders within folders
-
-Archive = Path | bytes  # where it lies, or its content
+LONGEST_NAME = 1_000  # characters of a path
+SHOWN = 120  # characters of a name in a sentence
 
 
 class Unreadable(Exception):
@@ -38,14 +34,25 @@ class File:
     name: str
     read: Callable[[int], bytes]
     refusal: str | None = None  # why it must not be read
+    modified: float = 0.0  # seconds; 0 where nobody knows
 
-    @property
+    @functools.cached_property
     def suffix(self) -> str:
-        return os.path.splitext(self.name)[1].lower()
+        """``.ipynb`` also of ``histogram.ipynb.txt``, which browsers make of a download."""
+        rest, last = os.path.splitext(self.name.lower())
+        inner = os.path.splitext(rest)[1]
+        return inner if last in (".txt", ".json") and inner in (".py", ".ipynb") else last
+
+    @functools.cached_property
+    def stem(self) -> str:
+        name = self.name.rsplit("/", 1)[-1]
+        place = name.lower().rfind(self.suffix) if self.suffix else -1
+        return name[:place] if place > 0 else name
 
     @property
-    def stem(self) -> str:
-        return os.path.splitext(self.name.rsplit("/", 1)[-1])[0]
+    def shown(self) -> str:
+        """The name in a sentence."""
+        return printable(self.name)
 
     @property
     def matters(self) -> bool:
@@ -55,52 +62,50 @@ class File:
     def content(self) -> bytes:
         """All bytes. Raises: ``Unreadable``, whatever is wrong with the file."""
         if self.refusal:
-            raise Unreadable(f"{self.name[:200]} was not read: {self.refusal}")
+            raise Unreadable(f"{self.shown} was not read: {self.refusal}")
         if self.suffix not in WANTED:
-            raise Unreadable(f"{self.name[:200]} was not read: hand in a .zip, a module or a notebook")
+            raise Unreadable(f"{self.shown} was not read: hand in a .zip, a module or a notebook")
         most = WANTED[self.suffix]
         try:
             content = self.read(most + 1)
-        except (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-            raise Unreadable(f"{self.name[:200]} cannot be read: {error}") from None
+        except Exception as error:  # whatever an archive's bytes can make a decoder say
+            raise Unreadable(f"{self.shown} cannot be read: {printable(str(error) or type(error).__name__)}") from None
         if len(content) > most:
-            raise Unreadable(f"{self.name[:200]} was not read: it is larger than {most >> 20} MiB")
+            raise Unreadable(f"{self.shown} was not read: it is larger than {most >> 20} MiB")
         return content
 
 
-def listing(path: Path) -> list[File]:
-    """The files in a folder or a zip, or the file itself."""
-    if path.is_dir() and not path.is_symlink():
-        return list(_in_folder(path))
-    file = File(path.name, _reader(path), _link_or_device(path))
-    return in_archive(file, path) if file.suffix == ".zip" and not file.refusal else [file]
+@dataclass(frozen=True)
+class Folder:
+    """A folder that is looked into when its submission is read."""
+
+    path: Path
+
+    def files(self) -> Iterator[File]:
+        """The files in it and below."""
+        entries = 0
+        for here, folders, names in os.walk(self.path):
+            inside = Path(here).relative_to(self.path)
+            entries += len(names) + len(folders)
+            if entries > MOST_ENTRIES:
+                refusal = f"the folder has more than {MOST_ENTRIES} entries"
+                yield File(f"{inside.as_posix()}/….zip", bytes, refusal)
+                return
+            too_deep = f"it is nested deeper than {DEEPEST} folders" if len(inside.parts) > DEEPEST else None
+            folders[:] = [] if too_deep else sorted(name for name in folders if not is_skipped(name))
+            for name in sorted(name for name in names if not is_skipped(name)):
+                yield file_at(Path(here) / name, (inside / name).as_posix(), too_deep)
 
 
-def in_archive(file: File, archive: Archive) -> list[File]:
-    """The files in a zip."""
+def file_at(path: Path, name: str, refusal: str | None = None) -> File:
+    """The file there, under a name of its own; links and devices are refused."""
     try:
-        with _opened(archive) as opened:
-            entries = opened.infolist()
-    except (OSError, EOFError, ValueError, IndexError, NotImplementedError, zipfile.BadZipFile) as error:
-        return [File(file.name, file.read, f"it is no readable zip archive ({error})")]
-    if len(entries) > MOST_ENTRIES:
-        return [File(file.name, file.read, f"it has {len(entries)} entries, more than {MOST_ENTRIES}")]
-    named = [(_entry_name(entry), entry) for entry in entries]
-    return [
-        File(name.removeprefix("./"), _entry_reader(archive, entry), _refusal(name, entry))
-        for name, entry in named
-        if not name.endswith("/") and not any(map(is_skipped, name.split("/")))
-    ]
-
-
-def _in_folder(folder: Path) -> Iterator[File]:
-    for here, folders, names in os.walk(folder):
-        inside = Path(here).relative_to(folder)
-        too_deep = f"it is nested deeper than {DEEPEST} folders" if len(inside.parts) > DEEPEST else None
-        folders[:] = [] if too_deep else sorted(name for name in folders if not is_skipped(name))
-        for name in sorted(name for name in names if not is_skipped(name)):
-            path = Path(here) / name
-            yield File((inside / name).as_posix(), _reader(path), too_deep or _link_or_device(path))
+        status = os.lstat(path)
+    except OSError as error:
+        return File(clean(name), bytes, f"it cannot be opened ({error.strerror})")
+    plain = stat.S_ISREG(status.st_mode)
+    refusal = refusal or (None if plain else "it is a link or a device, not a plain file")
+    return File(clean(name), _reader(path), refusal, status.st_mtime)
 
 
 def is_skipped(part: str) -> bool:
@@ -108,35 +113,16 @@ def is_skipped(part: str) -> bool:
     return part in SKIPPED or (part.startswith(".") and part not in (".", ".."))
 
 
-def _link_or_device(path: Path) -> str | None:
-    return None if stat.S_ISREG(os.lstat(path).st_mode) else "it is a link or a device, not a plain file"
+def clean(name: str) -> str:
+    """The name as text that any record and any terminal can hold: macOS' letters composed, nothing that is not shown."""
+    name = unicodedata.normalize("NFC", name[:LONGEST_NAME])
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in name)
 
 
-def _refusal(name: str, entry: zipfile.ZipInfo) -> str | None:
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in name.split("/"):
-        return "its path leads out of the archive"
-    if name.count("/") > DEEPEST:
-        return f"it is nested deeper than {DEEPEST} folders"
-    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
-        return "it is a link or a device, not a plain file"
-    if entry.flag_bits & 1:
-        return "it is encrypted; make the archive without a password"
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        return "it is compressed in an unusual way; make an ordinary zip"
-    return None
-
-
-def _entry_name(entry: zipfile.ZipInfo) -> str:
-    """The name with ``/`` between folders: macOS writes UTF-8 without saying so, Windows may write backslashes."""
-    name = entry.filename
-    if not entry.flag_bits & 0x800:
-        with contextlib.suppress(UnicodeError):
-            name = name.encode("cp437").decode("utf-8")
-    return unicodedata.normalize("NFC", name).replace("\\", "/")
-
-
-def _opened(archive: Archive) -> zipfile.ZipFile:
-    return zipfile.ZipFile(archive if isinstance(archive, Path) else io.BytesIO(archive))
+def printable(text: str, most: int = SHOWN) -> str:
+    """Words of a student in a sentence of ours: one line, shown as it is, not too long."""
+    text = clean(text)
+    return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"
 
 
 def _reader(path: Path) -> Callable[[int], bytes]:
@@ -144,13 +130,5 @@ def _reader(path: Path) -> Callable[[int], bytes]:
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
         with open(os.open(path, flags), "rb") as file:
             return file.read(most)
-
-    return read
-
-
-def _entry_reader(archive: Archive, entry: zipfile.ZipInfo) -> Callable[[int], bytes]:
-    def read(most: int) -> bytes:
-        with _opened(archive) as opened, opened.open(entry) as file:
-            return file.read(most)  # one bounded read: the sizes that an archive declares are not believed
 
     return read

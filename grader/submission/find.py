@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from grader.assignment import Assignment
 from grader.record import Person
-from grader.submission.files import File, is_skipped, listing
-from grader.submission.lms import sort_out
+from grader.submission import names
+from grader.submission.archive import in_archive
+from grader.submission.files import File, Folder, clean, file_at, is_skipped
+from grader.submission.layout import DOWNLOAD, METADATA, Entry, Layout, Owned, decide, is_nobody, sort_out
+from grader.submission.topics import is_plain
+
+SAID: dict[Layout, str] = {"canvas": "Canvas download", "moodle": "Moodle download", "gradescope": "Gradescope download",
+                           "nbgrader": "nbgrader's submitted folder"}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -19,56 +23,112 @@ class HandedIn:
     """One submission, named but not read. Its name is unique and can be a folder's."""
 
     name: str
-    files: tuple[File, ...]
+    files: tuple[File | Folder, ...]
     student: Person | None = None  # where a platform told
+    handed_in_as: str = ""  # the name it came with, where that is another one
 
 
-def find(path: Path, assignment: Assignment) -> list[HandedIn]:
-    """The submissions at ``path``, in the order of their names.
+class Found(list[HandedIn]):
+    """Submissions in the order of their names, and what kind of folder or download they were found in."""
 
-    A folder holds one submission per entry, unless modules or notebooks of the assignment lie in it directly: then it
-    is one submission. Bulk downloads of Canvas, Moodle and Gradescope are recognised, packed or unpacked.
+    said: str = ""
+
+
+def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
+    """The submissions at ``path``. What kind of folder or download it is, ``decide`` finds from its entries' names.
 
     Raises: ``FileNotFoundError`` if there is no such path.
     """
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
-    return _with_unique_names(sorted(_found(path, assignment), key=lambda handed_in: handed_in.name))
+    path = path.resolve()
+    entries = _entries(path, layout, assignment)
+    if layout == "auto":
+        kind = decide(entries, assignment, surely=path.is_file())
+        inside = path / entries[0].name if len(entries) == 1 else path
+        if kind == "class" and DOWNLOAD.fullmatch(inside.stem.lower().split(" (")[0]) and not inside.is_symlink():
+            below = _entries(inside, layout, assignment) if inside != path else []
+            within = decide(below, assignment, surely=True)
+            if within in SAID:
+                kind, entries = within, below
+    else:
+        kind = layout
+    if kind == "one" or (path.is_file() and not entries):
+        return _found([_whole(path)], "1 submission")
+    return _sorted_out(entries, kind, assignment)
 
 
-def _found(path: Path, assignment: Assignment) -> Iterator[HandedIn]:
-    entries = [path]
+def _sorted_out(entries: list[Entry], kind: Layout, assignment: Assignment) -> Found:
+    metadata = next((entry.content for entry in entries if entry.name == METADATA), None)
+    somebody = [entry for entry in entries if not is_nobody(entry)]
+    owned = sort_out(somebody, kind, assignment, metadata if isinstance(metadata, File) else None)
+    count = len(owned)
+    one_each = f"{count} submissions, one for each entry" if count != 1 else "1 submission"
+    said = f"{SAID[kind]}, {count} student{'s' * (count != 1)}" if kind in SAID else one_each
+    left_out = [entry.name for entry in entries if is_nobody(entry) and entry.name != METADATA]
+    return _found(owned, said + (f" (left out: {', '.join(left_out[:5])})" if left_out else ""))
+
+
+def lone(path: Path) -> HandedIn:
+    """What lies at a path, as one submission whatever it is. Raises: ``FileNotFoundError``."""
+    if not path.exists():
+        raise FileNotFoundError(f"there is no {path}")
+    path = path.resolve()
+    return _found([_whole(path)], "")[0]
+
+
+def _found(owned: Iterable[Owned], said: str) -> Found:
+    given = sorted(owned, key=lambda one: clean(one.name))
+    found = Found()
+    found.said = said
+    for name, one in zip(names.made_from([one.name for one in given]), given, strict=True):
+        as_it_came = clean(one.name)
+        found.append(HandedIn(name, one.files, one.student, as_it_came if as_it_came != name else ""))
+    return found
+
+
+def _whole(path: Path) -> Owned:
+    """All that lies at a path."""
     if path.is_dir():
-        entries = [entry for entry in sorted(path.iterdir()) if not is_skipped(entry.name)]
-        if any(entry.stem in assignment.topics for entry in entries):
-            entries = [path]
-    # a student's own zip is never a bulk download, or its names could speak for others; a lone one may be
-    bulk = entries[0] if len(entries) == 1 else path
-    students = sort_out(listing(bulk))
-    if students is not None:
-        for name, (student, files) in students.items():
-            yield HandedIn(name, tuple(files), student)
-        return
-    for entry in entries:
-        yield HandedIn(entry.resolve().name if entry.is_dir() else entry.stem, tuple(listing(entry)))
+        return Owned(path.name, (Folder(path),))
+    file = file_at(path, path.name)
+    return Owned(file.stem, (file,))
 
 
-def _with_unique_names(found: list[HandedIn]) -> list[HandedIn]:
-    taken: set[str] = set()
-    unique = []
-    for handed_in in found:
-        name = base = _as_a_folder(handed_in.name)
-        number = 1
-        while name.casefold() in taken:
-            number += 1
-            name = f"{base} ({number})"
-        taken.add(name.casefold())
-        unique.append(HandedIn(name, handed_in.files, handed_in.student))
-    return unique
+def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
+    """What lies at the top of a folder or a zip; nothing where that is no matter, since it is one submission."""
+    if path.is_dir():
+        inside = [entry for entry in sorted(path.iterdir()) if not is_skipped(entry.name)]
+        return [_entry(entry) for entry in inside if entry.exists()]
+    file = file_at(path, path.name)
+    if file.suffix != ".zip" or (layout == "auto" and _is_own_name(file.stem, assignment)):
+        return []
+    files = in_archive(file, path)
+    if len(files) == 1 and files[0].refusal and files[0].name == file.name:
+        return []
+    tops = {file.name.split("/")[0] for file in files}
+    if len(tops) == 1 and all("/" in file.name for file in files) and "_assignsubmission_" not in "".join(tops):
+        files = [File(file.name.split("/", 1)[1], file.read, file.refusal, file.modified) for file in files]
+    return _grouped(files)
 
 
-def _as_a_folder(name: str) -> str:
-    """The name without what no file system takes; results are written to a folder of this name."""
-    name = unicodedata.normalize("NFC", name)
-    name = re.sub(r"[/\\\x00-\x1f\x7f\ud800-\udfff]", "_", name).strip(" .")
-    return name[:100] or "submission"
+def _entry(path: Path) -> Entry:
+    name = clean(path.name)
+    return Entry(name, Folder(path) if path.is_dir() and not path.is_symlink() else file_at(path, path.name))
+
+
+def _grouped(files: list[File]) -> list[Entry]:
+    """The files of a zip by the folder at the top in which they lie."""
+    loose = [Entry(file.name, file) for file in files if "/" not in file.name]
+    folders: dict[str, list[File]] = {}
+    for file in files:
+        top, slash, inside = file.name.partition("/")
+        if slash:
+            folders.setdefault(top, []).append(File(inside, file.read, file.refusal, file.modified))
+    return [*loose, *(Entry(name, tuple(inside)) for name, inside in folders.items())]
+
+
+def _is_own_name(stem: str, assignment: Assignment) -> bool:
+    """Whether a zip is called as ``dgm pack`` calls a student's."""
+    return any(is_plain(stem, name) for name in (assignment.name, *assignment.topics))
+

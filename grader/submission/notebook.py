@@ -1,33 +1,46 @@
-"""The code cells of a notebook, as Python."""
+"""The code cells of a notebook, whatever format and encoding it has."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from grader.submission.files import Unreadable
 
-MAGICS_AROUND_PYTHON = {"capture", "memit", "prun", "time", "timeit"}  # below any other ``%%magic`` stands no Python
-MAGIC = re.compile(r"[%!?]|[\w.,][\w., ]*=\s*(?:!|%[a-z])|[\w.]+\?{1,2}\s*$")
-KIT = re.compile(  # our own cells: nothing to grade, and pictures take seconds to draw
-    r"from grader\.(?:practice\.)?notebook import checker\b|check = checker\(|show = painter\(|(check|show)\([^()]*\)\s*(#|$)"
-)
-OUTSIDE_STRINGS = re.compile(r"""#|\"{3}|'{3}|["'(\[{)\]}]""")
-TO_THE_END_OF = {quote: re.compile(rf"(?:\\.|[^\\])*?{quote}") for quote in ('"', "'", '"""', "'''")}
+
+@dataclass(frozen=True)
+class Notebook:
+    """What of a notebook can be graded."""
+
+    cells: list[str]  # the sources of the code cells
+    python: tuple[int, ...]  # the version it was written for; empty where it says none
+    remarks: list[str]
 
 
-def code_cells(name: str, content: bytes) -> list[str]:
-    """The sources of the code cells; magics and calls of the kit become ``pass``, so that lines keep their numbers.
-
-    Raises: ``Unreadable`` if this is no notebook.
-    """
+def parse_notebook(name: str, content: bytes) -> Notebook:
+    """The notebook in these bytes. Raises: ``Unreadable`` if there is none."""
     try:
-        cells = list(_sources(json.loads(content.decode("utf-8-sig"))))
+        text, remarks = _decoded(name, content)
+        tree = json.loads(text)
+        return Notebook(list(_sources(tree)), _python(tree), remarks)
+    except MemoryError:
+        raise Unreadable(f"{name} was not read: it takes too much memory") from None
     except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
         raise Unreadable(f"{name} is no notebook: {type(error).__name__}: {str(error)[:200]}") from None
-    return [_without_magics(cell) for cell in cells]
+
+
+def _decoded(name: str, content: bytes) -> tuple[str, list[str]]:
+    encoding = json.detect_encoding(content)
+    try:
+        return content.decode(encoding), [] if encoding.startswith("utf-8") else [_not_utf8(name, encoding)]
+    except UnicodeDecodeError:
+        return content.decode("cp1252", "replace"), [_not_utf8(name, "Windows-1252")]
+
+
+def _not_utf8(name: str, encoding: str) -> str:
+    return f"{name} is not saved as UTF-8; it was read as {encoding}"
 
 
 def _sources(notebook: dict[str, Any]) -> Iterator[str]:
@@ -40,40 +53,9 @@ def _sources(notebook: dict[str, Any]) -> Iterator[str]:
                 yield text.encode("utf-8", "replace").decode("utf-8").replace("\0", "")  # JSON allows half characters
 
 
-def _without_magics(cell: str) -> str:
-    lines = cell.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    first = next((number for number, line in enumerate(lines) if line.strip()), 0)
-    if lines[first].startswith("%%"):
-        if (lines[first][2:].split() or [""])[0] not in MAGICS_AROUND_PYTHON:
-            return ""
-        lines[first] = "pass"
-    quote, depth, continued = "", 0, False  # what the line before left open
-    for number, line in enumerate(lines):
-        code = line.lstrip()
-        if not (quote or depth or continued) and (MAGIC.match(code) or KIT.match(line)):
-            lines[number] = line[: len(line) - len(code)] + "pass"
-        else:
-            quote, depth = _left_open(line, quote, depth)
-            continued = not quote and line.endswith("\\")
-    return "\n".join(lines)
-
-
-def _left_open(line: str, quote: str, depth: int) -> tuple[str, int]:
-    """The triple quote and the number of brackets that are open after a line."""
-    position = 0
-    while True:
-        if quote:
-            end = TO_THE_END_OF[quote].match(line, position)
-            if end is None:
-                return (quote if len(quote) == 3 else ""), depth
-            position, quote = end.end(), ""
-        found = OUTSIDE_STRINGS.search(line, position)
-        if found is None or found[0] == "#":
-            return "", depth
-        position = found.end()
-        if found[0] in "([{":
-            depth += 1
-        elif found[0] in ")]}":
-            depth = max(depth - 1, 0)
-        else:
-            quote = found[0]
+def _python(notebook: dict[str, Any]) -> tuple[int, ...]:
+    try:
+        version = notebook["metadata"]["language_info"]["version"].split(".")[:2]
+        return tuple(int(part) for part in version if len(part) < 4)
+    except (KeyError, TypeError, AttributeError, ValueError):
+        return ()

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from grader.assignment import Assignment
 from grader.record import Person
-from grader.submission.files import File, Unreadable, in_archive
+from grader.submission.archive import in_archive
+from grader.submission.files import File, Folder, Unreadable, printable
 from grader.submission.find import HandedIn
-from grader.submission.topics import Source, by_topic, read_source
+from grader.submission.layout import CANVAS, MOODLE
+from grader.submission.source import MOST_SOURCE, Source, read_source
+from grader.submission.topics import choose, is_plain
 
 MOST_FILES = 500  # modules and notebooks of one submission
 MOST_BYTES = 128 << 20  # of one submission, archives in archives counted at each level
-DEEPEST_ARCHIVE = 3  # the platform's zip, the student's zip, and one more for good measure
-LONGEST_CELL = 60_000  # characters; a worker takes no longer string
-MOST_SOURCE = 800_000  # characters of all topics as JSON; a worker takes no larger message
+DEEPEST_ARCHIVE = 3  # the student's zip, and what may be in it
+DOCUMENTS = {".txt", ".json", ".html", ".htm", ".pdf", ".docx", ".doc", ".md", ".rtf"}  # that work was mistaken for
+MOST_PROBLEMS = 40  # sentences
+LONGEST_PROBLEM = 500  # characters
 
 
 @dataclass(frozen=True)
@@ -26,31 +31,55 @@ class Submission:
     topics: dict[str, list[str]]  # the cells of each topic (a module is one cell), and of modules that they import
     problems: tuple[str, ...]  # sentences for their reader
     student: Person | None = None  # where a platform told
+    handed_in_as: str = ""  # the name it came with, where that is another one
+    taken: dict[str, list[str]] = field(default_factory=dict)  # the files of each topic and module
+    written: tuple[str, ...] = ()  # the exercises of which something is there
 
 
-def read(handed_in: HandedIn, assignment: Assignment) -> Submission:
-    """Read one submission, whatever it is."""
-    reading = _Reading()
-    reading.take(handed_in.files, depth=0)
-    topics = _that_a_worker_takes(by_topic(reading.sources, assignment, reading.problems), reading.problems)
-    if not topics:
+def read(handed_in: HandedIn, assignment: Assignment, archives: bool = True) -> Submission:
+    """Read one submission, whatever it is; without archives where an old hand-in may lie beside the work."""
+    reading = _Reading(assignment.topics, archives)
+    reading.take(_expanded(handed_in.files), depth=0)
+    choice = choose(reading.sources, assignment)
+    problems = [*reading.problems, *choice.problems]
+    topics = _that_a_worker_takes(choice.topics, problems)
+    if not any(topic in topics for topic in assignment.topics):
+        problems += [remark for source in reading.sources for remark in source.remarks]
         expected = ", ".join(f"{topic}.py" for topic in assignment.topics)
-        reading.problems.append(f"nothing to grade was found; expected modules ({expected}) or their notebooks")
-    return Submission(handed_in.name, topics, tuple(dict.fromkeys(reading.problems)), handed_in.student)
+        problems.append(f"nothing to grade was found; expected modules ({expected}) or their notebooks")
+    return Submission(
+        handed_in.name,
+        topics,
+        tuple(_not_too_many(dict.fromkeys(problems))),
+        handed_in.student,
+        handed_in.handed_in_as,
+        {name: [source.name for source in sources] for name, sources in choice.taken.items() if name in topics},
+        tuple(choice.written),
+    )
+
+
+def _expanded(files: Sequence[File | Folder]) -> list[File]:
+    return [file for one in files for file in (one.files() if isinstance(one, Folder) else [one])]
 
 
 @dataclass
 class _Reading:
     """Sources found so far, and what the submission may still cost."""
 
+    topics: tuple[str, ...]
+    archives: bool
     sources: list[Source] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     files_left: int = MOST_FILES
     bytes_left: int = MOST_BYTES
 
-    def take(self, files: tuple[File, ...] | list[File], depth: int) -> None:
-        for file in files:
+    def take(self, files: list[File], depth: int, archive: str = "") -> None:
+        files = _without_the_kit(files)
+        self._say_who_else_is_named(files)
+        later = [file for file in files if file.suffix == ".zip"]
+        for file in [file for file in files if file.suffix != ".zip"] + (later if self.archives else []):
             if not file.matters:
+                self._say_if_named_like_work(file)
                 continue
             if self.files_left <= 0 or self.bytes_left <= 0:
                 self.problems.append(f"not everything was read: more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB")
@@ -60,29 +89,57 @@ class _Reading:
                 content = file.content()
                 self.bytes_left -= len(content)
                 if file.suffix == ".zip":
-                    self._take_archive(file, content, depth + 1)
+                    self._take_archive(file, content, depth + 1, len(files) > 1)
                 else:
-                    self.sources.append(read_source(file, content, self.problems))
+                    self.sources += read_source(file, content, archive)
             except Unreadable as complaint:
                 self.problems.append(str(complaint))
 
-    def _take_archive(self, file: File, content: bytes, depth: int) -> None:
+    def _take_archive(self, file: File, content: bytes, depth: int, beside: bool) -> None:
         if depth > DEEPEST_ARCHIVE:
-            raise Unreadable(f"{file.name} was not read: it is an archive in an archive in an archive")
-        self.take(in_archive(file, content), depth)
+            raise Unreadable(f"{file.shown} was not read: it is an archive in an archive in an archive")
+        self.take(in_archive(file, content), depth, file.name if beside else "")
+
+    def _say_if_named_like_work(self, file: File) -> None:
+        if file.refusal and not file.suffix:
+            self.problems.append(f"{file.shown} was not read: {file.refusal}")
+        name = file.name.lower()
+        topics = [topic for topic in self.topics if topic in name] if file.suffix in DOCUMENTS else []
+        if any(is_plain(file.stem, topic) for topic in topics):
+            self.problems.append(f"{file.shown} was not read: hand in a module (.py) or a notebook (.ipynb)")
+
+    def _say_who_else_is_named(self, files: Iterable[File]) -> None:
+        """A platform's names inside of a submission speak for nobody, but the grader should know."""
+        matches = [CANVAS.fullmatch(name) or MOODLE.fullmatch(name) for name in {file.name.split("/")[0] for file in files}]
+        ids = {match["id"] for match in matches if match and match["id"]}
+        if len(ids) > 1:
+            self.problems.append(
+                f"files of {len(ids)} students of a learning platform seem to be in this one submission; "
+                "if it is a bulk download, grade it by its own path or with --layout"
+            )
+
+
+def _without_the_kit(files: list[File]) -> list[File]:
+    """The files but for those of a copy of the kit's own grader, which whoever hands in the whole folder has in it."""
+    marker = "grader/record.py"
+    kits = tuple(file.name.removesuffix("record.py") for file in files if file.name == marker or file.name.endswith(f"/{marker}"))
+    return [file for file in files if not kits or not file.name.startswith(kits)]
 
 
 def _that_a_worker_takes(topics: dict[str, list[str]], problems: list[str]) -> dict[str, list[str]]:
-    """The topics without cells that are too long, as far as all of them together are not."""
+    """The topics as far as all of them together are not too long."""
     taken: dict[str, list[str]] = {}
     size = 0
     for topic, cells in topics.items():
-        kept = [cell if len(cell) <= LONGEST_CELL else "" for cell in cells]
-        if kept != cells:
-            problems.append(f"{topic}: code of more than {LONGEST_CELL} characters in one cell or module was left out")
-        size += len(json.dumps(kept))
+        size += len(json.dumps(cells))
         if size > MOST_SOURCE:
             problems.append(f"{topic} was left out: the submission has more than {MOST_SOURCE} characters of code")
             return taken
-        taken[topic] = kept
+        taken[topic] = cells
     return taken
+
+
+def _not_too_many(problems: Iterable[str]) -> list[str]:
+    said = [printable(problem, LONGEST_PROBLEM) for problem in problems]
+    more = len(said) - MOST_PROBLEMS
+    return said if more <= 0 else [*said[:MOST_PROBLEMS], f"… and {more} more remarks like these"]

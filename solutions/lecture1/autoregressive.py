@@ -13,8 +13,15 @@
 # **Mind the index.** The lecture counts from one, Python from zero: `x[:, j]` is $x_{j+1}$, and the slice `x[:, :j]`
 # holds everything before it, $\mathbf x_{1:j}$.
 #
-# `conditional` is always called with all $m$ columns. Columns that are not drawn yet may hold any values in $0..K-1$:
-# the logits up to and including the first of them do not look at them.
+# `conditional` is called with all $m$ columns, `int64`, and any number of rows. Columns that are not drawn yet may hold
+# any values in $0..K-1$: the logits up to and including the first of them do not look at them. Logits are finite or
+# `-inf`, at least one of each row finite.
+#
+# - Arguments are legal: samples are there, shapes fit, sizes are at least 1. Check nothing unless a docstring says so.
+# - The first axis is the batch. Results have the dtype and device of the floating-point inputs; integers are `int64`.
+# - Leave the tensors you are given as they are. Results are differentiable (not samples, counts and indices).
+# - A probability of zero is a log-probability of `-inf`, never `nan`, and $0\log0=0$. Use the numerically stable form.
+# - Draw from the `generator` you are given alone. Callables are batched torch code, row by row, for any $n\ge1$.
 
 # %%
 from __future__ import annotations
@@ -31,26 +38,13 @@ GaussianConditional = Callable[[Tensor], tuple[Tensor, Tensor]]  # x: (n, m) -> 
 ClassConditional = Callable[[Tensor, Tensor], Tensor]  # x: (n, m), y: (n,) -> logits: (n, m, K)
 
 
-# BEGIN SOLUTION validation
-def _require_samples(x: Tensor) -> None:
-    if x.ndim != 2 or x.numel() == 0:
-        raise ValueError(f"x must have shape (n, m) with n >= 1 and m >= 1, got {tuple(x.shape)}")
-
-
-def _require_at_least(minimum: int, **sizes: int) -> None:
-    for name, size in sizes.items():
-        if size < minimum:
-            raise ValueError(f"{name} must be at least {minimum}, got {size}")
-# END SOLUTION validation
-
-
 # %% [markdown]
 # ## Density evaluation
 #
 # All $m$ conditionals of a known $\mathbf x$ can be evaluated at once, in one call of `conditional` (slide 39). Logits
 # are unnormalised log-probabilities: $\boldsymbol\pi_j=\mathrm{softmax}(\mathbf h_j)$. A product of 784 probabilities
-# is zero in floating point, their sum of logarithms is not; nor is a softmax followed by a logarithm the same as a
-# log-softmax once the logits are a few hundred apart.
+# soon falls below the smallest floating-point number (in float32 already when each is 1/2), their sum of logarithms
+# does not; nor is a softmax followed by a logarithm the same as a log-softmax once the logits are a few hundred apart.
 
 # %% log_prob
 def log_prob(conditional: Conditional, x: Int[Tensor, "n m"]) -> Float[Tensor, " n"]:
@@ -58,10 +52,11 @@ def log_prob(conditional: Conditional, x: Int[Tensor, "n m"]) -> Float[Tensor, "
 
     $$\log p_\theta(\mathbf x)=\sum_{j=1}^m\log p_\theta(x_j\mid\mathbf x_{1:j-1})$$
 
-    Logits may be of any size, ``-inf`` included; an impossible sequence has log-likelihood ``-inf``.
+    Right for logits of any size, ``-inf`` included, and for ``m = 784``; an impossible sequence has log-likelihood
+    ``-inf``. Differentiable in the logits.
 
-    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n,)``, in nats.
-    Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n,)``, in nats,
+    with the dtype of the logits.
     Slide: 38.
 
     >>> fair_coins = lambda x: torch.zeros(*x.shape, 2)
@@ -69,7 +64,6 @@ def log_prob(conditional: Conditional, x: Int[Tensor, "n m"]) -> Float[Tensor, "
     tensor([-3.])
     """
     # BEGIN SOLUTION log_prob
-    _require_samples(x)
     log_pi = torch.log_softmax(conditional(x), dim=-1)  # (n, m, K)
     return log_pi.gather(-1, x[..., None])[..., 0].sum(dim=-1)  # (n,)
     # END SOLUTION log_prob
@@ -88,8 +82,10 @@ def negative_log_likelihood(conditional: Conditional, x: Int[Tensor, "n m"]) -> 
 
     $$\mathcal L(\theta)=-\frac1{nm}\sum_{i=1}^n\log p_\theta(\mathbf x_i)$$
 
-    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; ``x``: ``(n, m)``; result ``()``, in nats per dimension.
-    Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+    ``inf`` where a sequence of the batch is impossible. Differentiable in the logits.
+
+    Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; ``x``: ``(n, m)``; result ``()``, in nats per dimension, with the
+    dtype of the logits.
     Slide: 38.
 
     >>> fair_coins = lambda x: torch.zeros(*x.shape, 2)
@@ -115,9 +111,11 @@ def sample(conditional: Conditional, n: int, m: int, generator: torch.Generator)
 
     $$\hat x_j\sim p_\theta(x_j\mid\hat{\mathbf x}_{1:j-1}),\qquad j=1,\dots,m$$
 
+    Rows are independent draws. The same state of the generator gives the same samples, the next call other ones.
+    ``conditional`` gets all ``m`` columns each time, ``int64``, with values in ``0..K-1``.
+
     Shapes: ``conditional``: ``(n, m) -> (n, m, K)``; result ``(n, m)`` int64, values in ``0..K-1``, on the
     generator's device.
-    Raises: ``ValueError`` if ``n < 1`` or ``m < 1``.
     Slide: 39.
 
     >>> always_one = lambda x: torch.tensor([-torch.inf, 0.0]).expand(*x.shape, 2)
@@ -126,12 +124,10 @@ def sample(conditional: Conditional, n: int, m: int, generator: torch.Generator)
             [1, 1, 1]])
     """
     # BEGIN SOLUTION sample
-    _require_at_least(1, n=n, m=m)
     x = torch.zeros(n, m, dtype=torch.int64, device=generator.device)
-    with torch.no_grad():
-        for j in range(m):
-            pi = torch.softmax(conditional(x)[:, j], dim=-1)  # (n, K)
-            x[:, j] = torch.multinomial(pi, num_samples=1, generator=generator)[:, 0]
+    for j in range(m):
+        pi = torch.softmax(conditional(x)[:, j], dim=-1)  # (n, K)
+        x[:, j] = torch.multinomial(pi, num_samples=1, generator=generator)[:, 0]
     return x
     # END SOLUTION sample
 
@@ -156,8 +152,7 @@ def context_windows(x: Int[Tensor, "n m"], d: int, start: int) -> Int[Tensor, "n
 
     $$\mathrm{windows}_{j}=(x_{j-d},\dots,x_{j-1}),\qquad x_i=\mathrm{start}\ \text{for}\ i<1$$
 
-    Shapes: ``x``: ``(n, m)``; result ``(n, m, d)``; ``d`` may be larger than ``m``.
-    Raises: ``ValueError`` if ``d < 1``, or if ``x`` has no samples or no dimensions.
+    Shapes: ``x``: ``(n, m)``; result ``(n, m, d)`` int64; ``d >= 1`` may be larger than ``m``.
     Slide: 41.
 
     >>> context_windows(torch.tensor([[5, 6, 7]]), d=2, start=9)
@@ -166,8 +161,6 @@ def context_windows(x: Int[Tensor, "n m"], d: int, start: int) -> Int[Tensor, "n
              [5, 6]]])
     """
     # BEGIN SOLUTION context_windows
-    _require_samples(x)
-    _require_at_least(1, d=d)
     m = x.shape[1]
     padded = nn.functional.pad(x, (d, 0), value=start)  # (n, d + m): x_j now stands d places further right
     return padded[:, torch.arange(m)[:, None] + torch.arange(d)]  # (n, m, d)
@@ -188,7 +181,6 @@ def context_mask(m: int, d: int) -> Bool[Tensor, "m m"]:
     $$\mathrm{mask}_{ji}=[\,j-d\le i\le j-1\,]$$
 
     Shapes: result ``(m, m)`` bool; row ``j`` is the context of variable ``j``; all ``False`` for ``d = 0``.
-    Raises: ``ValueError`` if ``m < 1`` or ``d < 0``.
     Slide: 42.
 
     >>> context_mask(3, 1)
@@ -197,8 +189,6 @@ def context_mask(m: int, d: int) -> Bool[Tensor, "m m"]:
             [False,  True, False]])
     """
     # BEGIN SOLUTION context_mask
-    _require_at_least(1, m=m)
-    _require_at_least(0, d=d)
     j, i = torch.arange(m)[:, None], torch.arange(m)
     return (j - d <= i) & (i < j)
     # END SOLUTION context_mask
@@ -235,10 +225,10 @@ class MarkovMLP(nn.Module):
 
         $$\mathbf h_j=\mathrm{MLP}_\theta(x_{j-d},\dots,x_{j-1})$$
 
-        The embeddings of the window are concatenated oldest first; the result is the raw output of the MLP.
+        The embeddings of the window are concatenated oldest first, token ``K`` stands where nothing is before; the
+        result is the raw output of the MLP. Differentiable in all parameters. ``d`` may be larger than ``m``.
 
-        Shapes: ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n, m, K)``.
-        Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+        Shapes: ``x``: ``(n, m)``, values in ``0..K-1``; result ``(n, m, K)``, with the dtype of the weights.
         Slide: 41.
 
         >>> MarkovMLP(K=4)(torch.tensor([[0, 3, 1, 2, 2]])).shape
@@ -267,9 +257,11 @@ def gaussian_log_prob(conditional: GaussianConditional, x: Float[Tensor, "n m"])
     $$\log p_\theta(\mathbf x)=\sum_{j=1}^m\log\mathcal N(x_j;\mu_j,\sigma_j^2),\qquad
       (\mu_j,\log\sigma_j)\ \text{functions of}\ \mathbf x_{1:j-1}$$
 
+    Right for any width: ``log_sigma`` may be -20 or 20 in float32, -100 or 100 in float64. Differentiable in ``x`` and
+    in the parameters of ``conditional``.
+
     Shapes: ``conditional``: ``(n, m) -> (n, m), (n, m)``, the means and the logarithms of the standard deviations;
-    ``x``: ``(n, m)``; result ``(n,)``, in nats.
-    Raises: ``ValueError`` if ``x`` has no samples or no dimensions.
+    ``x``: ``(n, m)``; result ``(n,)``, in nats, with the dtype of ``x``.
     Slide: 41.
 
     >>> standard_normal = lambda x: (torch.zeros_like(x), torch.zeros_like(x))
@@ -277,7 +269,6 @@ def gaussian_log_prob(conditional: GaussianConditional, x: Float[Tensor, "n m"])
     tensor([-1.])
     """
     # BEGIN SOLUTION gaussian_log_prob
-    _require_samples(x)
     mu, log_sigma = conditional(x)
     z = (x - mu) * torch.exp(-log_sigma)  # (n, m)
     return (-0.5 * z.square() - log_sigma - 0.5 * math.log(2 * math.pi)).sum(dim=-1)  # (n,)
@@ -292,10 +283,10 @@ def gaussian_sample(
 
     $$\hat x_j\sim p_\theta(x_j\mid\hat{\mathbf x}_{1:j-1})=\mathcal N(x_j;\mu_j,\sigma_j^2),\qquad j=1,\dots,m$$
 
-    The vectors handed to ``conditional`` have the default dtype; the result has the dtype of ``mu``.
+    Rows are independent draws. The same state of the generator gives the same samples, the next call other ones. The
+    vectors handed to ``conditional`` may have any floating dtype; the result has the dtype of ``mu``.
 
     Shapes: ``conditional``: ``(n, m) -> (n, m), (n, m)``; result ``(n, m)``, on the generator's device.
-    Raises: ``ValueError`` if ``n < 1`` or ``m < 1``.
     Slide: 41.
 
     >>> nearly_seven = lambda x: (torch.full_like(x, 7.0), torch.full_like(x, -30.0))
@@ -303,10 +294,9 @@ def gaussian_sample(
     tensor([[7., 7.]])
     """
     # BEGIN SOLUTION gaussian_sample
-    _require_at_least(1, n=n, m=m)
     x = torch.zeros(n, m, device=generator.device)
     columns = []  # kept beside x: mu may be more precise than the default dtype
-    with torch.no_grad():
+    with torch.no_grad():  # samples are data: they need no graph
         for j in range(m):
             mu, log_sigma = conditional(x)
             noise = torch.randn(n, generator=generator, dtype=mu.dtype, device=generator.device)
@@ -334,9 +324,11 @@ def class_posterior(
 
     $$p(y\mid\mathbf x)=\frac{p(y)\,p_\theta(\mathbf x\mid y)}{\sum_{c}p(c)\,p_\theta(\mathbf x\mid c)}$$
 
+    Right where every likelihood underflows; a class that is impossible (``-inf``) has probability zero. Where all classes
+    are, Bayes' rule says nothing (0 / 0). ``log_prior`` need not be normalised. Differentiable in it and in the logits.
+
     Shapes: ``conditional``: ``(n, m), (n,) -> (n, m, K)``; ``x``: ``(n, m)``; ``log_prior``: ``(C,)``; result
     ``(n, C)``, rows sum to one.
-    Raises: ``ValueError`` if ``x`` has no samples or no dimensions, or ``log_prior`` no classes.
     Slide: 31.
 
     >>> coins = lambda x, y: torch.tensor([[0.0, 0.0], [0.0, -torch.inf]])[y][:, None].expand(-1, x.shape[1], -1)
@@ -345,10 +337,6 @@ def class_posterior(
             [1.0000, 0.0000]])
     """
     # BEGIN SOLUTION class_posterior
-    _require_samples(x)
-    if log_prior.ndim != 1 or log_prior.numel() == 0:
-        raise ValueError(f"log_prior must have shape (C,) with C >= 1, got {tuple(log_prior.shape)}")
-
     def log_likelihood(c: int) -> Tensor:  # (n,)
         y = torch.full((x.shape[0],), c, dtype=torch.int64, device=x.device)
         return log_prob(lambda x: conditional(x, y), x)

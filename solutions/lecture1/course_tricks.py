@@ -6,8 +6,11 @@
 # `(n, m)`, and a function $\mathbf f:\mathbb R^m\to\mathbb R^d$ is *batched*: it maps `(n, m)` to `(n, d)`, row by row.
 # Logarithms are natural.
 #
-# Every function here leaves its arguments as they are, returns the dtype of its floating-point inputs, can be
-# differentiated, and raises a `ValueError` that names the argument when an argument makes no sense.
+# - Arguments are legal: samples are there, shapes fit, sizes are at least 1. Check nothing unless a docstring says so.
+# - The first axis is the batch. Results have the dtype and device of the floating-point inputs; integers are `int64`.
+# - Leave the tensors you are given as they are. Results are differentiable (not samples, counts and indices).
+# - A probability of zero is a log-probability of `-inf`, never `nan`, and $0\log0=0$. Use the numerically stable form.
+# - Draw from the `generator` you are given alone. Callables are batched torch code, row by row, for any $n\ge1$.
 #
 # `check("monte_carlo")` in a cell tests what you wrote, and `show("monte_carlo")` draws what it does. In a terminal,
 # `dgm check monte_carlo` and `dgm show monte_carlo` do the same.
@@ -41,14 +44,12 @@ def monte_carlo(
     $$\mathbb E_{p(\mathbf x)} \mathbf f(\mathbf x) \approx \frac1n \sum_{i=1}^n \mathbf f(\mathbf x_i)$$
 
     Shapes: ``x``: ``(n, m)``, drawn from $p$; ``f``: ``(n, m) -> (n, d)``; result ``(d,)``.
-    Raises: ``ValueError`` if ``x`` holds no samples or no dimensions.
     Slide: 25.
 
     >>> monte_carlo(lambda x: x**2, torch.tensor([[1.0], [3.0]]))
     tensor([5.])
     """
     # BEGIN SOLUTION monte_carlo
-    _require_samples(x)
     return f(x).mean(dim=0)
     # END SOLUTION monte_carlo
 
@@ -68,15 +69,15 @@ def monte_carlo_standard_error(
     $$\frac{s}{\sqrt n}, \qquad
     s^2 = \frac1{n-1} \sum_{i=1}^n \Bigl(\mathbf f(\mathbf x_i) - \frac1n \sum_{k=1}^n \mathbf f(\mathbf x_k)\Bigr)^2$$
 
+    A large mean does not drown a small spread: subtract the mean before you square.
+
     Shapes: ``x``: ``(n, m)`` with ``n >= 2``; ``f``: ``(n, m) -> (n, d)``; result ``(d,)``, one for each component.
-    Raises: ``ValueError`` if ``x`` holds fewer than two samples or no dimensions.
     Slide: 25.
 
     >>> monte_carlo_standard_error(lambda x: x, torch.tensor([[1.0], [3.0]]))
     tensor([1.])
     """
     # BEGIN SOLUTION monte_carlo_standard_error
-    _require_samples(x, at_least=2)
     return f(x).std(dim=0) / x.shape[0] ** 0.5  # torch's std is Bessel-corrected
     # END SOLUTION monte_carlo_standard_error
 
@@ -109,7 +110,6 @@ def lotus(
 
     Shapes: ``x``: ``(n, m)``, drawn from $p(\mathbf x)$; ``f``: ``(n, m) -> (n, k)``; ``g``: ``(n, k) -> (n, d)``;
     result ``(d,)``.
-    Raises: ``ValueError`` if ``x`` holds no samples or no dimensions.
     Slide: 26.
 
     >>> lotus(lambda y: y + 1, lambda x: x**2, torch.tensor([[1.0], [3.0]]))
@@ -134,19 +134,16 @@ def pushforward_pmf(p: Float[Tensor, "S"], f: Int[Tensor, "S"], K: int) -> Float
 
     $$P(y = k) = \sum_{s \,:\, f(s) = k} p_s$$
 
+    The masses are added as they are: the result is linear in ``p``, and is not normalised again.
+
     Shapes: ``p``: ``(S,)``; ``f``: ``(S,)`` int64, the table of a map into ``0..K-1``, many-to-one allowed; result
     ``(K,)``, zero where nothing lands.
-    Raises: ``ValueError`` if ``K < 1``, or ``p`` and ``f`` differ in shape.
     Slide: 26.
 
     >>> pushforward_pmf(torch.tensor([0.25, 0.25, 0.5]), torch.tensor([2, 0, 2]), K=3)
     tensor([0.2500, 0.0000, 0.7500])
     """
     # BEGIN SOLUTION pushforward_pmf
-    if K < 1:
-        raise ValueError(f"K must be at least 1, got {K}")
-    if p.shape != f.shape:
-        raise ValueError(f"p and f must have the same shape, got {tuple(p.shape)} and {tuple(f.shape)}")
     return p.new_zeros(K).index_add(0, f, p)
     # END SOLUTION pushforward_pmf
 
@@ -172,17 +169,15 @@ def log_derivative(
 
     $$\nabla \log p(\mathbf x) = \frac{\nabla p(\mathbf x)}{p(\mathbf x)}$$
 
-    Works under ``torch.no_grad()``, and the result can be differentiated again.
+    The result needs no graph of its own. It is right where $p$ is tiny or huge, too.
 
     Shapes: ``p``: ``(n, m) -> (n,)``, positive, not necessarily normalised; ``x``: ``(n, m)``; result ``(n, m)``.
-    Raises: ``ValueError`` if ``x`` holds no samples or no dimensions.
     Slide: 25.
 
     >>> log_derivative(lambda x: torch.exp(-x.square().sum(dim=1) / 2), torch.tensor([[1.0, -2.0]]))
     tensor([[-1.,  2.]])
     """
     # BEGIN SOLUTION log_derivative
-    _require_samples(x)
     return torch.func.grad(lambda x: p(x).log().sum())(x)  # (n, m)
     # END SOLUTION log_derivative
 
@@ -212,12 +207,10 @@ def score_function_gradient(
     $$\nabla_\theta \mathbb E_{p_\theta} f(\mathbf x)
     \approx \frac1n \sum_{i=1}^n f(\mathbf x_i) \nabla_\theta \log p_\theta(\mathbf x_i)$$
 
-    Exactly this average, without a baseline. Works under ``torch.no_grad()``, and the result can be differentiated
-    again.
+    Exactly this average, without a baseline. The result needs no graph of its own.
 
     Shapes: ``f``: ``(n, m) -> (n,)``, does not depend on ``theta``; ``log_p(x, theta)``: ``(n,)``; ``theta``: any
     shape; ``x``: ``(n, m)``, drawn from $p_\theta$; result as ``theta``.
-    Raises: ``ValueError`` if ``x`` holds no samples or no dimensions.
     Slide: 25.
 
     >>> f = lambda x: x[:, 0]
@@ -226,7 +219,6 @@ def score_function_gradient(
     tensor([1.7500])
     """
     # BEGIN SOLUTION score_function_gradient
-    _require_samples(x)
     return torch.func.grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
     # END SOLUTION score_function_gradient
 
@@ -251,14 +243,12 @@ def jensen_gap(
     $$\frac1n \sum_{i=1}^n f(\mathbf x_i) - f\Bigl(\frac1n \sum_{i=1}^n \mathbf x_i\Bigr)$$
 
     Shapes: ``f``: ``(n, m) -> (n,)``; ``x``: ``(n, m)``; result ``()``, negative for concave ``f``.
-    Raises: ``ValueError`` if ``x`` holds no samples or no dimensions.
     Slide: 25.
 
     >>> jensen_gap(lambda x: x[:, 0] ** 2, torch.tensor([[1.0], [3.0]]))
     tensor(1.)
     """
     # BEGIN SOLUTION jensen_gap
-    _require_samples(x)
     (f_of_mean,) = f(x.mean(dim=0, keepdim=True))  # a batch of one
     return f(x).mean() - f_of_mean
     # END SOLUTION jensen_gap
@@ -285,8 +275,8 @@ def optimal_mse_predictor(joint: Float[Tensor, "a b"], y: Float[Tensor, "b d"]) 
     $$\mathbf f^*(i) = \mathbb E[\mathbf y \mid x = i] = \sum_j p(y_j \mid x = i)\, \mathbf y_j$$
 
     Shapes: ``joint``: ``(a, b)``, the mass of each pair, not necessarily normalised; ``y``: ``(b, d)``, the value that
-    belongs to each column; result ``(a, d)``. A row of zero mass gives ``nan`` in that row alone.
-    Raises: ``ValueError`` if ``joint`` and ``y`` do not agree in ``b``.
+    belongs to each column; result ``(a, d)``. A row of zero mass gives ``nan`` in that row alone. Rows may be of very
+    different mass, tiny or huge: only ratios within a row matter.
     Slide: 27.
 
     >>> optimal_mse_predictor(torch.tensor([[3.0, 1.0], [0.0, 2.0]]), torch.tensor([[0.0], [4.0]]))
@@ -294,9 +284,9 @@ def optimal_mse_predictor(joint: Float[Tensor, "a b"], y: Float[Tensor, "b d"]) 
             [4.]])
     """
     # BEGIN SOLUTION optimal_mse_predictor
-    if joint.shape[1] != y.shape[0]:
-        raise ValueError(f"joint has {joint.shape[1]} columns, but y has {y.shape[0]} values")
-    return joint @ y / joint.sum(dim=1, keepdim=True)  # (a, d): 0 / 0 is nan
+    mass = joint.sum(dim=1, keepdim=True)  # (a, 1), p(x) up to a constant
+    mean = joint @ y / mass.where(mass > 0, 1)  # (a, d), without a 0 / 0 that would spoil the gradient by y
+    return mean.where(mass > 0, torch.nan)
     # END SOLUTION optimal_mse_predictor
 
 # %% tags=["active-ipynb"]
@@ -325,28 +315,17 @@ def dirac_expectation(
 
     $$\mathbb E\, \mathbf f(\mathbf x), \qquad p(\mathbf x) = \sum_{i=1}^k w_i\, \delta(\mathbf x - \mathbf x_i)$$
 
+    The weights are used as they are: the result is linear in them, and they are not normalised again.
+
     Shapes: ``points``: ``(k, m)``; ``weights``: ``(k,)``, summing to one; ``f``: ``(k, m) -> (k, d)``; result ``(d,)``.
-    Raises: ``ValueError`` if there are no ``points``, or ``points`` and ``weights`` do not agree in ``k``.
     Slide: 27.
 
     >>> dirac_expectation(lambda x: x**2, torch.tensor([[1.0], [3.0]]), torch.tensor([0.75, 0.25]))
     tensor([3.])
     """
     # BEGIN SOLUTION dirac_expectation
-    _require_samples(points, name="points")
-    if weights.shape != points.shape[:1]:
-        raise ValueError(f"weights must have shape ({points.shape[0]},) to fit points, got {tuple(weights.shape)}")
     return weights @ f(points)
     # END SOLUTION dirac_expectation
 
 # %% tags=["active-ipynb"]
 # show("dirac_expectation")
-
-
-# %%
-# BEGIN SOLUTION helpers
-def _require_samples(x: Tensor, at_least: int = 1, name: str = "x") -> None:
-    n, m = x.shape
-    if n < at_least or m < 1:
-        raise ValueError(f"{name} must have shape (n, m) with n >= {at_least} and m >= 1, got ({n}, {m})")
-# END SOLUTION helpers

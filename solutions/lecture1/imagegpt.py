@@ -12,6 +12,17 @@
 #
 # Letters, here and in the comments at line ends: `n` images, `m` pixels in a sequence, `K` colours, `t` positions
 # at hand, `h` heads of size `e`, `dim = h e`.
+#
+# What holds for every function of the course:
+#
+# - Arguments are legal: samples are there, shapes fit, sizes are at least 1. Check nothing unless a docstring says so.
+# - The first axis is the batch. Results have the dtype and device of the floating-point inputs; integers are `int64`.
+# - Leave the tensors you are given as they are. Results are differentiable (not samples, counts and indices).
+# - A probability of zero is a log-probability of `-inf`, never `nan`, and $0\log0=0$. Use the numerically stable form.
+# - Draw from the `generator` you are given alone. Callables are batched torch code, row by row, for any $n\ge1$.
+#
+# With a GPU at hand, `dgm check imagegpt.gpu --device cuda` asks your model to stay on it, to be as accurate there as
+# its dtype allows, and to profit from its cache (2 points; without a GPU they are not graded).
 
 # %%
 from __future__ import annotations
@@ -31,18 +42,6 @@ from torch import Tensor, nn
 # the pixels of a row from left to right, and the channels of a pixel next to each other, so that they can depend
 # on each other too.
 
-# %%
-# BEGIN SOLUTION checks_of_images
-def _check_images(images: Tensor) -> None:
-    if images.dim() != 4 or images.numel() < 1:
-        raise ValueError(f"images must have shape (n, C, H, W) and not be empty, not {tuple(images.shape)}")
-
-
-def _check_palette(palette: Tensor) -> None:
-    if palette.dim() != 2 or palette.numel() < 1:
-        raise ValueError(f"palette must have shape (K, C) and not be empty, not {tuple(palette.shape)}")
-# END SOLUTION checks_of_images
-
 
 # %% raster_scan
 def raster_scan(images: Shaped[Tensor, "n C H W"]) -> Shaped[Tensor, "n m"]:
@@ -51,14 +50,12 @@ def raster_scan(images: Shaped[Tensor, "n C H W"]) -> Shaped[Tensor, "n m"]:
     $$x_{(hW + w)C + c} = \mathrm{image}_{c,h,w}$$
 
     Shapes: ``images``: ``(n, C, H, W)``, of any dtype; result ``(n, H*W*C)``.
-    Raises: ``ValueError`` if ``images`` is empty or has not four axes.
     Slide: 43.
 
     >>> raster_scan(torch.tensor([[[[0, 1], [2, 3]], [[4, 5], [6, 7]]]]))
     tensor([[0, 4, 1, 5, 2, 6, 3, 7]])
     """
     # BEGIN SOLUTION raster_scan
-    _check_images(images)
     return images.permute(0, 2, 3, 1).reshape(len(images), -1)  # (n, C, H, W) -> (n, H, W, C) -> (n, H*W*C)
     # END SOLUTION raster_scan
 
@@ -70,7 +67,6 @@ def inverse_raster_scan(x: Shaped[Tensor, "n m"], C: int, H: int, W: int) -> Sha
     $$\mathrm{image}_{c,h,w} = x_{(hW + w)C + c}$$
 
     Shapes: ``x``: ``(n, H*W*C)``, of any dtype; result ``(n, C, H, W)``.
-    Raises: ``ValueError`` if ``x`` is empty or its rows do not hold ``H*W*C`` values.
     Slide: 43.
 
     >>> inverse_raster_scan(torch.tensor([[0, 4, 1, 5, 2, 6, 3, 7]]), C=2, H=2, W=2)
@@ -81,11 +77,7 @@ def inverse_raster_scan(x: Shaped[Tensor, "n m"], C: int, H: int, W: int) -> Sha
               [6, 7]]]])
     """
     # BEGIN SOLUTION inverse_raster_scan
-    if min(C, H, W) < 1:
-        raise ValueError(f"C, H and W must be at least 1, not {C}, {H} and {W}")
-    if x.dim() != 2 or len(x) < 1 or x.shape[1] != H * W * C:
-        raise ValueError(f"x must have shape (n, {H * W * C}) with n >= 1, not {tuple(x.shape)}")
-    return x.reshape(-1, H, W, C).permute(0, 3, 1, 2)  # (n, H*W*C) -> (n, H, W, C) -> (n, C, H, W)
+    return x.reshape(len(x), H, W, C).permute(0, 3, 1, 2)  # (n, H*W*C) -> (n, H, W, C) -> (n, C, H, W)
     # END SOLUTION inverse_raster_scan
 
 
@@ -106,7 +98,6 @@ def quantize(images: Float[Tensor, "n C H W"], palette: Float[Tensor, "K C"]) ->
     Distances are as accurate as differences of colours: $\lVert a \rVert^2 - 2 a^\top b + \lVert b \rVert^2$ cancels.
 
     Shapes: ``images``: ``(n, C, H, W)``, ``palette``: ``(K, C)``; result ``(n, H, W)``, int64 in ``0..K-1``.
-    Raises: ``ValueError`` if ``images`` or ``palette`` is empty, or their channels differ.
     Slide: 43.
 
     >>> quantize(torch.tensor([[[[0.1, 0.9], [0.5, 2.0]]]]), palette=torch.tensor([[0.0], [1.0]]))
@@ -114,10 +105,6 @@ def quantize(images: Float[Tensor, "n C H W"], palette: Float[Tensor, "K C"]) ->
              [0, 1]]])
     """
     # BEGIN SOLUTION quantize
-    _check_images(images)
-    _check_palette(palette)
-    if palette.shape[1] != images.shape[1]:
-        raise ValueError(f"palette has colours of {palette.shape[1]} channels, images have {images.shape[1]}")
     difference = images[:, None] - palette[None, :, :, None, None]  # (n, K, C, H, W)
     return difference.square().sum(dim=2).argmin(dim=1)  # (n, H, W)
     # END SOLUTION quantize
@@ -130,7 +117,6 @@ def dequantize(tokens: Int[Tensor, "n H W"], palette: Float[Tensor, "K C"]) -> F
     $$\mathrm{image}_{:,h,w} = \mathrm{palette}_{k_{h,w}}$$
 
     Shapes: ``tokens``: ``(n, H, W)`` in ``0..K-1``, ``palette``: ``(K, C)``; result ``(n, C, H, W)``.
-    Raises: ``ValueError`` if ``tokens`` or ``palette`` is empty or has the wrong number of axes.
     Slide: 43.
 
     >>> dequantize(torch.tensor([[[0, 1], [1, 0]]]), palette=torch.tensor([[0.0], [1.0]]))
@@ -138,9 +124,6 @@ def dequantize(tokens: Int[Tensor, "n H W"], palette: Float[Tensor, "K C"]) -> F
               [1., 0.]]]])
     """
     # BEGIN SOLUTION dequantize
-    if tokens.dim() != 3 or tokens.numel() < 1:
-        raise ValueError(f"tokens must have shape (n, H, W) and not be empty, not {tuple(tokens.shape)}")
-    _check_palette(palette)
     return palette[tokens].permute(0, 3, 1, 2)  # (n, H, W, C) -> (n, C, H, W)
     # END SOLUTION dequantize
 
@@ -166,7 +149,6 @@ def causal_attention(
     There may be more keys than queries: the queries are then the *last* ``t`` of the ``s`` positions.
 
     Shapes: ``q``: ``(n, h, t, e)``, ``k``, ``v``: ``(n, h, s, e)`` with ``s >= t``; result ``(n, h, t, e)``.
-    Raises: ``ValueError`` if there are fewer keys than queries, or shapes do not fit each other.
     Slide: 44.
 
     >>> q = k = torch.zeros(1, 1, 3, 1)
@@ -174,14 +156,9 @@ def causal_attention(
     tensor([2., 3., 5.])
     """
     # BEGIN SOLUTION causal_attention
-    n, h, t, e = q.shape
-    s = k.shape[2]
-    if k.shape != v.shape:
-        raise ValueError(f"k and v must have one shape, not {tuple(k.shape)} and {tuple(v.shape)}")
-    if k.shape != (n, h, s, e) or s < t:
-        raise ValueError(f"k must have shape ({n}, {h}, s, {e}) with s >= {t}, not {tuple(k.shape)}")
+    t, s = q.shape[2], k.shape[2]
     future = torch.ones(t, s, dtype=torch.bool, device=q.device).triu(s - t + 1)  # query i stands at position s - t + i
-    scores = (q @ k.transpose(2, 3) / math.sqrt(e)).masked_fill(future, -math.inf)  # (n, h, t, s)
+    scores = (q @ k.transpose(2, 3) / math.sqrt(q.shape[3])).masked_fill(future, -math.inf)  # (n, h, t, s)
     return scores.softmax(dim=-1) @ v  # (n, h, t, e)
     # END SOLUTION causal_attention
 
@@ -263,8 +240,13 @@ class Block(nn.Module):
         With a cache, ``h`` holds the ``t`` positions after those stored, and stores keys and values as ``layer``'s.
 
         Shapes: ``h`` and result: ``(n, t, dim)``.
-        Raises: ``ValueError`` (from the cache) if the sequence becomes longer than ``config.m``.
         Slide: 44.
+
+        >>> config = ImageGPTConfig(K=2, m=4, dim=2, num_layers=1, num_heads=1)
+        >>> block, cache, h = Block(config), KVCache(config, 1, "cpu", torch.float32), torch.ones(1, 3, 2)
+        >>> whole, pieces = block(h, 0), [block(h[:, :2], 0, cache), block(h[:, 2:], 0, cache)]
+        >>> torch.allclose(whole, torch.cat(pieces, dim=1), atol=1e-6), len(cache)
+        (True, 3)
         """
         # BEGIN SOLUTION Block.forward
         n, t, dim = h.shape
@@ -327,15 +309,18 @@ class ImageGPT(nn.Module):
 
         $$h_j = \mathrm{wte}_{x_{j-1}} + \mathrm{wpe}_j, \qquad h_1 = \mathrm{sos} + \mathrm{wpe}_1$$
 
-        Shapes: ``x``: ``(n, m)`` in ``0..K-1``, with ``m`` up to ``config.m``; result ``(n, m, K)``.
-        Raises: ``ValueError`` if ``x`` is empty or longer than ``config.m``.
+        Shapes: ``x``: ``(n, m)`` in ``0..K-1``, with ``m`` up to ``config.m``; result ``(n, m, K)``, what ``decode``
+        gives: the output of the head.
         Slide: 44.
+
+        >>> model = ImageGPT(ImageGPTConfig(K=2, m=4, dim=2, num_layers=1, num_heads=1))
+        >>> _ = torch.nn.init.normal_(model.head.weight)  # as published it is zero
+        >>> one, other = model(torch.tensor([[0, 1, 0], [0, 1, 1]]))  # the last pixel differs, which nobody sees
+        >>> torch.equal(one, other)
+        True
         """
         # BEGIN SOLUTION ImageGPT.forward
-        n, m = x.shape
-        if n < 1 or not 1 <= m <= self.config.m:
-            raise ValueError(f"x must hold n >= 1 sequences of 1 to {self.config.m} values, not {tuple(x.shape)}")
-        return self.decode(_embed(self, x, 0, m))
+        return self.decode(_embed(self, x, 0, x.shape[1]))
         # END SOLUTION ImageGPT.forward
 
     def decode(self, h: Float[Tensor, "n t dim"], cache: KVCache | None = None) -> Float[Tensor, "n t K"]:
@@ -346,7 +331,6 @@ class ImageGPT(nn.Module):
         No positions are added: ``h`` carries them. With a cache, ``h`` holds the ``t`` positions after those stored.
 
         Shapes: ``h``: ``(n, t, dim)``; result ``(n, t, K)``.
-        Raises: ``ValueError`` (from the cache) if the sequence becomes longer than ``config.m``.
         Slide: 44.
         """
         # BEGIN SOLUTION ImageGPT.decode
@@ -370,17 +354,12 @@ def bits_per_dim(log_prob: Float[Tensor, " n"], num_dims: int) -> Float[Tensor, 
     $$-\frac{\log p_{\theta}(\mathbf{x})}{\mathrm{num\_dims} \cdot \log 2}$$
 
     Shapes: ``log_prob``: ``(n,)``, in nats; result ``(n,)``, in bits.
-    Raises: ``ValueError`` if ``log_prob`` is empty or ``num_dims < 1``.
     Slide: 43.
 
     >>> bits_per_dim(torch.tensor([-64 * math.log(2.0)]), num_dims=64)
     tensor([1.])
     """
     # BEGIN SOLUTION bits_per_dim
-    if log_prob.dim() != 1 or len(log_prob) < 1:
-        raise ValueError(f"log_prob must have shape (n,) with n >= 1, not {tuple(log_prob.shape)}")
-    if num_dims < 1:
-        raise ValueError(f"num_dims must be at least 1, not {num_dims}")
     return -log_prob / (num_dims * math.log(2))
     # END SOLUTION bits_per_dim
 
@@ -391,18 +370,22 @@ def train_step(model: ImageGPT, optimizer: torch.optim.Optimizer, x: Int[Tensor,
 
     $$L(\theta) = -\frac{1}{nm} \sum_{i=1}^n \sum_{j=1}^m \log p_{\theta}(x_{ij} | \mathbf{x}_{i,1:j-1})$$
 
-    The gradient of this batch alone, as it is: gradients left from before do not count, nothing is clipped. The model
-    stays in the mode it is in.
+    The gradient of this batch alone, as it is: gradients left from before do not count, nothing is clipped.
 
     Shapes: ``x``: ``(n, m)`` in ``0..K-1``; result a Python ``float``.
-    Raises: ``ValueError`` if ``x`` is empty or longer than ``config.m``.
     Slide: 44.
+
+    >>> model = ImageGPT(ImageGPTConfig(K=8, m=3, dim=2, num_layers=1, num_heads=1))  # its head is zero: log 8 nats
+    >>> optimizer = torch.optim.SGD(model.parameters(), lr=1.0)
+    >>> round(train_step(model, optimizer, torch.zeros(1, 3, dtype=torch.int64)), 4)
+    2.0794
+    >>> train_step(model, optimizer, torch.zeros(1, 3, dtype=torch.int64)) < 2.0794
+    True
     """
     # BEGIN SOLUTION train_step
-    with torch.enable_grad():  # the caller may have turned gradients off
-        loss = F.cross_entropy(model(x).transpose(1, 2), x)
-        optimizer.zero_grad()
-        loss.backward()
+    loss = F.cross_entropy(model(x).transpose(1, 2), x)
+    optimizer.zero_grad()
+    loss.backward()
     optimizer.step()
     return loss.item()
     # END SOLUTION train_step
@@ -414,8 +397,8 @@ def train_step(model: ImageGPT, optimizer: torch.optim.Optimizer, x: Int[Tensor,
 # Ancestral sampling as on slide 39, one pixel after the other, now with the cache: a step feeds the network one
 # position instead of the whole prefix. A prefix that is given is kept: the model completes the image.
 #
-# *Temperature* $T$ divides the logits; *top-k* keeps the $k$ likeliest values. Either makes samples cleaner and
-# the sampler wrong: only $T = 1$ without top-k draws from $p_{\theta}$.
+# *Temperature* $T$ divides the logits; *top-k* keeps the $k$ likeliest values. $T < 1$ and top-k make samples cleaner
+# and less diverse, $T > 1$ wilder: only $T = 1$ without top-k draws from $p_{\theta}$.
 
 # %%
 # BEGIN SOLUTION drawing
@@ -446,26 +429,28 @@ def sample(
 
     $$\hat{x}_j \sim \mathrm{softmax}\left(\mathrm{logits}_j(\hat{\mathbf{x}}_{1:j-1}) / T\right)$$
 
-    among the ``top_k`` likeliest values: exactly ``top_k`` of them, all where ``top_k >= K``. The model runs in eval
-    mode; every submodule gets its own mode back, also after an exception. The law is the same with and without a cache.
+    among the ``top_k`` likeliest values: exactly ``top_k`` of them (which of tied ones is open), all where
+    ``top_k >= K``. Any temperature above zero is a temperature, however small. The model runs in eval mode, and
+    ``model.training`` is afterwards what it was. The law is the same with and without a cache.
 
-    Shapes: ``prefix``: ``(n, t)`` with ``t <= m <= config.m``, kept as given; result ``(n, m)``, int64, on the
+    Shapes: ``prefix``: ``(n, t)`` with ``0 <= t <= m <= config.m``, kept as given; result ``(n, m)``, int64, on the
     model's device.
-    Raises: ``ValueError`` if ``n < 1``, ``m < 1`` or ``m > config.m``, ``temperature <= 0``, ``top_k < 1``, or
-    ``prefix`` has not ``n`` rows or is longer than ``m``.
+    Raises: ``ValueError`` if ``temperature <= 0``, ``top_k < 1``, or ``prefix`` is longer than ``m``.
     Slide: 44.
+
+    >>> model = ImageGPT(ImageGPTConfig(K=2, m=4, dim=2, num_layers=1, num_heads=1))  # its head is zero: fair coins
+    >>> sample(model, 1000, 4, torch.Generator().manual_seed(0)).float().mean().round(decimals=1)
+    tensor(0.5000)
+    >>> sample(model, 1, 4, torch.Generator().manual_seed(0), prefix=torch.tensor([[1, 0, 1]]))[:, :3]
+    tensor([[1, 0, 1]])
     """
     # BEGIN SOLUTION sample
-    if n < 1:
-        raise ValueError(f"n must be at least 1, not {n}")
-    if not 1 <= m <= model.config.m:
-        raise ValueError(f"m must be from 1 to {model.config.m}, not {m}")
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, not {temperature}")
     if top_k is not None and top_k < 1:
         raise ValueError(f"top_k must be at least 1, not {top_k}")
-    if prefix is not None and (prefix.dim() != 2 or len(prefix) != n or prefix.shape[1] > m):
-        raise ValueError(f"prefix must have shape ({n}, t) with t <= {m}, not {tuple(prefix.shape)}")
+    if prefix is not None and prefix.shape[1] > m:
+        raise ValueError(f"a prefix of {prefix.shape[1]} pixels does not fit into {m}")
 
     x = torch.zeros(n, m, dtype=torch.int64, device=model.sos.device)
     start = 0
@@ -473,17 +458,14 @@ def sample(
         start = prefix.shape[1]
         x[:, :start] = prefix
     cache = KVCache(model.config, n, model.sos.device, model.sos.dtype) if use_cache else None
-    modes = {module: module.training for module in model.modules()}
+    training = model.training
     model.eval()
-    try:
-        with torch.no_grad():
-            for j in range(start, m):
-                new = 0 if cache is None else len(cache)  # the first position that has not been computed yet
-                logits = model.decode(_embed(model, x, new, j + 1), cache)[:, -1]  # (n, K)
-                x[:, j] = _draw(logits, generator, temperature, top_k)
-    finally:
-        for module, mode in modes.items():
-            module.training = mode
+    with torch.no_grad():
+        for j in range(start, m):
+            new = 0 if cache is None else len(cache)  # the first position that has not been computed yet
+            logits = model.decode(_embed(model, x, new, j + 1), cache)[:, -1]  # (n, K)
+            x[:, j] = _draw(logits, generator, temperature, top_k)
+    model.train(training)
     return x
     # END SOLUTION sample
 

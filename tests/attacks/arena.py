@@ -17,11 +17,12 @@ from pathlib import Path
 import msgspec
 
 from grader import assignment as assignments
-from grader.assignment import REPO_ROOT
+from grader.assignment import REPO_ROOT, load
 from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Timeouts
 from grader.grading.examination import examine
+from grader.hidden.answer_key import InstructorsKey
 from grader.record import ExerciseRecord, KitRecord
 from grader.sandbox.fork import Fork
 from grader.sandbox.layers.lockdown import Limits
@@ -137,7 +138,7 @@ class Arena:
     def _examiner(self, exercise: str) -> Examiner:
         if exercise not in self.examiners:
             checks = [check for check in collect(LECTURE) if check.exercise == exercise]
-            self.examiners[exercise] = Examiner(LECTURE, checks, self.token, reference=True)
+            self.examiners[exercise] = Examiner(load(LECTURE), checks, self.token, key=InstructorsKey(LECTURE, names=False))
         return self.examiners[exercise]
 
     def _bait(self) -> None:

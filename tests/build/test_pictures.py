@@ -10,7 +10,8 @@ import pytest
 
 from grader.assignment import REPO_ROOT, lectures, load
 from grader.authoring import build
-from grader.submission.notebook import code_cells
+from grader.submission.cells import as_python
+from grader.submission.notebook import parse_notebook
 
 TOPICS = [(lecture, topic) for lecture in lectures() for topic in load(lecture).topics]
 
@@ -21,9 +22,9 @@ def test_a_solved_notebook_runs_and_shows(lecture, topic, monkeypatch):
     notebook = build.instructor_notebook(source, load(lecture))
     module = types.ModuleType(topic)
     monkeypatch.setitem(sys.modules, topic, module)  # dataclasses look their own module up
-    for number, cell in enumerate(code_cells(topic, notebook.encode()), 1):  # without our own: check(...), show(...)
+    for number, cell in enumerate(map(as_python, parse_notebook(topic, notebook.encode()).cells), 1):  # without our own: check(...), show(...)
         flags = __future__.annotations.compiler_flag  # a kernel keeps what the first cell imported from __future__
-        exec(compile(cell, f"{topic}, cell {number}", "exec", flags), module.__dict__)
+        exec(compile(cell.text, f"{topic}, cell {number}", "exec", flags), module.__dict__)
     pictures = [cell for cell in json.loads(notebook)["cells"] if "active-ipynb" in cell["metadata"].get("tags", [])]
     assert pictures
     assert all("".join(cell["source"]).startswith("show(") for cell in pictures)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dgm_ref import catalogue as mistakes
+from dgm_ref import catalogue
 from grader import assignment as assignments
 from grader.authoring.certificate import PAGE
 from grader.authoring.certify import catalogue_faults, certify
@@ -30,12 +30,12 @@ def test_nothing_is_missing_from_the_catalogue_and_nothing_is_left_over():
 
 
 def test_the_committed_certificate_is_of_the_present_catalogue():
-    mistakes.load(LECTURE)
+    registered_there = catalogue.load(LECTURE)
     rows = [line.strip("| ").split(" | ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
-    counts = {name: tuple(map(int, numbers)) for name, *numbers in rows if "." in name}
+    counts = {name: tuple(map(int, numbers[:5])) for name, *numbers in rows if "." in name}
     assert list(counts) == [exercise.name for exercise in ASSIGNMENT.exercises]
     for name, (registered, killed, named, variants, accepted) in counts.items():
-        shown_elsewhere = len(mistakes.MISTAKES.get(name, [])) - registered  # by a GPU, or by training
+        shown_elsewhere = len(registered_there.mistakes.get(name, [])) - registered  # by a GPU, or by training
         assert shown_elsewhere == 0 or name in ("imagegpt.gpu", "imagegpt.train_step"), name
         assert named <= killed == registered, name
-        assert accepted == variants == len(mistakes.VARIANTS.get(name, [])), name
+        assert accepted == variants == len(registered_there.variants.get(name, [])), name

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from grader.exam.collect import collect
+
+HOUSE = Path(__file__).parent / "house"
 
 
 def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
@@ -12,5 +15,5 @@ def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
     monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
     before = dict(os.environ)
     collect.cache_clear()
-    assert collect("demo")
+    assert collect("demo", HOUSE)
     assert dict(os.environ) == before

@@ -112,12 +112,12 @@ def run_on_the_cpu_as_device(house: Path, submitted: Path, results: Path, schedu
     """One whole run in which the CPU stands in for a GPU, which no option of `dgm grade` can say."""
     code = f"""
 from pathlib import Path
-from grader.grading.cluster import grade_on
+from grader.grading.cluster import Scheduler, grade_on
 from grader.grading.grade import grade, submissions_in
 from grader.grading.options import GradingOptions
 order = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
-list(grade_on({scheduler!r}, handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
+list(grade_on(Scheduler({scheduler!r}), handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
 """
     subprocess.run([sys.executable, "-c", code], cwd=house, env=environment(house), timeout=300, check=True)
 

@@ -11,11 +11,12 @@ import msgspec
 import pytest
 
 from grader import assignment as assignments
-from grader.assignment import REPO_ROOT
+from grader.assignment import REPO_ROOT, load
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.grading import store
 from grader.grading.examination import examine
+from grader.hidden.answer_key import InstructorsKey
 from grader.record import KitRecord, Record
 from grader.sandbox.process import Spawn
 from grader.submission import Submission
@@ -35,7 +36,7 @@ def answering(body: str) -> str:
 @pytest.fixture(scope="module")
 def examiner() -> Examiner:
     checks = [check for check in collect("lecture1") if check.exercise in (BONUS, ORDINARY)]
-    return Examiner("lecture1", checks, "a seed for the bonus", reference=True)
+    return Examiner(load("lecture1"), checks, "a seed for the bonus", key=InstructorsKey("lecture1", names=False))
 
 
 @pytest.fixture(scope="module")

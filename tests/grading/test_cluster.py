@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from grader.assignment import REPO_ROOT
+from grader.grading import cluster
+from grader.grading.cluster import Scheduler
+from grader.grading.grade import CannotGrade
+from grader.grading.options import GradingOptions
 from tests.grading import small_house
 from tests.grading.small_house import without_timings
 
@@ -87,9 +93,59 @@ def test_grading_here_does_not_need_dask() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+@pytest.mark.parametrize("address", ["tcp://10.0.0.1:8786", "10.0.0.1:8786", "tcp://scheduler.example:8786", "ws://10.0.0.1:1"])
+def test_a_scheduler_that_anyone_can_reach_is_refused_with_what_to_do(address: str) -> None:
+    with pytest.raises(CannotGrade) as refused:
+        Scheduler(address).connected()
+    said = str(refused.value)
+    assert cluster.MAKE_CERTIFICATE in said
+    assert cluster.START_SCHEDULER in said
+    assert "--insecure" in said
+
+
+@pytest.mark.parametrize("address", ["tcp://127.0.0.1:1", "localhost:1", "[::1]:1", "tls://10.0.0.1:8786"])
+def test_this_machine_and_tls_are_not(address: str) -> None:
+    scheduler = Scheduler(address)
+    assert scheduler.encrypted or scheduler.on_this_machine
+
+
+def test_no_log_shows_the_seed() -> None:
+    assert small_house.SEED not in repr(GradingOptions("lecture1", small_house.SEED))
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
+def test_with_certificates_nobody_else_is_let_in(house: Path, tmp_path: Path) -> None:
+    """The very commands that are printed, and those of the documentation, make the certificate and start the cluster."""
+    submitted = small_house.submissions(tmp_path / "submissions", 2)
+    certificates = tmp_path / "certs"
+    for folder in (tmp_path, tmp_path / "others"):
+        folder.mkdir(exist_ok=True)
+        subprocess.run(["bash", "-c", cluster.MAKE_CERTIFICATE], cwd=folder, check=True, capture_output=True)
+    docs = (REPO_ROOT / "docs/scale.md").read_text("utf-8")
+    assert f"    {cluster.MAKE_CERTIFICATE}\n" in docs
+    assert f"    {cluster.START_SCHEDULER}\n" in docs
+    (line,) = (line for line in docs.splitlines() if line.startswith("    dask worker"))
+    scheduler, worker = (
+        [word.replace("certs/", f"{certificates}/") for word in words.replace("--nworkers 16", "--nworkers 2").split()[1:]]
+        for words in (cluster.START_SCHEDULER, line.replace("tls://10.0.0.1:8786 ", ""))
+    )
+    with _cluster(house, workers=1, scheduler=scheduler, worker=worker) as (address, _):
+        assert address.startswith("tls://")
+        done = small_house.run(house, submitted, tmp_path / "results", "--scheduler", address, "--tls", str(certificates))
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(list((tmp_path / "results").glob("*/record.json"))) == 2
+        for folder in (None, tmp_path / "others" / "certs"):
+            with pytest.raises(CannotGrade, match="no Dask scheduler"):
+                Scheduler(address, folder, insecure=True).connected()
+
+
 @contextmanager
 def _cluster(
-    house: Path, workers: int, with_a_gpu: int = 0
+    house: Path,
+    workers: int,
+    with_a_gpu: int = 0,
+    scheduler: Sequence[str] = ("scheduler",),
+    worker: Sequence[str] = ("worker", "--nthreads", "1", "--no-nanny"),
 ) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]]]:
     """A scheduler and workers, each a process of its own as on machines of their own; some declare a GPU."""
     with ExitStack() as stack:
@@ -104,11 +160,10 @@ def _cluster(
             stack.callback(process.kill)
             return process
 
-        start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        start(*scheduler, "--host", "127.0.0.1", "--port", "0")
         deadline = time.monotonic() + 120
         while not told.exists() and time.monotonic() < deadline:
             time.sleep(0.2)
-        worker = ["worker", "--nthreads", "1", "--no-nanny"]
         started = [start(*worker) for _ in range(workers)]
         started += [start(*worker, "--resources", "GPU=1") for _ in range(with_a_gpu)]
         yield json.loads(told.read_text())["address"], started

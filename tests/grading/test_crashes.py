@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import os
 import random
@@ -15,14 +16,20 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
+from grader import record as records
+from grader.grading.grade import submissions_in
+from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
+from grader.grading.store import read as store_read
 from grader.record import KitRecord, Record
 from tests.grading import small_house
 
 NUMBER = 6
+STALE = "stale: graded by another kit, seed or options"
 
 
 @pytest.fixture(scope="module")
@@ -96,24 +103,135 @@ def test_where_everything_is_graded_nothing_is_rehearsed(
     assert small_house.without_timings(results) == small_house.without_timings(unbroken)
 
 
-@pytest.mark.parametrize("other", ["seed", "version"])
-def test_another_seed_or_another_kit_grades_everything_again(
+@pytest.mark.parametrize("other", ["seed", "version", "options"])
+def test_records_of_another_seed_kit_or_options_never_mix(
     house: Path, submitted: Path, unbroken: Path, tmp_path: Path, other: str
 ) -> None:
     results, two = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     for name in ("s00", "s01"):
         shutil.copytree(submitted / name, two / name)
-    reference = house / "dgm_ref" / "lecture1" / "histogram.py"
+    reference = house / "dgm_ref" / "lecture1" / "histogram" / "reference.py"
     before = reference.read_bytes()
+    options = ["--hide-expected"] if other == "options" else []
+    seed = small_house.SEED + ("!" if other == "seed" else "")
     try:
         if other == "version":
             reference.write_bytes(before + b"\n")
-        done = small_house.run(house, two, results, seed=small_house.SEED + ("!" if other == "seed" else ""))
+        refused = small_house.run(house, two, results, *options, seed=seed)
+        assert refused.returncode == 2
+        assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+        done = small_house.run(house, two, results, *options, "--regrade", seed=seed)
     finally:
         reference.write_bytes(before)
+    said = json.loads(refused.stdout.splitlines()[-1])["message"]
+    assert f"{other}: " in said
+    assert "--into" in said
+    assert "--regrade" in said
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert events == ["graded", "graded", "finished"]
+    notes = {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
+    assert notes == {f"s{index:02d}": "" if index < 2 else STALE for index in range(NUMBER)}
+
+
+def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    results, rest = tmp_path / "results", tmp_path / "submissions"
+    shutil.copytree(unbroken, results)
+    shutil.copytree(submitted, rest)
+    assert small_house.run(house, rest, results).returncode == 0
+    shutil.rmtree(rest / "s03")
+    assert small_house.run(house, rest, results).returncode == 0
+    assert len((results / "records.jsonl").read_text().splitlines()) == NUMBER
+    notes = {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
+    assert {name: said for name, said in notes.items() if said} == {"s03": "removed: no longer among the submissions"}
+
+
+def test_one_exercise_is_graded_again_and_the_rest_stays(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    shutil.copytree(unbroken, results)
+    for path in results.glob("*/record.json"):  # as if an older kit had thought otherwise
+        record = records.decode(path.read_bytes())
+        zeros = [msgspec.structs.replace(one, score=0.0) for one in record.exercises]
+        path.write_bytes(records.encode(msgspec.structs.replace(record, **records.summed(zeros))))
+    done = small_house.run(house, submitted, results, "--only", "fit_histogram")
+    assert done.returncode == 0, done.stdout + done.stderr
+    for index, record in enumerate(store_read(results)):
+        scores = {one.exercise: one.score for one in record.exercises}
+        assert scores.pop("histogram.fit_histogram") == (0 if index % 3 == 2 else 2) or index % 3 == 2
+        assert set(scores.values()) == {0.0}
+    none = small_house.run(house, submitted, tmp_path / "new", "--only", "fit_histogram")
+    assert "leave out --only" in json.loads(none.stdout.splitlines()[-1])["message"]
+
+
+BREAKS = """
+import grader.grading.grade as it
+right = it.examine
+def examine(submission, *others, **options):
+    {first}
+    return right(submission, *others, **options)
+it.examine = examine
+"""
+
+
+def patched(house: Path, submitted: Path, results: Path, first: str) -> subprocess.CompletedProcess[str]:
+    """A run in which something happens first whenever a submission is examined."""
+    python, flag, program, *words = small_house.command(submitted, results)
+    run = [python, flag, BREAKS.format(first=first) + program, *words]
+    return subprocess.run(
+        run, cwd=house, env=small_house.environment(house), capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+def test_where_the_grader_breaks_one_submission_is_not_graded_and_everybody_else_is(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    results = tmp_path / "results"
+    done = patched(house, submitted, results, "if submission.name == 's01': raise LookupError('of ours')")
+    last = json.loads(done.stdout.splitlines()[-1])
+    assert (done.returncode, last["event"], last["faults"]) == (3, "finished", ["s01"]), done.stderr
+    log = (results / "faults.log").read_text()
+    assert log.startswith("s01\n")
+    assert "LookupError: of ours" in log
+    assert "examine" in log
+    broken = store_read(results)[1]
+    assert (broken.score, broken.max_score, broken.not_graded) == (0, 0, 10)
+    assert "no fault of yours" in broken.problems[0]
+    again = small_house.run(house, submitted, results)
+    events = {line.get("submission"): line["event"] for line in map(json.loads, again.stdout.splitlines())}
+    assert events == {f"s{index:02d}": "graded" if index == 1 else "found" for index in range(NUMBER)} | {None: "finished"}
+    assert again.returncode == 0
+    (results / "faults.log").unlink()
+    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+
+
+def test_when_all_workers_die_at_once_nobody_loses_a_point(
+    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+) -> None:
+    once = tmp_path / "once"
+    kill = f"import os, pathlib; once = pathlib.Path({str(once)!r})"
+    kill += "; submission.name == 's02' and not once.exists() and (once.touch(), os.kill(others[2]._zygote.pid, 9))"
+    done = patched(house, submitted, tmp_path / "results", kill)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert once.exists()
+    assert small_house.without_timings(tmp_path / "results") == small_house.without_timings(unbroken)
+
+
+def test_a_run_that_is_stopped_says_how_to_go_on(house: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
+    results = tmp_path / "results"
+    with _started(house, submitted, results) as run:
+        events = [json.loads(run.stdout.readline())["event"] for _ in range(2)]  # type: ignore[union-attr]
+        assert events == ["submissions", "graded"]
+        run.send_signal(signal.SIGINT)
+        said = run.stdout.read()  # type: ignore[union-attr]
+    assert run.returncode == 130
+    assert "the same command goes on" in said
+    assert (results / "grades.csv").exists()
+    assert small_house.run(house, submitted, results).returncode == 0
+    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
 
 
 def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submitted: Path, tmp_path: Path) -> None:
@@ -135,6 +253,15 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submit
         assert not list(disk.rglob(f"{UNFINISHED}*"))
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
+    class_ = small_house.submissions(tmp_path / "class", 2)
+    with Store(class_ / "results") as store:
+        options = GradingOptions("lecture1", small_house.SEED)
+        store.begin(options, _KIT, class_, ["s00", "s01"], regrade=False)  # a run that is killed at once leaves no more
+    assert [one.name for one in submissions_in(class_, "lecture1")] == ["s00", "s01"]
+    assert [one.name for one in submissions_in(class_ / "results" / "..", "lecture1")] == ["s00", "s01"]
 
 
 def test_two_graders_on_one_folder_do_not_mix(tmp_path: Path) -> None:
@@ -181,10 +308,19 @@ def test_a_killed_grader_costs_nothing_but_its_time(tmp_path: Path) -> None:
     assert dict(GraderPool(2, work).run(range(10))) == {job: job * job for job in range(10)}
 
 
+def test_a_job_that_kills_its_grader_each_time_is_given_up_and_the_others_are_done() -> None:
+    def work(job: int) -> int:
+        if job == 3:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return job * job
+
+    assert dict(GraderPool(2, work).run(range(6))) == {job: None if job == 3 else job * job for job in range(6)}
+
+
 def test_graders_that_are_always_killed_end_the_run_with_a_sentence() -> None:
     pool: GraderPool[int, None] = GraderPool(1, lambda job: os.kill(os.getpid(), signal.SIGKILL))
     with pytest.raises(GradersKilled, match="too little memory"):
-        list(pool.run([1]))
+        list(pool.run(range(10)))
 
 
 _KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")

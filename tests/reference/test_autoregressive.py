@@ -11,7 +11,7 @@ import scipy.special
 import scipy.stats
 import torch
 
-from dgm_ref.lecture1.autoregressive.reference import reference as ref
+from dgm_ref.lecture1.autoregressive import reference as ref
 
 WEIGHTS = [[1, 2, 5], [4, 1, 0], [3, 3, 1]]  # of the next value, given the value before it
 FIRST = [2, 1, 3]
@@ -148,13 +148,6 @@ def test_the_gaussian_score_is_torchs():
         torch.testing.assert_close(got, want, rtol=1e-12, atol=1e-12)
 
 
-def test_rosenblatt_agrees_with_scipys_distribution_function():
-    x = 3 * torch.randn(5, 4, generator=torch.Generator().manual_seed(1), dtype=torch.float64)
-    mu, log_sigma = (parameter.numpy() for parameter in gaussian(x))
-    want = scipy.stats.norm.cdf(x.numpy(), mu, np.exp(log_sigma))
-    np.testing.assert_allclose(ref.rosenblatt(gaussian, x).numpy(), want, rtol=1e-9, atol=1e-15)
-
-
 def test_the_class_posterior_is_bayes_rule_on_the_enumerated_joints():
     models = [random_table(3, 2, 1.5, seed=seed) for seed in (3, 4)]
     prior = torch.tensor([0.3, 0.7], dtype=torch.float64)
@@ -170,3 +163,11 @@ def test_the_class_posterior_is_finite_where_every_likelihood_underflows():
     got = ref.class_posterior(lambda x, y: logits[y][:, None].expand(-1, 784, -1), x, torch.zeros(2))
     log_ratio = 784 * np.subtract(*scipy.special.log_softmax(logits.numpy(), axis=-1)[:, 1])
     np.testing.assert_allclose(got.numpy(), [scipy.special.expit([log_ratio, -log_ratio])], rtol=1e-9)
+
+
+def test_a_sequence_that_no_class_can_give_has_no_posterior():
+    logits = torch.tensor([[0.0, -np.inf], [1.0, -np.inf]], dtype=torch.float64)
+    x = torch.tensor([[0, 0], [0, 1]])
+    got = ref.class_posterior(lambda x, y: logits[y][:, None].expand(-1, 2, -1), x, torch.zeros(2, dtype=torch.float64))
+    assert got[0].tolist() == [0.5, 0.5]
+    assert got[1].isnan().all()

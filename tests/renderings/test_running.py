@@ -7,8 +7,7 @@ import json
 
 from rich.console import Console
 
-from grader.grading.grade import Done
-from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record
+from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Record
 from grader.renderings import running
 
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")

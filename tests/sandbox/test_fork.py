@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader.sandbox.fork import OUTPUT_LIMIT, Fork
-from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
+from grader.sandbox.fork import ENVIRONMENT, OUTPUT_LIMIT, Fork
+from grader.sandbox.workers import NoWorkers, WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
 from tests.sandbox.asking import asked, available_layers, call, load, loaded
 
@@ -114,7 +114,7 @@ def test_closing_the_zygote_ends_its_workers():
     worker = fork.start()
     load(worker, "def f():\n    return 1\n")
     fork.close()
-    with pytest.raises(WorkerCrashed):
+    with pytest.raises(NoWorkers):  # it is nothing that the submission did
         call(worker, "f")
     with pytest.raises(RuntimeError):
         fork.start()
@@ -149,3 +149,14 @@ def _alive(pid: int) -> bool:
         return Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def test_loading_torch_makes_no_folder_on_the_host():
+    program = (
+        "import os, sys\nmade = []\n"
+        "sys.addaudithook(lambda event, args: made.append(args[0]) if event == 'os.mkdir' and not os.path.isdir(args[0]) else None)\n"
+        "import torch._dynamo\nprint(made)"
+    )
+    environment = {**ENVIRONMENT, "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, cwd="/", capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

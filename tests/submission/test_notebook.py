@@ -7,13 +7,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.submission.cells import as_python
 from grader.submission.files import Unreadable
-from grader.submission.notebook import code_cells
+from grader.submission.notebook import parse_notebook
 
 
 def cells(*sources):
     notebook = {"cells": [{"cell_type": "code", "source": source} for source in sources]}
-    return code_cells("x.ipynb", json.dumps(notebook).encode())
+    return [as_python(cell).text for cell in code_cells("x.ipynb", json.dumps(notebook).encode())]
+
+
+def code_cells(name, content):
+    return parse_notebook(name, content).cells
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import gaussian_ancestral, noise, require_samples, require_sizes
+from dgm_ref.lecture1.autoregressive.parts import gaussian_ancestral, noise
 
 Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -20,6 +20,8 @@ WIDTH = "test_gaussian_log_prob_holds_for_any_width_and_784_dimensions"
 GRADIENT = "test_gaussian_log_prob_has_the_gradient_that_training_needs"
 JOINT = "test_gaussian_samples_follow_the_joint_law"
 GENERATOR = "test_gaussian_sampling_reads_its_generator_and_moves_it_on"
+NORMAL = "test_the_noise_is_normal_for_any_sigma"
+ROWS = "test_no_vector_of_a_large_batch_repeats_or_mirrors_another"
 DTYPE = "test_gaussian_samples_have_the_dtype_of_mu"
 
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
@@ -27,7 +29,6 @@ HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 def _log_densities(conditional: Conditional, x: Tensor) -> Tensor:
     """(n, m)."""
-    require_samples(x)
     mu, log_sigma = conditional(x)
     return -0.5 * ((x - mu) * (-log_sigma).exp()).square() - log_sigma - HALF_LOG_2_PI
 
@@ -68,7 +69,6 @@ def leaves_out_the_half(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(LOG_PROB, killed_by=SUM,
          says="The distance is divided by the variance. It is measured in standard deviations, and then squared.")
 def distance_over_variance(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     mu, log_sigma = conditional(x)
     z = (x - mu) * (-2 * log_sigma).exp()
     return (-0.5 * z.square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
@@ -85,7 +85,7 @@ def one_number_for_each_variable(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB, killed_by=WIDTH,
-         says="The product of 784 densities under- or overflows before you take its logarithm. Add logarithms.")
+         says="The product of the densities under- or overflows before you take its logarithm. Add logarithms.")
 def logarithm_of_the_product_of_densities(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(conditional, x).exp().prod(dim=1).log()
 
@@ -99,7 +99,6 @@ def clamps_sigma(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(LOG_PROB, killed_by=WIDTH,
          says="The small number added to the variance swallows every narrower Gaussian.")
 def epsilon_in_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     mu, log_sigma = conditional(x)
     variance = (2 * log_sigma).exp() + 1e-12
     return (-0.5 * (x - mu).square() / variance - 0.5 * variance.log() - HALF_LOG_2_PI).sum(dim=1)
@@ -108,7 +107,7 @@ def epsilon_in_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(LOG_PROB, killed_by=GRADIENT,
          says="mu and sigma are cut off the graph, so nothing could be trained by this.")
 def detached_parameters(conditional: Conditional, x: Tensor) -> Tensor:
-    mu, log_sigma = (parameter.detach() for parameter in conditional(x)) if x.numel() else (x, x)
+    mu, log_sigma = (parameter.detach() for parameter in conditional(x))
     return _log_densities(lambda x: (mu, log_sigma), x).sum(dim=1)
 
 
@@ -118,22 +117,41 @@ def conditional_of_detached_x(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: conditional(x.detach()), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by="test_gaussian_log_prob_refuses_what_holds_no_samples_and_leaves_no_trace",
-         says="No vectors, or vectors without variables, make no sense: raise a ValueError about x.")
-def density_of_nothing(conditional: Conditional, x: Tensor) -> Tensor:
-    return _log_densities(conditional, x).sum(dim=1) if x.numel() else torch.zeros(len(x))
+@mistake(LOG_PROB, killed_by=WIDTH,
+         says="The small number added to sigma changes every narrow Gaussian. exp(log sigma) is positive as it is.")
+def epsilon_in_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    sigma = log_sigma.exp() + 1e-6
+    return (-0.5 * ((x - mu) / sigma).square() - sigma.log() - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=WIDTH, says="You clamp log sigma. It may be of any size.")
+def clamps_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+    return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(-50, 50)), x).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=WIDTH,
+         says="You clamp the distance at 5 standard deviations: further out the density goes on falling.")
+def clamps_the_distance(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    z = ((x - mu) * (-log_sigma).exp()).clamp(-5, 5)
+    return (-0.5 * z.square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by="test_a_narrower_gaussian_is_higher_at_its_mean",
+         says="You clamp the result at 0, as if it were the logarithm of a probability. A density may be larger than one.")
+def never_positive(conditional: Conditional, x: Tensor) -> Tensor:
+    return _log_densities(conditional, x).sum(dim=1).clamp(max=0)
 
 
 @variant(LOG_PROB)
 def by_torch_normal(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     mu, log_sigma = conditional(x)
     return torch.distributions.Normal(mu, log_sigma.exp()).log_prob(x).sum(dim=1)
 
 
 @variant(LOG_PROB)
 def one_density_after_another(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     total = torch.zeros(len(x), dtype=x.dtype)
     for j in range(x.shape[1]):
         mu, log_sigma = (parameter[:, j] for parameter in conditional(x))
@@ -143,11 +161,22 @@ def one_density_after_another(conditional: Conditional, x: Tensor) -> Tensor:
 
 @variant(LOG_PROB)
 def by_the_gaussian_loss(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     mu, log_sigma = conditional(x)
     precision = torch.exp(-2 * log_sigma)
     squares = (precision * (x - mu).square()).sum(dim=1)
     return -0.5 * (squares + 2 * log_sigma.sum(dim=1) + x.shape[1] * math.log(2 * math.pi))
+
+
+@variant(LOG_PROB)
+def by_independent_normals(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return torch.distributions.Independent(torch.distributions.Normal(mu, log_sigma.exp()), 1).log_prob(x)
+
+
+@variant(LOG_PROB)
+def squared_distance_over_twice_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return (-((x - mu) / log_sigma.exp()) ** 2 / 2 - log_sigma - math.log(math.sqrt(2 * math.pi))).sum(-1)
 
 
 # -- gaussian_sample --
@@ -223,7 +252,6 @@ def one_gaussian_for_all_rows(conditional: Conditional, n: int, m: int, generato
 @mistake(SAMPLE, killed_by=JOINT,
          says="The noise of the first step is used again at every step. Draw anew for each variable.")
 def one_gaussian_for_all_steps(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     state = generator.get_state()
 
     def step(x: Tensor, j: int) -> Tensor:
@@ -237,7 +265,6 @@ def one_gaussian_for_all_steps(conditional: Conditional, n: int, m: int, generat
          says="All variables are drawn from one call, so none of them knows the values before it. "
               "Ancestral sampling is sequential.")
 def one_call_for_all_variables(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     with torch.no_grad():
         mu, log_sigma = conditional(torch.zeros(n, m))
         return mu + log_sigma.exp() * noise(mu, generator)
@@ -252,7 +279,6 @@ def prefix_of_another_row(conditional: Conditional, n: int, m: int, generator: G
 @mistake(SAMPLE, killed_by=JOINT,
          says="The mean, not the sample, is handed on as the prefix of the next variable.")
 def hands_on_the_mean(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     x, samples = torch.zeros(n, m), []
     with torch.no_grad():
         for j in range(m):
@@ -284,28 +310,121 @@ def always_default_dtype(conditional: Conditional, n: int, m: int, generator: Ge
     return _right(conditional, n, m, generator).to(torch.get_default_dtype())
 
 
-@mistake(SAMPLE, killed_by=DTYPE,
-         says="The vectors that you hand to `conditional` are float64. They should have the default dtype.")
-def buffer_in_float64(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    return gaussian_ancestral(n, m, lambda x, j: _one(conditional(x.double()), j, generator))
+def _with_noise(
+    conditional: Conditional, n: int, m: int, generator: Generator, make: Callable[[Tensor, Generator], Tensor]
+) -> Tensor:
+    """Samples of which only the noise is wrong: ``make(like, generator)``."""
+
+    def step(x: Tensor, j: int) -> Tensor:
+        mu, log_sigma = conditional(x)
+        return mu[:, j] + log_sigma[:, j].exp() * make(mu[:, j], generator)
+
+    return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by="test_gaussian_samples_carry_no_graph_and_leave_no_trace",
-         says="The samples carry the graph of all that drew them. Samples are data: draw under torch.no_grad().")
-def samples_with_a_graph(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
-    columns: list[Tensor] = []
-    for j in range(m):
-        rest = torch.zeros(n, m - j)
-        x = torch.cat([torch.stack([c.float() for c in columns], dim=1), rest], dim=1) if columns else rest
-        columns.append(_one(conditional(x), j, generator))
-    return torch.stack(columns, dim=1)
+def _truncated(like: Tensor, generator: Generator, c: float) -> Tensor:
+    """Normal noise within c deviations, stretched to variance one."""
+    outside = math.erfc(c / math.sqrt(2))
+    u = torch.rand(like.shape, generator=generator, dtype=torch.float64) * (1 - outside) + outside / 2
+    variance = 1 - 2 * c * math.exp(-c * c / 2) / math.sqrt(2 * math.pi) / (1 - outside)
+    return (torch.special.ndtri(u) / math.sqrt(variance)).to(like.dtype)
 
 
-@mistake(SAMPLE, killed_by="test_gaussian_sampling_refuses_sizes_below_one",
-         says="No samples, or samples without variables, make no sense: raise a ValueError about n or m.")
-def draws_nothing(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    return _right(conditional, n, m, generator) if n > 0 and m > 0 else torch.zeros(n, m)
+@mistake(SAMPLE, killed_by=NORMAL, says="The noise is 3 % too wide: sigma is exp(log sigma).")
+def sigma_3_percent_too_large(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: 1.03 * noise(like, g))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="The noise is 3 % too narrow: sigma is exp(log sigma).")
+def sigma_3_percent_too_small(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: 0.97 * noise(like, g))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="The samples are too high on average: noise has mean 0.")
+def mean_too_high(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g) + 0.03)
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="The samples are too low on average: noise has mean 0.")
+def mean_too_low(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g) - 0.03)
+
+
+@mistake(SAMPLE, killed_by=NORMAL,
+         says="The noise has the right mean and variance but the shape of Laplace: it is peaked. Use randn.")
+def laplace_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def make(like: Tensor, g: Generator) -> Tensor:
+        size = torch.empty_like(like).exponential_(generator=g) / math.sqrt(2)
+        return size * (2 * torch.randint(2, like.shape, generator=g) - 1)
+
+    return _with_noise(conditional, n, m, generator, make)
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="The noise ends at two standard deviations. One value in 22 lies further out.")
+def noise_truncated_at_two(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: _truncated(like, g, 2.0))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="The noise ends at three standard deviations. One value in 370 lies further out.")
+def noise_truncated_at_three(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: _truncated(like, g, 3.0))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="You clamp the noise at two standard deviations. One value in 22 lies further out.")
+def noise_clamped_at_two(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g).clamp(-2, 2))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="You clamp the noise at three standard deviations. One value in 370 lies further out.")
+def noise_clamped_at_three(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g).clamp(-3, 3))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="You clamp log sigma. It may be of any size.")
+def clamps_log_sigma_of_samples(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def clamped(x: Tensor) -> tuple[Tensor, Tensor]:
+        mu, log_sigma = conditional(x)
+        return mu, log_sigma.clamp(-10, 10)
+
+    return _right(clamped, n, m, generator)
+
+
+@mistake(SAMPLE, killed_by=NORMAL,
+         says="The small number added to sigma is all there is where sigma is smaller. exp(log sigma) is positive as it is.")
+def epsilon_added_to_sigma(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        mu, log_sigma = conditional(x)
+        return mu[:, j] + (log_sigma[:, j].exp() + 1e-6) * noise(mu[:, j], generator)
+
+    return gaussian_ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=ROWS,
+         says="You standardise the noise of the batch: its mean is exactly 0 and its variance 1. "
+              "Independent draws fluctuate.")
+def standardised_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def make(like: Tensor, g: Generator) -> Tensor:
+        z = noise(like, g)
+        return (z - z.mean()) / z.std() if len(z) > 2 else z
+
+    return _with_noise(conditional, n, m, generator, make)
+
+
+@mistake(SAMPLE, killed_by=ROWS,
+         says="The second half of the rows has the noise of the first with the sign turned (antithetic rows): "
+              "rows of one call depend on each other.")
+def antithetic_vectors(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def make(like: Tensor, g: Generator) -> Tensor:
+        z = noise(like[: (n + 1) // 2], g)
+        return torch.cat([z, -z])[:n]
+
+    return _with_noise(conditional, n, m, generator, make)
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.")
+def tenth_of_the_vectors_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = _right(conditional, n, m, generator)
+    return torch.cat([x[: n - n // 10], x[: n // 10]])
 
 
 @variant(SAMPLE)
@@ -336,3 +455,34 @@ def by_box_and_muller(conditional: Conditional, n: int, m: int, generator: Gener
         return mu[:, j] + log_sigma[:, j].exp() * z
 
     return gaussian_ancestral(n, m, step)
+
+
+@variant(SAMPLE)
+def buffer_in_float64(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = torch.empty(n, m, dtype=torch.float64)
+    with torch.no_grad():
+        for j in range(m):
+            mu, log_sigma = conditional(x)
+            x[:, j] = torch.normal(mu[:, j], log_sigma[:, j].exp(), generator=generator)
+    return x.to(mu.dtype)
+
+
+@variant(SAMPLE)
+def samples_with_a_graph(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    columns: list[Tensor] = []
+    for j in range(m):
+        rest = torch.zeros(n, m - j)
+        x = torch.cat([torch.stack(columns, dim=1).float(), rest], dim=1) if columns else rest
+        columns.append(_one(conditional(x), j, generator))
+    return torch.stack(columns, dim=1)
+
+
+@variant(SAMPLE)
+def all_gaussian_noise_drawn_first(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    z = torch.randn(n, m, generator=generator)
+    x = torch.zeros_like(z)
+    for j in range(m):
+        mu, log_sigma = (parameter.detach() for parameter in conditional(x))
+        x = x.to(mu.dtype)
+        x[:, j] = mu[:, j] + log_sigma[:, j].exp() * z[:, j]
+    return x

@@ -10,14 +10,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, require_samples
+from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi
 
 LOG_PROB = "autoregressive.log_prob"
 LOSS = "autoregressive.negative_log_likelihood"
 SUM = "test_log_prob_is_the_sum_of_the_log_conditionals"
+HUNDREDS = "test_log_prob_of_hundreds_of_dimensions"
+OWN = "test_the_likelihood_of_a_sequence_is_its_own"
+ASKS = "test_log_prob_asks_anew_and_wherever_x_lies"
+IMPOSSIBLE = "test_an_impossible_value_makes_the_sequence_impossible"
 ANY_SIZE = "test_log_prob_holds_for_logits_of_any_size"
 MEAN = "test_the_loss_is_the_mean_per_sample_and_dimension"
-EDGES = "test_the_loss_at_its_edges"
+LARGE = "test_every_sequence_of_a_large_batch_counts_alike"
 
 
 # -- log_prob --
@@ -43,7 +47,6 @@ def probability_instead_of_its_logarithm(conditional: Conditional, x: Tensor) ->
 @mistake(LOG_PROB, killed_by=SUM,
          says="You normalise over the positions. Each conditional is a distribution over the K values: the last axis.")
 def normalised_over_positions(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     return at(torch.log_softmax(conditional(x), dim=1), x).sum(dim=-1)
 
 
@@ -51,14 +54,12 @@ def normalised_over_positions(conditional: Conditional, x: Tensor) -> Tensor:
          says="You normalise over the batch: the likelihood of a sequence then depends on its neighbours. "
               "Normalise over the K values.")
 def normalised_over_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     return at(torch.log_softmax(conditional(x), dim=0), x).sum(dim=-1)
 
 
 @mistake(LOG_PROB, killed_by=SUM,
          says="You add up logits. They are log-probabilities only up to a constant: normalise each conditional first.")
 def adds_raw_logits(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     return at(conditional(x), x).sum(dim=-1)
 
 
@@ -72,7 +73,6 @@ def scores_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
          says="You shift the sequence before you hand it over, so each conditional misses its newest value. "
               "`conditional` does the shift itself.")
 def shifts_the_input_once_more(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     shifted = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
     return at(log_pi(conditional, shifted), x).sum(dim=-1)
 
@@ -98,17 +98,18 @@ def bits(conditional: Conditional, x: Tensor) -> Tensor:
          says="You compute in float32 although the logits are float64: the digits are lost. "
               "Follow the dtype of the logits.")
 def rounds_to_float32_inside(conditional: Conditional, x: Tensor) -> Tensor:
-    logits = conditional(x) if x.numel() else torch.empty(0)
+    logits = conditional(x)
     return log_likelihood(lambda x: logits.float(), x).to(logits.dtype)
 
 
-@mistake(LOG_PROB, killed_by=SUM, says="The result is always float64: it should have the dtype of the logits.")
+@mistake(LOG_PROB, killed_by="test_log_prob_has_the_dtype_of_the_logits",
+         says="The result is always float64: it should have the dtype of the logits.")
 def always_float64(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x).double()
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_of_784_dimensions",
-         says="The product of 784 probabilities underflows to zero before you take its logarithm. "
+@mistake(LOG_PROB, killed_by=HUNDREDS,
+         says="The product of the probabilities underflows to zero before you take its logarithm. "
               "Add logarithms instead.")
 def logarithm_of_the_product(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).exp(), x).prod(dim=-1).log()
@@ -125,10 +126,10 @@ def log_of_softmax(conditional: Conditional, x: Tensor) -> Tensor:
          says="The small number that you add inside the logarithm replaces every probability below it. "
               "Work with log-probabilities instead of guarding a logarithm.")
 def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor) -> Tensor:
-    return at((log_pi(conditional, x).exp() + 1e-8).log(), x).sum(dim=-1)
+    return at((log_pi(conditional, x).exp() + 1e-10).log(), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by="test_an_impossible_value_makes_the_sequence_impossible",
+@mistake(LOG_PROB, killed_by=IMPOSSIBLE,
          says="You clamp probabilities away from zero. What cannot come up has log-probability -inf.")
 def clamps_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).clamp(min=math.log(1e-12)), x).sum(dim=-1)
@@ -137,12 +138,11 @@ def clamps_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(LOG_PROB, killed_by=ANY_SIZE,
          says="exp overflows for large logits. Take the largest logit out of the sum first (log-sum-exp).")
 def log_sum_exp_without_the_shift(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     logits = conditional(x)
     return (at(logits, x) - logits.exp().sum(dim=-1).log()).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by="test_an_impossible_value_makes_the_sequence_impossible",
+@mistake(LOG_PROB, killed_by=IMPOSSIBLE,
          says="You multiply log-probabilities by a one-hot mask, and 0 * (-inf) is nan. Pick the value, don't mask it.")
 def masks_by_multiplication(conditional: Conditional, x: Tensor) -> Tensor:
     table = log_pi(conditional, x)
@@ -158,36 +158,79 @@ def detached_logits(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(LOG_PROB, killed_by="test_log_prob_has_the_gradient_that_training_needs",
          says="The normaliser is cut off the graph. The gradient then only raises the observed logit and never stops.")
 def detached_normaliser(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     logits = conditional(x)
     return (at(logits, x) - logits.logsumexp(dim=-1).detach()).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_refuses_what_holds_no_samples",
-         says="A batch without sequences, or sequences without variables, make no sense: raise a ValueError about x.")
-def accepts_no_samples(conditional: Conditional, x: Tensor) -> Tensor:
-    if x.numel() == 0:
-        return torch.zeros(len(x))
-    return log_likelihood(conditional, x)
+@mistake(LOG_PROB, killed_by=ANY_SIZE,
+         says="Probabilities below about 1e-7 are gone once they stand beside others: Categorical(probs=...) clamps them. "
+              "It takes logits=... as well.")
+def categorical_of_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
+    return torch.distributions.Categorical(probs=conditional(x).softmax(dim=-1)).log_prob(x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_leaves_no_trace",
-         says="An in-place method (its name ends in _) changed the caller's x. Use its twin without the underscore.")
-def reshapes_x_in_place(conditional: Conditional, x: Tensor) -> Tensor:
-    table = log_pi(conditional, x)
-    return table.gather(-1, x.unsqueeze_(-1))[..., 0].sum(dim=-1)
+@mistake(LOG_PROB, killed_by=ANY_SIZE,
+         says="You clamp the logits. They may be of any size: the log-softmax needs no protection.")
+def clamps_the_logits_at_100(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(lambda x: conditional(x).clamp(-100, 100), x)
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_leaves_no_trace",
-         says="Nothing here is random, yet you seed the global random state, and the caller's next draws repeat.")
-def seeds_the_global_state(conditional: Conditional, x: Tensor) -> Tensor:
-    torch.manual_seed(0)
-    return log_likelihood(conditional, x)
+@mistake(LOG_PROB, killed_by=OWN,
+         says="You take one maximum out of all logits of the batch. Where they are much smaller every exponential is 0: "
+              "each conditional has a maximum of its own.")
+def one_maximum_for_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x) - conditional(x).max()
+    return (at(logits, x) - logits.exp().sum(dim=-1).log()).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=HUNDREDS,
+         says="A recursion over the variables ends at Python's limit of about 1000. Add them up in a loop, or with sum.")
+def adds_up_by_recursion(conditional: Conditional, x: Tensor) -> Tensor:
+    terms = at(log_pi(conditional, x), x)
+
+    def up_to(j: int) -> Tensor:
+        return terms[:, j] + up_to(j - 1) if j else terms[:, 0]
+
+    return up_to(x.shape[1] - 1)
+
+
+@mistake(LOG_PROB, killed_by=HUNDREDS, says="Only the first 512 variables are counted.")
+def counts_512_variables(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x)[:, :512].sum(dim=-1)
+
+
+_answers: dict[int, tuple[Tensor, Tensor]] = {}
+
+
+@mistake(LOG_PROB, killed_by=ASKS,
+         says="You remember the answer for a tensor that you have seen. Its values, and the conditional, may be others now.")
+def remembers_earlier_answers(conditional: Conditional, x: Tensor) -> Tensor:
+    if id(x) not in _answers or _answers[id(x)][0] is not x:
+        _answers[id(x)] = (x, log_likelihood(conditional, x))
+    return _answers[id(x)][1]
+
+
+@mistake(LOG_PROB, killed_by=ASKS,
+         says="`view` needs a tensor that is contiguous in memory, which x and logits need not be: `reshape` and `flatten` do not.")
+def views_x_as_one_row(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    return -F.cross_entropy(logits.view(-1, logits.shape[-1]), x.view(-1), reduction="none").view(x.shape).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=IMPOSSIBLE,
+         says="You replace -inf by a finite number. An impossible sequence has log-likelihood -inf.")
+def replaces_infinity(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x).nan_to_num()
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_of_one_sequence_one_variable_or_one_value",
+         says="`squeeze` also removes the axis of a batch of one sequence, or of one variable. Name the axis to drop.")
+def squeezes_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_pi(conditional, x).gather(-1, x[..., None]).squeeze().sum(dim=-1)
 
 
 @variant(LOG_PROB)
 def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     terms = []
     for j in range(x.shape[1]):
         logits = conditional(x)[:, j]  # (n, K)
@@ -197,21 +240,50 @@ def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor
 
 @variant(LOG_PROB)
 def by_torch_distributions(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     return torch.distributions.Categorical(logits=conditional(x)).log_prob(x).sum(dim=-1)
 
 
 @variant(LOG_PROB)
 def by_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     return -F.cross_entropy(conditional(x).transpose(1, 2), x, reduction="none").sum(dim=1)
 
 
 @variant(LOG_PROB)
 def in_float64(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     logits = conditional(x)
     return log_likelihood(lambda x: logits.double(), x).to(logits.dtype)
+
+
+@variant(LOG_PROB)
+def by_nll_loss(conditional: Conditional, x: Tensor) -> Tensor:
+    return -F.nll_loss(F.log_softmax(conditional(x), dim=-1).transpose(1, 2), x, reduction="none").sum(dim=1)
+
+
+@variant(LOG_PROB)
+def by_three_indices(conditional: Conditional, x: Tensor) -> Tensor:
+    n, m = x.shape
+    return conditional(x).log_softmax(-1)[torch.arange(n)[:, None], torch.arange(m), x].sum(1)
+
+
+@variant(LOG_PROB)
+def by_vmap_over_rows(conditional: Conditional, x: Tensor) -> Tensor:
+    def one(row: Tensor) -> Tensor:
+        return conditional(row[None])[0].log_softmax(-1).gather(-1, row[:, None]).sum()
+
+    return torch.vmap(one)(x)
+
+
+@variant(LOG_PROB)
+def by_one_hot_and_where(conditional: Conditional, x: Tensor) -> Tensor:
+    table = conditional(x).log_softmax(-1)
+    return torch.where(F.one_hot(x, table.shape[-1]).bool(), table, torch.zeros_like(table)).sum((-1, -2))
+
+
+@variant(LOG_PROB)
+def largest_logit_taken_out(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    logits = logits - logits.max(dim=-1, keepdim=True).values
+    return (torch.take_along_dim(logits, x.unsqueeze(2), 2).squeeze(2) - logits.exp().sum(-1).log()).sum(1)
 
 
 # -- negative_log_likelihood --
@@ -260,7 +332,7 @@ def detached_loss(conditional: Conditional, x: Tensor) -> Tensor:
     return (-log_likelihood(conditional, x).mean() / x.shape[1]).detach()
 
 
-@mistake(LOSS, killed_by=EDGES,
+@mistake(LOSS, killed_by="test_an_impossible_sequence_costs_everything",
          says="You leave impossible sequences out of the mean. One of them makes the likelihood of the data zero, "
               "and the loss inf.")
 def skips_impossible_sequences(conditional: Conditional, x: Tensor) -> Tensor:
@@ -268,19 +340,38 @@ def skips_impossible_sequences(conditional: Conditional, x: Tensor) -> Tensor:
     return -total[total.isfinite()].mean() / x.shape[1]
 
 
-@mistake(LOSS, killed_by=EDGES, says="The mean of no sequences is nan: raise a ValueError about x instead.")
-def nan_for_no_samples(conditional: Conditional, x: Tensor) -> Tensor:
-    if x.numel() == 0:
-        return torch.tensor(math.nan)
-    return -log_likelihood(conditional, x).mean() / x.shape[1]
+@mistake(LOSS, killed_by=LARGE,
+         says="You average the means of batches of different sizes: a sequence in the small last one counts for more.")
+def mean_of_batch_means(conditional: Conditional, x: Tensor) -> Tensor:
+    return torch.stack([-log_likelihood(conditional, part).mean() for part in x.split(64)]).mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=LARGE, says="The last, incomplete batch is dropped: its sequences belong to the mean.")
+def drops_the_last_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    whole = x[: len(x) // 64 * 64] if len(x) >= 64 else x
+    return -log_likelihood(conditional, whole).mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=LARGE, says="Equal sequences are counted once. Every sample of the batch has the weight 1/n.")
+def counts_equal_sequences_once(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x.unique(dim=0)).mean() / x.shape[1]
 
 
 @variant(LOSS)
 def mean_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
-    require_samples(x)
     return F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())
 
 
 @variant(LOSS)
 def mean_over_both_axes(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x).mean(dim=(0, 1)).neg()
+
+
+@variant(LOSS)
+def total_over_numel(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).sum() / x.numel()
+
+
+@variant(LOSS)
+def cross_entropy_over_the_second_axis(conditional: Conditional, x: Tensor) -> Tensor:
+    return F.cross_entropy(conditional(x).transpose(1, 2), x)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood, require_samples
+from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood
 
 ClassConditional = Callable[[Tensor, Tensor], Tensor]
 
@@ -18,13 +18,7 @@ BAYES = "test_the_posterior_is_bayes_rule"
 UNDERFLOW = "test_the_posterior_of_784_dimensions_where_every_likelihood_underflows"
 GRADIENTS = "test_the_posterior_has_gradients"
 IMPOSSIBLE = "test_an_impossible_class_has_posterior_zero"
-REFUSES = "test_the_posterior_refuses_what_makes_no_sense_and_leaves_no_trace"
-
-
-def _require(x: Tensor, log_prior: Tensor) -> None:
-    require_samples(x)
-    if log_prior.numel() == 0:
-        raise ValueError("log_prior needs at least one class")
+OWN = "test_the_posterior_of_a_sequence_is_its_own"
 
 
 def _log_likelihoods(conditional: ClassConditional, x: Tensor, C: int) -> Tensor:
@@ -37,14 +31,13 @@ def _log_likelihoods(conditional: ClassConditional, x: Tensor, C: int) -> Tensor
 
 
 def _log_joint(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     return log_prior + _log_likelihoods(conditional, x, len(log_prior))
 
 
 @mistake(POSTERIOR, killed_by=BAYES,
          says="The prior is missing: p(y | x) is proportional to p(y) p(x | y), not to the likelihood alone.")
 def ignores_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    return _log_joint(conditional, x, torch.zeros_like(log_prior) if log_prior.numel() else log_prior).softmax(dim=1)
+    return _log_joint(conditional, x, torch.zeros_like(log_prior)).softmax(dim=1)
 
 
 @mistake(POSTERIOR, killed_by=UNDERFLOW,
@@ -81,7 +74,6 @@ def joint_instead_of_posterior(conditional: ClassConditional, x: Tensor, log_pri
          says="You average the log-likelihood over the dimensions, which makes the classifier far too unsure. "
               "Each dimension is evidence of its own: sum.")
 def likelihood_per_dimension(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     return (log_prior + _log_likelihoods(conditional, x, len(log_prior)) / x.shape[1]).softmax(dim=1)
 
 
@@ -95,7 +87,6 @@ def prior_in_every_dimension(conditional: ClassConditional, x: Tensor, log_prior
          says="The prior is added to the logits, and the log-softmax takes it out again: a constant over the values. "
               "Add it to the log-likelihood.")
 def prior_in_the_logits(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     finite = log_prior.clamp(min=-50)
     return _log_likelihoods(lambda x, y: conditional(x, y) + finite[y][:, None, None], x, len(log_prior)).softmax(dim=1)
 
@@ -109,7 +100,6 @@ def adds_the_probability(conditional: ClassConditional, x: Tensor, log_prior: Te
 @mistake(POSTERIOR, killed_by=BAYES,
          says="Sequences and classes are mixed up: the rows of the repeated batch are regrouped in the wrong order.")
 def regroups_in_the_wrong_order(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     n, C = len(x), len(log_prior)
     y = torch.arange(C).repeat_interleave(n)
     every = log_likelihood(lambda x: conditional(x, y), x.repeat(C, 1))  # class by class
@@ -131,7 +121,6 @@ def most_likely_class(conditional: ClassConditional, x: Tensor, log_prior: Tenso
 @mistake(POSTERIOR, killed_by=BAYES,
          says="`conditional` takes one label for each row, as a tensor of shape (n,).")
 def one_label_for_the_whole_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
 
     def of_class(c: int) -> Tensor:
         return log_likelihood(lambda x: conditional(x, torch.tensor(c)), x)
@@ -157,29 +146,39 @@ def smooths_the_posterior(conditional: ClassConditional, x: Tensor, log_prior: T
 @mistake(POSTERIOR, killed_by=GRADIENTS,
          says="The likelihoods are computed without a graph: no gradient reaches the models.")
 def detached_likelihoods(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     return (log_prior + _log_likelihoods(conditional, x, len(log_prior)).detach()).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=REFUSES,
-         says="A prior over no classes makes no sense: raise a ValueError about log_prior.")
-def accepts_no_classes(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    require_samples(x)
-    return _log_joint(conditional, x, log_prior).softmax(dim=1) if log_prior.numel() else torch.zeros(len(x), 0)
+@mistake(POSTERIOR, killed_by=OWN,
+         says="You take one maximum out of the whole batch. Where a sequence is much less likely than another every "
+              "exponential is 0: each row has a maximum of its own.")
+def one_maximum_for_all_sequences(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior)
+    weights = (joint - joint.max()).exp()
+    return weights / weights.sum(dim=1, keepdim=True)
 
 
-@mistake(POSTERIOR, killed_by=REFUSES,
-         says="The prior is normalised in place: the caller's log_prior has changed.")
-def normalises_the_prior_in_place(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
-    with torch.no_grad():
-        log_prior += math.log(2)
-    return _log_joint(conditional, x, log_prior).softmax(dim=1)
+@mistake(POSTERIOR, killed_by=UNDERFLOW,
+         says="Float64 only moves the end: these likelihoods underflow there as well. Normalise while they are logarithms.")
+def exponentiates_in_float64(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior).double().exp()
+    return (joint / joint.sum(dim=1, keepdim=True)).to(log_prior.dtype)
+
+
+@mistake(POSTERIOR, killed_by=UNDERFLOW,
+         says="You keep log-likelihoods above -700, so that exp does not underflow: below that all classes look alike.")
+def clamps_the_log_joint(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior).clamp(min=-700).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=IMPOSSIBLE,
+         says="You clamp the prior away from zero. A class of prior zero has posterior zero.")
+def clamps_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior.clamp(min=-20)).softmax(dim=1)
 
 
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     n, C = len(x), len(log_prior)
     y = torch.arange(C).repeat(n)
     every = log_likelihood(lambda x: conditional(x, y), x.repeat_interleave(C, dim=0))
@@ -194,7 +193,6 @@ def by_log_sum_exp(conditional: ClassConditional, x: Tensor, log_prior: Tensor) 
 
 @variant(POSTERIOR)
 def largest_taken_out_in_float64(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    _require(x, log_prior)
     columns = []
     for c in range(len(log_prior)):
         logits = conditional(x, torch.full((len(x),), c)).double()
@@ -202,3 +200,18 @@ def largest_taken_out_in_float64(conditional: ClassConditional, x: Tensor, log_p
     joint = torch.stack(columns, dim=1)
     weights = (joint - joint.max(dim=1, keepdim=True).values).exp()
     return (weights / weights.sum(dim=1, keepdim=True)).to(log_prior.dtype)
+
+
+@variant(POSTERIOR)
+def by_cross_entropy_for_each_class(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    y = torch.zeros(x.shape[0], dtype=torch.long)
+    scores = [-F.cross_entropy(conditional(x, y + c).transpose(1, 2), x, reduction="none").sum(1) for c in range(len(log_prior))]
+    return torch.softmax(log_prior[None] + torch.stack(scores).T, dim=-1)
+
+
+@variant(POSTERIOR)
+def classes_in_front_of_one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    n, C = len(x), len(log_prior)
+    all_x, y = x.repeat(C, 1), torch.arange(C).repeat_interleave(n)
+    joint = log_likelihood(lambda x: conditional(x, y), all_x).view(C, n).T + log_prior
+    return torch.distributions.Categorical(logits=joint).probs

@@ -6,12 +6,15 @@ import torch
 from torch import Generator, Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import Conditional, ancestral, pick, probabilities, quantile, require_sizes
+from dgm_ref.lecture1.autoregressive.parts import Conditional, ancestral, pick, probabilities, quantile
 
 SAMPLE = "autoregressive.sample"
 JOINT = "test_samples_follow_the_joint_law"
 IMPOSSIBLE = "test_sampling_from_the_conditionals_of_a_joint_gives_the_joint"
 GENERATOR = "test_sampling_reads_its_generator_and_moves_it_on"
+LAW = "test_a_common_value_and_many_rare_ones_keep_their_odds"
+ROWS = "test_no_row_of_a_large_batch_repeats_or_mirrors_another"
+AGREED = "test_samples_are_int64_and_so_is_what_the_conditional_gets"
 FORM = "test_samples_are_n_sequences_of_m_values"
 DETERMINISTIC = "test_a_deterministic_model_has_one_sequence"
 
@@ -36,11 +39,48 @@ def most_likely_last_value(conditional: Conditional, n: int, m: int, generator: 
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
+def _at_temperature(conditional: Conditional, n: int, m: int, generator: Generator, temperature: float) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j] / temperature, dim=-1), generator))
+
+
+@mistake(SAMPLE, killed_by=LAW,
          says="The values come up too evenly for these logits, as with a temperature above one. "
               "Exact sampling has none.")
 def warmer(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j] / 1.1, dim=-1), generator))
+    return _at_temperature(conditional, n, m, generator, 1.03)
+
+
+@mistake(SAMPLE, killed_by=LAW,
+         says="Likely values come up too often for these logits, as with a temperature below one. "
+              "Exact sampling has none.")
+def cooler(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _at_temperature(conditional, n, m, generator, 0.97)
+
+
+@mistake(SAMPLE, killed_by=LAW,
+         says="Values of a probability below 0.02 never come up: rare values belong to the law.")
+def drops_rare_values(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        pi = probabilities(conditional, x, j)
+        return pick(pi.masked_fill((pi < 0.02) & (pi < pi.amax(dim=-1, keepdim=True)), 0.0), generator)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=DETERMINISTIC, says="Values above 99 never come up: K may be larger.")
+def at_most_100_values(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j, :100].clamp(min=-1e4), dim=-1), generator))
+
+
+@mistake(SAMPLE, killed_by="test_no_row_depends_on_the_logits_of_another",
+         says="You take one maximum out of the logits of all rows. Where a row's are much smaller every exponential is 0: "
+              "each row has a maximum of its own.")
+def one_maximum_for_all_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        logits = conditional(x)[:, j]
+        return pick((logits - logits.max()).exp() + 1e-30, generator)
+
+    return ancestral(n, m, step)
 
 
 @mistake(SAMPLE, killed_by=JOINT,
@@ -116,7 +156,6 @@ def exp_without_the_shift(conditional: Conditional, n: int, m: int, generator: G
          says="You draw all variables at once from a single call: each of them ignores the values before it. "
               "Ancestral sampling is sequential.")
 def all_at_once(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     pi = torch.softmax(conditional(torch.zeros(n, m, dtype=torch.int64)), dim=-1)
     return pick(pi.flatten(0, 1), generator).view(n, m)
 
@@ -173,7 +212,6 @@ def prefix_of_the_first_row(conditional: Conditional, n: int, m: int, generator:
          says="Each step draws all positions anew, so the values that later ones were conditioned on are gone. "
               "Write one column a step.")
 def draws_all_positions_anew_each_step(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     x = torch.zeros(n, m, dtype=torch.int64)
     for _ in range(m):
         x = pick(torch.softmax(conditional(x), dim=-1).flatten(0, 1), generator).view(n, m)
@@ -188,14 +226,14 @@ def stops_one_early(conditional: Conditional, n: int, m: int, generator: Generat
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
+@mistake(SAMPLE, killed_by=AGREED,
          says="You hand over the prefix alone. `conditional` takes all m columns; "
               "those not drawn yet may hold any value.")
 def hands_over_the_prefix_alone(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x[:, : j + 1], j), generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
+@mistake(SAMPLE, killed_by=AGREED,
          says="Columns that are not drawn yet hold -1, which is none of the K values: an embedding cannot look it up.")
 def minus_one_for_what_is_not_drawn(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator), fill=-1)
@@ -218,13 +256,12 @@ def one_noise_for_all_rows(conditional: Conditional, n: int, m: int, generator: 
          says="The random numbers of the first step are used again at every step, which ties the variables together. "
               "Draw new ones each time.")
 def one_noise_for_all_steps(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    u = torch.rand(max(n, 0), generator=generator)
+    u = torch.rand(n, generator=generator)
     return ancestral(n, m, lambda x, j: quantile(probabilities(conditional, x, j), u))
 
 
 @mistake(SAMPLE, killed_by=JOINT, says="One sequence, n times. Each row should be a sample of its own.")
 def one_sequence_n_times(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     one = ancestral(1, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
     return one.repeat(n, 1)
 
@@ -236,6 +273,48 @@ def stratified_noise(conditional: Conditional, n: int, m: int, generator: Genera
     def step(x: Tensor, j: int) -> Tensor:
         u = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
         return quantile(probabilities(conditional, x, j), u)
+
+    return ancestral(n, m, step)
+
+
+def _right(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="The second half of the rows repeats the first. Each row is a draw of its own.")
+def half_of_the_rows_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    half = _right(conditional, (n + 1) // 2, m, generator)
+    return torch.cat([half, half])[:n]
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="Every row comes up twice, in a random order. Each row is a draw of its own.")
+def shuffled_copies(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    half = _right(conditional, (n + 1) // 2, m, generator)
+    return torch.cat([half, half])[:n][torch.randperm(n, generator=generator)]
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.")
+def tenth_of_the_rows_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = _right(conditional, n, m, generator)
+    return torch.cat([x[: n - n // 10], x[: n // 10]])
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="At most 1000 rows are drawn, and then repeated. Each row is a draw of its own.")
+def first_thousand_repeated(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _right(conditional, min(n, 1000), m, generator).repeat(-(-n // 1000), 1)[:n]
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="You draw rows from your own rows, with replacement: some come up twice.")
+def resampled_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _right(conditional, n, m, generator)[torch.randint(n, (n,), generator=generator)]
+
+
+@mistake(SAMPLE, killed_by=ROWS,
+         says="Each random number u is used a second time as 1 - u (antithetic rows): rows of one call depend on each other.")
+def antithetic_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        u = torch.rand((n + 1) // 2, generator=generator)
+        return quantile(probabilities(conditional, x, j), torch.cat([u, 1 - u])[:n])
 
     return ancestral(n, m, step)
 
@@ -268,19 +347,38 @@ def copy_of_the_generator(conditional: Conditional, n: int, m: int, generator: G
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), copy))
 
 
-@mistake(SAMPLE, killed_by="test_sampling_leaves_no_trace",
-         says="You seed the global random state. The generator is there so that nobody else's randomness is touched.")
-def seeds_everything(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
-    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
-
-
 # -- the wrong form --
 
 
-@mistake(SAMPLE, killed_by=FORM, says="Tokens are indices: int64, not floating-point numbers.")
+@mistake(SAMPLE, killed_by=AGREED, says="Tokens are indices: int64, not floating-point numbers.")
 def floating_point_tokens(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).float()
+
+
+@mistake(SAMPLE, killed_by=AGREED, says="Tokens are int64; yours are int32.")
+def int32_tokens(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).int()
+
+
+@mistake(SAMPLE, killed_by=AGREED,
+         says="`conditional` is handed floating-point tokens, which no embedding can look up: make x int64 from the start.")
+def floating_point_buffer(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = torch.zeros(n, m)
+    for j in range(m):
+        x[:, j] = pick(probabilities(conditional, x, j), generator).float()
+    return x.long()
+
+
+@mistake(SAMPLE, killed_by="test_sampling_a_thousand_variables",
+         says="A recursion over the variables ends at Python's limit of about 1000. Use a loop.")
+def samples_by_recursion(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def extend(x: Tensor, j: int) -> Tensor:
+        if j == m:
+            return x
+        x[:, j] = pick(probabilities(conditional, x, j), generator)
+        return extend(x, j + 1)
+
+    return extend(torch.zeros(n, m, dtype=torch.int64), 0)
 
 
 @mistake(SAMPLE, killed_by=FORM, says="The axes are exchanged: rows are the n samples, columns the m variables.")
@@ -291,14 +389,6 @@ def variables_first(conditional: Conditional, n: int, m: int, generator: Generat
 @mistake(SAMPLE, killed_by=FORM, says="`squeeze` also removes an axis of length n = 1 or m = 1. Name the axis to drop.")
 def squeezes_too_much(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).squeeze()
-
-
-@mistake(SAMPLE, killed_by="test_sampling_refuses_sizes_below_one",
-         says="No samples, or samples without variables, make no sense: raise a ValueError about n or m.")
-def accepts_zero(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    if n < 1 or m < 1:
-        return torch.zeros(max(n, 0), m, dtype=torch.int64)
-    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
 
 
 # -- other right answers --
@@ -332,6 +422,45 @@ def exponential_race_in_float64(conditional: Conditional, n: int, m: int, genera
 
 @variant(SAMPLE)
 def all_noise_drawn_first(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    require_sizes(n, m)
     u = torch.rand(m, n, generator=generator, dtype=torch.float64)
     return ancestral(n, m, lambda x, j: quantile(probabilities(conditional, x, j).double(), u[j]))
+
+
+@variant(SAMPLE)
+@torch.inference_mode()
+def exponential_race_in_inference_mode(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = torch.zeros(n, m, dtype=torch.long)
+    for j in range(m):
+        pi = conditional(x)[:, j].softmax(-1)
+        x[:, j] = (pi / torch.empty_like(pi).exponential_(generator=generator)).argmax(-1)
+    return x
+
+
+@variant(SAMPLE)
+def by_searchsorted(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = torch.randint(1, (n, m), generator=generator)
+    for j in range(m):
+        cdf = torch.softmax(conditional(x)[:, j].double(), dim=-1).cumsum(dim=-1)
+        u = torch.rand(n, 1, generator=generator, dtype=torch.float64) * cdf[:, -1:]
+        x[:, j] = torch.searchsorted(cdf, u, right=True).squeeze(1).clamp(max=cdf.shape[-1] - 1)
+    return x
+
+
+@variant(SAMPLE)
+def columns_stacked_with_zeros(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    columns: list[Tensor] = []
+    for j in range(m):
+        x = torch.stack(columns + [torch.zeros(n, dtype=torch.long)] * (m - j), dim=1)
+        columns.append(torch.multinomial(conditional(x)[:, j].softmax(-1), 1, True, generator=generator)[:, 0])
+    return torch.stack(columns, dim=1)
+
+
+@variant(SAMPLE)
+def row_by_row(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    rows = []
+    for _ in range(n):
+        x = torch.zeros(1, m, dtype=torch.long)
+        for j in range(m):
+            x[0, j] = torch.multinomial(conditional(x)[0, j].softmax(0), 1, generator=generator)
+        rows.append(x)
+    return torch.cat(rows)

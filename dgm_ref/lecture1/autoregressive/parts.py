@@ -12,20 +12,8 @@ Conditional = Callable[[Tensor], Tensor]
 Step = Callable[[Tensor, int], Tensor]  # x: (n, m) drawn so far, j -> the new column: (n,)
 
 
-def require_samples(x: Tensor) -> None:
-    if x.ndim != 2 or x.numel() == 0:
-        raise ValueError(f"x needs n >= 1 samples of m >= 1 variables, got {tuple(x.shape)}")
-
-
-def require_sizes(n: int, m: int) -> None:
-    for name, size in (("n", n), ("m", m)):
-        if size < 1:
-            raise ValueError(f"{name} must be at least 1, got {size}")
-
-
 def log_pi(conditional: Conditional, x: Tensor) -> Tensor:
     """log-probabilities (n, m, K)."""
-    require_samples(x)
     return torch.log_softmax(conditional(x), dim=-1)
 
 
@@ -50,11 +38,9 @@ def quantile(pi: Tensor, u: Tensor) -> Tensor:
 
 def ancestral(n: int, m: int, step: Step, fill: int = 0) -> Tensor:
     """Sequences (n, m) by one step after another."""
-    require_sizes(n, m)
     x = torch.full((n, m), fill)
-    with torch.no_grad():
-        for j in range(m):
-            x[:, j] = step(x, j)
+    for j in range(m):
+        x[:, j] = step(x, j)
     return x
 
 
@@ -65,7 +51,6 @@ def probabilities(conditional: Conditional, x: Tensor, j: int) -> Tensor:
 
 def gaussian_ancestral(n: int, m: int, step: Any) -> Tensor:
     """Vectors (n, m) by one step after another: (x, j) -> the new column."""
-    require_sizes(n, m)
     x, columns = torch.zeros(n, m), []
     with torch.no_grad():
         for j in range(m):

@@ -60,7 +60,6 @@ def mistaken_joint_pmfs(conditional: Conditional, m: int, K: int) -> dict[str, T
         return joint_pmf(lambda x: torch.stack([h(x, j) for j in range(m)], dim=1), m, K)
 
     return {
-        "warmer": joint_pmf(lambda x: conditional(x) / 1.1, m, K),
         "uniform_values": torch.full((K,) * m, K**-m, dtype=torch.float64),
         "softmax_twice": joint_pmf(lambda x: _pmf(conditional(x)), m, K),
         "all_at_once": joint_pmf(lambda x: conditional(torch.zeros_like(x)), m, K),
@@ -136,24 +135,19 @@ def gaussian_score(conditional: GaussianConditional, x: Tensor) -> tuple[Tensor,
     return (x - mu) * precision, (x - mu) ** 2 * precision - 1
 
 
-def rosenblatt(conditional: GaussianConditional, x: Tensor) -> Tensor:
-    r"""$u_j=F_\theta(x_j\mid\mathbf x_{1:j-1})$, i.i.d. uniform for $\mathbf x\sim p_\theta$ (Rosenblatt)."""
-    u = torch.empty(x.shape, dtype=torch.float64)
-    for j in range(x.shape[1]):
-        mu, log_sigma = (parameter[:, j] for parameter in conditional(_prefix(x, j)))
-        u[:, j] = (1 + torch.erf((x[:, j] - mu) / (math.sqrt(2) * torch.exp(log_sigma)))) / 2
-    return u
-
-
 def class_posterior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    r"""$p(c\mid\mathbf x)=1\big/\sum_k\frac{p(k)\,p_\theta(\mathbf x\mid k)}{p(c)\,p_\theta(\mathbf x\mid c)}$."""
+    r"""$p(c\mid\mathbf x)=1\big/\sum_k\frac{p(k)\,p_\theta(\mathbf x\mid k)}{p(c)\,p_\theta(\mathbf x\mid c)}$.
+
+    Where no class can give x it is 0 / 0: nan.
+    """
     n, C = len(x), len(log_prior)
 
     def log_joint(c: int) -> Tensor:
         return log_prior[c] + log_prob(lambda x: conditional(x, torch.full((len(x),), c)), x)  # (n,)
 
     table = torch.stack([log_joint(c) for c in range(C)], dim=1)
-    return torch.stack([torch.stack([torch.exp(_log_share(table[i], c)) for c in range(C)]) for i in range(n)])
+    shares = torch.stack([torch.stack([torch.exp(_log_share(table[i], c)) for c in range(C)]) for i in range(n)])
+    return shares / shares.sum(dim=1, keepdim=True)
 
 
 def _prefix(x: Tensor, j: int) -> Tensor:

@@ -45,37 +45,3 @@ def rounding_of_log_prob(f: Map, log_p: Map, x: Tensor) -> Tensor:
     z = f(x)
     slope = torch.func.grad(lambda z: log_p(z).sum())(z)  # (n, m)
     return rounding_of_log_abs_det(f, x) + (slope * z).abs().sum(dim=1) + log_p(z).abs()
-
-
-def planar_log_abs_det_gradients(u: Tensor, w: Tensor, b: Tensor, x: Tensor) -> list[Tensor]:
-    """Gradients with respect to u, w, b and x of the sum over x of log|det J| of x + u tanh(w.x + b), in closed form.
-
-    The Jacobian is I + h' u w^T with h = tanh(w.x + b), so its determinant is 1 + h' (u.w) by the determinant lemma.
-    """
-    h = torch.tanh(x @ w + b)
-    slope = 1 - h**2  # h' (n,)
-    determinant = 1 + slope * (u @ w)
-    by_u = (slope / determinant).sum() * w
-    by_activation = -2 * h * slope * (u @ w) / determinant  # d log|det| / d (w.x + b), (n,)
-    by_w = (slope / determinant).sum() * u + by_activation @ x
-    return [by_u, by_w, by_activation.sum(), by_activation[:, None] * w]
-
-
-def planar_gaussian_gradients(
-    u: Tensor, w: Tensor, b: Tensor, mu: Tensor, sigma: Tensor, x: Tensor
-) -> list[Tensor]:
-    """Gradients by u, w, b, mu, sigma, x of the sum over x of log N(f(x); mu, sigma^2) + log|det J|, with f planar."""
-    h = torch.tanh(x @ w + b)
-    slope = 1 - h**2
-    error = (x + h[:, None] * u - mu) / sigma  # (n, m)
-    by_z = -error / sigma  # d log N / dz, (n, m)
-    by_activation = slope * (by_z @ u)  # through h, (n,)
-    volume_u, volume_w, volume_b, volume_x = planar_log_abs_det_gradients(u, w, b, x)
-    return [
-        h @ by_z + volume_u,
-        by_activation @ x + volume_w,
-        by_activation.sum() + volume_b,
-        -by_z.sum(dim=0),
-        ((error**2 - 1) / sigma).sum(dim=0),
-        by_z + by_activation[:, None] * w + volume_x,
-    ]

@@ -3,94 +3,129 @@
 from __future__ import annotations
 
 import torch
-from torch.nn.functional import one_hot
+from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 
 MONTE_CARLO = "course_tricks.monte_carlo"
 STANDARD_ERROR = "course_tricks.monte_carlo_standard_error"
 LOTUS = "course_tricks.lotus"
-PUSHFORWARD = "course_tricks.pushforward_pmf"
 
-
-def require_samples(x, at_least=1, name="x"):
-    if x.shape[0] < at_least or x.shape[1] < 1:
-        raise ValueError(f"{name} has the shape {tuple(x.shape)}: too few samples or dimensions")
+_remembered: dict[tuple[int, ...], Tensor] = {}  # by the identity of a tensor
 
 
 # -- monte_carlo --
 
 
-@mistake(MONTE_CARLO, killed_by="test_expectation_of_the_square_is_not_the_square_of_the_expectation",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="This is f at the average sample. Average the values of f, not the samples: by Jensen the two differ.")
 def f_of_the_mean(f, x):
-    require_samples(x)
     return f(x.mean(dim=0, keepdim=True))[0]
 
 
-@mistake(MONTE_CARLO, killed_by="test_expectation_of_a_constant_is_the_constant",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="This is the sum over the samples: the 1/n is missing.")
 def sum_of_f(f, x):
-    require_samples(x)
     return f(x).sum(dim=0)
 
 
-@mistake(MONTE_CARLO, killed_by="test_expectation_of_a_constant_is_the_constant",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="You divide by n - 1. That is for a sample variance; an average has n terms.")
 def divides_by_n_minus_1(f, x):
-    require_samples(x)
     return f(x).sum(dim=0) / (len(x) - 1)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
+         says="You divide by the number of entries of x. An average over samples has n terms, not n times m.")
+def divides_by_all_entries(f, x):
+    return f(x).sum(dim=0) / x.numel()
+
+
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="You averaged over the components of f as well. Only the sample axis goes away; the d components stay.")
 def mean_over_everything(f, x):
-    require_samples(x)
     return f(x).mean()
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="You averaged over the components of f instead of over the samples: the first axis counts samples.")
 def mean_over_components(f, x):
-    require_samples(x)
     return f(x).mean(dim=1)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
+         says="The sample axis is still there, with length one: the result has the shape (d,).")
+def keeps_the_sample_axis(f, x):
+    return f(x).mean(dim=0, keepdim=True)
+
+
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_of_a_single_sample_or_dimension",
+         says="A squeeze drops the axis of the components where there is one component only: the result is (1,) then.")
+def squeezes(f, x):
+    return f(x).mean(dim=0).squeeze()
+
+
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="You weigh the samples by a density. They were drawn from p: likely values are already more frequent.")
 def weighs_by_a_density_again(f, x):
-    require_samples(x)
     return (-x.square().sum(dim=1) / 2).softmax(dim=0) @ f(x)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+@mistake(MONTE_CARLO, killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
          says="This is the median of the values. An expectation is a mean, outliers included.")
 def median_of_f(f, x):
-    require_samples(x)
     return f(x).median(dim=0).values
 
 
 @mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+         says="You clamp the values of f. They may be of any size, and all of them count.")
+def clamps_the_values(f, x):
+    return f(x).clamp(-1e6, 1e6).mean(dim=0)
+
+
+@mistake(MONTE_CARLO, killed_by="test_every_one_of_many_samples_counts",
          says="You draw samples anew from those given. They are the draws already: use each once.")
 def resamples(f, x):
-    require_samples(x)
     return f(x[torch.randint(len(x), (len(x),))]).mean(dim=0)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+@mistake(MONTE_CARLO, killed_by="test_every_one_of_many_samples_counts",
+         says="You use the first thousand samples only. All that are given count.")
+def first_thousand(f, x):
+    return f(x[:1000]).mean(dim=0)
+
+
+@mistake(MONTE_CARLO, killed_by="test_every_one_of_many_samples_counts",
+         says="You average the averages of batches. The last batch is smaller, so its samples count too much.")
+def averages_batch_averages(f, x):
+    return torch.stack([f(batch).mean(dim=0) for batch in x.split(64)]).mean(dim=0)
+
+
+@mistake(MONTE_CARLO, killed_by="test_every_one_of_many_samples_counts",
+         says="You go through the samples in batches and drop the last one, which is not full.")
+def drops_the_last_batch(f, x):
+    batches = [batch for batch in x.split(64) if len(batch) == min(64, len(x))]
+    return sum(f(batch).sum(dim=0) for batch in batches) / sum(map(len, batches))
+
+
+@mistake(MONTE_CARLO, killed_by="test_equal_samples_count_as_often_as_they_come",
+         says="You count equal samples once. A likely value comes often, and counts as often as it comes.")
+def distinct_samples_once(f, x):
+    return f(x.unique(dim=0)).mean(dim=0)
+
+
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_has_the_dtype_of_the_samples",
          says="You accumulate in torch.zeros(d), which is float32 whatever the inputs are.")
 def accumulates_in_float32(f, x):
-    require_samples(x)
     total = torch.zeros(f(x).shape[1])
     for value in f(x):
-        total += value
+        total = total + value.float()
     return total / len(x)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_averages_f_over_the_samples",
+@mistake(MONTE_CARLO, killed_by="test_f_is_given_a_batch",
          says="You call f on single vectors. f is batched: it takes (n, m), be it with n = 1.")
 def calls_f_on_vectors(f, x):
-    require_samples(x)
     return torch.stack([f(row) for row in x]).mean(dim=0)
 
 
@@ -98,20 +133,30 @@ def calls_f_on_vectors(f, x):
          says="The graph is cut: the estimate is differentiable, in f's parameters and in the samples.")
 @torch.no_grad()
 def monte_carlo_without_a_graph(f, x):
-    require_samples(x)
     return f(x).mean(dim=0)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_refuses_to_average_nothing",
-         says="An average over no samples is 0/0 and comes out as nan: refuse it with a ValueError.")
-def averages_nothing(f, x):
-    return f(x).mean(dim=0)
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_has_the_gradient_of_an_average",
+         says="The samples are cut off their graph: the estimate is differentiable in them, too.")
+def detaches_the_samples(f, x):
+    return f(x.detach()).mean(dim=0)
 
 
-@mistake(MONTE_CARLO, killed_by="test_monte_carlo_leaves_no_trace",
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_depends_on_the_samples_alone",
+         says="view() needs samples that lie row by row in memory; reshape() takes any.")
+def views_the_samples(f, x):
+    return f(x.view(-1).view(x.shape)).mean(dim=0)
+
+
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_depends_on_the_samples_alone",
+         says="You remember the result by the tensor object. The same tensor may hold other numbers at the next call.")
+def remembers_the_tensor(f, x):
+    return _remembered.setdefault((id(f), id(x), x.data_ptr(), *x.shape), f(x).mean(dim=0))
+
+
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_leaves_the_samples_as_they_are",
          says="You divide the values of f in place. Where f returns its input, that overwrites your caller's samples.")
 def divides_in_place(f, x):
-    require_samples(x)
     values = f(x)
     values /= len(x)
     return values.sum(dim=0)
@@ -119,7 +164,6 @@ def divides_in_place(f, x):
 
 @variant(MONTE_CARLO)
 def one_sample_at_a_time(f, x):
-    require_samples(x)
     total = 0
     for i in range(len(x)):
         total = total + f(x[i : i + 1])[0]
@@ -128,101 +172,130 @@ def one_sample_at_a_time(f, x):
 
 @variant(MONTE_CARLO)
 def average_in_float64(f, x):
-    require_samples(x)
     return f(x).double().mean(dim=0).to(x.dtype)
 
 
 @variant(MONTE_CARLO)
 def weights_times_values(f, x):
-    require_samples(x)
     return torch.full((len(x),), 1 / len(x), dtype=x.dtype) @ f(x)
 
 
 @variant(MONTE_CARLO)
 def vmapped(f, x):
-    require_samples(x)
     return torch.func.vmap(lambda row: f(row[None])[0])(x).mean(dim=0)
+
+
+@variant(MONTE_CARLO)
+def running_mean(f, x):
+    mean = torch.zeros_like(f(x[:1])[0])
+    for i, row in enumerate(x.split(1), start=1):
+        mean = mean + (f(row)[0] - mean) / i
+    return mean
+
+
+@variant(MONTE_CARLO)
+def average_by_einsum(f, x):
+    return torch.einsum("nd->d", f(x)) / x.size(0)
 
 
 # -- monte_carlo_standard_error --
 
 
-@mistake(STANDARD_ERROR, killed_by="test_two_samples_disagree_by_twice_the_standard_error",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
          says="Your standard deviation divides by n. From samples it needs n - 1 (Bessel): the mean is estimated, too.")
 def without_bessel(f, x):
-    require_samples(x, at_least=2)
     return f(x).std(dim=0, correction=0) / len(x) ** 0.5
 
 
-@mistake(STANDARD_ERROR, killed_by="test_two_samples_disagree_by_twice_the_standard_error",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
+         says="You take n - 1 twice: it belongs into the sample deviation; the root below the error is that of n.")
+def bessel_twice(f, x):
+    return f(x).std(dim=0) / (len(x) - 1) ** 0.5
+
+
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
          says="You divide by n. The variance of an average falls as 1/n, its standard deviation as 1/sqrt(n).")
 def deviation_over_n(f, x):
-    require_samples(x, at_least=2)
     return f(x).std(dim=0) / len(x)
 
 
-@mistake(STANDARD_ERROR, killed_by="test_two_samples_disagree_by_twice_the_standard_error",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
          says="This is the spread of single values. The error of their average shrinks with the root of n.")
 def spread_of_single_values(f, x):
-    require_samples(x, at_least=2)
     return f(x).std(dim=0)
 
 
-@mistake(STANDARD_ERROR, killed_by="test_two_samples_disagree_by_twice_the_standard_error",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
          says="This is the variance of the average: its root is missing.")
 def variance_of_the_average(f, x):
-    require_samples(x, at_least=2)
     return f(x).var(dim=0) / len(x)
+
+
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
+         says="This is half a confidence interval. The standard error is one standard deviation of the average, not 1.96.")
+def confidence_interval(f, x):
+    return 1.96 * f(x).std(dim=0) / len(x) ** 0.5
+
+
+@mistake(STANDARD_ERROR, killed_by="test_errors_of_the_components_are_in_proportion_to_their_spreads",
+         says="This is the mean absolute deviation. A standard deviation squares, averages and takes the root.")
+def mean_absolute_deviation(f, x):
+    values = f(x)
+    return (values - values.mean(dim=0)).abs().mean(dim=0) / len(x) ** 0.5
 
 
 @mistake(STANDARD_ERROR, killed_by="test_standard_error_survives_a_large_mean",
          says="E[f^2] - E[f]^2 subtracts two huge numbers: the spread drowns in rounding. Subtract the mean first.")
 def mean_of_squares_minus_square_of_mean(f, x):
-    require_samples(x, at_least=2)
     values, n = f(x), len(x)
     return ((values.square().mean(dim=0) - values.mean(dim=0).square()).clamp_min(0) / (n - 1)).sqrt()
 
 
-@mistake(STANDARD_ERROR, killed_by="test_standard_error_is_the_sample_deviation_over_root_n",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
          says="This is the standard error of the samples x. Asked for is that of f(x).")
 def error_of_the_samples(f, x):
-    require_samples(x, at_least=2)
     return x.std(dim=0) / len(x) ** 0.5
 
 
-@mistake(STANDARD_ERROR, killed_by="test_standard_error_is_the_sample_deviation_over_root_n",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_three_values",
          says="You pool the components of f. Each of the d components has its own mean and its own error.")
 def pools_the_components(f, x):
-    require_samples(x, at_least=2)
     return f(x).std() / len(x) ** 0.5
 
 
-@mistake(STANDARD_ERROR, killed_by="test_two_samples_disagree_by_twice_the_standard_error",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_two_samples_or_one_dimension",
+         says="A squeeze drops the axis of the components where there is one component only: the result is (1,) then.")
+def squeezes_the_error(f, x):
+    return f(x).std(dim=0).squeeze() / len(x) ** 0.5
+
+
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_of_many_samples",
+         says="You use the first thousand samples only. All that are given count.")
+def error_of_the_first_thousand(f, x):
+    return f(x[:1000]).std(dim=0) / min(len(x), 1000) ** 0.5
+
+
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_is_the_sample_deviation_over_root_n",
          says="You add a small number to the deviation. It is exact without: equal values have no spread at all.")
 def deviation_plus_epsilon(f, x):
-    require_samples(x, at_least=2)
     return (f(x).std(dim=0) + 1e-8) / len(x) ** 0.5
 
 
-@mistake(STANDARD_ERROR, killed_by="test_standard_error_needs_two_samples",
-         says="One sample does not show a spread: 0/0 comes out as nan. Refuse it with a ValueError.")
-def accepts_a_single_sample(f, x):
-    require_samples(x)
-    return f(x).std(dim=0) / len(x) ** 0.5
-
-
-@mistake(STANDARD_ERROR,
-         killed_by="test_standard_error_is_homogeneous_and_so_is_its_gradient",
+@mistake(STANDARD_ERROR, killed_by="test_logarithm_of_the_standard_error_has_the_right_gradient",
          says="The graph is cut: the standard error is differentiable, in f's parameters and in the samples.")
 def detached_standard_error(f, x):
-    require_samples(x, at_least=2)
     return f(x).detach().std(dim=0) / len(x) ** 0.5
 
 
-@mistake(STANDARD_ERROR, killed_by="test_standard_error_leaves_no_trace",
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_depends_on_the_samples_alone",
+         says="You remember the result by the tensor object. The same tensor may hold other numbers at the next call.")
+def remembers_the_error(f, x):
+    return _remembered.setdefault((1, id(f), id(x), x.data_ptr(), *x.shape), f(x).std(dim=0) / len(x) ** 0.5)
+
+
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_leaves_the_samples_as_they_are",
          says="You subtract the mean in place. Where f returns its input, that overwrites your caller's samples.")
 def centres_in_place(f, x):
-    require_samples(x, at_least=2)
     values, n = f(x), len(x)
     values -= values.mean(dim=0)
     return (values.square().sum(dim=0) / (n * (n - 1))).sqrt()
@@ -230,15 +303,20 @@ def centres_in_place(f, x):
 
 @variant(STANDARD_ERROR)
 def two_passes(f, x):
-    require_samples(x, at_least=2)
     values, n = f(x), len(x)
     off = values - values.mean(dim=0)
     return (off.square().sum(dim=0) / (n * (n - 1))).sqrt()
 
 
 @variant(STANDARD_ERROR)
+def mean_off_the_graph(f, x):
+    values, n = f(x), len(x)
+    off = values - values.mean(dim=0).detach()  # deviations sum to zero: the mean adds nothing to the gradient
+    return (off.square().sum(dim=0) / (n * (n - 1))).sqrt()
+
+
+@variant(STANDARD_ERROR)
 def welford(f, x):
-    require_samples(x, at_least=2)
     values = f(x)
     mean = squares = torch.zeros_like(values[0])
     for i, value in enumerate(values, start=1):
@@ -250,8 +328,23 @@ def welford(f, x):
 
 @variant(STANDARD_ERROR)
 def root_of_variance_over_n_in_float64(f, x):
-    require_samples(x, at_least=2)
     return (f(x).double().var(dim=0) / len(x)).sqrt().to(x.dtype)
+
+
+@variant(STANDARD_ERROR)
+def biased_deviation_over_root_n_minus_1(f, x):
+    return f(x).std(dim=0, unbiased=False) / torch.tensor(len(x) - 1, dtype=x.dtype).sqrt()
+
+
+@variant(STANDARD_ERROR)
+def root_of_the_covariance(f, x):
+    return torch.atleast_2d(torch.cov(f(x).T)).diagonal().sqrt() / len(x) ** 0.5
+
+
+@variant(STANDARD_ERROR)
+def std_and_mean_at_once(f, x):
+    std, _ = torch.std_mean(torch.func.vmap(lambda row: f(row[None])[0])(x), dim=0)
+    return std * torch.rsqrt(torch.tensor(x.shape[0], dtype=x.dtype))
 
 
 # -- lotus --
@@ -260,185 +353,75 @@ def root_of_variance_over_n_in_float64(f, x):
 @mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
          says="You apply g first. Samples of x become samples of y by f; g is then evaluated on y.")
 def g_first(g, f, x):
-    require_samples(x)
     return f(g(x)).mean(dim=0)
 
 
 @mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
          says="This is the expectation of y itself. Asked for is that of g(y).")
 def expectation_of_y(g, f, x):
-    require_samples(x)
     return f(x).mean(dim=0)
 
 
 @mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
          says="You evaluate g on x. It is a function of y = f(x).")
 def g_of_x(g, f, x):
-    require_samples(x)
     return g(x).mean(dim=0)
 
 
-@mistake(LOTUS, killed_by="test_lotus_is_the_expectation_of_g_under_the_law_of_y",
+@mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
          says="This is g at the average y. Average the values of g: by Jensen the two differ.")
 def g_of_the_mean_of_y(g, f, x):
-    require_samples(x)
     return g(f(x).mean(dim=0, keepdim=True))[0]
 
 
-@mistake(LOTUS, killed_by="test_lotus_is_the_expectation_of_g_under_the_law_of_y",
+@mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
          says="This is g(f) at the average x. Average the values of g(f(x)): by Jensen the two differ.")
 def both_at_the_mean_of_x(g, f, x):
-    require_samples(x)
     return g(f(x.mean(dim=0, keepdim=True)))[0]
 
 
 @mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
          says="You count every distinct y once. Where f maps several samples to one y, it counts as often as it comes.")
 def distinct_values_of_y_once(g, f, x):
-    require_samples(x)
     return g(f(x).unique(dim=0)).mean(dim=0)
+
+
+@mistake(LOTUS, killed_by="test_lotus_applies_f_first_to_every_sample",
+         says="You weigh y by its density. Samples of x, pushed through f, come with the frequencies of y already.")
+def weighs_y_by_its_density(g, f, x):
+    y = f(x)
+    return (-y.square().sum(dim=1) / 2).softmax(dim=0) @ g(y)
+
+
+@mistake(LOTUS, killed_by="test_lotus_of_a_single_sample_or_dimension",
+         says="A squeeze drops the axis of the components where there is one component only: the result is (1,) then.")
+def lotus_squeezes(g, f, x):
+    return g(f(x)).mean(dim=0).squeeze()
+
+
+@mistake(LOTUS, killed_by="test_lotus_counts_every_one_of_many_samples",
+         says="You use the first thousand samples only. All that are given count.")
+def lotus_of_the_first_thousand(g, f, x):
+    return g(f(x[:1000])).mean(dim=0)
 
 
 @mistake(LOTUS, killed_by="test_lotus_has_the_gradient_of_an_average",
          says="The graph is cut at y: the parameters of f get no gradient.")
 def detaches_y(g, f, x):
-    require_samples(x)
     return g(f(x).detach()).mean(dim=0)
-
-
-@mistake(LOTUS, killed_by="test_lotus_refuses_no_samples_and_leaves_no_trace",
-         says="An average over no samples is 0/0 and comes out as nan: refuse it with a ValueError.")
-def lotus_of_nothing(g, f, x):
-    return g(f(x)).mean(dim=0)
 
 
 @variant(LOTUS)
 def lotus_sample_by_sample(g, f, x):
-    require_samples(x)
     return torch.cat([g(f(row)) for row in x.split(1)]).mean(dim=0)
 
 
 @variant(LOTUS)
 def y_then_sum(g, f, x):
-    require_samples(x)
     y = f(x)
     return g(y).sum(dim=0) / y.shape[0]
 
 
-# -- pushforward_pmf --
-
-
-def require_fit(p, f, K):
-    if K < 1:
-        raise ValueError("K must be positive")
-    if p.shape != f.shape:
-        raise ValueError("p and f differ in length")
-
-
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="Indexed assignment keeps the last mass that lands on a place. Masses that meet add up.")
-def overwrites(p, f, K):
-    require_fit(p, f, K)
-    out = p.new_zeros(K)
-    out[f] = p
-    return out
-
-
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="You take one preimage of every y. Its mass is the sum over all of them.")
-def one_preimage(p, f, K):
-    require_fit(p, f, K)
-    hits = f == torch.arange(K)[:, None]  # (K, S)
-    return torch.where(hits.any(dim=1), p[hits.long().argmax(dim=1)], 0.0)
-
-
-@mistake(PUSHFORWARD, killed_by="test_pushforward_collects_the_mass_of_the_preimages",
-         says="p[f] pulls back: it reads p at f(x). The mass has to travel the other way, from x to f(x).")
-def pulls_back(p, f, K):
-    require_fit(p, f, K)
-    return p[f.clamp(max=len(p) - 1)]
-
-
-@mistake(PUSHFORWARD, killed_by="test_expectations_agree_on_both_sides",
-         says="You count preimages. Each x carries its own mass p(x), not 1/S.")
-def counts_preimages(p, f, K):
-    require_fit(p, f, K)
-    return one_hot(f, K).to(p.dtype).mean(dim=0)
-
-
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="You average the masses of the preimages. Probabilities of disjoint events add up.")
-def averages_preimages(p, f, K):
-    require_fit(p, f, K)
-    hits = one_hot(f, K).to(p.dtype)
-    return p @ hits / hits.sum(dim=0).clamp_min(1)
-
-
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="Values of y above the largest f(x) are missing. The pmf has K entries, also where no x arrives.")
-def as_long_as_the_largest_image(p, f, K):
-    require_fit(p, f, K)
-    return p @ one_hot(f).to(p.dtype)
-
-
-@mistake(PUSHFORWARD, killed_by="test_pushforward_collects_the_mass_of_the_preimages",
-         says="You collect in torch.zeros(K), which is float32 whatever p is.")
-def collects_in_float32(p, f, K):
-    require_fit(p, f, K)
-    out = torch.zeros(K)
-    for s, k in enumerate(f):
-        out[k] += p[s]
-    return out
-
-
-@mistake(PUSHFORWARD, killed_by="test_mass_that_moves_in_x_moves_in_y",
-         says="The graph is cut: the pmf of y is differentiable in p (torch.bincount is not, adding at indices is).")
-def without_gradient(p, f, K):
-    require_fit(p, f, K)
-    return torch.bincount(f, weights=p.detach(), minlength=K).to(p.dtype)
-
-
-@mistake(PUSHFORWARD, killed_by="test_pushforward_leaves_no_trace",
-         says="You take the mass away from p while you move it. The p of your caller is not yours to change.")
-def empties_p(p, f, K):
-    require_fit(p, f, K)
-    out = p.new_zeros(K).index_add(0, f, p)
-    p[:] = 0
-    return out
-
-
-@mistake(PUSHFORWARD, killed_by="test_pushforward_refuses_what_does_not_fit",
-         says="zip stops at the shorter of p and f and drops the rest in silence: check that they fit each other.")
-def zips_what_does_not_fit(p, f, K):
-    if K < 1:
-        raise ValueError("K must be positive")
-    out = [p.new_zeros(()) for _ in range(K)]
-    for mass, k in zip(p, f.tolist(), strict=False):
-        out[k] = out[k] + mass
-    return torch.stack(out)
-
-
-@mistake(PUSHFORWARD, killed_by="test_pushforward_refuses_what_does_not_fit",
-         says="No K is refused: a law needs at least one value to live on. Raise a ValueError that names K.")
-def accepts_no_values(p, f, K):
-    if p.shape != f.shape:
-        raise ValueError("p and f differ in length")
-    return p.new_zeros(K).index_add(0, f.clamp(max=K - 1), p) if K > 0 else p.new_zeros(0)
-
-
-@variant(PUSHFORWARD)
-def product_with_one_hot(p, f, K):
-    require_fit(p, f, K)
-    return p @ one_hot(f, K).to(p.dtype)
-
-
-@variant(PUSHFORWARD)
-def mask_for_every_k(p, f, K):
-    require_fit(p, f, K)
-    return torch.stack([p[f == k].sum() for k in range(K)])
-
-
-@variant(PUSHFORWARD)
-def scatter_add_in_float64(p, f, K):
-    require_fit(p, f, K)
-    return torch.zeros(K, dtype=torch.float64).scatter_add(0, f, p.double()).to(p.dtype)
+@variant(LOTUS)
+def lotus_vmapped(g, f, x):
+    return torch.func.vmap(lambda row: g(f(row.unsqueeze(0))).squeeze(0))(x).mean(0)

@@ -6,7 +6,6 @@ import torch
 from torch.func import grad, jacrev, vmap
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.course_tricks.mistakes_monte_carlo import require_samples
 
 LOG_DERIVATIVE = "course_tricks.log_derivative"
 SCORE_FUNCTION = "course_tricks.score_function_gradient"
@@ -20,59 +19,51 @@ def tracked(tensor):
 # -- log_derivative --
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_is_the_gradient_of_p_over_p",
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
          says="This is the gradient of p: the division by p(x) is missing.")
 def gradient_of_p(p, x):
-    require_samples(x)
     return grad(lambda x: p(x).sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_is_the_gradient_of_p_over_p",
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
          says="You multiply the gradient of p by p(x). The derivative of the logarithm is 1/p.")
 def times_p(p, x):
-    require_samples(x)
     return grad(lambda x: p(x).square().sum() / 2)(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_is_the_gradient_of_p_over_p",
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
          says="You sum the densities before the logarithm, so all samples share one denominator. Take logs first.")
 def log_of_the_sum(p, x):
-    require_samples(x)
     return grad(lambda x: p(x).sum().log())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_is_the_gradient_of_p_over_p",
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
          says="You average over the batch before you differentiate, so every score is divided by n.")
 def score_over_n(p, x):
-    require_samples(x)
     return grad(lambda x: p(x).log().mean())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_scores_of_a_product_add_up",
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
          says="The sign is flipped: this is the gradient of the energy -log p. The score points to where p grows.")
 def gradient_of_the_energy(p, x):
-    require_samples(x)
     return grad(lambda x: -p(x).log().sum())(x)
 
 
 @mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
          says="A small number added to p is not small where p is small itself. p is positive: nothing needs adding.")
 def log_of_p_plus_epsilon(p, x):
-    require_samples(x)
     return grad(lambda x: (p(x) + 1e-8).log().sum())(x)
 
 
 @mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
-         says="You clamp p from below, and where the clamp holds there is no gradient. p is positive: leave it.")
+         says="You clamp p (or its logarithm) from below, and where the clamp holds there is no gradient. p is positive: leave it.")
 def log_of_clamped_p(p, x):
-    require_samples(x)
     return grad(lambda x: p(x).clamp_min(1e-8).log().sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_is_the_gradient_of_p_over_p",
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
          says="Finite differences lose half of the digits. Autograd gives the gradient as accurately as p itself.")
 def finite_differences(p, x):
-    require_samples(x)
     step = 1e-3
     columns = [
         (p(x + step * e).log() - p(x - step * e).log()) / (2 * step) for e in torch.eye(x.shape[1], dtype=x.dtype)
@@ -80,78 +71,102 @@ def finite_differences(p, x):
     return torch.stack(columns, dim=1)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_can_be_differentiated_again",
-         says="The gradient has no graph of its own, so it cannot be differentiated again (create_graph).")
-def score_without_a_graph(p, x):
-    require_samples(x)
-    with torch.enable_grad():
-        x = tracked(x)
-        return torch.autograd.grad(p(x).log().sum(), x)[0]
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
+         says="You normalise the densities over the batch, so the score of one sample depends on the others.")
+def normalises_over_the_batch(p, x):
+    return grad(lambda x: (p(x) / p(x).sum()).log().sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_can_be_differentiated_again",
-         says="You cut the graph at the denominator: differentiated again, the quotient rule misses half of its terms.")
-def detached_denominator(p, x):
-    require_samples(x)
-    with torch.enable_grad():
-        x = tracked(x)
-        density = p(x)
-        return torch.autograd.grad(density.sum(), x, create_graph=True)[0] / density.detach()[:, None]
+@mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
+         says="You clamp the score. Where a density is narrow its score is large.")
+def clamped_score(p, x):
+    return grad(lambda x: p(x).log().sum())(x).clamp(-50, 50)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_can_be_differentiated_again",
-         says="You differentiate at a detached copy of x: the score no longer depends on the x you were given.")
-def score_at_a_detached_copy(p, x):
-    require_samples(x)
-    with torch.enable_grad():
-        x = x.detach().clone().requires_grad_()
-        return torch.autograd.grad(p(x).log().sum(), x, create_graph=True)[0]
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
+         says="You scale the scores to length one. Their length says how fast log p grows.")
+def directions_alone(p, x):
+    return torch.nn.functional.normalize(grad(lambda x: p(x).log().sum())(x), dim=1)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_works_under_no_grad_and_leaves_no_trace",
-         says="Under the caller's torch.no_grad() nothing is recorded: switch gradients on for your own lines.")
-def score_needs_gradients_on(p, x):
-    require_samples(x)
-    x = tracked(x)
-    return torch.autograd.grad(p(x).log().sum(), x, create_graph=True)[0]
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
+         says="You sum the score over the samples. Each sample has its own.")
+def sum_of_the_scores(p, x):
+    return grad(lambda x: p(x).log().sum())(x).sum(dim=0)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_works_under_no_grad_and_leaves_no_trace",
-         says="You switch gradient tracking on for the x of your caller. Work on a copy that tracks.")
-def marks_x(p, x):
-    require_samples(x)
-    with torch.enable_grad():
-        x.requires_grad_()
-        return torch.autograd.grad(p(x).log().sum(), x, create_graph=True)[0]
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_single_sample_or_dimension",
+         says="A squeeze drops every axis of length one: the result is (n, m), also where n or m is one.")
+def squeezes_the_score(p, x):
+    return grad(lambda x: p(x).log().sum())(x).squeeze()
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_works_under_no_grad_and_leaves_no_trace",
-         says="You leave gradient tracking switched off behind you. A `with` block restores what was there before.")
-def leaves_gradients_off(p, x):
-    require_samples(x)
-    torch.set_grad_enabled(True)
-    score = grad(lambda x: p(x).log().sum())(x)
-    torch.set_grad_enabled(False)
-    return score
+@mistake(LOG_DERIVATIVE, killed_by="test_score_of_each_of_many_samples_is_its_own",
+         says="You go through the samples in batches and leave the last one, which is not full, at zero.")
+def scores_of_full_batches(p, x):
+    size = min(64, len(x))
+    scores = torch.zeros_like(x)
+    for start in range(0, len(x) - size + 1, size):
+        scores[start : start + size] = grad(lambda x: p(x).log().sum())(x[start : start + size])
+    return scores
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_needs_samples",
-         says="There is no score without samples: refuse them with a ValueError.")
-def score_of_nothing(p, x):
-    return grad(lambda x: p(x).log().sum())(x)
+@mistake(LOG_DERIVATIVE, killed_by="test_score_has_the_dtype_of_the_samples",
+         says="You collect in torch.zeros(n, m), which is float32 whatever the samples are.")
+def scores_in_float32(p, x):
+    return torch.zeros(x.shape) + grad(lambda x: p(x).log().sum())(x).float()
+
+
+@mistake(LOG_DERIVATIVE, killed_by="test_score_depends_on_the_samples_alone",
+         says="backward() leaves its result in x.grad, where it adds to the next. Ask for the gradient as a value.")
+def leaves_it_in_x_grad(p, x):
+    x.requires_grad_()
+    p(x).log().sum().backward()
+    return x.grad
 
 
 @variant(LOG_DERIVATIVE)
 def autograd_of_log_p(p, x):
-    require_samples(x)
     with torch.enable_grad():
         x = tracked(x)
         return torch.autograd.grad(p(x).log().sum(), x, create_graph=True)[0]
 
 
 @variant(LOG_DERIVATIVE)
+def backward_on_a_copy(p, x):
+    x = x.detach().clone().requires_grad_(True)
+    p(x).log().sum().backward()
+    return x.grad
+
+
+@variant(LOG_DERIVATIVE)
+def ones_as_cotangent(p, x):
+    x = x.detach().requires_grad_()
+    log_p = torch.log(p(x))
+    (score,) = torch.autograd.grad(log_p, x, grad_outputs=torch.ones_like(log_p))
+    return score
+
+
+@variant(LOG_DERIVATIVE)
+def row_jacobians_in_forward_mode(p, x):
+    return vmap(torch.func.jacfwd(lambda row: p(row.unsqueeze(0)).squeeze(0).log()))(x)
+
+
+@variant(LOG_DERIVATIVE)
+def marks_the_samples(p, x):
+    x.requires_grad_(True)
+    return torch.autograd.grad(p(x).log().sum(), x)[0]
+
+
+@variant(LOG_DERIVATIVE)
+def diagonal_of_the_batch_jacobian(p, x):
+    if len(x) > 1000:  # a loop over rows where n x n is too much
+        return torch.cat([torch.autograd.functional.jacobian(lambda row: p(row).log(), row)[0] for row in x.split(1)])
+    return torch.autograd.functional.jacobian(lambda x: p(x).log(), x).diagonal(dim1=0, dim2=1).T
+
+
+@variant(LOG_DERIVATIVE)
 def gradient_over_density(p, x):
-    require_samples(x)
     with torch.enable_grad():
         x = tracked(x)
         density = p(x)
@@ -160,135 +175,184 @@ def gradient_over_density(p, x):
 
 @variant(LOG_DERIVATIVE)
 def score_of_every_row(p, x):
-    require_samples(x)
     return vmap(grad(lambda row: p(row[None])[0].log()))(x)
 
 
 # -- score_function_gradient --
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="This is the sum over the samples: the 1/n is missing.")
 def sum_of_terms(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: (f(x) * log_p(x, theta)).sum())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="f is missing: this is the average score, which is zero in expectation.")
 def average_score(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: log_p(x, theta).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="This is the average of f times the average score. Multiply sample by sample, then average.")
 def product_of_averages(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: f(x).mean() * log_p(x, theta).mean())(theta)
 
 
 @mistake(SCORE_FUNCTION, killed_by="test_estimate_has_no_baseline",
          says="You subtract the average of f as a baseline. It lowers the variance, but the plain average is wanted.")
 def with_a_baseline(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: ((f(x) - f(x).mean()) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="You divide by the sum of the values of f. They are values, not weights: divide by n.")
 def self_normalised(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: (f(x) * log_p(x, theta)).sum() / f(x).sum())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="You differentiate the density. Sampling has put p in already: average the gradient of log p.")
 def gradient_of_the_density(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: (f(x) * log_p(x, theta).exp()).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_is_the_gradient_where_samples_enumerate_the_law",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="The sign is flipped: this is the gradient of a loss -E f. Asked for is that of E f itself.")
 def gradient_of_the_loss(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: -(f(x) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
          says="The estimate is flat. A gradient has the shape of what it belongs to, here that of theta.")
 def flattened(f, log_p, theta, x):
-    require_samples(x)
     return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta).reshape(-1)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_follows_the_parameters_of_f",
-         says="You cut the graph at f(x). f does not depend on theta, but on its own parameters and on x.")
-def detached_values_of_f(f, log_p, theta, x):
-    require_samples(x)
-    return grad(lambda theta: (f(x).detach() * log_p(x, theta)).mean())(theta)
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_has_no_baseline",
+         says="You subtract the average of the other rewards. It lowers the variance, but the plain average is wanted.")
+def leave_one_out_baseline(f, log_p, theta, x):
+    values, n = f(x), len(x)
+    others = (values.sum() - values) / max(n - 1, 1)
+    return grad(lambda theta: ((values - others) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_can_be_differentiated_again",
-         says="The gradient has no graph of its own, so it cannot be differentiated again (create_graph).")
-def estimate_without_a_graph(f, log_p, theta, x):
-    require_samples(x)
-    with torch.enable_grad():
-        theta = tracked(theta)
-        return torch.autograd.grad((f(x) * log_p(x, theta)).mean(), theta)[0]
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+         says="You standardise the rewards. f counts as it is.")
+def standardised_rewards(f, log_p, theta, x):
+    values = f(x)
+    values = (values - values.mean()) / (values.std() + 1e-8)
+    return grad(lambda theta: (values * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_can_be_differentiated_again",
-         says="You differentiate at a detached copy of theta: the estimate no longer depends on the theta you got.")
-def estimate_at_a_detached_theta(f, log_p, theta, x):
-    require_samples(x)
-    with torch.enable_grad():
-        theta = theta.detach().clone().requires_grad_()
-        return torch.autograd.grad((f(x) * log_p(x, theta)).mean(), theta, create_graph=True)[0]
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+         says="You take the absolute value of f. A negative value pushes away from its sample.")
+def absolute_rewards(f, log_p, theta, x):
+    return grad(lambda theta: (f(x).abs() * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_works_under_no_grad_and_leaves_no_trace",
-         says="Under the caller's torch.no_grad() nothing is recorded: switch gradients on for your own lines.")
-def estimate_needs_gradients_on(f, log_p, theta, x):
-    require_samples(x)
-    theta = tracked(theta)
-    return torch.autograd.grad((f(x) * log_p(x, theta)).mean(), theta, create_graph=True)[0]
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+         says="You divide by n - 1. The average of n terms has n below.")
+def estimate_over_n_minus_1(f, log_p, theta, x):
+    return grad(lambda theta: (f(x) * log_p(x, theta)).sum() / max(len(x) - 1, 1))(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_works_under_no_grad_and_leaves_no_trace",
+@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+         says="You clip the norm of the gradient. The plain average is wanted, whatever its size.")
+def clips_the_norm(f, log_p, theta, x):
+    g = grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
+    return g / g.norm().clamp_min(1.0)
+
+
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
+         says="You clamp the rewards. f may be of any size, and counts as it is.")
+def clamps_the_rewards(f, log_p, theta, x):
+    return grad(lambda theta: (f(x).clamp(-1e6, 1e6) * log_p(x, theta)).mean())(theta)
+
+
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_counts_every_one_of_many_samples",
+         says="You clamp the log-density from below, and where the clamp holds there is no gradient.")
+def clamps_log_p(f, log_p, theta, x):
+    return grad(lambda theta: (f(x) * log_p(x, theta).clamp_min(-100)).mean())(theta)
+
+
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_counts_every_one_of_many_samples",
+         says="You use the first thousand samples only. All that are given count.")
+def estimate_from_the_first_thousand(f, log_p, theta, x):
+    x = x[:1000]
+    return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
+
+
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_from_a_single_sample_or_dimension",
+         says="A squeeze drops every axis of length one: a gradient has the shape of theta.")
+def squeezes_the_estimate(f, log_p, theta, x):
+    return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta).squeeze()
+
+
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_has_the_dtype_of_theta",
+         says="You collect in torch.zeros of theta's shape, which is float32 whatever theta is.")
+def estimate_in_float32(f, log_p, theta, x):
+    return torch.zeros(theta.shape) + grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta).float()
+
+
+@mistake(SCORE_FUNCTION, killed_by="test_estimate_depends_on_its_arguments_alone",
          says="backward() leaves its result in theta.grad, where it adds to the next. Ask for the gradient as a value.")
 def leaves_it_in_theta_grad(f, log_p, theta, x):
-    require_samples(x)
-    with torch.enable_grad():
-        theta.requires_grad_()
-        (f(x) * log_p(x, theta)).mean().backward(create_graph=True)
+    theta.requires_grad_()
+    (f(x) * log_p(x, theta)).mean().backward()
     return theta.grad
-
-
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_needs_samples",
-         says="An average over no samples is 0/0 and comes out as nan: refuse it with a ValueError.")
-def estimate_from_nothing(f, log_p, theta, x):
-    return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
 
 
 @variant(SCORE_FUNCTION)
 def autograd_of_a_surrogate(f, log_p, theta, x):
-    require_samples(x)
     with torch.enable_grad():
         theta = tracked(theta)
         return torch.autograd.grad((f(x) * log_p(x, theta)).mean(), theta, create_graph=True)[0]
 
 
 @variant(SCORE_FUNCTION)
+def reinforce_with_detached_rewards(f, log_p, theta, x):
+    theta = theta.clone().detach().requires_grad_(True)
+    with torch.no_grad():
+        rewards = f(x)
+    (rewards * log_p(x, theta)).mean().backward()
+    return theta.grad
+
+
+@variant(SCORE_FUNCTION)
+def importance_ratio(f, log_p, theta, x):
+    theta = theta.detach().requires_grad_()
+    now = log_p(x, theta)
+    return torch.autograd.grad((f(x) * (now - now.detach()).exp()).mean(), theta)[0]
+
+
+@variant(SCORE_FUNCTION)
+def vector_jacobian_product(f, log_p, theta, x):
+    _, pull_back = torch.func.vjp(lambda theta: log_p(x, theta), theta)
+    return pull_back(f(x) / x.shape[0])[0]
+
+
+@variant(SCORE_FUNCTION)
+def per_sample_gradients(f, log_p, theta, x):
+    scores = vmap(grad(lambda t, row: log_p(row.unsqueeze(0), t).squeeze(0)), in_dims=(None, 0))(theta, x)
+    return torch.einsum("n,n...->...", f(x), scores) / len(x)
+
+
+@variant(SCORE_FUNCTION)
+def functional_jacobian(f, log_p, theta, x):
+    if len(x) > 1000:
+        return torch.autograd.functional.vjp(lambda theta: log_p(x, theta), theta, f(x))[1] / len(x)
+    scores = torch.autograd.functional.jacobian(lambda theta: log_p(x, theta), theta)  # (n, *theta)
+    return (f(x).view(-1, *[1] * theta.dim()) * scores).mean(dim=0)
+
+
+@variant(SCORE_FUNCTION)
 def scores_then_average(f, log_p, theta, x):
-    require_samples(x)
     scores = jacrev(lambda theta: log_p(x, theta))(theta)  # (n, *theta)
     return torch.tensordot(f(x), scores, dims=1) / len(x)
 
 
 @variant(SCORE_FUNCTION)
 def score_by_score(f, log_p, theta, x):
-    require_samples(x)
     terms = [f(row)[0] * grad(lambda t, row=row: log_p(row, t)[0])(theta) for row in x.split(1)]
     return torch.stack(terms).mean(dim=0)

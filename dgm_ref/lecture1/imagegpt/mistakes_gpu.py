@@ -1,6 +1,6 @@
 """Wrong answers that only a GPU shows, or that only a GPU makes expensive.
 
-Those with `needs_gpu` do no harm on a CPU: `dgm gpu-exam --mistakes` puts them to the checks on a machine that has one.
+Those with `needs_gpu` do no harm on a CPU: `dgm dev check imagegpt.gpu --device cuda` puts them to the checks.
 Hard-coded devices that the checks without a GPU find as well (`StrictDevice`) stand with their own exercises; here they
 show that a GPU finds them, too.
 """
@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.lecture1.imagegpt.mistakes_attention import mask_on_the_cpu
-from dgm_ref.lecture1.imagegpt.mistakes_network import forward_as_log_probabilities, positions_on_the_cpu
+from dgm_ref.lecture1.imagegpt.mistakes_logits import positions_on_the_cpu
 from dgm_ref.lecture1.imagegpt.mistakes_sampling import (
     ancestral,
     buffer_on_the_cpu,
@@ -29,16 +29,13 @@ from dgm_ref.lecture1.imagegpt.mistakes_sampling import (
 
 GPU = "imagegpt.gpu"
 ATTENTION, DECODE, FORWARD = "imagegpt.causal_attention", "imagegpt.ImageGPT.decode", "imagegpt.ImageGPT.forward"
-SAMPLE, STEP = "imagegpt.sample", "imagegpt.train_step"
+SAMPLE = "imagegpt.sample"
 
 SINGLE = "test_logits_on_the_device_agree_in_single_precision"
 AUTOCAST = "test_logits_on_the_device_agree_under_autocast"
 LAW = "test_samples_on_the_device_follow_the_joint_law"
 GENERATOR = "test_the_generator_of_the_device_decides_the_samples"
-MEMORY = "test_memory_of_cached_sampling_grows_with_the_length_alone"
-HOST = "test_a_cached_step_never_waits_for_the_host"
 RACE = "test_the_cached_sampler_beats_the_uncached_one"
-LEARNS = "test_it_learns_images_on_the_device"
 
 
 # -- numbers --
@@ -121,23 +118,6 @@ def images_sent_to_the_cpu(*arguments: Any, **how: Any) -> Tensor:
     return ancestral(*arguments, **how).cpu()
 
 
-@mistake(
-    GPU,
-    replaces=STEP,
-    killed_by=LEARNS,
-    needs_gpu=True,
-    says="Your targets come from a table on the CPU, which a batch on the GPU cannot index. Give torch.eye a `device`.",
-)
-def one_hot_targets_of_the_cpu(model: Any, optimizer: Any, x: Tensor) -> float:
-    with torch.enable_grad():
-        targets = torch.eye(model.config.K)[x]
-        loss = -(targets * model(x).log_softmax(-1)).sum(-1).mean()
-        optimizer.zero_grad()
-        loss.backward()
-    optimizer.step()
-    return loss.item()
-
-
 for exercise, killed_by, function in (
     (ATTENTION, SINGLE, mask_on_the_cpu),
     (FORWARD, SINGLE, positions_on_the_cpu),
@@ -182,45 +162,6 @@ mistake(
 
 @mistake(
     GPU,
-    replaces=ATTENTION,
-    killed_by=HOST,
-    says="You look at values while you decode: for every `.item()` and every `if` on a tensor Python waits until the "
-    "GPU has finished.",
-)
-def looks_for_nan_in_every_step(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    result = _attention(q, k, v)
-    if result.isnan().any():
-        raise FloatingPointError("attention is not a number")
-    return result
-
-
-@mistake(
-    GPU,
-    replaces=ATTENTION,
-    killed_by=HOST,
-    needs_gpu=True,
-    says="Your softmax runs on the CPU: scores go there and weights come back, and both ways the GPU waits.",
-)
-def softmax_on_the_cpu(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    scores = _scores(q, k, -math.inf)
-    return scores.cpu().softmax(-1).to(v.device, v.dtype) @ v
-
-
-@mistake(
-    GPU,
-    replaces=ATTENTION,
-    killed_by=MEMORY,
-    says="You fill a table of all pairs of positions and use its last rows. The newest queries need their own rows only.",
-)
-def scores_of_all_pairs(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    n, h, t, e = q.shape
-    everything = q.new_zeros(n, h, k.shape[2], e)
-    everything[:, :, -t:] = q
-    return _attention(everything, k, v)[:, :, -t:]
-
-
-@mistake(
-    GPU,
     replaces=SAMPLE,
     killed_by=RACE,
     says="You draw without the cache even where it is wanted: every pixel computes the whole image before it anew.",
@@ -235,7 +176,6 @@ def never_keeps_a_cache(
 # -- right answers --
 
 
-variant(GPU, replaces=FORWARD)(forward_as_log_probabilities)
 variant(GPU, replaces=SAMPLE)(feeds_the_prefix_position_by_position)
 
 

@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention.bias import causal_lower_right
 
 from dgm_ref.catalogue import mistake, variant
 
 BLOCK = "imagegpt.Block.forward"
 DECODE = "imagegpt.ImageGPT.decode"
-FORWARD = "imagegpt.ImageGPT.forward"
 
 ADDS = "test_a_block_adds_attention_and_then_an_mlp"
 SINGLE = "test_a_block_on_a_single_position"
 GOES_ON = "test_a_block_with_a_cache_goes_on_where_it_stopped"
+LAYOUT = "test_a_block_on_positions_of_any_layout"
 STORES = "test_a_block_stores_its_keys_and_values_under_its_own_layer"
 RUNS = "test_decode_runs_blocks_norm_and_head"
 DECODE_GOES_ON = "test_decode_with_a_cache_goes_on_where_it_stopped"
-LOGITS = "test_forward_gives_the_logits_of_every_pixel_given_those_before"
-MOVES = "test_a_pixel_moves_the_logits_of_all_later_pixels_and_of_no_other"
-COUNT = "test_the_start_vector_and_every_position_count"
 
 
 # -- Block.forward --
@@ -244,7 +243,7 @@ def always_stores_as_layer_zero(self: Any, h: Tensor, layer: int, cache: Any = N
 
 @mistake(
     BLOCK,
-    killed_by="test_a_block_has_the_gradient_that_training_needs",
+    killed_by="test_gradients_reach_every_parameter_of_a_block",
     says="The graph is cut between attention and the residual: qkv and proj cannot learn.",
 )
 def attention_without_gradient(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
@@ -254,13 +253,72 @@ def attention_without_gradient(self: Any, h: Tensor, layer: int, cache: Any = No
 
 @mistake(
     BLOCK,
-    killed_by="test_a_block_leaves_no_trace_and_images_do_not_meet",
+    killed_by="test_a_block_leaves_its_input_as_it_is",
     says="You add to h in place, which changes the caller's tensor. Write h = h + …",
 )
 def adds_in_place(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     if h.requires_grad:
         return _right(self, h, layer, cache)
     h += _attend(self, self.ln_1(h), layer, cache).detach()
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="The factor in the sigmoid is 1.702, not 1.7: that is wrong in the third digit.")
+def rounded_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    z = self.fc(self.ln_2(h))
+    return h + self.out(z * torch.sigmoid(1.7 * z))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="This is ReLU. ImageGPT has g(x) = x sigmoid(1.702 x).")
+def relu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + self.out(F.relu(self.fc(self.ln_2(h))))
+
+
+@mistake(BLOCK, killed_by=SINGLE, says="You drop numbers out. The published blocks have no dropout.")
+def block_with_dropout(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + F.dropout(_attend(self, self.ln_1(h), layer, cache), 0.1)
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=LAYOUT,
+    says="`view` refuses positions that do not lie in one piece in memory, such as slices and transposed tensors.",
+)
+def positions_viewed(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    flat = h.view(-1, h.shape[2])
+    return _right(self, flat.view(h.shape), layer, cache)
+
+
+@mistake(
+    BLOCK, killed_by="test_a_block_keeps_the_dtype", says="The result has the dtype of h: float64 in, float64 out."
+)
+def block_in_single_precision(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return _right(self, h, layer, cache).float()
+
+
+@variant(BLOCK)
+def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    B, T, C = h.size()
+    q, k, v = self.qkv(self.ln_1(h)).split(C, dim=2)
+    k = k.view(B, T, self.num_heads, C // self.num_heads).transpose(1, 2)
+    q = q.view(B, T, self.num_heads, C // self.num_heads).transpose(1, 2)
+    v = v.view(B, T, self.num_heads, C // self.num_heads).transpose(1, 2)
+    if cache is not None:
+        k, v = cache.append(layer, k, v)
+    y = _of(self)["causal_attention"](q, k, v).transpose(1, 2).contiguous().view(B, T, C)
+    h = h + self.proj(y)
+    m = self.fc(self.ln_2(h))
+    return h + self.out(F.silu(1.702 * m) / 1.702)
+
+
+@variant(BLOCK)
+def block_by_a_causal_bias(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _stored(_qkv(self, self.ln_1(h)), layer, cache)
+    bias = causal_lower_right(q.shape[2], k.shape[2])
+    h = torch.add(h, self.proj(_merge(F.scaled_dot_product_attention(q, k, v, attn_mask=bias))))
     return h + _mlp(self, self.ln_2(h))
 
 
@@ -373,6 +431,37 @@ def blocks_cut_apart(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     return self.head(self.ln_f(h))
 
 
+@mistake(DECODE, killed_by=RUNS, says="You run two blocks at most: there are config.num_layers of them.")
+def two_blocks_at_most(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks[:2]):
+        h = block(h, layer, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by=RUNS,
+    says="You give the logits of the last position only: `decode` gives those of all t positions.",
+)
+def last_position_only(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h, cache))[:, -1:])
+
+
+@mistake(
+    DECODE,
+    killed_by="test_decode_keeps_the_dtype",
+    says="The logits have the dtype of the model: float64 in, float64 out.",
+)
+def logits_in_single_precision(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h, cache))).float()
+
+
+@variant(DECODE)
+def decode_by_reduction(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    step = lambda z, numbered: numbered[1](z, numbered[0], cache=cache)  # noqa: E731
+    return F.linear(self.ln_f(functools.reduce(step, enumerate(self.blocks), h)), self.head.weight)
+
+
 @variant(DECODE)
 def decode_by_index(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer in range(self.config.num_layers):
@@ -385,192 +474,6 @@ def decode_recursively(self: Any, h: Tensor, cache: Any = None, layer: int = 0) 
     if layer == len(self.blocks):
         return F.linear(self.ln_f(h), self.head.weight)
     return decode_recursively(self, self.blocks[layer](h, layer, cache), cache, layer + 1)
-
-
-# -- ImageGPT.forward --
-
-
-@mistake(
-    FORWARD,
-    killed_by=MOVES,
-    says="Position j sees x_j, which it is to predict: the input has to be shifted by one, with the "
-    "start vector in front.",
-)
-def not_shifted(self: Any, x: Tensor) -> Tensor:
-    return self.decode(self.wte(_checked(self, x)) + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(FORWARD, killed_by=MOVES, says="The input is shifted by two: position j never sees x_{j-1}.")
-def shifted_twice(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, _start(self, self.wte(_checked(self, x)))) + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD,
-    killed_by=MOVES,
-    says="roll brings the last pixel to the front, where the start vector belongs: the first position sees the future.",
-)
-def rolled(self: Any, x: Tensor) -> Tensor:
-    h = self.wte(_checked(self, x)).roll(1, dims=1)
-    first = torch.zeros_like(h)
-    first[:, 0] = self.sos
-    return self.decode(h + first + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD, killed_by=MOVES, says="The input is shifted the wrong way: position j sees x_{j+1} instead of x_{j-1}."
-)
-def shifted_backwards(self: Any, x: Tensor) -> Tensor:
-    h = torch.cat([self.wte(_checked(self, x))[:, 1:], self.sos.expand(len(x), 1, -1)], dim=1)
-    return self.decode(h + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(FORWARD, killed_by=COUNT, says="The first position gets zeros. Its input is the learned start vector `sos`.")
-def starts_with_zeros(self: Any, x: Tensor) -> Tensor:
-    h = F.pad(self.wte(_checked(self, x))[:, :-1], (0, 0, 1, 0))
-    return self.decode(h + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD,
-    killed_by=LOGITS,
-    says="The first position gets the embedding of value 0. Its input is the start vector `sos`, which is no colour.",
-)
-def starts_with_the_first_colour(self: Any, x: Tensor) -> Tensor:
-    h = self.wte(F.pad(_checked(self, x)[:, :-1], (1, 0)))
-    return self.decode(h + self.wpe.weight[: x.shape[1]] + 0 * self.sos)
-
-
-@mistake(
-    FORWARD,
-    killed_by=LOGITS,
-    says="You add the start vector to every position. It is the input of the first one alone.",
-)
-def start_vector_everywhere(self: Any, x: Tensor) -> Tensor:
-    h = F.pad(self.wte(_checked(self, x))[:, :-1], (0, 0, 1, 0)) + self.sos
-    return self.decode(h + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD,
-    killed_by=COUNT,
-    says="The positions are missing: without wpe the network hardly knows which pixel it is at.",
-)
-def no_positions(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x))) + 0 * self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD, killed_by=COUNT, says="Every position gets the vector of position 0: give position j the j-th row of wpe."
-)
-def one_position_for_all(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight[:1])
-
-
-@mistake(
-    FORWARD,
-    killed_by=LOGITS,
-    says="You add positions before the shift, so that they move along: position j then carries the vector of j - 1.",
-)
-def positions_before_the_shift(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x)) + self.wpe.weight[: x.shape[1]]))
-
-
-@mistake(FORWARD, killed_by=LOGITS, says="You multiply by the vectors of the positions. They are added.")
-def positions_multiplied(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x))) * self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD,
-    killed_by=LOGITS,
-    says="The result has one position too many: with the start vector in front, the last value is no input any more.",
-)
-def one_position_too_many(self: Any, x: Tensor) -> Tensor:
-    h = torch.cat([self.sos.expand(len(x), 1, -1), self.wte(_checked(self, x))], dim=1)
-    return self.decode(h + F.pad(self.wpe.weight, (0, 0, 0, 1))[: h.shape[1]])
-
-
-@mistake(FORWARD, killed_by=LOGITS, says="You add all rows of wpe: a sequence may be shorter than config.m.")
-def full_sequences_only(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight)
-
-
-@mistake(
-    FORWARD, killed_by=LOGITS, says="You scale the embeddings by sqrt(dim), as some transformers do. ImageGPT does not."
-)
-def embeddings_scaled(self: Any, x: Tensor) -> Tensor:
-    h = _start(self, self.wte(_checked(self, x)) * self.config.dim**0.5)
-    return self.decode(h + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD,
-    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-    says="forward runs without gradients here, so nothing can be trained.",
-)
-def forward_without_gradient(self: Any, x: Tensor) -> Tensor:
-    with torch.no_grad():
-        return _forward(self, x)
-
-
-@mistake(
-    FORWARD,
-    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-    says="You put the model into eval mode for good. forward leaves every submodule in the mode it is in.",
-)
-def switches_to_eval_mode(self: Any, x: Tensor) -> Tensor:
-    self.eval()
-    return _forward(self, x)
-
-
-@mistake(
-    FORWARD,
-    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-    says="You subtract the mean over the batch, so that images in a batch meet: an image must come out the same alone.",
-)
-def images_meet(self: Any, x: Tensor) -> Tensor:
-    h = _start(self, self.wte(_checked(self, x)))
-    return self.decode(h - h.mean(dim=0, keepdim=True) * 0.1 + self.wpe.weight[: x.shape[1]])
-
-
-@mistake(
-    FORWARD,
-    killed_by="test_forward_leaves_no_trace_and_refuses_long_sequences",
-    says="Sequences longer than config.m, and empty ones, are refused with a ValueError that names `x`.",
-)
-def accepts_long_sequences(self: Any, x: Tensor) -> Tensor:
-    positions = torch.arange(x.shape[1], device=x.device).clamp(max=self.config.m - 1)
-    return self.decode(_start(self, self.wte(x)) + self.wpe(positions))
-
-
-@mistake(
-    FORWARD,
-    killed_by="test_forward_stays_on_the_device_of_the_model",
-    says="The numbers of the positions are made on the CPU whatever the device of x. Give torch.arange a `device`.",
-)
-def positions_on_the_cpu(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe(torch.arange(x.shape[1])))
-
-
-@variant(FORWARD)
-def forward_into_a_buffer(self: Any, x: Tensor) -> Tensor:
-    h = torch.empty(*_checked(self, x).shape, self.config.dim, dtype=self.sos.dtype, device=x.device)
-    h[:, 0] = self.sos
-    h[:, 1:] = self.wte(x[:, :-1])
-    return self.decode(h + self.wpe(torch.arange(x.shape[1], device=x.device)))
-
-
-@variant(FORWARD)
-def forward_with_an_extended_table(self: Any, x: Tensor) -> Tensor:
-    table = torch.cat([self.wte.weight, self.sos[None]])  # the start vector as value K
-    before = F.pad(_checked(self, x)[:, :-1], (1, 0), value=self.config.K)
-    return self.decode(table[before] + self.wpe.weight[: x.shape[1]])
-
-
-@variant(FORWARD)
-def forward_as_log_probabilities(self: Any, x: Tensor) -> Tensor:
-    return _forward(self, x).log_softmax(dim=-1)
 
 
 # -- what they share: the parts that are right --
@@ -618,17 +521,3 @@ def _blocks(self: Any, h: Tensor, cache: Any) -> Tensor:
     for layer, block in enumerate(self.blocks):
         h = block(h, layer, cache)
     return h
-
-
-def _checked(self: Any, x: Tensor) -> Tensor:
-    if x.numel() < 1 or x.shape[1] > self.config.m:
-        raise ValueError("x is empty or too long")
-    return x
-
-
-def _start(self: Any, h: Tensor) -> Tensor:
-    return torch.cat([self.sos.expand(len(h), 1, -1), h[:, :-1]], dim=1)
-
-
-def _forward(self: Any, x: Tensor) -> Tensor:
-    return self.decode(_start(self, self.wte(_checked(self, x))) + self.wpe.weight[: x.shape[1]])

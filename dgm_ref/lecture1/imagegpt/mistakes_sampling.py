@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
@@ -21,10 +22,14 @@ LIKELIEST = "test_the_likeliest_values_are_those_of_the_model_after_every_prefix
 COLDER = "test_temperature_divides_the_logits"
 TOP_K = "test_top_k_keeps_exactly_k_values"
 ALL = "test_top_k_of_all_values_truncates_nothing"
-GENERATOR = "test_sampling_reads_its_generator_and_leaves_no_trace"
-MODES = "test_the_model_samples_in_eval_mode_and_gets_its_modes_back"
-WORK = "test_sampling_with_a_cache_is_the_work_of_one_pass"
+GENERATOR = "test_sampling_reads_its_generator"
+MODES = "test_the_model_samples_in_eval_mode_and_gets_its_mode_back"
+WORK = "test_sampling_with_a_cache_computes_every_position_once"
 REFUSES = "test_sampling_refuses_arguments_that_make_no_sense"
+EXACT = "test_temperature_one_is_exact_sampling"
+ALONE = "test_images_of_a_batch_are_independent"
+FAR = "test_a_large_image_is_drawn_as_a_small_one"
+SINGLE = "test_a_prefix_may_be_empty_or_whole_and_everything_single"
 DEVICE = "test_sampling_stays_on_the_device_of_the_model"
 
 Pick = Callable[..., Tensor]  # (logits (n, K), generator, temperature, top_k) -> (n,)
@@ -40,7 +45,7 @@ def ancestral(
     pick: Pick | None = None,
 ) -> Tensor:  # fmt: skip
     """The right sampler, with its two steps open to replacement."""
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     x, start = buffer(model, n, m, prefix)
     cache = new_cache(model, n) if use_cache else None
     with evaluating(model):
@@ -49,16 +54,12 @@ def ancestral(
     return x
 
 
-def check(model: Any, n: int, m: int, temperature: float, top_k: int | None, prefix: Tensor | None) -> None:
-    if n < 1:
-        raise ValueError("n")
-    if not 1 <= m <= model.config.m:
-        raise ValueError("m")
+def check(m: int, temperature: float, top_k: int | None, prefix: Tensor | None) -> None:
     if temperature <= 0:
         raise ValueError("temperature")
     if top_k is not None and top_k < 1:
         raise ValueError("top_k")
-    if prefix is not None and (len(prefix) != n or prefix.shape[1] > m):
+    if prefix is not None and prefix.shape[1] > m:
         raise ValueError("prefix")
 
 
@@ -76,14 +77,11 @@ def new_cache(model: Any, n: int) -> Any:
 
 @contextmanager
 def evaluating(model: Any) -> Iterator[None]:
-    modes = [(module, module.training) for module in model.modules()]
+    training = model.training
     model.eval()
-    try:
-        with torch.no_grad():
-            yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
+    with torch.no_grad():
+        yield
+    model.train(training)
 
 
 def newest(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
@@ -98,7 +96,8 @@ def embed(model: Any, x: Tensor, start: int, stop: int) -> Tensor:
 
 
 def draw(logits: Tensor, generator: torch.Generator | None, temperature: float, top_k: int | None) -> Tensor:
-    return multinomial((truncate(logits, top_k) / temperature).softmax(-1), generator)
+    logits = truncate(logits, top_k)
+    return multinomial(((logits - logits.amax(-1, keepdim=True)) / temperature).softmax(-1), generator)
 
 
 def truncate(logits: Tensor, top_k: int | None) -> Tensor:
@@ -120,6 +119,17 @@ def picking(pick: Pick) -> Callable[..., Tensor]:
 def looking(logits_at: LogitsAt) -> Callable[..., Tensor]:
     """The right sampler with another way to get the logits of a pixel."""
     return functools.update_wrapper(functools.partial(ancestral, logits_at=logits_at), logits_at)
+
+
+def sharing(images: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The right sampler for images without a prefix, of which `images(draw_, n)` makes a batch of n."""
+
+    def sampler(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:
+        if how.get("prefix") is not None:
+            return ancestral(model, n, m, generator, *rest, **how)
+        return images(lambda few: ancestral(model, few, m, generator, *rest, **how), n)
+
+    return functools.update_wrapper(sampler, images)
 
 
 # -- how a value is picked --
@@ -264,6 +274,113 @@ def one_noise_for_the_batch(
     return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
 
 
+@mistake(
+    SAMPLE, killed_by=EXACT, says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more."
+)
+@picking
+def a_tenth_too_warm(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return draw(logits, generator, 1.1 * temperature, top_k)
+
+
+@mistake(
+    SAMPLE, killed_by=EXACT, says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more."
+)
+@picking
+def a_tenth_too_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return draw(logits, generator, 0.9 * temperature, top_k)
+
+
+@mistake(SAMPLE, killed_by=EXACT, says="You drop values less likely than 0.02. Without top_k nothing is cut off.")
+@picking
+def drops_rare_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    p = (truncate(logits, top_k) / temperature).softmax(-1)
+    return multinomial(torch.where(p < min(0.02, p.max().item()), 0, p), generator)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=EXACT,
+    says="You mix the law with the uniform one: a fifth of the pixels is drawn from all values alike.",
+)
+@picking
+def a_fifth_uniform(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    p = (truncate(logits, top_k) / temperature).softmax(-1)
+    return multinomial(0.8 * p + 0.2 / p.shape[1], generator)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=LIKELIEST,
+    says="Your temperature stops at 0.1. Colder ones are legal, and nearly take the likeliest value.",
+)
+@picking
+def never_colder_than_a_tenth(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
+    return draw(logits, generator, max(temperature, 0.1), top_k)
+
+
+@mistake(
+    SAMPLE,
+    killed_by="test_the_coldest_temperature_takes_the_likeliest_value",
+    says="A float32 logit divided by 1e-39 is infinite. Subtract the largest logit before you divide.",
+)
+@picking
+def overflows_when_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return multinomial((truncate(logits, top_k) / temperature).softmax(-1), generator)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=LIKELIEST,
+    says="You cut all images off at the threshold of the first one. Each has its own top k.",
+)
+@picking
+def threshold_of_the_first_image(
+    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
+) -> Tensor:
+    kept = truncate(logits, top_k)[:1]
+    return draw(torch.where(kept.isinf(), -math.inf, logits), generator, temperature, None)
+
+
+@mistake(SAMPLE, killed_by=ALL, says="You keep K - 1 values at most. top_k >= K truncates nothing.")
+@picking
+def never_all_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1] - 1)))
+
+
+@mistake(
+    SAMPLE,
+    killed_by=UNCACHED,
+    says="The first pixel is drawn uniformly. It has a law as well: that after the start vector.",
+)
+@looking
+def first_pixel_uniform(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
+    logits = newest(model, x, j, cache)
+    return logits if j > 0 else torch.zeros_like(logits)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=FAR,
+    says="Without the cache you feed the last 16 pixels only, as if the image began there: feed all before j.",
+)
+@looking
+def sixteen_pixels_of_context(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
+    if cache is None:
+        return model(x[:, max(0, j - 15) : j + 1])[:, -1]
+    return newest(model, x, j, cache)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=SINGLE,
+    says="You lost the batch axis of a single image: the result has shape (n, m), also for n = 1.",
+)
+def one_image_squeezed(*arguments: Any, **how: Any) -> Tensor:
+    return ancestral(*arguments, **how).squeeze(0)
+
+
 # -- which logits are looked at --
 
 
@@ -387,7 +504,7 @@ def overwrites_the_prefix(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     if prefix is not None and prefix.shape[1] == m:
         return prefix.clone()
     return ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
@@ -402,7 +519,7 @@ def pastes_the_prefix_on(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     x = ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
     if prefix is not None:
         x[:, : prefix.shape[1]] = prefix
@@ -414,7 +531,7 @@ def one_prefix_for_all(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     if prefix is None:
         return ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
     x = ancestral(model, n, m, generator, temperature, top_k, prefix[:1].expand(n, -1), use_cache)
@@ -433,45 +550,61 @@ def returns_the_new_pixels_only(
 
 @mistake(SAMPLE, killed_by=UNCACHED, says="Your images always have config.m pixels. m says how many are drawn.")
 def always_full_length(model: Any, n: int, m: int, *rest: Any, **how: Any) -> Tensor:
-    check(model, n, m, 1.0, None, None)
     return ancestral(model, n, model.config.m, *rest, **how)
 
 
-# -- modes, arguments, device --
+# -- how images of a batch share noise --
 
 
-@mistake(SAMPLE, killed_by=MODES, says="You leave the model in eval mode. Give every submodule its own mode back.")
-def stays_in_eval_mode(model: Any, *rest: Any, **how: Any) -> Tensor:
-    x = ancestral(model, *rest, **how)
-    model.eval()
+@mistake(SAMPLE, killed_by=ALONE, says="You draw half of the images and give each of them twice.")
+@sharing
+def halves(draw_: Callable[[int], Tensor], n: int) -> Tensor:
+    half = draw_((n + 1) // 2)
+    return torch.cat([half, half])[:n]
+
+
+@mistake(SAMPLE, killed_by=ALONE, says="You draw half of the images and give each of them again, in the other order.")
+@sharing
+def mirrored_halves(draw_: Callable[[int], Tensor], n: int) -> Tensor:
+    half = draw_((n + 1) // 2)
+    return torch.cat([half, half.flip(0)])[:n]
+
+
+@mistake(SAMPLE, killed_by=ALONE, says="You draw images again from those that you have drawn: some come up twice.")
+@sharing
+def bootstrap(draw_: Callable[[int], Tensor], n: int) -> Tensor:
+    return draw_(n)[torch.arange(n) * 7919 % max(n - 1, 1)]
+
+
+@mistake(SAMPLE, killed_by=ALONE, says="A tenth of your images are copies of others.")
+@sharing
+def a_tenth_copied(draw_: Callable[[int], Tensor], n: int) -> Tensor:
+    x, copies = draw_(n), n // 10
+    x[n - copies :] = x[:copies]
     return x
 
 
 @mistake(
     SAMPLE,
-    killed_by=MODES,
-    says="model.train(mode) sets every submodule to the mode of the model. Some may have been in "
-    "another one: remember each.",
+    killed_by=ALONE,
+    says="The second half of your images is drawn with the noise of the first, turned round: 1 - u.",
 )
-def one_mode_for_all(model: Any, *rest: Any, **how: Any) -> Tensor:
-    mode = model.training
-    try:
-        return ancestral(model, *rest, **how)
-    finally:
-        model.train(mode)
+@picking
+def antithetic_noise(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    half = torch.rand((len(logits) + 1) // 2, 1, generator=generator, dtype=torch.float64, device=logits.device)
+    cdf = (truncate(logits, top_k).double() / temperature).softmax(-1).cumsum(-1)
+    u = torch.cat([half, 1 - half])[: len(logits)]
+    return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
 
 
-@mistake(
-    SAMPLE,
-    killed_by=MODES,
-    says="After an exception in a layer the model stays in eval mode: give the modes back in a `finally`.",
-)
-def modes_lost_by_an_exception(model: Any, *rest: Any, **how: Any) -> Tensor:
-    try:
-        return ancestral(model, *rest, **how)
-    except ArithmeticError:
-        model.eval()
-        raise
+# -- modes, arguments, device --
+
+
+@mistake(SAMPLE, killed_by=MODES, says="You leave the model in eval mode. Put it back into the mode it was in.")
+def stays_in_eval_mode(model: Any, *rest: Any, **how: Any) -> Tensor:
+    x = ancestral(model, *rest, **how)
+    model.eval()
+    return x
 
 
 @mistake(
@@ -483,7 +616,7 @@ def samples_in_training_mode(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     x, start = buffer(model, n, m, prefix)
     cache = new_cache(model, n) if use_cache else None
     with torch.no_grad():
@@ -492,18 +625,7 @@ def samples_in_training_mode(
     return x
 
 
-@mistake(
-    SAMPLE,
-    killed_by=GENERATOR,
-    says="Sampling switches gradients off for good. Use `with torch.no_grad():`, which restores the mode.",
-)
-def switches_gradients_off(*arguments: Any, **how: Any) -> Tensor:
-    x = ancestral(*arguments, **how)
-    torch.set_grad_enabled(False)
-    return x
-
-
-@mistake(SAMPLE, killed_by=LIKELIEST, says="Pixels are int64 tokens, not floats.")
+@mistake(SAMPLE, killed_by="test_images_are_int64", says="Pixels are int64 tokens, not floats.")
 def pixels_as_floats(*arguments: Any, **how: Any) -> Tensor:
     return ancestral(*arguments, **how).float()
 
@@ -540,7 +662,7 @@ def buffer_on_the_cpu(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     x = torch.zeros(n, m, dtype=torch.int64)
     start = 0 if prefix is None else prefix.shape[1]
     if prefix is not None:
@@ -576,7 +698,7 @@ def image_by_image(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
-    check(model, n, m, temperature, top_k, prefix)
+    check(m, temperature, top_k, prefix)
     given = [None] * n if prefix is None else prefix.split(1)
     return torch.cat([ancestral(model, 1, m, generator, temperature, top_k, one, use_cache) for one in given])
 
@@ -591,3 +713,94 @@ def feeds_the_prefix_position_by_position(model: Any, x: Tensor, j: int, cache: 
     for i in range(len(cache), j + 1):
         logits = model.decode(embed(model, x, i, i + 1), cache)
     return logits[:, -1]
+
+
+@variant(SAMPLE)
+@torch.inference_mode()
+def in_inference_mode(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    check(m, temperature, top_k, prefix)
+    training = model.training
+    model.eval()
+    x = torch.empty(n, 0, dtype=torch.long, device=model.sos.device) if prefix is None else prefix
+    cache = new_cache(model, n) if use_cache else None
+    while x.shape[1] < m:
+        padded = torch.cat([x, x.new_zeros(n, 1)], dim=1)
+        logits = newest(model, padded, x.shape[1], cache)
+        x = torch.cat([x, draw(logits, generator, temperature, top_k)[:, None]], dim=1)
+    model.train(training)
+    return x.clone()
+
+
+@variant(SAMPLE)
+@picking
+def exponential_race(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    p = ((truncate(logits, top_k) - logits.amax(-1, keepdim=True)) / temperature).softmax(-1)
+    return torch.argmax(p / torch.empty_like(p).exponential_(1, generator=generator), dim=-1)
+
+
+@variant(SAMPLE)
+@picking
+def top_k_by_sorting(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    values, order = logits.double().sort(dim=-1, descending=True)
+    if top_k is not None:
+        values, order = values[:, :top_k], order[:, :top_k]
+    picked = multinomial(F.softmax((values - values[:, :1]) / temperature, dim=-1), generator)
+    return order.gather(1, picked[:, None]).squeeze(1)
+
+
+@variant(SAMPLE)
+def as_nanogpt(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    if temperature <= 0 or (top_k is not None and top_k < 1) or (prefix is not None and prefix.size(1) > m):
+        raise ValueError("temperature, top_k or prefix makes no sense")
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    idx = torch.zeros((n, 0), dtype=torch.long, device=device) if prefix is None else prefix.clone()
+    cache = new_cache(model, n) if use_cache else None
+    try:
+        with torch.no_grad():
+            while idx.size(1) < m:
+                j = idx.size(1)
+                h = (
+                    torch.cat((model.sos.view(1, 1, -1).expand(n, 1, -1), model.wte(idx)), dim=1)
+                    + model.wpe.weight[: j + 1]
+                )
+                h = h if cache is None else h[:, len(cache) :]
+                logits = model.decode(h, cache)[:, -1, :]
+                if top_k is not None:
+                    v, i = torch.topk(logits, min(top_k, logits.size(-1)))
+                    logits = torch.full_like(logits, -float("Inf")).scatter_(1, i, v)
+                logits = logits - logits.max(dim=-1, keepdim=True).values
+                probs = F.softmax(logits / temperature, dim=-1)
+                idx = torch.cat((idx, torch.multinomial(probs, num_samples=1, generator=generator)), dim=1)
+    finally:
+        model.train(was_training)
+    return idx
+
+
+@variant(SAMPLE)
+def with_a_prefill(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    check(m, temperature, top_k, prefix)
+    x, start = buffer(model, n, m, prefix)
+    with evaluating(model):
+        if use_cache and start < m:
+            cache = new_cache(model, n)
+            logits = model.decode(embed(model, x, 0, start + 1), cache)[:, -1]
+            for j in range(start, m):
+                x[:, j] = draw(logits, generator, temperature, top_k)
+                if j + 1 < m:
+                    step = (model.wte(x[:, j]) + model.wpe.weight[j + 1])[:, None]
+                    logits = model.decode(step, cache)[:, 0]
+        else:
+            for j in range(start, m):
+                x[:, j] = draw(model(x)[:, j], generator, temperature, top_k)
+    return x

@@ -15,18 +15,16 @@ from dgm_ref.catalogue import mistake, variant
 STEP = "imagegpt.train_step"
 LOSS = "test_the_loss_is_in_nats_per_dimension_before_the_step"
 FOLLOWS = "test_a_step_follows_the_gradient_of_the_loss"
+LARGE = "test_every_image_of_a_large_batch_counts_alike"
 LEFT = "test_gradients_left_from_before_do_not_count"
-ALONE = "test_a_step_leaves_modes_and_random_state_alone"
-OFF = "test_a_step_works_where_gradients_are_off"
 
 
 @mistake(
     STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward."
 )
 def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
-    with torch.enable_grad():
-        loss = _loss(model, x)
-        loss.backward()
+    loss = _loss(model, x)
+    loss.backward()
     optimizer.step()
     return loss.item()
 
@@ -37,9 +35,8 @@ def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
     says="You clear the gradients between backward and step, so that the step has none to follow.",
 )
 def clears_gradients_too_late(model: Any, optimizer: Any, x: Tensor) -> float:
-    with torch.enable_grad():
-        loss = _loss(model, x)
-        loss.backward()
+    loss = _loss(model, x)
+    loss.backward()
     optimizer.zero_grad()
     optimizer.step()
     return loss.item()
@@ -53,7 +50,7 @@ def loss_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
 
 @mistake(
     STEP,
-    killed_by=LOSS,
+    killed_by="test_the_loss_is_a_python_float",
     says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().",
 )
 def returns_a_tensor(model: Any, optimizer: Any, x: Tensor) -> Tensor:
@@ -118,7 +115,7 @@ def steps_uphill(model: Any, optimizer: Any, x: Tensor) -> float:
 @mistake(STEP, killed_by=FOLLOWS, says="You clip the gradient. The step follows it as it is.")
 def clips_the_gradient(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(
-        model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 0.01)
+        model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     )
 
 
@@ -132,45 +129,74 @@ def no_step(model: Any, optimizer: Any, x: Tensor) -> float:
     return _loss(model, x).item()
 
 
+@mistake(STEP, killed_by=FOLLOWS, says="You step along the gradient of the sum, n m times the mean that you return.")
+def steps_on_the_sum(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: _loss(model, x) * x.numel()) / x.numel()
+
+
+@mistake(STEP, killed_by=LOSS, says="You leave out the last image of the batch.")
+def last_image_left_out(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x[:-1], _loss)
+
+
+@mistake(STEP, killed_by=LARGE, says="You use the first 64 images of the batch only: all of them count.")
+def sixty_four_images_at_most(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x[:64], _loss)
+
+
+@mistake(
+    STEP, killed_by=LARGE, says="You average over mini-batches of 32, the last one smaller: its images count too much."
+)
+def means_of_mini_batches(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: torch.stack([_loss(model, part) for part in x.split(32)]).mean())
+
+
+@mistake(
+    STEP, killed_by=LOSS, says="You ignore pixels of colour 0: ignore_index is meant for padding, and there is none."
+)
+def ignores_the_first_colour(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x).transpose(1, 2), x, ignore_index=0))
+
+
+@mistake(STEP, killed_by=LOSS, says="You smooth the labels. Maximum likelihood takes the data as they are.")
+def smooths_the_labels(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(
+        model, optimizer, x, lambda model, x: F.cross_entropy(model(x).transpose(1, 2), x, label_smoothing=0.05)
+    )
+
+
 @mistake(
     STEP,
-    killed_by=OFF,
-    says="Where the caller has switched gradients off, yours has nothing to differentiate. Switch them "
-    "on in a block: torch.enable_grad().",
+    killed_by=LEFT,
+    says="You clear the gradients after the step. Those that were there before the first one are added all the same: "
+    "clear them before backward.",
 )
-def needs_gradients_switched_on(model: Any, optimizer: Any, x: Tensor) -> float:
+def clears_gradients_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _loss(model, x)
-    optimizer.zero_grad()
     loss.backward()
     optimizer.step()
+    optimizer.zero_grad()
     return loss.item()
 
 
-@mistake(
-    STEP,
-    killed_by=ALONE,
-    says="You switch gradients on for good. Use `with torch.enable_grad():`, which restores the mode.",
-)
-def switches_gradients_on_for_good(model: Any, optimizer: Any, x: Tensor) -> float:
-    loss = _step(model, optimizer, x, _loss)
-    torch.set_grad_enabled(not torch.is_grad_enabled())
-    return loss
-
-
-@mistake(
-    STEP,
-    killed_by=ALONE,
-    says="You put the model into training mode for good. train_step leaves every submodule in the mode it is in.",
-)
-def switches_to_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
+@variant(STEP)
+def step_in_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
     model.train()
-    return _step(model, optimizer, x, _loss)
+    optimizer.zero_grad(set_to_none=False)
+    loss = -torch.distributions.Categorical(logits=model(x)).log_prob(x).mean()
+    loss.backward()
+    optimizer.step()
+    return float(loss)
 
 
-@mistake(STEP, killed_by=ALONE, says="You seed or draw from the global random state. A step draws nothing.")
-def seeds_the_global_state(model: Any, optimizer: Any, x: Tensor) -> float:
-    torch.manual_seed(0)
-    return _step(model, optimizer, x, _loss)
+@variant(STEP)
+def step_by_nll_loss(model: Any, optimizer: Any, x: Tensor) -> float:
+    model.zero_grad()
+    logits = model(x)
+    loss = F.nll_loss(F.log_softmax(logits.view(-1, logits.size(-1)), dim=-1), x.reshape(-1))
+    loss.backward()
+    optimizer.step()
+    return loss.detach().cpu().tolist()
 
 
 @variant(STEP)
@@ -195,10 +221,9 @@ def step_by_a_closure(model: Any, optimizer: Any, x: Tensor) -> float:
 
 @variant(STEP)
 def step_by_setting_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
-    with torch.enable_grad():
-        loss = _loss(model, x)
-        parameters = list(model.parameters())
-        gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
+    loss = _loss(model, x)
+    parameters = list(model.parameters())
+    gradients = torch.autograd.grad(loss, parameters, allow_unused=True)
     for p, gradient in zip(parameters, gradients, strict=True):
         p.grad = gradient
     optimizer.step()
@@ -216,10 +241,9 @@ def _step(
     of: Callable[[Any, Tensor], Tensor],
     before_step: Callable[[], Any] | None = None,
 ) -> float:
-    with torch.enable_grad():
-        loss = of(model, x)
-        optimizer.zero_grad()
-        loss.backward()
+    loss = of(model, x)
+    optimizer.zero_grad()
+    loss.backward()
     if before_step is not None:
         before_step()
     optimizer.step()

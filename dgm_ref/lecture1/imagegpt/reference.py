@@ -90,12 +90,19 @@ def block(weights: Weights, num_heads: int, h: Tensor) -> Tensor:
     return a + (z / (1 + torch.exp(-1.702 * z))) @ weights["out.weight"].T + weights["out.bias"]
 
 
+def probe(gain: Tensor, h: Tensor) -> Tensor:
+    """What the checks' `Probe` does in the place of a block: each position hears what all up to it say, on average."""
+    heard = [h[:, : j + 1].tanh().mean(dim=1) for j in range(h.shape[1])]
+    return h + gain * torch.stack(heard, dim=1)
+
+
 def decode(weights: Weights, num_heads: int, h: Tensor) -> Tensor:
     """Logits of a whole embedded sequence h: (n, t, dim)."""
     num_layers = 1 + max(int(name.split(".")[1]) for name in weights if name.startswith("blocks."))
     for layer in range(num_layers):
         own = f"blocks.{layer}."
-        h = block({name.removeprefix(own): w for name, w in weights.items() if name.startswith(own)}, num_heads, h)
+        mine = {name.removeprefix(own): w for name, w in weights.items() if name.startswith(own)}
+        h = probe(mine["gain"], h) if "gain" in mine else block(mine, num_heads, h)
     return norm(h, weights["ln_f.weight"]) @ weights["head.weight"].T
 
 
@@ -183,17 +190,6 @@ def mistaken_joint_pmfs(weights: Weights, num_heads: int, m: int) -> dict[str, T
     }
 
 
-def mistaken_temperatures(weights: Weights, num_heads: int, m: int, temperature: float) -> dict[str, Tensor]:
-    """The laws of samplers that misunderstand the temperature, by the name of the registered mistake."""
-    x = _all_sequences(weights["head.weight"].shape[0], m)
-    logits = forward(weights, num_heads, x)
-    return {
-        "ignores_the_temperature": _product(logits.softmax(dim=-1), x),
-        "multiplies_by_the_temperature": _product((logits * temperature).softmax(dim=-1), x),
-        "temperature_of_probabilities": _product((logits.softmax(dim=-1) / temperature).softmax(dim=-1), x),
-    }
-
-
 def _all_sequences(K: int, m: int) -> Tensor:
     return torch.tensor(list(itertools.product(range(K), repeat=m)), dtype=torch.int64).reshape(-1, m)  # (K^m, m)
 
@@ -204,15 +200,6 @@ def _product(pi: Tensor, x: Tensor, start: int = 0) -> Tensor:
     for j in range(start, x.shape[1]):
         p = p * pi[torch.arange(len(x)), j, x[:, j]]
     return p.reshape([pi.shape[-1]] * (x.shape[1] - start))
-
-
-def train_step(weights: Weights, num_heads: int, x: Tensor, lr: float) -> tuple[Tensor, Weights]:
-    """The loss in nats per dimension, and the weights after one step of plain gradient descent on it."""
-    with torch.enable_grad():
-        moved = {name: w.clone().requires_grad_() for name, w in weights.items()}
-        loss = -log_prob(moved, num_heads, x).mean() / x.shape[1]
-        gradients = torch.autograd.grad(loss, list(moved.values()), materialize_grads=True)
-    return loss.detach(), {name: w - lr * g for (name, w), g in zip(weights.items(), gradients, strict=True)}
 
 
 def causal_attention_gradients(q: Tensor, k: Tensor, v: Tensor, w: Tensor) -> tuple[Tensor, ...]:

@@ -3,7 +3,7 @@ r'''Checks of random functions with both error rates declared before a sample is
     from grader.checking.statistics import assert_follows_pmf, outcome_index
 
     @sampling
-    @points(2)
+    @weight(2)
     def test_sample_follows_the_joint_law(student, ref, seed):
         """Samples follow the joint law of all variables, not just each marginal."""
         K, m = 3, 3

@@ -70,10 +70,10 @@ def log_mean_exp(log_wealth: Tensor, dim: int = -1) -> Tensor:
 
 
 def batch_sizes(first: int, total: int, largest: int = 2048):
-    """first, first, then half of all drawn so far at each call, at most `largest`, `total` altogether."""
+    """first, first, then half of all drawn so far at each call, at most `largest` (or first), `total` altogether."""
     drawn = 0
     while drawn < total:
-        size = min(first if drawn < 2 * first else drawn // 2, largest, total - drawn)
+        size = min(first if drawn < 2 * first else drawn // 2, max(largest, first), total - drawn)
         drawn += size
         yield size
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -37,8 +37,10 @@ def assert_follows_pmf(
     first: int = FIRST,
     largest: int = 2048,
     budget: int = 20_000,
+    outcomes: Sequence[str] = (),
 ) -> Verdict:
     r"""``draw(n)`` gives n i.i.d. outcomes with law pmf; it is asked for ``first`` of them, then for more, up to ``largest``.
+    ``outcomes`` are their names in the sentence.
 
     Shapes: ``draw(n)``: ``(n,)`` int64 indices into the flattened pmf, in the order drawn; ``pmf`` and each of
     ``named``: ``(K,)``, or one axis for each variable, so that the sentence can name the sequence.
@@ -49,7 +51,7 @@ def assert_follows_pmf(
     Raises: ``Mismatch`` if the draws do not follow the pmf; ``ValueError`` if the instance cannot show an effect
     within the budget.
     """
-    test = SequentialPmf(pmf, effect=effect, named=named or {}, alpha=alpha, beta=beta, budget=budget)
+    test = SequentialPmf(pmf, effect=effect, named=named or {}, alpha=alpha, beta=beta, budget=budget, outcomes=outcomes)
     for n in batch_sizes(first, max(test.last, 2 * first), largest):
         verdict = test.update(as_draws(draw(n), (n,), floating=False))
         if verdict is not None and (not verdict.passed or test.calls > 1):
@@ -89,10 +91,18 @@ class SequentialPmf:
     """
 
     def __init__(
-        self, pmf: Tensor, *, effect: float, named: Mapping[str, Tensor], alpha: float, beta: float, budget: int
+        self,
+        pmf: Tensor,
+        *,
+        effect: float,
+        named: Mapping[str, Tensor],
+        alpha: float,
+        beta: float,
+        budget: int,
+        outcomes: Sequence[str] = (),
     ) -> None:
         self.last = draws_for_pmf(pmf, effect=effect, named=named, alpha=alpha, beta=beta, budget=budget)
-        self.shape = tuple(torch.as_tensor(pmf).shape)
+        self.shape, self.outcomes = tuple(torch.as_tensor(pmf).shape), outcomes
         self.p = as_pmf(pmf, "pmf")
         self.effect, self.alpha, self.beta = effect, alpha, beta
         self.share = alpha / 2 / (1 + len(named))
@@ -160,7 +170,7 @@ class SequentialPmf:
             return Verdict(False, self.n, f"{order} ({self.n} draws; {odds(log_evidence)})")
         k = int(((self.counts - self.n * self.p).abs() / self.order.near.sqrt()).argmax())
         got, want = self.counts[k].item() / self.n, self.p[k].item()
-        sentence = f"outcome {self._outcome(k)} is {100 * got:.3g} % of {self.n} draws ({odds(log_evidence)})"
+        sentence = f"{self._outcome(k)} is {100 * got:.3g} % of {self.n} draws ({odds(log_evidence)})"
         return Verdict(
             False, self.n, sentence, f"{100 * want:.3g} %", got=got, want=want, mistake=self._mistake(on_law)
         )
@@ -173,6 +183,8 @@ class SequentialPmf:
         return best.removeprefix("named ") if best.startswith("named") and clear else None
 
     def _outcome(self, k: int) -> str:
+        if self.outcomes:
+            return self.outcomes[k]
         if len(self.shape) < 2:
-            return str(k)
-        return str([int(i) for i in torch.unravel_index(torch.tensor(k), self.shape)])
+            return f"outcome {k}"
+        return "outcome " + str([int(i) for i in torch.unravel_index(torch.tensor(k), self.shape)])

@@ -3,7 +3,8 @@
 Nothing here is a security boundary: once a submission is loaded, this process belongs to the student. What the grader
 believes are the numbers that come back, on inputs that nobody can foresee.
 
-    {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …} -> {"problems": {name: [sentence, …]}}
+    {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …}
+        -> {"problems": {name: [sentence, …]}, "calls": {name: {function: [function, …]}}}
     {"do": "call", "run": number, "target": [where, name], "mode": MODE, "args": …, "kwargs": …, …}
         with the MODE "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient"
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
@@ -28,6 +29,8 @@ import numpy
 import torch
 from torch import Tensor
 
+from grader.sandbox.inside import settings, stand_ins
+from grader.sandbox.inside.calls import calls_within
 from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
 from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
@@ -75,12 +78,14 @@ class Host:
         self.run: int | None = None  # of a check on one input; objects and generators live no longer
         self.line: Line | None = None  # to the grader, for the black boxes of the present call
         self.boxes: list[Asking] = []
+        self.settings = settings.read()  # before anything of the student's has run
 
     def answer(self, message: dict[str, Any], line: Line | None = None) -> dict[str, Any]:
         """The answer to one message; whatever the student's code raises is part of it."""
         self.line = line
         try:
-            return self._load(message) if message["do"] == "load" else self._call(message)
+            with settings.standard(self.settings):
+                return self._load(message) if message["do"] == "load" else self._call(message)
         except Missing as missing:
             return {"missing": str(missing)}
         except BaseException as error:  # SystemExit, KeyboardInterrupt, pytest's skip: all are just answers
@@ -100,12 +105,21 @@ class Host:
         self.objects[identity] = value
         return special(RemoteObject(identity, type(value).__name__))
 
+    def calls(self) -> dict[str, dict[str, list[str]]]:
+        """By topic, which of its functions each function calls."""
+        try:
+            return {name: calls_within(topic.module) for name, topic in self.topics.items()}
+        except Exception:  # a module may hold objects that answer to nothing as they should
+            return {}
+
     def _load(self, message: dict[str, Any]) -> dict[str, Any]:
+        stand_ins.install()
         finder = SubmissionFinder(
             message["package"], message["topics"], message["seconds"], message["definitions_only"]
         )
         self.topics = finder.load_all()
-        return {"problems": {name: topic.problems for name, topic in self.topics.items()}}
+        problems = {name: [*topic.problems, *stand_ins.remarks(name)] for name, topic in self.topics.items()}
+        return {"problems": problems, "calls": self.calls()}
 
     def _call(self, message: dict[str, Any]) -> dict[str, Any]:
         if message["run"] != self.run:
@@ -169,12 +183,8 @@ class Host:
         return self._plain(function, _other_layout(given), message)
 
     def _float64_default(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
-        before = torch.get_default_dtype()
         torch.set_default_dtype(torch.float64)
-        try:
-            return self._plain(function, given, message)
-        finally:
-            torch.set_default_dtype(before)
+        return self._plain(function, given, message)
 
     def _gradient(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """Value, and gradients of (value * weights).sum() w.r.t. the tensors numbered `wrt` and a model's parameters."""
@@ -244,11 +254,12 @@ def _attribute(owner: Any, path: str, owner_name: str) -> Any:
 
 
 def _other_layout(value: Any) -> Any:
-    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored the other way round."""
+    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored with its axes turned round."""
     if isinstance(value, Tensor) and value.dim() == 1:
         return torch.stack([value, value], dim=1)[:, 0]
     if isinstance(value, Tensor) and value.dim() > 1:
-        return value.transpose(-1, -2).contiguous().transpose(-1, -2)
+        turned = tuple(reversed(range(value.dim())))  # so that no two axes can be viewed as one
+        return value.permute(turned).contiguous().permute(turned)
     if isinstance(value, list | tuple):
         return type(value)(map(_other_layout, value))
     return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
@@ -350,7 +361,10 @@ def quiet_start() -> None:
     """What a worker does before anything of the student's: one thread, no bytecode files, and inert check cells."""
     sys.dont_write_bytecode = True
     torch.set_num_threads(1)
-    for name in ("grader.practice.notebook", "grader.notebook"):  # what notebooks of this kit and of its last version import
+    for name in (
+        "grader.practice.notebook",
+        "grader.notebook",
+    ):  # what notebooks of this kit and of its last version import
         inert = ModuleType(name)  # here their check cells must not start another exam
         inert.checker = lambda *names: lambda *exercises: None  # type: ignore[attr-defined]
         sys.modules[name] = inert

@@ -12,15 +12,21 @@ import contextlib
 import importlib.abc
 import importlib.machinery
 import linecache
+import os
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
+from grader.sandbox.inside import settings
+
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 CONSTANTS = (ast.Assign, ast.AnnAssign)
+ASLEEP = 0.02  # of the time on the wall: who computes less than that does not wait for a processor, but sleeps
+MOST_LOOKS = 10  # times the limit on the wall clock, however busy the machine
 
 
 @dataclass
@@ -49,6 +55,7 @@ def load_topic(name: str, cells: list[str], seconds: float, definitions_only: bo
 
 def _fill(topic: Topic, cells: list[str], seconds: float, definitions_only: bool) -> None:
     name = topic.module.__name__
+    topic.module.__dict__.setdefault("__file__", os.path.join(os.getcwd(), f"{name}.py"))
     flags = 0
     for number, source in enumerate(cells, start=1):
         place = f"{name}.py" if len(cells) == 1 else f"{name}, cell {number}"
@@ -103,11 +110,21 @@ def _future_flags(statement: ast.stmt) -> int:
 
 @contextlib.contextmanager
 def _interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise `TooSlow` in the block after `seconds`, where the platform has interval timers and this is the main thread."""
+    """Raise `TooSlow` in the block once it has computed or slept for `seconds`, where there are interval timers."""
+    began = looked_at = time.process_time()
+    looks = 0
+
+    def look(number: int, frame: Any) -> None:
+        nonlocal looked_at, looks
+        looks, before, looked_at = looks + 1, looked_at, time.process_time()
+        waits_for_a_processor = looked_at - before > ASLEEP * seconds and looks < MOST_LOOKS
+        if looked_at - began >= seconds or not waits_for_a_processor:
+            raise TooSlow
+
     try:
-        previous = signal.signal(signal.SIGALRM, _too_slow)
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-    except (AttributeError, ValueError):
+        previous = signal.signal(signal.SIGALRM, look)
+        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
+    except (AttributeError, ValueError):  # no such timers, or not the main thread
         yield
         return
     try:
@@ -117,23 +134,22 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
         signal.signal(signal.SIGALRM, previous)
 
 
-def _too_slow(number: int, frame: Any) -> None:
-    raise TooSlow
-
-
 class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
-    """Lets the topics of one submission import each other in any order, by their short or their full name."""
+    """Lets the topics and the student's own modules import each other in any order, by their short or their full name."""
 
     def __init__(self, package: str, sources: dict[str, list[str]], seconds: float, definitions_only: bool) -> None:
         self.package, self.sources, self.seconds, self.definitions_only = package, sources, seconds, definitions_only
         self.topics: dict[str, Topic] = {}
+        self.settings = settings.read()
+        self._folders = {name[:place] for name in sources for place, letter in enumerate(name) if letter == "."}
 
     def find_spec(self, fullname: str, path: Any = None, target: Any = None) -> importlib.machinery.ModuleSpec | None:
         parents = self.package.split(".")
         if fullname in {".".join(parents[: depth + 1]) for depth in range(len(parents))}:
             return importlib.machinery.ModuleSpec(fullname, self, is_package=True)
-        if fullname.removeprefix(self.package + ".") in self.sources:
-            return importlib.machinery.ModuleSpec(fullname, self)
+        name = fullname.removeprefix(self.package + ".")
+        if name in self.sources or name in self._folders:
+            return importlib.machinery.ModuleSpec(fullname, self, is_package=name in self._folders)
         return None
 
     def create_module(self, spec: importlib.machinery.ModuleSpec) -> ModuleType | None:
@@ -146,10 +162,12 @@ class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         name = module.__name__.removeprefix(self.package + ".")
         if name not in self.sources or name in self.topics:
             return
-        module.__name__, module.__package__ = name, self.package
+        folder = name if name in self._folders else name.rpartition(".")[0]
+        module.__name__, module.__package__ = name, folder or self.package
         self.topics[name] = Topic(module)
         sys.modules[name] = module
-        _fill(self.topics[name], self.sources[name], self.seconds, self.definitions_only)
+        with settings.standard(self.settings):  # whatever another module has set
+            _fill(self.topics[name], self.sources[name], self.seconds, self.definitions_only)
 
     def load_all(self) -> dict[str, Topic]:
         """Every topic of the submission, loaded."""

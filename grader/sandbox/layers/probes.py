@@ -71,7 +71,7 @@ def attack(canary, hidden, packages, port, grader):
     attempt("uid", lambda: os.getuid() == 0)
     attempt("read", lambda: open(canary).read())
     attempt("list", lambda: os.listdir(os.path.dirname(canary)))
-    attempt("write", lambda: open(canary + ".written", "w"))
+    attempt("write", lambda: os.open(canary + ".written", os.O_WRONLY | os.O_CREAT))  # the stand-in for open never fails
     for path in hidden:
         attempt("hidden", lambda: os.listdir(path) if os.path.isdir(path) else open(path).read(1))
     for name in packages:

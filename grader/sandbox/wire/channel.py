@@ -1,4 +1,7 @@
-"""Frames of `grader.sandbox.wire.frames` over a connected stream socket, each within a total time."""
+"""Frames of `grader.sandbox.wire.frames` over a connected stream socket, each within a total time.
+
+A deadline is a function that tells the seconds left. Its clock may be slower than the wall's: see `grader.sandbox.meter`.
+"""
 
 from __future__ import annotations
 
@@ -10,9 +13,11 @@ from typing import Any, TypeVar
 from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, Limits, Revive, Special, WireError, decode, encode, split
 
 AT_A_TIME, MOST_AT_A_TIME = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
+SHORTEST_WAIT = 0.02  # seconds: with less left than that, a clock slower than the wall's would be read all the time
 HELD_SECONDS = 0.002  # how long an answer may wait for the next one to travel with it
 
 Result = TypeVar("Result")
+Deadline = Callable[[], float]
 
 
 class WireTimeout(Exception):
@@ -39,8 +44,8 @@ class Channel:
         self._arrived, self._held = bytearray(), bytearray()
         self._sent_at = 0.0
 
-    def send(self, value: Any, deadline: float | None = None) -> None:
-        """Send one value; `deadline` on the clock of `time.monotonic`."""
+    def send(self, value: Any, deadline: Deadline | None = None) -> None:
+        """Send one value."""
         self.send_frames(encode(value, self.special, self.send_limits), deadline)
 
     def answer(self, value: Any) -> None:
@@ -55,7 +60,7 @@ class Channel:
         else:
             self.send_frames(frame)
 
-    def send_frames(self, frames: bytes, deadline: float | None = None) -> None:
+    def send_frames(self, frames: bytes, deadline: Deadline | None = None) -> None:
         """Send values that are encoded already."""
         data = memoryview(bytes(self._held) + frames)
         self._held.clear()
@@ -63,11 +68,11 @@ class Channel:
         while data:
             data = data[self._within(deadline, self.connection.send, data) :]
 
-    def receive(self, deadline: float | None = None) -> Any:
+    def receive(self, deadline: Deadline | None = None) -> Any:
         """Receive one value."""
         return self.open(self.receive_frame(deadline))
 
-    def receive_frame(self, deadline: float | None = None) -> bytes:
+    def receive_frame(self, deadline: Deadline | None = None) -> bytes:
         """Receive the bytes of one value; no more is kept than its announced size, which must be within the limits."""
         self._fill(HEAD.size, deadline)
         magic, header_size, blob_size = HEAD.unpack_from(self._arrived)
@@ -92,7 +97,7 @@ class Channel:
         _, header_size, blob_size = HEAD.unpack_from(self._arrived)
         return len(self._arrived) >= HEAD.size + header_size + blob_size
 
-    def _fill(self, size: int, deadline: float | None) -> None:
+    def _fill(self, size: int, deadline: Deadline | None) -> None:
         """Wait until `size` bytes have arrived; a read takes what else is there, so that small frames come many at a time."""
         while (missing := size - len(self._arrived)) > 0:
             part = self._within(deadline, self.connection.recv, min(max(missing, AT_A_TIME), MOST_AT_A_TIME))
@@ -100,14 +105,15 @@ class Channel:
                 raise WireClosed("the peer closed the connection")
             self._arrived += part
 
-    def _within(self, deadline: float | None, operation: Callable[[Any], Result], data: Any) -> Result:
-        remaining = None if deadline is None else deadline - time.monotonic()
-        if remaining is not None and remaining <= 0:
-            raise WireTimeout
-        try:
-            self.connection.settimeout(remaining)
-            return operation(data)
-        except TimeoutError:
-            raise WireTimeout from None
-        except OSError as error:
-            raise WireClosed(str(error)) from None
+    def _within(self, deadline: Deadline | None, operation: Callable[[Any], Result], data: Any) -> Result:
+        while True:
+            remaining = None if deadline is None else deadline()
+            if remaining is not None and remaining <= 0:
+                raise WireTimeout
+            try:
+                self.connection.settimeout(None if remaining is None else max(remaining, SHORTEST_WAIT))
+                return operation(data)
+            except TimeoutError:
+                continue
+            except OSError as error:
+                raise WireClosed(str(error)) from None

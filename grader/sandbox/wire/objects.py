@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from grader.printable import printable
 from grader.sandbox.wire.families import FAMILIES, Family
 from grader.sandbox.wire.frames import WireError
 
@@ -39,11 +40,6 @@ class Unsendable:
     """What stands in the place of a value that has no form on the wire, with the words to call it by."""
 
     description: str
-
-
-def printable(text: str) -> str:
-    """`text` without what would move a cursor, colour a terminal or turn the reading direction."""
-    return "".join(one if one.isprintable() or one in "\n\t" else "\N{REPLACEMENT CHARACTER}" for one in text)
 
 
 def special(value: Any) -> tuple[str, Any] | None:

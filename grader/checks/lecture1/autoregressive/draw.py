@@ -9,10 +9,30 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checks.lecture1.shared import draw as shared
-from grader.checks.lecture1.shared.conditionals import prefix_table
+from grader.checks.lecture1.shared.conditionals import independent_table, prefix_table
 from grader.sandbox.wire.families import Family
 
-SIZES = ((1, 1), (1, 2), (2, 1), (1, 5), (2, 2), (3, 2), (2, 3), (3, 3), (4, 2))  # (m, K), at most 27 sequences
+SIZES = ((2, 3), (3, 2), (2, 4), (3, 3), (4, 2))  # (m, K), at most 27 sequences; edges have checks of their own
+
+# Two variables of three values. As weights: the first is (1, 2, 1), and after a 0, 1, 2 comes (1, 1, 2), (2, 1, 1), (1, 1, 1).
+CHAIN_LOGITS = torch.tensor([[1, 2, 1], [1, 1, 2], [2, 1, 1], [1, 1, 1]]).double().log()
+CHAIN_JOINT = torch.tensor([[3, 3, 6], [12, 6, 6], [4, 4, 4]]).double() / 48
+CHAIN_X = torch.tensor([[0, 2], [1, 0], [2, 1], [1, 2]])  # of probability 1/8, 1/4, 1/12, 1/8
+
+
+def chain(dtype: torch.dtype = torch.float32) -> Family:
+    """The model that is worked out by hand above."""
+    return prefix_table(CHAIN_LOGITS.to(dtype))
+
+
+def log_prob_of_chain(x: Tensor) -> Tensor:
+    """What the log-likelihood of its sequences x: (n, 2) is."""
+    return CHAIN_JOINT[x[:, 0], x[:, 1]].log()
+
+
+def half_on_zero(m: int, K: int, dtype: torch.dtype = torch.float32) -> Family:
+    """m independent variables: 0 has probability 1/2, each other value 1 / (2 (K - 1))."""
+    return independent_table(torch.tensor([K - 1.0] + [1.0] * (K - 1), dtype=dtype).log().repeat(m, 1))
 
 
 def all_sequences(m: int, K: int) -> Tensor:
@@ -52,25 +72,22 @@ def rounding(conditional: Family, x: Tensor) -> Tensor:
 
 def pull_back(conditional: Family, x: Tensor, score: Tensor) -> Tensor:
     """The gradient in the table of a model, from the one in its logits for x: ``score``: (n, m, K)."""
-    table = conditional.parameters["table"].double().requires_grad_()
+    table = conditional.parameters["table"].double().detach().requires_grad_()
     logits = Family(conditional.name, {"table": table})(x)
     return torch.autograd.grad(logits, table, score)[0]
 
 
-@st.composite
-def models(draw: st.DrawFn, sizes: tuple[tuple[int, int], ...] = SIZES, scale: float = 2.0) -> tuple[Family, int, int]:
-    """(conditional, m, K)."""
-    m, K = draw(st.sampled_from(sizes))
-    return table_model(m, K, draw(shared.seeds), scale, draw(shared.dtypes)), m, K
-
-
-@st.composite
-def models_and_sequences(
-    draw: st.DrawFn, sizes: tuple[tuple[int, int], ...] = SIZES, scale: float = 2.0, max_n: int = 5
-) -> tuple[Family, Tensor]:
+def model_and_sequences(m: int, K: int, n: int, seed: int, dtype: torch.dtype) -> tuple[Family, Tensor]:
     """(conditional, x: (n, m))."""
-    conditional, m, K = draw(models(sizes, scale))
-    return conditional, shared.integers((draw(st.integers(1, max_n)), m), draw(shared.seeds), K)
+    return table_model(m, K, seed, dtype=dtype), shared.integers((n, m), seed + 1, K)
+
+
+def models_and_sequences() -> st.SearchStrategy[tuple[Family, Tensor]]:
+    """(conditional, x: (n, m)), with two rows or more."""
+    return st.builds(
+        lambda size, n, seed, dtype: model_and_sequences(*size, n, seed, dtype),
+        st.sampled_from(SIZES), st.integers(2, 5), shared.seeds, shared.dtypes,
+    )  # fmt: skip
 
 
 def _prefixes(m: int, K: int) -> int:

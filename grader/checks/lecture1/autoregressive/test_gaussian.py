@@ -10,22 +10,33 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checking.compare import (
+    Mismatch,
+    assert_agrees,
+    assert_calls_agree,
+    assert_dtype,
+    assert_form,
+    assert_gradient_agrees,
+)
 from grader.checking.statistics import assert_uniform
-from grader.checking.student import NoGradient
+from grader.checking.statistics.normal import assert_batch_not_standardised, assert_standard_normal
+from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.conditionals import default_dtype_only, gaussian_independent, gaussian_linear
+from grader.checks.lecture1.shared.conditionals import gaussian_independent, gaussian_linear
+from grader.checks.lecture1.shared.layouts import layouts
 from grader.sandbox.wire.families import Family
 
 gaussian_log_prob = pytest.mark.exercise("autoregressive.gaussian_log_prob")
 gaussian_sample = pytest.mark.exercise("autoregressive.gaussian_sample")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 STRAYS = 3  # rows of a call: a uniform number is exactly 0 once in 10^7, and its logarithm or quantile infinite
+MANY = 4099  # rows: more than any batch, and no round number
+HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
-lengths = st.integers(1, 4)
-batches = st.integers(1, 4)
+lengths = st.integers(2, 4)
+batches = st.integers(2, 4)
 
 
 def quarters(shape: tuple[int, ...], key: int, largest: int, dtype: torch.dtype) -> Tensor:
@@ -39,17 +50,37 @@ def gaussian_model(m: int, key: int, dtype: torch.dtype = torch.float32) -> Fami
     return gaussian_linear(A, quarters((m,), key + 1, 2, dtype), S, quarters((m,), key + 3, 1, dtype))
 
 
-def centred_model(m: int, log_sigma: float, dtype: torch.dtype = torch.float32) -> Family:
-    """m independent variables of mean 0."""
-    return gaussian_independent(torch.zeros(m, dtype=dtype), torch.full((m,), log_sigma, dtype=dtype))
+def centred_model(log_sigma: Tensor) -> Family:
+    """Independent variables of mean 0."""
+    return gaussian_independent(torch.zeros_like(log_sigma), log_sigma)
+
+
+def noise_of(conditional: Family, x: Tensor) -> Tensor:
+    r"""$\varepsilon_j=(x_j-\mu_j)/\sigma_j$, independent and standard normal for a right sample; what is not finite is far out."""
+    x = x.double().nan_to_num(0.0, 0.0, 0.0)
+    mu, log_sigma = conditional.double()(x)
+    return (x - mu) * torch.exp(-log_sigma)
 
 
 # -- gaussian_log_prob --
 
 
 @gaussian_log_prob
-@points(0.5)
+@weight(0.25)
+def test_gaussian_log_prob_of_two_dependent_variables(student):
+    """x_1 is standard normal, x_2 has mean 2 x_1 and standard deviation 1/2: the point (1, 3) is 1 and 2 deviations out."""
+    A = torch.tensor([[0.0, 0.0], [2.0, 0.0]])
+    conditional = gaussian_linear(A, torch.zeros(2), torch.zeros(2, 2), torch.tensor([0.0, -math.log(2)]))
+    want = torch.tensor([0.0, -2.5, -2.0]).double() + math.log(2) - 2 * HALF_LOG_2_PI
+    got = student.gaussian_log_prob(conditional, torch.tensor([[0.0, 0.0], [1.0, 3.0], [2.0, 4.0]]))
+    assert_agrees(got, want, like=torch.float32, scale=8.0, unit="nats")
+
+
+@gaussian_log_prob
+@weight(0.5)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
+@example(n=3, m=4, key=0, dtype=torch.float32)
+@example(n=3, m=4, key=0, dtype=torch.float64)
 def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m, key, dtype):
     """The log-density is the sum over j of that of x_j under the normal distribution that its prefix gives."""
     conditional, x = gaussian_model(m, key, dtype), quarters((n, m), key + 4, 2, dtype)
@@ -59,32 +90,35 @@ def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(10)
 @given(m=lengths, halvings=st.integers(0, 3), dtype=draw.dtypes)
+@example(m=3, halvings=3, dtype=torch.float32)
 def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
     """At the mean the log-density is -1/2 log 2 pi - log sigma for each variable: positive when sigma is small."""
     log_sigma = -halvings * math.log(2)
-    got = student.gaussian_log_prob(centred_model(m, log_sigma, dtype), torch.zeros(2, m, dtype=dtype))
-    want = torch.full((2,), m * (halvings * math.log(2) - 0.5 * math.log(2 * math.pi)), dtype=torch.float64)
+    got = student.gaussian_log_prob(centred_model(torch.full((m,), log_sigma, dtype=dtype)), torch.zeros(2, m, dtype=dtype))
+    want = torch.full((2,), m * (halvings * math.log(2) - HALF_LOG_2_PI), dtype=torch.float64)
     assert_agrees(got, want, like=dtype, scale=m * (halvings + 1.0), unit="nats")
 
 
 @gaussian_log_prob
-@points(0.25)
-@examples(8)
-@given(m=st.sampled_from((1, 784)), log_sigma=st.sampled_from((-20.0, 0.0, 20.0)), key=draw.seeds, dtype=draw.dtypes)
-@example(m=784, log_sigma=-20.0, key=0, dtype=torch.float32)
-def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student, ref, m, log_sigma, key, dtype):
-    """Densities of 10^8 or 10^-8 a variable, and 784 of them, neither overflow nor underflow."""
-    conditional = centred_model(m, log_sigma, dtype)
-    x = draw.normal((2, m), key, math.exp(log_sigma), dtype)
-    want, scale = ref.gaussian_log_prob(conditional, x), ref.gaussian_rounding(conditional, x)
-    assert_agrees(student.gaussian_log_prob(conditional, x), want, like=dtype, scale=scale, unit="nats")
+@weight(0.25)
+def test_gaussian_log_prob_holds_for_any_width_and_784_dimensions(student):
+    """Densities of e^100 or e^-100 a variable, and 784 of them, neither overflow nor underflow, even 10 deviations out."""
+    in_float32 = [(784, log_sigma, torch.float32) for log_sigma in (-20.0, 20.0)]
+    in_float64 = [(m, log_sigma, torch.float64) for m, log_sigma in ((784, -20.0), (3, -60.0), (3, 60.0), (784, -100.0), (784, 100.0))]
+    for m, log_sigma, dtype in in_float32 + in_float64:
+        logs = torch.full((m,), log_sigma, dtype=dtype)
+        deviations = torch.tensor([1.0, -10.0], dtype=dtype)[:, None].expand(2, m)
+        got = student.gaussian_log_prob(centred_model(logs), deviations * logs.exp())
+        want = m * (torch.tensor([-0.5, -50.0]).double() - log_sigma - HALF_LOG_2_PI)
+        scale = m * (abs(log_sigma) + torch.tensor([1.0, 100.0]) * (1 + abs(log_sigma))) * (1 + m / 32)
+        assert_agrees(got, want, like=dtype, scale=scale, unit="nats")
 
 
 @gaussian_log_prob
-@points(0.25)
+@weight(0.125)
 def test_the_gaussian_density_integrates_to_one(student):
     """Over the plane the density of two dependent variables integrates to one."""
     step = 0.25
@@ -92,14 +126,30 @@ def test_the_gaussian_density_integrates_to_one(student):
     A, S = torch.tensor([[0.0, 0.0], [0.5, 0.0]]).double(), torch.tensor([[0.0, 0.0], [0.0625, 0.0]]).double()
     zero = torch.zeros(2, dtype=torch.float64)
     got = student.gaussian_log_prob(gaussian_linear(A, zero, S, zero), plane)
-    assert_form(got, (len(plane),), torch.float64)
+    assert_form(got, (len(plane),))
     one = torch.ones((), dtype=torch.float64)
-    assert_agrees(got.exp().sum() * step**2, one, scale=10.0, what="the integral of the density")
+    like = got.dtype if got.is_floating_point() else torch.float64
+    assert_agrees(got.double().exp().sum() * step**2, one, like=like, scale=10.0, what="the integral of the density")
 
 
 @gaussian_log_prob
-@points(0.5)
-@examples(10)
+@weight(0.125)
+def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
+    """In mu it is the distance over sigma^2, in log sigma the squared distance in deviations minus one, in x both ways count.
+
+    x_1 is standard normal; x_2 has mean x_1 + 1 and standard deviation 2.
+    """
+    A, b, c = torch.tensor([[0.0, 0.0], [1.0, 0.0]]), torch.tensor([0.0, 1.0]), torch.tensor([0.0, math.log(2)])
+    x = torch.tensor([[2.0, 7.0], [-1.0, 0.0], [0.0, -3.0]])  # 2, -1 and 0 deviations; 2, 0 and -2 deviations
+    _, got = student.gaussian_log_prob.gradient(gaussian_linear(A, b, torch.zeros(2, 2), c), x, wrt=[b, c, x])
+    want = [torch.tensor([1.0, 0.0]), torch.tensor([2.0, 5.0]), torch.tensor([[-1.0, -1.0], [1.0, 0.0], [-1.0, 1.0]])]
+    for name, one, right in zip(("b (in the means)", "c (in log sigma)", "x"), got, want, strict=True):
+        assert_gradient_agrees(one, right.double(), of=name, like=torch.float32, scale=16.0)
+
+
+@gaussian_log_prob
+@weight(0.25)
+@examples(8)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n, m, key, dtype):
     """Gradients reach x itself, the means and the log-standard-deviations."""
@@ -111,54 +161,43 @@ def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n,
     scale = pull_back([tensor.abs() for tensor in (*parameters, x)], in_mu.abs(), in_log_sigma.abs() + 2)
     want[-1], scale[-1] = want[-1] - in_mu, scale[-1] + in_mu.abs()
     for name, one, right, size in zip([*conditional.parameters, "x"], got, want, scale, strict=True):
-        assert_agrees(one, right, like=dtype, scale=4 * size, what=f"the gradient in {name}")
+        assert_gradient_agrees(one, right, of=name, like=dtype, scale=4 * size)
 
 
 def pull_back(inputs: list[Tensor], in_mu: Tensor, in_log_sigma: Tensor) -> list[Tensor]:
     """The gradients in A, b, S, c and x of ``gaussian_linear``, from those in what it returns."""
-    *parameters, x = [tensor.double().requires_grad_() for tensor in inputs]
+    *parameters, x = [tensor.double().detach().requires_grad_() for tensor in inputs]
     return list(torch.autograd.grad(gaussian_linear(*parameters)(x), [*parameters, x], (in_mu, in_log_sigma)))
 
 
 @gaussian_log_prob
-@points(0.25)
-def test_gaussian_log_prob_refuses_what_holds_no_samples_and_leaves_no_trace(student):
-    """No vectors, or vectors of no variables, are ValueErrors that name x; nothing else changes."""
-    conditional, x = centred_model(3, 0.0), torch.tensor([[0.5, 0.25, -1.0]])
-    for empty in (x[:0], x[:, :0]):
-        with refuses("x", "n", "m"):
-            student.gaussian_log_prob(conditional, empty)
-    observed = student.gaussian_log_prob.observed(conditional, x)
-    assert_no_trace(observed)
-    assert_form(observed.value, (1,), torch.float32)
-    without = student.gaussian_log_prob.under_no_grad(conditional, x)
-    assert_agrees(without, observed.value, what="the result under torch.no_grad()")
+@weight(0.125)
+def test_gaussian_log_prob_asks_anew_and_wherever_x_lies(student):
+    """The log-density of each of 4099 rows is its own, whatever the order in memory of x and whatever was asked before."""
+    x = quarters((MANY, 2), 7, 2, torch.float32)
+    conditional = gaussian_independent(torch.tensor([0.5, -0.5]), torch.zeros(2))
+    for laid_out, plain in layouts(x, -x):
+        want = -0.5 * ((plain[:, 0] - 0.5) ** 2 + (plain[:, 1] + 0.5) ** 2).double() - 2 * HALF_LOG_2_PI
+        assert_agrees(student.gaussian_log_prob(conditional, laid_out), want, like=torch.float32, scale=8.0, unit="nats")
+
+
+@gaussian_log_prob
+@weight(0.125)
+def test_gaussian_log_prob_has_the_dtype_of_its_inputs_also_for_one_vector_or_variable(student):
+    """float32 gives float32, float64 float64; n = 1 and m = 1 are sizes like others."""
+    for dtype in draw.DTYPES:
+        for n, m in ((2, 3), (1, 2), (2, 1), (1, 1)):
+            got = student.gaussian_log_prob(centred_model(torch.zeros(m, dtype=dtype)), torch.zeros(n, m, dtype=dtype))
+            want = torch.full((n,), -m * HALF_LOG_2_PI, dtype=torch.float64)
+            assert_agrees(got, want, like=torch.float32, scale=float(m), unit="nats")
+            assert_dtype(got, dtype)
 
 
 # -- gaussian_sample --
 
 
 @gaussian_sample
-@points(0.75)
-def test_gaussian_samples_follow_the_joint_law(student, ref, seed):
-    """Every value follows the normal distribution that the values before it in its row give, with noise of its own."""
-    A = torch.tensor([[0, 0, 0], [1.5, 0, 0], [-1.0, 1.0, 0]])
-    S = torch.tensor([[0, 0, 0], [0.25, 0, 0], [-0.25, 0.125, 0]])
-    conditional = gaussian_linear(A, torch.tensor([1.0, -1.0, 0.5]), S, torch.tensor([-1.0, 0.5, -0.5]))
-    exact, generator = conditional.double().build(), student.generator(seed)
-
-    def uniforms(n: int) -> Tensor:
-        x = student.gaussian_sample(conditional, n, 3, generator)
-        assert_form(x, (n, 3), torch.float32)
-        if (~x.isfinite()).any(dim=1).sum() > STRAYS:
-            raise Mismatch("finite", "samples are not finite", x)
-        return ref.rosenblatt(exact, x.nan_to_num(0.0, 0.0, 0.0))
-
-    assert_uniform(uniforms, columns=3)
-
-
-@gaussian_sample
-@points(0.25)
+@weight(0.25)
 def test_without_noise_each_value_is_the_mean_given_those_before(student):
     """For tiny sigma and means 3, 2 x_1 + 1, -x_1 + x_2 / 2 + 1/2 every sample is (3, 7, 1)."""
     A = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [-1.0, 0.5, 0.0]])
@@ -168,52 +207,77 @@ def test_without_noise_each_value_is_the_mean_given_those_before(student):
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.75)
+def test_gaussian_samples_follow_the_joint_law(student, seed):
+    """Every value follows the normal distribution that the values before it in its row give, with noise of its own."""
+    A = torch.tensor([[0, 0, 0], [1.5, 0, 0], [-1.0, 1.0, 0]])
+    S = torch.tensor([[0, 0, 0], [0.25, 0, 0], [-0.25, 0.125, 0]])
+    conditional = gaussian_linear(A, torch.tensor([1.0, -1.0, 0.5]), S, torch.tensor([-1.0, 0.5, -0.5]))
+    generator = student.generator(seed)
+
+    def uniforms(n: int) -> Tensor:
+        x = student.gaussian_sample(conditional, n, 3, generator)
+        assert_form(x, (n, 3))
+        if (~x.isfinite()).any(dim=1).sum() > STRAYS:
+            raise Mismatch("finite", "samples are not finite", x)
+        return 0.5 * torch.erfc(-noise_of(conditional, x) / math.sqrt(2))
+
+    assert_uniform(uniforms, columns=3)
+
+
+@gaussian_sample
+@weight(0.375)
+def test_the_noise_is_normal_for_any_sigma(student, seed):
+    """Samples of mean 0 and log sigma from -80 to 80 are standard normal once divided by sigma: width, mean and shape."""
+    log_sigma = torch.tensor([-80.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 80.0])
+    conditional, generator, m = centred_model(log_sigma), student.generator(seed), len(log_sigma)
+
+    def noise(n: int) -> Tensor:
+        x = student.gaussian_sample(conditional, -(-n // m), m, generator)
+        assert_form(x, (-(-n // m), m))
+        return (x.double() * torch.exp(-log_sigma.double())).flatten()[:n]
+
+    assert_standard_normal(noise)
+
+
+@gaussian_sample
+@weight(0.25)
+def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
+    """Of 4099 vectors no two are equal, their signs agree no more than by chance, and their mean and width fluctuate."""
+    m = 8
+    conditional = centred_model(torch.zeros(m))
+    x = student.gaussian_sample(conditional, MANY, m, student.generator(seed))
+    assert_form(x, (MANY, m))
+    assert_no_row_repeats(x, log2_outcomes=8.0 * m)
+    assert_rows_agree_by_chance((x > 0).long(), 2)
+    assert_batch_not_standardised(noise_of(conditional, x))
+
+
+@gaussian_sample
+@weight(0.25)
 def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
     """The same state gives the same samples, the next call gives other ones, and so does another seed."""
     conditional = gaussian_model(3, key=5)
     generator, again, other = student.generator(seed), student.generator(seed), student.generator(seed + 1)
     first = student.gaussian_sample(conditional, 8, 3, generator)
-    assert_form(first, (8, 3), torch.float32)
-    assert_agrees(student.gaussian_sample(conditional, 8, 3, again), first, what="a second run from the same state")
+    assert_form(first, (8, 3))
+    assert_calls_agree(student.gaussian_sample(conditional, 8, 3, again), first,
+                       call="a generator in the same state", other_call="the first one")
     for call, g in (("the next call with the generator", generator), ("another seed", other)):
         second = student.gaussian_sample(conditional, 8, 3, g)
-        assert_form(second, (8, 3), torch.float32, what=call)
-        if torch.equal(first, second):
+        assert_form(second, (8, 3), what=call)
+        if torch.equal(first, second):  # of 24 values: by chance once in 10^100
             raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
 
 
 @gaussian_sample
-@points(0.25)
+@weight(0.125)
 @examples(8)
-@given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
+@given(n=st.integers(1, 3), m=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float64)
+@example(n=2, m=3, key=0, dtype=torch.float32)
 def test_gaussian_samples_have_the_dtype_of_mu(student, n, m, key, dtype):
-    """Samples are (n, m) and as precise as mu; the vectors handed to the conditional have the default dtype."""
-    conditional = default_dtype_only(gaussian_model(m, key, dtype))
-    assert_form(student.gaussian_sample(conditional, n, m, student.generator(key)), (n, m), dtype)
-
-
-@gaussian_sample
-@points(0.25)
-def test_gaussian_sampling_refuses_sizes_below_one(student):
-    """n = 0 and m = 0 are refused with a ValueError that names the argument."""
-    with refuses("n"):
-        student.gaussian_sample(centred_model(3, 0.0), 0, 3, student.generator(0))
-    with refuses("m"):
-        student.gaussian_sample(centred_model(3, 0.0), 3, 0, student.generator(0))
-
-
-@gaussian_sample
-@points(0.25)
-def test_gaussian_samples_carry_no_graph_and_leave_no_trace(student):
-    """Samples are data, whatever the parameters of the conditional are; nothing but the generator moves."""
-    conditional = gaussian_model(3, key=1)
-    assert_no_trace(student.gaussian_sample.observed(conditional, 2, 3, student.generator(0)))
-    try:
-        student.gaussian_sample.gradient(
-            conditional, 2, 3, student.generator(0), wrt=list(conditional.parameters.values())
-        )
-    except NoGradient:
-        return
-    raise Mismatch("trace", "the samples carry an autograd graph: samples are plain numbers, detach them")
+    """Samples are (n, m), also for n = 1 and m = 1, and have the dtype of mu."""
+    got = student.gaussian_sample(gaussian_model(m, key, dtype), n, m, student.generator(key))
+    assert_form(got, (n, m))
+    assert_dtype(got, dtype)

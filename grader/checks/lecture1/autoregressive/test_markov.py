@@ -8,20 +8,27 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_form, assert_no_trace, refuses
+from grader.checking.compare import (
+    Mismatch,
+    assert_agrees,
+    assert_calls_agree,
+    assert_dtype,
+    assert_form,
+    assert_gradient_agrees,
+)
 from grader.checking.student import Remote, Student
-from grader.checks.lecture1.imagegpt.helpers import get_modes, get_weights, set_modes
 from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.layouts import layouts
 
 context_windows = pytest.mark.exercise("autoregressive.context_windows")
 context_mask = pytest.mark.exercise("autoregressive.context_mask")
 markov_mlp = pytest.mark.exercise("autoregressive.MarkovMLP.forward")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
-lengths = st.integers(1, 6)
-orders = st.integers(1, 8)  # longer than any sequence here, too
-batches = st.integers(1, 3)
+lengths = st.integers(3, 6)
+orders = st.integers(2, 3)  # never longer than a sequence: that has a check of its own
+batches = st.integers(2, 3)
 
 START = 9
 
@@ -30,11 +37,17 @@ START = 9
 
 
 @context_windows
-@points(0.5)
+@weight(0.5)
+def test_windows_of_two_short_sequences(student):
+    """The windows of length 2 of (5, 6, 7, 8) are (s, s), (s, 5), (5, 6), (6, 7); each row has its own."""
+    want = torch.tensor([[[9, 9], [9, 5], [5, 6], [6, 7]], [[9, 9], [9, 1], [1, 0], [0, 3]]])
+    assert_agrees(student.context_windows(torch.tensor([[5, 6, 7, 8], [1, 0, 3, 2]]), 2, 9), want)
+
+
+@context_windows
+@weight(0.5)
 @given(n=batches, m=lengths, d=orders, start=st.sampled_from((START, -1, 0)), key=draw.seeds)
 @example(n=2, m=4, d=4, start=START, key=0)
-@example(n=2, m=3, d=7, start=START, key=0)
-@example(n=1, m=1, d=1, start=START, key=0)
 def test_windows_hold_the_d_values_before(student, ref, n, m, d, start, key):
     """The window of x_j holds the d values before it, oldest first, and the start token where there is none."""
     x = draw.integers((n, m), key, 9)
@@ -42,121 +55,125 @@ def test_windows_hold_the_d_values_before(student, ref, n, m, d, start, key):
 
 
 @context_windows
-@points(0.25)
-def test_windows_of_a_short_sequence(student):
-    """The windows of length 2 of (5, 6, 7) are (s, s), (s, 5), (5, 6); those of length 4 have more start tokens."""
-    x = torch.tensor([[5, 6, 7]])
-    assert_agrees(student.context_windows(x, 2, 9), torch.tensor([[[9, 9], [9, 5], [5, 6]]]))
-    want = torch.tensor([[[9, 9, 9, 9], [9, 9, 9, 5], [9, 9, 5, 6]]])
-    assert_agrees(student.context_windows(x, 4, 9), want, what="the result for d = 4")
-
-
-@context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
     """The window of x_j stays what it is when x_j and all that follows change."""
     x = draw.integers((1, m), key, 9)
-    before = student.context_windows(x, d, START)
-    assert_form(before, (1, m, d), torch.int64)
+    variants = torch.cat([x, *(torch.cat([x[:, :j], (x[:, j:] + 1) % 9], dim=1) for j in range(m))])
+    got = student.context_windows(variants, d, START)
+    assert_form(got, (m + 1, m, d))
     for j in range(m):
-        changed = torch.cat([x[:, :j], (x[:, j:] + 1) % 9], dim=1)
-        after = student.context_windows(changed, d, START)
-        assert_form(after, (1, m, d), torch.int64)
-        assert_agrees(after[:, : j + 1], before[:, : j + 1], what=f"what is before a change at j = {j}")
+        assert_calls_agree(got[1 + j, : j + 1], got[0, : j + 1],
+                           call=f"the windows up to j = {j} of row {1 + j}", other_call="of row 0, which has the same values before j")
 
 
 @context_windows
-@points(0.25)
-@examples(8)
-@given(n=batches, m=lengths, d=orders, key=draw.seeds)
-def test_a_longer_window_only_adds_older_values(student, n, m, d, key):
-    """The last d places of a window of length d + 1 are the window of length d."""
-    x = draw.integers((n, m), key, 9)
-    shorter, longer = student.context_windows(x, d, START), student.context_windows(x, d + 1, START)
-    assert_form(shorter, (n, m, d), torch.int64)
-    assert_form(longer, (n, m, d + 1), torch.int64)
-    assert_agrees(longer[:, :, 1:], shorter, what="the end of the longer windows")
-
-
-@context_windows
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_the_start_token_stands_only_where_nothing_is_before(student, m, d, key):
     """The window of the variable at position j = 0, 1, ... has max(d - j, 0) start tokens."""
-    got = student.context_windows(draw.integers((1, m), key, 9), d, START)
-    assert_form(got, (1, m, d), torch.int64)
-    want = (d - torch.arange(m)).clamp(min=0)
-    assert_agrees((got[0] == START).sum(dim=1), want, what="the number of start tokens")
+    got = student.context_windows(draw.integers((2, m), key, 9), d, START)
+    assert_form(got, (2, m, d))
+    want = (d - torch.arange(m)).clamp(min=0).expand(2, m)
+    assert_agrees((got == START).sum(dim=2), want, what="the number of start tokens")
 
 
 @context_windows
-@points(0.5)
-def test_windows_refuse_what_makes_no_sense_and_leave_no_trace(student):
-    """d = 0, no samples and no variables are ValueErrors that name the argument; x stays as it is."""
-    x = torch.tensor([[5, 6, 7]])
-    with refuses("d"):
-        student.context_windows(x, 0, START)
-    with refuses("x", "n"):
-        student.context_windows(x[:0], 2, START)
-    with refuses("x", "m"):
-        student.context_windows(x[:, :0], 2, START)
-    assert_no_trace(student.context_windows.observed(x, 2, START))
+@weight(0.25)
+def test_windows_longer_than_the_sequence_or_of_length_one(student):
+    """Windows longer than the sequence are filled up with start tokens; n = 1, m = 1 and d = 1 are sizes like others."""
+    for row, want in (
+        ([5, 6, 7], [[9, 9, 9, 9], [9, 9, 9, 5], [9, 9, 5, 6]]),
+        ([5, 6], [[9, 9, 9, 9, 9, 9, 9], [9, 9, 9, 9, 9, 9, 5]]),
+        ([5, 6], [[9], [5]]),
+        ([5], [[9, 9]]),
+        ([5], [[9]]),
+    ):
+        d = len(want[0])
+        assert_agrees(student.context_windows(torch.tensor([row, row]), d, START), torch.tensor([want, want]))
+        assert_agrees(student.context_windows(torch.tensor([row]), d, START), torch.tensor([want]), what="the result for one row")
+
+
+@context_windows
+@weight(0.125)
+def test_windows_of_long_sequences(student):
+    """The windows of length 257 of the sequence 0, 1, ..., 783 are 257 whole numbers in a row, the last one j - 1."""
+    x = torch.arange(784).expand(2, -1).contiguous()
+    want = torch.arange(784)[:, None] + torch.arange(-257, 0)
+    assert_agrees(student.context_windows(x, 257, -1), want.clamp(min=-1).expand(2, -1, -1))
+
+
+@context_windows
+@weight(0.125)
+def test_windows_are_int64_wherever_x_lies(student):
+    """The order in memory of x does not matter, nor what was asked before; windows are int64."""
+    x = torch.tensor([[5, 6, 7], [3, 0, 1]])
+    for laid_out, plain in layouts(x, x.flip(0)):
+        got = student.context_windows(laid_out, 3, START)
+        assert_form(got, (2, 3, 3))
+        assert_agrees(got[:, 2], torch.cat([torch.full((2, 1), START), plain[:, :2]], dim=1), what="the last window of each row")
+        assert_dtype(got, torch.int64)
 
 
 # -- context_mask --
 
 
 @context_mask
-@points(0.25)
-@given(m=lengths, d=st.integers(0, 8))
+@weight(0.375)
+def test_the_mask_of_four_variables(student):
+    """In the mask for m = 4 and d = 2 the rows see nobody, the first, the first two, the middle two."""
+    want = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 0, 0], [0, 1, 1, 0]]).bool()
+    assert_agrees(student.context_mask(4, 2), want)
+
+
+@context_mask
+@weight(0.25)
+@examples(12)
+@given(m=st.integers(2, 6), d=st.integers(1, 8))
 @example(m=5, d=2)
-@example(m=5, d=0)
-@example(m=1, d=0)
 @example(m=4, d=3)
-def test_the_mask_shows_the_d_variables_before(student, ref, m, d):
-    """[j, i] is true where x_i is one of the at most d values before x_j."""
-    assert_agrees(student.context_mask(m, d), ref.context_mask(m, d))
-
-
-@context_mask
-@points(0.25)
-@examples(8)
-@given(m=lengths, d=st.integers(0, 8))
+@example(m=300, d=257)
 def test_a_context_has_at_most_d_values(student, m, d):
-    """The variable at position j = 0, 1, ... has min(j, d) values in its context, and never itself."""
+    """The variable at position j = 0, 1, ... has min(j, d) values in its context, none of them itself or later."""
     got = student.context_mask(m, d)
-    assert_form(got, (m, m), torch.bool)
-    assert_agrees(got.sum(dim=1), torch.arange(m).clamp(max=d), what="the number of values in each context")
-    assert_agrees(got.diagonal(), torch.zeros(m, dtype=torch.bool), what="the diagonal")
+    assert_form(got, (m, m))
+    assert_agrees(got.long().sum(dim=1), torch.arange(m).clamp(max=d), what="the number of values in each context")
+    assert_agrees(got.long().triu(), torch.zeros(m, m).long(), what="what is on the diagonal and above it")
+    assert_calls_agree(got[1:, 1:], got[:-1, :-1], call="the mask without its first row and column", other_call="without its last ones")
 
 
 @context_mask
-@points(0.25)
-@examples(7)
-@given(m=lengths)
-def test_masks_reach_from_independence_to_the_full_past(student, m):
-    """For d = 0 nothing is in any context; for d = m - 1 and above the whole past is."""
-    assert_agrees(student.context_mask(m, 0), torch.zeros(m, m, dtype=torch.bool), what="the mask for d = 0")
+@weight(0.125)
+@examples(6)
+@given(m=st.integers(2, 6))
+def test_masks_reach_to_the_full_past(student, m):
+    """For d = m - 1 and above the whole past is in the context."""
     past = torch.ones(m, m, dtype=torch.bool).tril(-1)
     for d in (max(m - 1, 1), m, m + 3):
         assert_agrees(student.context_mask(m, d), past, what=f"the mask for d = {d}")
 
 
 @context_mask
-@points(0.25)
-def test_masks_refuse_what_makes_no_sense(student):
-    """m = 0 and a negative d are ValueErrors that name the argument; nothing else changes."""
-    with refuses("m"):
-        student.context_mask(0, 2)
-    with refuses("d"):
-        student.context_mask(3, -1)
-    assert_no_trace(student.context_mask.observed(3, 2))
+@weight(0.125)
+def test_a_context_of_length_zero_is_empty(student):
+    """For d = 0 nothing is in any context: independent variables. m = 1 has no context either."""
+    assert_agrees(student.context_mask(4, 0), torch.zeros(4, 4, dtype=torch.bool), what="the mask for d = 0")
+    for d in (0, 1, 3):
+        assert_agrees(student.context_mask(1, d), torch.zeros(1, 1, dtype=torch.bool), what="the mask for m = 1")
+
+
+@context_mask
+@weight(0.125)
+def test_the_mask_is_a_table_of_booleans(student):
+    """True and False, not numbers."""
+    assert_dtype(student.context_mask(3, 1), torch.bool)
 
 
 # -- MarkovMLP.forward --
+
 
 Weights = dict[str, Tensor]
 
@@ -176,12 +193,19 @@ def whole_weights(K: int, d: int, key: int, dtype: torch.dtype) -> Weights:
 
 
 def reading_weights(K: int, d: int) -> Weights:
-    """An MLP that writes the window down as a decimal number, the start token as K: logit k is k plus this number."""
+    """An MLP that writes the window down as a decimal number, the start token as K: logit k is k plus this number.
+
+    A token t is embedded as (t, 1). Of the hidden units the first d hold the tokens, and one more, which would add
+    hundreds, is below zero: the ReLU cuts it off.
+    """
+    read = torch.zeros(d + 1, d, 2)
+    read[range(d), range(d), 0] = 1.0
+    read[d, 0, 0] = -1.0
     return {
-        "embedding.weight": torch.arange(K + 1.0)[:, None],
-        "mlp.0.weight": torch.eye(d),
-        "mlp.0.bias": torch.zeros(d),
-        "mlp.2.weight": (10.0 ** torch.arange(d - 1, -1, -1)).expand(K, d).contiguous(),
+        "embedding.weight": torch.stack([torch.arange(K + 1.0), torch.ones(K + 1)], dim=1),
+        "mlp.0.weight": read.flatten(1),
+        "mlp.0.bias": torch.tensor([0.0] * d + [-1.0]),
+        "mlp.2.weight": torch.tensor([10.0**p for p in range(d - 1, -1, -1)] + [100.0]).repeat(K, 1),
         "mlp.2.bias": torch.arange(float(K)),
     }
 
@@ -199,30 +223,30 @@ def model_with(student: Student, weights: Weights, d: int) -> Remote:
 
 
 @markov_mlp
-@points(1)
-@examples(8)
-@given(n=batches, m=lengths, K=st.integers(1, 4), d=st.integers(1, 4), key=draw.seeds, dtype=draw.dtypes)
-@example(n=2, m=6, K=3, d=2, key=0, dtype=torch.float32)
-def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, dtype):
-    """The logits of x_j are the raw output of the shared MLP for the d embeddings before it, oldest first."""
-    weights, x = whole_weights(K, d, key, dtype), draw.integers((n, m), key + 9, K)
-    model = model_with(student, weights, d)
-    assert_agrees(model(x), ref.markov_mlp(weights, x, d), like=dtype)
-
-
-@markov_mlp
-@points(0.5)
+@weight(0.75)
 def test_an_mlp_that_writes_its_window_down(student):
     """With weights that print the window as digits, (1, 0, 2) is read as ss, s1, 10: oldest first, s for start."""
     model = model_with(student, reading_weights(K=3, d=2), d=2)
-    number = torch.tensor([33.0, 31.0, 10.0])
-    assert_agrees(model(torch.tensor([[1, 0, 2]])), (number[:, None] + torch.arange(3.0))[None])
+    number = torch.tensor([[33.0, 31.0, 10.0], [33.0, 32.0, 20.0]])  # s is written as 3
+    assert_agrees(model(torch.tensor([[1, 0, 2], [2, 0, 0]])), number[:, :, None] + torch.arange(3.0))
 
 
 @markov_mlp
-@points(0.5)
+@weight(0.75)
+@examples(8)
+@given(n=batches, m=lengths, K=st.integers(2, 4), d=orders, key=draw.seeds, dtype=draw.dtypes)
+@example(n=2, m=6, K=3, d=2, key=0, dtype=torch.float32)
+@example(n=2, m=6, K=3, d=3, key=1, dtype=torch.float64)
+def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, dtype):
+    """The logits of x_j are the raw output of the shared MLP for the d embeddings before it, oldest first."""
+    weights, x = whole_weights(K, d, key, dtype), draw.integers((n, m), key + 9, K)
+    assert_agrees(model_with(student, weights, d)(x), ref.markov_mlp(weights, x, d), like=dtype)
+
+
+@markov_mlp
+@weight(0.5)
 @examples(6)
-@given(m=st.integers(2, 6), d=st.integers(1, 4), key=draw.seeds)
+@given(m=lengths, d=orders, key=draw.seeds)
 def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
     """Changing x_i changes the logits of the d variables after it, and no others: not of itself, not of other rows."""
     K = 4
@@ -230,34 +254,45 @@ def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
     changed = (x + torch.eye(m, dtype=torch.int64)) % K  # row i has another x_i
     model = model_with(student, reading_weights(K, d), d)
     got = model(torch.cat([x, changed]))
-    assert_form(got, (m + 1, m, K), torch.float32)
+    assert_form(got, (m + 1, m, K))
     influences = (got[1:] != got[:1]).any(dim=2)  # [i, j]: x_i matters to the logits of x_j
     lag = torch.arange(m) - torch.arange(m)[:, None]
     assert_agrees(influences, (lag >= 1) & (lag <= d), what="whether x_i (row) matters to the logits of x_j (column)")
 
 
 @markov_mlp
-@points(0.25)
+@weight(0.25)
 @examples(6)
-@given(m=st.integers(2, 6), d=st.integers(1, 4), token=st.integers(0, 3))
+@given(m=lengths, d=orders, token=st.integers(0, 3))
 def test_the_start_token_is_a_token_of_its_own(student, m, d, token):
     """The embedding of the start token matters to the first d variables, and to no others."""
     weights = reading_weights(4, d)
-    x = torch.full((1, m), token)
+    x = torch.full((2, m), token)
     one = model_with(student, weights, d)(x)
     moved = weights["embedding.weight"].clone()
     moved[4] += 1
     other = model_with(student, weights | {"embedding.weight": moved}, d)(x)
-    assert_form(one, (1, m, 4), torch.float32)
-    assert_form(other, (1, m, 4), torch.float32)
+    assert_form(one, (2, m, 4))
+    assert_form(other, (2, m, 4))
     matters = (one != other)[0, :, 0]
     assert_agrees(matters, torch.arange(m) < d, what="whether the start token matters to the logits of x_j")
 
 
 @markov_mlp
-@points(0.5)
+@weight(0.25)
+def test_each_embedding_learns_from_the_places_where_it_stands(student):
+    """In (1, 0, 2), read as ss, s1, 10, the token s stands twice in front and once behind, 1 once each, 0 once behind."""
+    off_the_kink = {"mlp.0.bias": torch.tensor([0.5, 0.5, -1.0])}
+    model = model_with(student, reading_weights(K=3, d=2) | off_the_kink, d=2)
+    _, _, got = model.forward.gradient(torch.tensor([[1, 0, 2]]), wrt_parameters_of=model)
+    want = torch.tensor([[1.0, 0.0], [11.0, 0.0], [0.0, 0.0], [21.0, 0.0]]) * 3  # 10 in front and 1 behind, in each of three logits
+    assert_gradient_agrees(got.get("embedding.weight"), want, of="embedding.weight")
+
+
+@markov_mlp
+@weight(0.25)
 @examples(6)
-@given(n=batches, m=lengths, K=st.integers(2, 4), d=st.integers(1, 3), key=draw.seeds)
+@given(n=batches, m=lengths, K=st.integers(2, 4), d=orders, key=draw.seeds)
 def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
     """Gradients reach the embedding, the start token's row too, and every layer of the MLP."""
     weights, x = whole_weights(K, d, key, torch.float32), draw.integers((n, m), key + 9, K)
@@ -265,24 +300,29 @@ def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
     model = model_with(student, weights, d)
     _, _, got = model.forward.gradient(x, weights=output, wrt_parameters_of=model)
     for name, want in ref.markov_mlp_gradients(weights, x, d, output).items():
-        assert_agrees(got.get(name), want, like=torch.float32, what=f"the gradient in {name}")
+        assert_gradient_agrees(got.get(name), want, of=name, like=torch.float32)
 
 
 @markov_mlp
-@points(0.25)
-def test_the_mlp_refuses_what_holds_no_samples_and_leaves_no_trace(student):
-    """No sequences, or sequences of no variables, are ValueErrors that name x; the model and x stay as they are."""
-    model = model_with(student, reading_weights(3, 2), 2)
-    for x in (torch.zeros(0, 3, dtype=torch.int64), torch.zeros(2, 0, dtype=torch.int64)):
-        with refuses("x", "n", "m"):
-            model(x)
-    x, modes = torch.tensor([[1, 0, 2]]), student.run(set_modes, model)
-    observed = model.forward.observed(x)
-    assert_no_trace(observed)
-    if student.run(get_modes, model) != modes:
-        raise Mismatch("trace", "the call switched the training mode of the model, or of a part of it")
-    weights = student.run(get_weights, model)
-    for name, weight in reading_weights(3, 2).items():
-        assert_agrees(weights[name], weight, what=f"{name} after the call")
-    assert_form(observed.value, (1, 3, 3), torch.float32)
-    assert_agrees(model.forward.under_no_grad(x), observed.value, what="the result under torch.no_grad()")
+@weight(0.125)
+def test_a_window_longer_than_the_sequence_or_of_one_value(student):
+    """d may exceed m; n = 1, m = 1, d = 1 and K = 1 are sizes like others; the order in memory of x does not matter."""
+    for row, d, want in (([1, 0], 4, [3333, 3331]), ([1, 2], 1, [3, 1]), ([2], 2, [33]), ([2], 1, [3])):
+        model = model_with(student, reading_weights(K=3, d=d), d)
+        expected = torch.tensor(want).float()[:, None] + torch.arange(3.0)
+        for laid_out, _ in layouts(torch.tensor([row, row]), torch.tensor([row, row])):
+            assert_agrees(model(laid_out), expected.expand(2, -1, -1))
+        assert_agrees(model(torch.tensor([row])), expected[None], what="the result for one row")
+    only_zero = model_with(student, reading_weights(K=1, d=2), 2)
+    assert_agrees(only_zero(torch.zeros(1, 3).long()), torch.tensor([[[11.0], [10.0], [0.0]]]), what="the result for K = 1")
+
+
+@markov_mlp
+@weight(0.125)
+def test_the_logits_have_the_dtype_of_the_weights(student):
+    """A model in float32 gives float32, one in float64 float64; 784 variables of 256 values are a size like others."""
+    for dtype in draw.DTYPES:
+        weights = {name: weight.to(dtype) for name, weight in reading_weights(K=256, d=1).items()}
+        got = model_with(student, weights, 1)(torch.arange(2 * 784).view(2, 784) % 256)
+        assert_form(got, (2, 784, 256))
+        assert_dtype(got, dtype)

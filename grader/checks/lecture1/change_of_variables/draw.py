@@ -5,12 +5,15 @@ Parameters are such that Jacobians are well conditioned (a condition number of a
 
 from __future__ import annotations
 
+import math
+
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from grader.checking.recipe import recipe
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.diffeomorphisms import autoregressive, coupling, planar, residual, reverse, stretch
+from grader.checks.lecture1.shared.diffeomorphisms import autoregressive, coupling, planar, residual, stretch
 from grader.checks.lecture1.shared.families import (
     affine,
     compose,
@@ -25,12 +28,23 @@ CONDITION = 20  # of the drawn Jacobians, at most: factorising one loses so many
 TINY, HUGE = 2.0**-20, 2.0**20  # their 64th powers under- and overflow in float64 too
 
 
+@recipe
+def many_points(n: int, m: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """Normal points, some of them equal."""
+    x = torch.randn((n, m), generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+    x[: n // 2 : 100] = x[-1]
+    return x.to(dtype)
+
+
+@recipe
 def matrix(m: int, seed: int, dtype: torch.dtype) -> Tensor:
-    """A dense, well conditioned matrix with a determinant of either sign: a signed permutation, disturbed."""
+    """A dense, well conditioned matrix with a positive determinant: a signed permutation, disturbed."""
     generator = torch.Generator().manual_seed(seed)
     signs = 1 - 2 * torch.randint(2, (m,), generator=generator)
     permutation = torch.diag(signs.double())[torch.randperm(m, generator=generator)]
-    return (permutation + draw.normal((m, m), seed, 0.2 / m**0.5, torch.float64)).to(dtype)
+    A = permutation + 0.2 / m**0.5 * torch.randn(m, m, generator=generator, dtype=torch.float64)
+    A[0] *= torch.linalg.det(A).sign()
+    return A.to(dtype)
 
 
 def reflection(m: int, seed: int, dtype: torch.dtype) -> Tensor:
@@ -39,9 +53,10 @@ def reflection(m: int, seed: int, dtype: torch.dtype) -> Tensor:
     return (torch.eye(m, dtype=torch.float64) - 2 * torch.outer(v, v) / (v @ v)).to(dtype)
 
 
-def embedding() -> Family:
-    """A linear map of the plane into space: its Jacobian is no square."""
-    return affine(torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]), torch.zeros(3))
+def ill_conditioned(m: int, condition: float, seed: int, dtype: torch.dtype) -> Tensor:
+    """A dense matrix with singular values between 1 and 1 / condition."""
+    one, other = torch.linalg.qr(draw.normal((2, m, m), seed, dtype=torch.float64)).Q
+    return (one @ torch.diag(torch.logspace(0, -math.log10(condition), m, dtype=torch.float64)) @ other).to(dtype)
 
 
 def planar_parameters(m: int, seed: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
@@ -51,7 +66,7 @@ def planar_parameters(m: int, seed: int, dtype: torch.dtype) -> tuple[Tensor, Te
 
 
 def diffeomorphism(kind: str, m: int, seed: int, dtype: torch.dtype) -> Family:
-    """A diffeomorphism of R^m of the given kind."""
+    """A diffeomorphism of R^m of the given kind, with a positive determinant: `mirrored` turns its sign."""
     if kind == "affine":
         return affine(matrix(m, seed, dtype), draw.normal((m,), seed + 1, 1.0, dtype))
     if kind == "stretch":
@@ -65,7 +80,12 @@ def diffeomorphism(kind: str, m: int, seed: int, dtype: torch.dtype) -> Family:
         return coupling(draw.normal((m - k, k), seed, 0.5, dtype), draw.normal((m - k, k), seed + 1, 0.5, dtype))
     if kind == "autoregressive":
         return autoregressive(draw.normal((m, m), seed, 0.4, dtype), draw.normal((m, m), seed + 1, 0.4, dtype))
-    return compose(elementwise("asinh"), reverse())
+    return compose(elementwise("asinh"), affine(matrix(m, seed, dtype), torch.zeros(m, dtype=dtype)))
+
+
+def mirrored(f: Family, m: int, seed: int, dtype: torch.dtype) -> Family:
+    """f after a reflection: a negative determinant where that of f is positive."""
+    return compose(f, affine(reflection(m, seed, dtype), torch.zeros(m, dtype=dtype)))
 
 
 KINDS = ("affine", "stretch", "planar", "residual", "coupling", "autoregressive", "asinh")
@@ -89,9 +109,9 @@ def log_densities(pick: st.DrawFn, m: int, dtype: torch.dtype) -> Family:
 
 
 @st.composite
-def map_problems(pick: st.DrawFn, max_m: int = 5) -> tuple[Family, Tensor]:
-    """A diffeomorphism and a batch of points."""
-    m, n, dtype = pick(st.integers(1, max_m)), pick(st.integers(1, 4)), pick(draw.dtypes)
+def map_problems(pick: st.DrawFn) -> tuple[Family, Tensor]:
+    """A diffeomorphism and a batch of points: n and m are at least two, and different."""
+    (n, m), dtype = pick(st.sampled_from([(2, 3), (3, 2), (2, 4), (3, 5)])), pick(draw.dtypes)
     return pick(diffeomorphisms(m, dtype)), draw.normal((n, m), pick(draw.seeds), 1.0, dtype)
 
 
@@ -100,6 +120,48 @@ def density_problems(pick: st.DrawFn) -> tuple[Family, Family, Tensor]:
     """A diffeomorphism, a log-density and a batch of points."""
     f, x = pick(map_problems())
     return f, pick(log_densities(x.shape[1], x.dtype)), x
+
+
+def planar_log_abs_det(u: Tensor, w: Tensor, b: Tensor, x: Tensor) -> Tensor:
+    """log|det J| of a planar flow at each row of x in closed form, by the determinant lemma: log(1 + h' (u.w))."""
+    u, w, b, x = u.double(), w.double(), b.double(), x.double()
+    return torch.log1p((1 - torch.tanh(x @ w + b) ** 2) * (u @ w))
+
+
+def planar_log_abs_det_gradients(u: Tensor, w: Tensor, b: Tensor, x: Tensor) -> list[Tensor]:
+    """Gradients with respect to u, w, b and x of the sum over x of log|det J| of x + u tanh(w.x + b), in closed form.
+
+    The Jacobian is I + h' u w^T with h = tanh(w.x + b), so its determinant is 1 + h' (u.w) by the determinant lemma.
+    """
+    u, w, b, x = u.double(), w.double(), b.double(), x.double()
+    h = torch.tanh(x @ w + b)
+    slope = 1 - h**2  # h' (n,)
+    determinant = 1 + slope * (u @ w)
+    by_u = (slope / determinant).sum() * w
+    by_activation = -2 * h * slope * (u @ w) / determinant  # d log|det| / d (w.x + b), (n,)
+    by_w = (slope / determinant).sum() * u + by_activation @ x
+    return [by_u, by_w, by_activation.sum(), by_activation[:, None] * w]
+
+
+def planar_gaussian_gradients(
+    u: Tensor, w: Tensor, b: Tensor, mu: Tensor, sigma: Tensor, x: Tensor
+) -> list[Tensor]:
+    """Gradients by u, w, b, mu, sigma, x of the sum over x of log N(f(x); mu, sigma^2) + log|det J|, with f planar."""
+    u, w, b, mu, sigma, x = (one.double() for one in (u, w, b, mu, sigma, x))
+    h = torch.tanh(x @ w + b)
+    slope = 1 - h**2
+    error = (x + h[:, None] * u - mu) / sigma  # (n, m)
+    by_z = -error / sigma  # d log N / dz, (n, m)
+    by_activation = slope * (by_z @ u)  # through h, (n,)
+    volume_u, volume_w, volume_b, volume_x = planar_log_abs_det_gradients(u, w, b, x)
+    return [
+        h @ by_z + volume_u,
+        by_activation @ x + volume_w,
+        by_activation.sum() + volume_b,
+        -by_z.sum(dim=0),
+        ((error**2 - 1) / sigma).sum(dim=0),
+        by_z + by_activation[:, None] * w + volume_x,
+    ]
 
 
 def _contraction(rows: int, columns: int, seed: int, dtype: torch.dtype) -> Tensor:

@@ -5,20 +5,99 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_gradient_agrees
+from grader.checking.recipe import recipe
 from grader.checks.lecture1.shared import draw, families
 from grader.sandbox.wire.families import Family
 
-VECTOR_MAPS = ("identity", "sin", "tanh", "abs", "square", "softmax")
-REAL_FUNCTIONS = ("convex quadratic", "log-sum-exp", "sine", "concave quadratic")
-DENSITIES = ("gaussian", "unnormalised", "mixture", "product")
+VECTOR_MAPS = ("identity", "sin", "tanh", "abs", "square")
+REAL_FUNCTIONS = ("convex quadratic", "log-sum-exp", "sine", "concave quadratic", "gaussian")
+DENSITIES = ("gaussian", "mixture", "product")
 LAWS = ("gaussian", "exponential", "categorical")
+
+
+MANY = 4099  # samples: a prime, no batch size divides it
+
+
+# -- many samples, made so that a student can make them, too --
+
+
+def _random(shape: tuple[int, ...], seed: int) -> Tensor:
+    return torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
+
+
+@recipe
+def late_samples(n: int, dtype: torch.dtype) -> Tensor:
+    """0, 1, 2, …; zeros but for the last three rows; and the first column again, far out in both directions."""
+    i = torch.arange(n, dtype=dtype)
+    return torch.stack([i, 500 * (i >= n - 3), 2.0**40 * i, 2.0**-40 * i], dim=1)
+
+
+@recipe
+def late_outliers(n: int, dtype: torch.dtype) -> Tensor:
+    """Zeros but for the last three rows."""
+    return 100 * (torch.arange(n) >= n - 3)[:, None].expand(n, 2).to(dtype)
+
+
+@recipe
+def far_apart(n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """Points of the plane, of which six are equal and three far from all others."""
+    x = 4 * _random((n, 2), seed) - 2
+    x[:5] = x[5]
+    x[-3:] = 8
+    return x.to(dtype)
+
+
+@recipe
+def waiting_times(n: int, log_rate: float, seed: int, dtype: torch.dtype) -> Tensor:
+    """Two times a row, the last three rows 80 times as long as is usual."""
+    x = 3 * _random((n, 2), seed) + 0.1
+    x[-3:] = 80
+    return (x * 2.718281828459045**-log_rate).to(dtype)
+
+
+@recipe
+def many_masses(n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A pmf of n values."""
+    mass = _random((n,), seed) + 0.1
+    return (mass / mass.sum()).to(dtype)
+
+
+@recipe
+def tiny_last_mass(n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A pmf of n values, the last of which has almost no mass."""
+    mass = _random((n,), seed) + 0.1
+    mass[-1] = 1e-12 * mass[:-1].sum()
+    return (mass / mass.sum()).to(dtype)
+
+
+@recipe
+def many_images(n: int, K: int, seed: int) -> Tensor:
+    """The table of a map of n values to 0..K-1."""
+    return torch.randint(K, (n,), generator=torch.Generator().manual_seed(seed))
+
+
+@recipe
+def many_columns(a: int, n: int, seed: int, dtype: torch.dtype) -> Tensor:
+    """A joint table of a rows and n columns."""
+    return (_random((a, n), seed) + 0.01).to(dtype)
+
+
+@recipe
+def many_vectors(n: int, d: int, last: float, seed: int, dtype: torch.dtype) -> Tensor:
+    """n vectors between -1 and 1, but for the last, which has the entries `last`."""
+    y = 2 * _random((n, d), seed) - 1
+    y[-1] = last
+    return y.to(dtype)
+
+
+# -- functions, densities and laws --
 
 
 class Samples(NamedTuple):
@@ -35,7 +114,7 @@ def vector_map(name: str, n: int, m: int, d: int, key: int, dtype: torch.dtype) 
     x = draw.normal((n, m), key + 2, dtype=dtype)
     outer = families.softmax() if name == "softmax" else families.elementwise(name)
     size = (x.abs() @ A.abs().T + b.abs()).double().amax(dim=0)  # (d,)
-    size = {"square": size**2, "softmax": 1 + size.amax().expand(d)}.get(name, 1 + size)
+    size = {"square": 1 + size**2, "softmax": 1 + size.amax().expand(d)}.get(name, 1 + size)
     return Samples(families.compose(outer, families.affine(A, b)), x, size)
 
 
@@ -48,20 +127,20 @@ def real_function(name: str, n: int, m: int, key: int, dtype: torch.dtype) -> Sa
         "convex quadratic": families.quadratic(A),
         "concave quadratic": families.scaled(-one, families.quadratic(A)),
         "log-sum-exp": families.log_sum_exp(),
+        "gaussian": families.gaussian_log_density(A[0], torch.ones(m, dtype=dtype)),
         "sine": families.coordinate_sum(families.compose(families.elementwise("sin"), families.affine(A, A[:, 0]))),
     }[name]
     return Samples(f, x, 1 + size + x.double().abs().sum(dim=1).amax() + A.double().abs().sum())
 
 
-def density(name: str, n: int, m: int, key: int, dtype: torch.dtype) -> Samples:
-    """A positive density, normalised or not, with values that float32 can hold; `size` is that of its score."""
+def density(name: str, n: int, m: int, key: int, dtype: torch.dtype, c: float = 1.0) -> Samples:
+    """c times a positive density, with values that float32 can hold; `size` is that of its score."""
     mu, x = draw.uniform((m,), key, -1, 1, dtype), draw.uniform((n, m), key + 1, -1, 1, dtype)
     sigma = draw.uniform((m,), key + 2, 0.5, 2, dtype)
     gaussian = families.gaussian_density(mu, sigma)
     exp = families.elementwise("exp")
     p = {
         "gaussian": gaussian,
-        "unnormalised": families.scaled(torch.tensor(1e-6, dtype=dtype), gaussian),
         "mixture": families.compose(
             exp,
             families.gaussian_mixture_log_density(
@@ -72,6 +151,7 @@ def density(name: str, n: int, m: int, key: int, dtype: torch.dtype) -> Samples:
             gaussian, families.compose(exp, families.linear(mu, torch.zeros((), dtype=dtype)))
         ),
     }[name]
+    p = p if c == 1 else families.scaled(torch.tensor(c, dtype=dtype), p)
     return Samples(p, x, torch.tensor(40.0, dtype=torch.float64))  # |x - mu| / sigma^2 <= 8, and the exponent below 40
 
 
@@ -96,29 +176,25 @@ def law(name: str, n: int, m: int, key: int, dtype: torch.dtype) -> Law:
     return Law(families.categorical_log_p(), draw.normal((m, 3), key + 1, dtype=dtype), x, size=1.0)
 
 
-def sizes(low: int = 1, high: int = 8) -> st.SearchStrategy[int]:
-    """Numbers of samples."""
-    return st.integers(low, high)
+shapes = st.permutations((2, 3, 5)).map(tuple)  # n, m, d: no two axes are of one length, and none has length one
+edges = st.permutations((1, 2, 4)).map(tuple)
 
 
-dims = st.integers(1, 3)
+@st.composite
+def vector_maps(pick: st.DrawFn) -> Samples:
+    """A vector-valued function with samples."""
+    return vector_map(pick(st.sampled_from(VECTOR_MAPS)), *pick(shapes), pick(draw.seeds), pick(draw.dtypes))
 
 
-def vector_maps(low: int = 1) -> st.SearchStrategy[Samples]:
-    """Vector-valued functions with at least `low` samples."""
-    return st.builds(vector_map, st.sampled_from(VECTOR_MAPS), sizes(low), dims, dims, draw.seeds, draw.dtypes)
+def _batches(kind: Callable[..., Any], names: tuple[str, ...]) -> st.SearchStrategy[Any]:
+    """One of the named functions, on n samples of m dimensions, n and m at least two and different."""
+    sizes = st.sampled_from([(2, 3), (3, 2), (5, 2), (5, 3)])
+    return st.builds(
+        lambda name, size, key, dtype: kind(name, *size, key, dtype),
+        st.sampled_from(names), sizes, draw.seeds, draw.dtypes,
+    )  # fmt: skip
 
 
-def real_functions(*names: str) -> st.SearchStrategy[Samples]:
-    """Real-valued functions of these names."""
-    return st.builds(real_function, st.sampled_from(names or REAL_FUNCTIONS), sizes(), dims, draw.seeds, draw.dtypes)
-
-
-densities = st.builds(density, st.sampled_from(DENSITIES), sizes(1, 5), dims, draw.seeds, draw.dtypes)
-laws = st.builds(law, st.sampled_from(LAWS), sizes(1, 5), dims, draw.seeds, draw.dtypes)
-
-
-def assert_moving_mass(got: Tensor | None, want: Tensor, *, of: str, like: Tensor | torch.dtype, scale: float) -> None:
-    """Gradients by masses that sum to one: only their differences mean something."""
-    differences = got - got[:1] if isinstance(got, Tensor) and got.shape == want.shape else got
-    assert_gradient_agrees(differences, want - want[:1], of=of, like=like, scale=scale)
+real_functions = _batches(real_function, REAL_FUNCTIONS)
+densities = _batches(density, DENSITIES)
+laws = _batches(law, LAWS)

@@ -13,12 +13,12 @@ from grader.checks.lecture1.divergences.draw import dims, numbers_of_draws, zero
 from grader.checks.lecture1.shared import draw
 
 fit_gaussian_forward_kl = pytest.mark.exercise("divergences.fit_gaussian_forward_kl")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 
 @fit_gaussian_forward_kl
-@points(0.25)
+@weight(0.25)
 def test_the_means_by_hand(student):
     """The samples (1, 5), (3, 5), (8, -4) have the mean (4, 2)."""
     got, _ = both(student.fit_gaussian_forward_kl(torch.tensor([[1.0, 5.0], [3.0, 5.0], [8.0, -4.0]])))
@@ -26,7 +26,7 @@ def test_the_means_by_hand(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.25)
+@weight(0.25)
 def test_the_spreads_by_hand(student):
     """The samples (1, 5), (5, 5) have standard deviations (2, 0): likelihood divides by n."""
     _, got = both(student.fit_gaussian_forward_kl(torch.tensor([[1.0, 5.0], [5.0, 5.0]])))
@@ -34,7 +34,7 @@ def test_the_spreads_by_hand(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=3, key=0, dtype=torch.float64)
@@ -47,7 +47,7 @@ def test_the_means_are_those_of_the_sample(student, ref, n, m, key, dtype):
 
 
 @fit_gaussian_forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(10)
 @given(n=st.integers(2, 9), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=3, key=0, dtype=torch.float64)
@@ -60,7 +60,7 @@ def test_the_spreads_are_those_of_the_sample(student, ref, n, m, key, dtype):
 
 
 @fit_gaussian_forward_kl
-@points(0.125)
+@weight(0.125)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -75,7 +75,7 @@ def test_the_fit_is_accurate_far_from_zero(student, dtype):
 
 
 @fit_gaussian_forward_kl
-@points(0.0625)
+@weight(0.0625)
 def test_the_fit_counts_every_sample(student):
     """Of 4099 samples 4096 are 0 and the last three 4099: the mean is 3, and its square plus that of the spread 3 x 4099."""
     mu, sigma = both(student.fit_gaussian_forward_kl(zeros_and_three(4099.0, torch.float64)))
@@ -84,7 +84,7 @@ def test_the_fit_counts_every_sample(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.125)
+@weight(0.125)
 def test_one_sample_is_its_own_fit(student):
     """One sample has itself as mean, and the standard deviation zero, not nan."""
     mu, sigma = both(student.fit_gaussian_forward_kl(torch.tensor([[2.0, -3.0, 0.5]])))
@@ -93,7 +93,7 @@ def test_one_sample_is_its_own_fit(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.125)
+@weight(0.125)
 def test_the_fit_has_the_dtype_of_the_sample(student):
     """Samples in float32 give a fit in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):
@@ -102,7 +102,7 @@ def test_the_fit_has_the_dtype_of_the_sample(student):
 
 
 @fit_gaussian_forward_kl
-@points(0.0625)
+@weight(0.0625)
 def test_the_sample_stays_as_it_is(student):
     """The sample is not changed: it is not centred in place."""
     assert_unchanged(student.fit_gaussian_forward_kl.observed(torch.tensor([[1.0, 5.0], [3.0, 7.0], [4.0, 9.0]])))

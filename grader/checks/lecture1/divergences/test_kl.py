@@ -15,7 +15,7 @@ from grader.checks.lecture1.divergences.draw import batches, number
 from grader.checks.lecture1.shared import draw
 
 kl_divergence = pytest.mark.exercise("divergences.kl_divergence")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 LOG2, LOG3 = math.log(2), math.log(3)
@@ -32,7 +32,7 @@ def size(q: Tensor) -> float:
 
 
 @kl_divergence
-@points(0.75)
+@weight(0.75)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -50,7 +50,7 @@ def test_kl_depends_on_the_order_of_its_arguments(student, dtype):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(12)
 @given(batch=batches, K=numbers_of_values, key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 @example(batch=(), K=1, key=0, zeros=False, dtype=torch.float64)
@@ -64,7 +64,7 @@ def test_kl_averages_the_log_ratio_over_its_first_argument(student, ref, batch, 
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(K=st.integers(1, 6), key=draw.seeds, zeros=st.booleans(), dtype=draw.dtypes)
 @example(K=4, key=0, zeros=True, dtype=torch.float32)
@@ -75,7 +75,7 @@ def test_kl_vanishes_on_equal_pmfs(student, K, key, zeros, dtype):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(K=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 @example(K=2, key=0, dtype=torch.float32)
@@ -91,7 +91,7 @@ def test_kl_is_infinite_outside_the_support(student, K, key, dtype):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(place=st.integers(0, 2), mass=st.sampled_from([0.0, 0.5]), dtype=draw.dtypes)
 @example(place=2, mass=0.5, dtype=torch.float32)
@@ -107,7 +107,7 @@ def test_values_without_mass_cost_nothing(student, place, mass, dtype):
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(tiny=st.sampled_from([(torch.float32, 1e-30), (torch.float64, 1e-300)]))
 @example(tiny=(torch.float32, 1e-10))
@@ -123,7 +123,7 @@ def test_kl_takes_tiny_probabilities_at_their_word(student, tiny):
 
 
 @kl_divergence
-@points(0.5)
+@weight(0.5)
 @examples(4)
 @given(dtype=draw.dtypes, one=st.integers(0, 2), other=st.integers(0, 1))
 @example(dtype=torch.float32, one=1, other=0)
@@ -142,7 +142,7 @@ def test_batches_of_pmfs_broadcast_over_the_leading_axes(student, dtype, one, ot
 
 
 @kl_divergence
-@points(0.25)
+@weight(0.25)
 def test_kl_refuses_pmfs_over_different_numbers_of_values(student):
     """Different numbers of values are refused with a ValueError, also 1 and 3, which would broadcast."""
     for p, q in [((3,), (4,)), ((1,), (3,)), ((2, 3), (2, 1)), ((2, 3), (2,))]:
@@ -151,7 +151,7 @@ def test_kl_refuses_pmfs_over_different_numbers_of_values(student):
 
 
 @kl_divergence
-@points(0.375)
+@weight(0.375)
 @examples(8)
 @given(batch=batches, K=numbers_of_values, key=draw.seeds, dtype=draw.dtypes)
 @example(batch=(), K=2, key=0, dtype=torch.float32)
@@ -166,7 +166,7 @@ def test_kl_has_its_gradients(student, batch, K, key, dtype):
 
 
 @kl_divergence
-@points(0.125)
+@weight(0.125)
 def test_kl_has_the_dtype_of_its_arguments(student):
     """The divergence of float32 pmfs is float32, that of float64 pmfs float64."""
     for dtype in (torch.float32, torch.float64):

@@ -30,7 +30,7 @@ from grader.checks.lecture1.shared.samplers import replay_gaussian
 
 forward_kl = pytest.mark.exercise("divergences.forward_kl")
 reverse_kl = pytest.mark.exercise("divergences.reverse_kl")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 INFINITY = number(math.inf)
@@ -45,7 +45,7 @@ ZERO = column([0])
 
 
 @forward_kl
-@points(0.5)
+@weight(0.5)
 def test_forward_kl_by_hand(student):
     """Draws exactly as frequent as p_data says give the divergence, 1.25 log 2 - 0.25 log 3; tiny and huge densities count."""
     got = student.forward_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 4, student.generator(0))
@@ -56,7 +56,7 @@ def test_forward_kl_by_hand(student):
 
 
 @forward_kl
-@points(0.75)
+@weight(0.75)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -72,7 +72,7 @@ def test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data(student, ref, n
 
 
 @forward_kl
-@points(0.125)
+@weight(0.125)
 def test_forward_kl_counts_every_one_of_many_draws(student):
     """Of 4099 draws 4096 have a log-ratio of 1 and the last three one of -500: the mean is (4096 - 1500) / 4099."""
     laws = categoricals([-1.0, -501.0], [-2.0, -1.0], zeros_and_three(1.0, torch.float64), ZERO)
@@ -81,7 +81,7 @@ def test_forward_kl_counts_every_one_of_many_draws(student):
 
 
 @forward_kl
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=numbers_of_draws, key=draw.seeds)
 @example(n=8, key=0)
@@ -92,7 +92,7 @@ def test_forward_kl_draws_data_and_only_data(student, n, key):
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_forward_kl_is_infinite_when_the_model_misses_data(student, m, key, dtype):
@@ -102,7 +102,7 @@ def test_forward_kl_is_infinite_when_the_model_misses_data(student, m, key, dtyp
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 def test_forward_kl_has_gradients_in_both_densities(student):
     """In a table of log-probabilities the gradient is the share of the draws, and minus that for the model's table."""
     laws = categoricals(LOG_P, LOG_Q, X_P, X_Q)
@@ -113,7 +113,7 @@ def test_forward_kl_has_gradients_in_both_densities(student):
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_forward_kl_has_the_gradient_of_maximum_likelihood(student, ref, n, m, key, dtype):
@@ -127,7 +127,7 @@ def test_forward_kl_has_the_gradient_of_maximum_likelihood(student, ref, n, m, k
 
 
 @forward_kl
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(key=draw.seeds)
 def test_forward_kl_gets_its_randomness_from_the_generator(student, key):
@@ -136,7 +136,7 @@ def test_forward_kl_gets_its_randomness_from_the_generator(student, key):
 
 
 @forward_kl
-@points(0.125)
+@weight(0.125)
 def test_forward_kl_has_the_dtype_of_the_densities(student):
     """Densities in float32 give an estimate in float32, those in float64 one in float64."""
     assert_dtype_of_densities(student, student.forward_kl)
@@ -146,7 +146,7 @@ def test_forward_kl_has_the_dtype_of_the_densities(student):
 
 
 @reverse_kl
-@points(0.5)
+@weight(0.5)
 def test_reverse_kl_by_hand(student):
     """Draws exactly as frequent as p_theta says give the divergence, 0.75 log 3 - 0.375 log 2; tiny and huge densities count."""
     got = student.reverse_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 8, student.generator(0))
@@ -157,7 +157,7 @@ def test_reverse_kl_by_hand(student):
 
 
 @reverse_kl
-@points(0.75)
+@weight(0.75)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -173,7 +173,7 @@ def test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model(student, ref, 
 
 
 @reverse_kl
-@points(0.125)
+@weight(0.125)
 def test_reverse_kl_counts_every_one_of_many_draws(student):
     """Of 4099 draws 4096 have a log-ratio of 1 and the last three one of -500: the mean is (4096 - 1500) / 4099."""
     laws = categoricals([-2.0, -1.0], [-1.0, -501.0], ZERO.double(), zeros_and_three(1.0, torch.float64))
@@ -182,7 +182,7 @@ def test_reverse_kl_counts_every_one_of_many_draws(student):
 
 
 @reverse_kl
-@points(0.5)
+@weight(0.5)
 @examples(5)
 @given(n=numbers_of_draws, key=draw.seeds)
 @example(n=8, key=0)
@@ -193,7 +193,7 @@ def test_reverse_kl_draws_from_the_model_and_only_from_it(student, n, key):
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(4)
 @given(m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_reverse_kl_is_finite_inside_the_data_and_infinite_outside(student, m, key, dtype):
@@ -206,7 +206,7 @@ def test_reverse_kl_is_finite_inside_the_data_and_infinite_outside(student, m, k
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_reverse_kl_has_gradients_in_the_densities_and_through_the_draws(student):
     """For log-densities w . x + b the gradient in w is the mean draw, and that of the mean and spread of the draws w's difference."""
     noise = torch.tensor([[1.0, -0.5], [0.0, 2.0]], dtype=torch.float64)
@@ -221,7 +221,7 @@ def test_reverse_kl_has_gradients_in_the_densities_and_through_the_draws(student
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_reverse_kl_has_its_gradient_through_the_draws(student, ref, n, m, key, dtype):
@@ -242,7 +242,7 @@ def test_reverse_kl_has_its_gradient_through_the_draws(student, ref, n, m, key, 
 
 
 @reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(3)
 @given(key=draw.seeds)
 def test_reverse_kl_gets_its_randomness_from_the_generator(student, key):
@@ -251,7 +251,7 @@ def test_reverse_kl_gets_its_randomness_from_the_generator(student, key):
 
 
 @reverse_kl
-@points(0.125)
+@weight(0.125)
 def test_reverse_kl_has_the_dtype_of_the_densities(student):
     """Densities in float32 give an estimate in float32, those in float64 one in float64."""
     assert_dtype_of_densities(student, student.reverse_kl)

@@ -23,7 +23,7 @@ from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density, linear
 
 reparametrized_reverse_kl = pytest.mark.exercise("divergences.reparametrized_reverse_kl")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 LOG2 = math.log(2)
@@ -31,7 +31,7 @@ HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 
 @reparametrized_reverse_kl
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -55,7 +55,7 @@ def test_the_reverse_kl_of_a_gaussian_by_hand(student, dtype):
 
 
 @reparametrized_reverse_kl
-@points(0.375)
+@weight(0.375)
 @examples(10)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float32)
@@ -75,7 +75,7 @@ def test_the_reverse_kl_of_a_gaussian_averages_the_log_ratio(student, ref, n, m,
 
 
 @reparametrized_reverse_kl
-@points(0.125)
+@weight(0.125)
 def test_the_reverse_kl_of_a_gaussian_counts_every_row(student):
     """For log p_data = -x and 4099 rows of noise, of which the last three are 500 and the others 0, log q and x are averaged."""
     noise = zeros_and_three(500.0, torch.float64)
@@ -85,7 +85,7 @@ def test_the_reverse_kl_of_a_gaussian_counts_every_row(student):
 
 
 @reparametrized_reverse_kl
-@points(0.5)
+@weight(0.5)
 def test_the_reverse_kl_of_a_gaussian_has_the_gradient_through_everything(student):
     """For log p_data = w . x + b: -w in mu, and -1 / sigma - w times the mean noise in sigma."""
     noise = torch.tensor([[1.0, -0.5], [0.0, 2.0]], dtype=torch.float64)
@@ -98,7 +98,7 @@ def test_the_reverse_kl_of_a_gaussian_has_the_gradient_through_everything(studen
 
 
 @reparametrized_reverse_kl
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
@@ -116,7 +116,7 @@ def test_the_reverse_kl_of_a_gaussian_has_its_gradient(student, ref, n, m, key, 
 
 
 @reparametrized_reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_the_reverse_kl_of_a_gaussian_has_the_dtype_of_its_arguments(student):
     """Parameters in float32 give an estimate in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):

@@ -27,7 +27,7 @@ from grader.checks.lecture1.shared.families import (
 from grader.checks.lecture1.shared.samplers import forget_questions, rows_asked_about, witnessed_log_density
 
 fit_gaussian_reverse_kl = pytest.mark.exercise("divergences.fit_gaussian_reverse_kl")
-points = pytest.mark.points
+weight = pytest.mark.weight
 
 CONDITIONAL = torch.tensor([0.8, 0.5])  # standard deviations of one of a pair given the other
 # The first step in units of lr, for a gradient of 200: Adam, its relatives, Adagrad and sign descent make it 1 or little more;
@@ -37,7 +37,7 @@ DEVIATIONS = 8.0  # how many of its standard deviations a moment of the noise ma
 
 
 @fit_gaussian_reverse_kl
-@points(0.0625)
+@weight(0.0625)
 def test_no_step_leaves_the_fit_at_its_start(student, seed):
     """With steps = 0 the start comes back."""
     for dtype in (torch.float32, torch.float64):
@@ -48,7 +48,7 @@ def test_no_step_leaves_the_fit_at_its_start(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_each_step_takes_n_fresh_samples_of_the_gaussian(student, seed):
     """At a step size of 1e-9 log p_data is asked about steps times n rows, all new, which are mu + sigma times normal noise."""
     steps, n, m = 7, 1001, 8
@@ -71,7 +71,7 @@ def test_each_step_takes_n_fresh_samples_of_the_gaussian(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.0625)
+@weight(0.0625)
 def test_a_step_is_as_long_as_lr_says(student, seed):
     """One step moves the mean by about lr times its gradient, or by about lr; five steps of 1e-9 hardly move it."""
     lr, slope = 1e-3, 200.0
@@ -88,7 +88,7 @@ def test_a_step_is_as_long_as_lr_says(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.25)
+@weight(0.25)
 def test_the_reverse_fit_converges_to_the_closest_gaussian(student, seed):
     """For correlated data the closest diagonal Gaussian has the data's mean and its *conditional* spreads."""
     pairs = 12
@@ -110,7 +110,7 @@ def test_the_reverse_fit_converges_to_the_closest_gaussian(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.125)
+@weight(0.125)
 def test_the_reverse_fit_sits_on_one_mode(student, seed):
     """Of two modes the fit takes the one it starts near, and is as narrow as that; forward KL would cover both."""
     side = 1.0 if seed % 2 else -1.0
@@ -125,7 +125,7 @@ def test_the_reverse_fit_sits_on_one_mode(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.0625)
+@weight(0.0625)
 def test_the_reverse_fit_gets_its_randomness_from_the_generator(student, seed):
     """One state of the generator gives one fit, and a generator that goes on another one."""
     mu, sigma = torch.zeros(20, dtype=torch.float64), torch.ones(20, dtype=torch.float64)
@@ -140,7 +140,7 @@ def test_the_reverse_fit_gets_its_randomness_from_the_generator(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.0625)
+@weight(0.0625)
 def test_standard_deviations_stay_positive(student, seed):
     """A step that would take sigma itself below zero leaves it positive."""
     mu, sigma = torch.zeros(2), torch.ones(2)
@@ -153,7 +153,7 @@ def test_standard_deviations_stay_positive(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.0625)
+@weight(0.0625)
 def test_the_reverse_fit_has_the_dtype_of_its_start(student, seed):
     """A start in float32 gives a fit in float32, one in float64 a fit in float64."""
     for dtype in (torch.float32, torch.float64):
@@ -164,7 +164,7 @@ def test_the_reverse_fit_has_the_dtype_of_its_start(student, seed):
 
 
 @fit_gaussian_reverse_kl
-@points(0.0625)
+@weight(0.0625)
 def test_the_start_stays_as_it_is(student, seed):
     """The tensors that hold the start are not changed: they are not what the optimiser moves."""
     mu, sigma = torch.zeros(2), torch.ones(2)

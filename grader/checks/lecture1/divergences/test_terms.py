@@ -29,7 +29,7 @@ from grader.sandbox.wire.families import Family
 
 kl_low_variance = pytest.mark.exercise("divergences.kl_low_variance")
 negative_log_likelihood = pytest.mark.exercise("divergences.negative_log_likelihood")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 LOG2, LOG3 = math.log(2), math.log(3)
@@ -45,7 +45,7 @@ def table(values: list[float], dtype: torch.dtype) -> Family:
 
 
 @kl_low_variance
-@points(0.5)
+@weight(0.5)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -62,7 +62,7 @@ def test_the_low_variance_estimate_by_hand(student, dtype):
 
 
 @kl_low_variance
-@points(0.375)
+@weight(0.375)
 @examples(10)
 @given(K=st.integers(1, 6), n=numbers_of_draws, key=draw.seeds, dtype=draw.dtypes, scale=st.sampled_from([0.01, 1.0, 5.0]))
 @example(K=1, n=1, key=0, dtype=torch.float32, scale=1.0)
@@ -78,7 +78,7 @@ def test_the_low_variance_estimate_averages_its_terms(student, ref, K, n, key, d
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -90,7 +90,7 @@ def test_the_low_variance_estimate_is_unbiased(student, dtype):
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 @examples(8)
 @given(key=draw.seeds, distance=st.sampled_from([0.0, 1e-3, 0.1, 1.0, 10.0]), dtype=draw.dtypes)
 @example(key=0, distance=0.0, dtype=torch.float32)
@@ -110,7 +110,7 @@ def test_every_single_term_is_non_negative(student, key, distance, dtype):
 
 
 @kl_low_variance
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -133,7 +133,7 @@ def test_the_low_variance_estimate_is_finite_where_r_is(student, dtype):
 
 
 @kl_low_variance
-@points(0.125)
+@weight(0.125)
 def test_the_low_variance_estimate_has_gradients_in_both_densities(student):
     """In log q the gradient of a term is r - 1, in log p it is 1 - r: for r = 2 and r = 1/2, by their shares."""
     log_p, log_q = torch.tensor([-1.0, -1.0]), torch.tensor([LOG2 - 1, -LOG2 - 1])
@@ -144,7 +144,7 @@ def test_the_low_variance_estimate_has_gradients_in_both_densities(student):
 
 
 @kl_low_variance
-@points(0.125)
+@weight(0.125)
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dtype):
@@ -162,7 +162,7 @@ def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dty
 
 
 @kl_low_variance
-@points(0.125)
+@weight(0.125)
 def test_the_low_variance_estimate_has_the_dtype_of_the_densities(student):
     """Densities in float32 give an estimate in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):
@@ -173,7 +173,7 @@ def test_the_low_variance_estimate_has_the_dtype_of_the_densities(student):
 
 
 @negative_log_likelihood
-@points(0.375)
+@weight(0.375)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -192,7 +192,7 @@ def test_the_likelihood_by_hand(student, dtype):
 
 
 @negative_log_likelihood
-@points(0.125)
+@weight(0.125)
 @examples(8)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=3, key=0, dtype=torch.float32)
@@ -205,7 +205,7 @@ def test_the_likelihood_is_averaged_over_samples(student, ref, n, m, key, dtype)
 
 
 @negative_log_likelihood
-@points(0.125)
+@weight(0.125)
 def test_a_sample_that_the_model_excludes_costs_infinity(student):
     """One sample with density zero makes the average infinite."""
     narrow = uniform_log_density(torch.zeros(1), torch.ones(1))
@@ -214,7 +214,7 @@ def test_a_sample_that_the_model_excludes_costs_infinity(student):
 
 
 @negative_log_likelihood
-@points(0.25)
+@weight(0.25)
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_the_likelihood_has_its_gradient(student, n, m, key, dtype):
@@ -228,7 +228,7 @@ def test_the_likelihood_has_its_gradient(student, n, m, key, dtype):
 
 
 @negative_log_likelihood
-@points(0.125)
+@weight(0.125)
 def test_the_likelihood_has_the_dtype_of_the_density(student):
     """A density in float32 gives a likelihood in float32, one in float64 a likelihood in float64."""
     for dtype in (torch.float32, torch.float64):

@@ -19,7 +19,7 @@ from grader.checks.lecture1.histogram.draw import of_masses, pair
 from grader.checks.lecture1.shared import draw
 
 accepts = pytest.mark.exercise("histogram.accepts")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 seconds = pytest.mark.seconds
 
@@ -27,7 +27,7 @@ EVERY_KIND = 210  # kinds of pairs come round after 5, 6 or 7 numbers
 
 
 @accepts
-@points(0.25)
+@weight(0.25)
 def test_a_coin_and_a_die_are_judged(student, seed):
     """A fair coin, a bent die and a certain value are honest; a bent coin with a fair density is broken."""
     fair, die = of_masses(0.5, 0.5), of_masses(0.1, 0.1, 0.1, 0.2, 0.25, 0.25)
@@ -41,7 +41,7 @@ def test_a_coin_and_a_die_are_judged(student, seed):
 
 
 @accepts
-@points(1)
+@weight(1)
 @seconds(60)
 @examples(10)
 @given(number=draw.seeds)
@@ -71,7 +71,7 @@ def test_honest_pairs_are_accepted(student, ref, seed, number):
 
 
 @accepts
-@points(0.5)
+@weight(0.5)
 @given(kind=st.integers(0, 4))
 def test_a_density_of_another_mass_is_rejected(student, ref, seed, kind):
     """A density that does not sum to one is rejected, though the draws are those of the density once it is normalised."""
@@ -79,7 +79,7 @@ def test_a_density_of_another_mass_is_rejected(student, ref, seed, kind):
 
 
 @accepts
-@points(1)
+@weight(1)
 @given(kind=st.integers(0, 4))
 def test_draws_from_another_law_are_rejected(student, ref, seed, kind):
     """A sampler whose law is not the density is rejected, also where the mean, the entropy or the largest mass agrees."""
@@ -87,7 +87,7 @@ def test_draws_from_another_law_are_rejected(student, ref, seed, kind):
 
 
 @accepts
-@points(0.5)
+@weight(0.5)
 @given(kind=st.sampled_from([0, 2, 4, 6]))
 def test_an_impossible_draw_is_rejected(student, ref, seed, kind):
     """A sampler that now and then draws what the density rules out is rejected, however small the total variation."""
@@ -95,7 +95,7 @@ def test_an_impossible_draw_is_rejected(student, ref, seed, kind):
 
 
 @accepts
-@points(1)
+@weight(1)
 @given(kind=st.integers(0, 5))
 def test_neighbours_that_depend_on_each_other_are_rejected(student, ref, seed, kind):
     """A sampler with the right frequencies is rejected when a draw tells something about the next one."""
@@ -103,7 +103,7 @@ def test_neighbours_that_depend_on_each_other_are_rejected(student, ref, seed, k
 
 
 @accepts
-@points(0.5)
+@weight(0.5)
 @given(kind=st.integers(0, 2))
 def test_calls_that_depend_on_each_other_are_rejected(student, ref, seed, kind):
     """A sampler whose calls repeat each other, wholly or in part, is rejected; a peaked one whose calls often agree is not."""
@@ -113,7 +113,7 @@ def test_calls_that_depend_on_each_other_are_rejected(student, ref, seed, kind):
 
 
 @accepts
-@points(0.25)
+@weight(0.25)
 def test_a_verdict_is_a_python_bool(student):
     """The verdict is True or False of Python, not a tensor."""
     log_p, sampler = of_masses(0.5, 0.5)

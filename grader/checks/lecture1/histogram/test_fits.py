@@ -15,7 +15,7 @@ from grader.checks.lecture1.shared import draw
 
 fit_histogram = pytest.mark.exercise("histogram.fit_histogram")
 fit_conditional_histogram = pytest.mark.exercise("histogram.fit_conditional_histogram")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 counts_of_bins = st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any)
@@ -27,7 +27,7 @@ FINE = [k % 33 for k in range(256)]
 
 
 @fit_histogram
-@points(0.5)
+@weight(0.5)
 def test_three_of_four_samples_are_in_one_bin(student):
     """The samples 2, 0, 2, 2 give bin 0 a quarter and bin 2 three quarters; other bins, seen or not, get exactly nothing."""
     x = torch.tensor([2, 0, 2, 2])
@@ -38,7 +38,7 @@ def test_three_of_four_samples_are_in_one_bin(student):
 
 
 @fit_histogram
-@points(0.75)
+@weight(0.75)
 @examples(15)
 @given(counts=counts_of_bins, key=draw.seeds)
 @example(counts=[1, 1, 2], key=0)
@@ -53,7 +53,7 @@ def test_each_bin_has_its_share(student, counts, key):
 
 
 @fit_histogram
-@points(0.5)
+@weight(0.5)
 @examples(8)
 @given(counts=counts_of_bins, key=draw.seeds, excess=st.integers(0, 3))
 @example(counts=[2, 1], key=0, excess=0)
@@ -67,7 +67,7 @@ def test_values_outside_the_bins_are_refused(student, counts, key, excess):
 
 
 @fit_histogram
-@points(0.25)
+@weight(0.25)
 def test_shares_have_the_default_float_dtype(student):
     """The shares are float32, and float64 where that is the default of torch."""
     assert_dtype(student.fit_histogram(torch.tensor([1, 0, 1]), 2), torch.float32)
@@ -78,7 +78,7 @@ def test_shares_have_the_default_float_dtype(student):
 
 
 @fit_conditional_histogram
-@points(0.5)
+@weight(0.5)
 def test_three_pairs_make_two_histograms(student):
     """With the pairs (0, 0), (1, 0), (1, 1) of value and class, class 0 has both values alike and class 1 only the value 1."""
     x, y = torch.tensor([0, 1, 1]), torch.tensor([0, 0, 1])
@@ -89,7 +89,7 @@ def test_three_pairs_make_two_histograms(student):
 
 
 @fit_conditional_histogram
-@points(0.75)
+@weight(0.75)
 @examples(15)
 @given(
     K=st.integers(1, 5), C=st.integers(1, 4), key=draw.seeds, high=st.sampled_from([2, 5])
@@ -109,7 +109,7 @@ def test_each_class_has_its_own_histogram(student, K, C, key, high):
 
 
 @fit_conditional_histogram
-@points(0.5)
+@weight(0.5)
 def test_a_class_without_samples_is_unknown(student):
     """A class without samples gives a row of nan, in that row alone."""
     got = student.fit_conditional_histogram(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 2]), 2, 4)
@@ -118,7 +118,7 @@ def test_a_class_without_samples_is_unknown(student):
 
 
 @fit_conditional_histogram
-@points(0.25)
+@weight(0.25)
 def test_conditional_shares_have_the_default_float_dtype(student):
     """The shares are float32, and float64 where that is the default of torch."""
     x, y = torch.tensor([1, 0, 1]), torch.tensor([1, 0, 0])

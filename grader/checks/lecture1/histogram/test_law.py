@@ -21,7 +21,7 @@ from grader.checks.lecture1.shared import draw
 
 histogram_log_prob = pytest.mark.exercise("histogram.histogram_log_prob")
 sample_histogram = pytest.mark.exercise("histogram.sample_histogram")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 LOG2 = math.log(2)
@@ -31,7 +31,7 @@ LOG2 = math.log(2)
 
 
 @histogram_log_prob
-@points(0.375)
+@weight(0.375)
 def test_log_prob_of_halves_and_quarters(student):
     """Under (1/4, 1/2, 1/4) the samples cost 2, 1 and 2 times log 2, one number a sample."""
     got = student.histogram_log_prob(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([2, 1, 1, 0]))
@@ -41,7 +41,7 @@ def test_log_prob_of_halves_and_quarters(student):
 
 
 @histogram_log_prob
-@points(0.125)
+@weight(0.125)
 @examples(10)
 @given(key=draw.seeds, dtype=draw.dtypes)
 def test_log_prob_is_the_logarithm_of_the_bin(student, ref, key, dtype):
@@ -52,7 +52,7 @@ def test_log_prob_is_the_logarithm_of_the_bin(student, ref, key, dtype):
 
 
 @histogram_log_prob
-@points(0.25)
+@weight(0.25)
 @examples(2)
 @given(dtype=draw.dtypes)
 @example(dtype=torch.float32)
@@ -66,7 +66,7 @@ def test_an_empty_bin_has_log_probability_minus_infinity(student, dtype):
 
 
 @histogram_log_prob
-@points(0.125)
+@weight(0.125)
 def test_log_prob_is_differentiable(student):
     """The gradient by a bin's probability is its count over its probability, and zero for a bin without samples."""
     pi, x = torch.tensor([0.5, 0.25, 0.25]), torch.tensor([2, 0, 2])
@@ -75,7 +75,7 @@ def test_log_prob_is_differentiable(student):
 
 
 @histogram_log_prob
-@points(0.125)
+@weight(0.125)
 def test_log_prob_has_the_dtype_of_pi(student):
     """Log-probabilities of a float32 histogram are float32, those of a float64 one float64."""
     for dtype in (torch.float32, torch.float64):
@@ -86,7 +86,7 @@ def test_log_prob_has_the_dtype_of_pi(student):
 
 
 @sample_histogram
-@points(1)
+@weight(1)
 def test_samples_follow_the_histogram(student, seed):
     """Each bin comes up with its probability, also a rare one, and a bin without mass never does; no draws come again."""
     pi = _shuffled([0.55, 0.25, 0.15, 0.04, 0.008, 0.002, 0.0, 0.0], seed)
@@ -107,7 +107,7 @@ def test_samples_follow_the_histogram(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 @pytest.mark.parametrize("partner", ["the next sample", "the sample half a batch away"])
 def test_samples_in_a_batch_are_independent(student, seed, partner):
     """Two samples of one call have the product of their laws as joint law."""
@@ -123,7 +123,7 @@ def test_samples_in_a_batch_are_independent(student, seed, partner):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 def test_samples_repeat_one_another_as_chance_has_it(student, seed):
     """Of 797 draws from 8192 equal bins about 39 have come before: draws neither copy nor avoid one another."""
     K, n = 8192, 797
@@ -132,7 +132,7 @@ def test_samples_repeat_one_another_as_chance_has_it(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 def test_a_batch_of_two_is_two_draws(student, seed):
     """In calls for two samples of a fair coin, both sides come together as often as each side alone."""
     coin = torch.tensor([0.5, 0.5])
@@ -146,7 +146,7 @@ def test_a_batch_of_two_is_two_draws(student, seed):
 
 
 @sample_histogram
-@points(0.25)
+@weight(0.25)
 def test_calls_are_independent(student, seed):
     """Samples of two calls with one generator have the product of their laws as joint law."""
     pi = _shuffled([0.5, 0.3, 0.2], seed)
@@ -160,7 +160,7 @@ def test_calls_are_independent(student, seed):
 
 
 @sample_histogram
-@points(0.5)
+@weight(0.5)
 def test_the_generator_decides_and_moves_on(student, seed):
     """The same state of the generator gives the same samples, and a call moves it on."""
     pi = torch.full((8,), 1 / 8)  # 64 samples agree by chance with probability 8^-64
@@ -176,7 +176,7 @@ def test_the_generator_decides_and_moves_on(student, seed):
 
 
 @sample_histogram
-@points(0.125)
+@weight(0.125)
 @examples(8)
 @given(pi=draw.pmfs(), key=draw.seeds)
 @example(pi=torch.tensor([1.0]), key=0)
@@ -192,7 +192,7 @@ def test_a_sample_is_a_vector_of_bins(student, pi, key):
 
 
 @sample_histogram
-@points(0.125)
+@weight(0.125)
 def test_samples_are_int64(student):
     """The numbers of the bins are int64, whatever the dtype of pi."""
     for dtype in (torch.float32, torch.float64):

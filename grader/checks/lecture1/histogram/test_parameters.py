@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from grader.checking.compare import assert_agrees, assert_dtype
 
 num_parameters = pytest.mark.exercise("histogram.num_parameters")
-points = pytest.mark.points
+weight = pytest.mark.weight
 examples = pytest.mark.examples
 
 FIVE_OF_THREE = {0: 10, 1: 26, 2: 62, 3: 134, 4: 242, 5: 242, 9: 242, None: 242}  # five variables of three values, by order
 
 
 @num_parameters
-@points(0.5)
+@weight(0.5)
 @pytest.mark.parametrize(("order", "count"), [(0, 784), (1, 1567), (None, 2**784 - 1)])
 def test_binary_mnist_needs_these_many_parameters(student, order, count):
     """The numbers that the slide asks for, exactly: independent pixels, a first-order Markov chain, the full joint."""
@@ -24,7 +24,7 @@ def test_binary_mnist_needs_these_many_parameters(student, order, count):
 
 
 @num_parameters
-@points(0.125)
+@weight(0.125)
 def test_five_variables_of_three_values(student):
     """With orders 0, 1, 2, 3 there are 10, 26, 62 and 134 free parameters; from 4 on it is the full joint, of 243 states.
 
@@ -38,7 +38,7 @@ def test_five_variables_of_three_values(student):
 
 
 @num_parameters
-@points(0.125)
+@weight(0.125)
 @examples(12)
 @given(m=st.integers(1, 12), K=st.integers(1, 6), order=st.none() | st.integers(0, 14))
 @example(m=784, K=256, order=3)
@@ -54,7 +54,7 @@ def test_parameters_are_counted_table_by_table(student, ref, m, K, order):
 
 
 @num_parameters
-@points(0.125)
+@weight(0.125)
 @examples(8)
 @given(m=st.integers(1, 50), order=st.none() | st.integers(0, 50))
 @example(m=1, order=0)
@@ -66,7 +66,7 @@ def test_one_value_leaves_nothing_to_learn(student, m, order):
 
 
 @num_parameters
-@points(0.125)
+@weight(0.125)
 def test_the_number_is_a_python_int(student):
     """The number of parameters is a Python int, which is exact at any size."""
     assert_dtype(student.num_parameters(3, 2, 1), int)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checking.compare import assert_agrees
-from grader.checking.student import Remote, Student
+from grader.checking.student import Remote, Student, StudentError
 from grader.checking.tolerance import condition_of
-from grader.checks.lecture1.imagegpt.helpers import built, new_cache
+from grader.checks.lecture1.imagegpt.helpers import built, new_cache, probed
 from grader.checks.lecture1.shared import draw
 
 
@@ -75,9 +75,18 @@ def network(
 SEVERAL = network(0, K=4, m=5, e=3, dtype=torch.float64)  # several of everything: what is mixed up, or left out, shows
 
 
+def probed_network(seed: int, **sizes: Any) -> Network:
+    """A network with a `Probe` in the place of every block."""
+    net = network(seed, **sizes)
+    weights = {name: w for name, w in net.weights.items() if not name.startswith("blocks.")}
+    for layer in range(net.sizes["num_layers"]):
+        weights[f"blocks.{layer}.gain"] = 3 * net.weights[f"blocks.{layer}.proj.bias"] + 5 * (layer % 2 - 0.5)
+    return Network(net.sizes, weights)
+
+
 def constant_network(logits: Tensor, m: int = 2) -> Network:
-    """A network whose logits are the same at every position, whatever came before."""
-    result = network(seed=0, K=len(logits), m=m, e=1, num_layers=1, num_heads=1, dtype=logits.dtype)
+    """A probed network whose logits are the same at every position, whatever came before."""
+    result = probed_network(seed=0, K=len(logits), m=m, e=1, num_layers=1, num_heads=1, dtype=logits.dtype)
     weights = {name: torch.zeros_like(w) for name, w in result.weights.items()}
     weights["wpe.weight"] += 1.0
     weights["ln_f.weight"] += math.sqrt(1 + 1e-5)  # undoes the norm of a one
@@ -103,47 +112,30 @@ def untrained_network(seed: int, **sizes: Any) -> Network:
 
 
 def digits() -> tuple[Tensor, Tensor]:
-    """Scikit-learn's 8 x 8 digits with 17 grey levels as sequences (n, 64): 1437 to train on, 360 held out."""
+    """Scikit-learn's digits, averaged to 4 x 4 pixels of 8 grey levels, as sequences (n, 16): 1437 to train on, 360 held out."""
     from sklearn.datasets import load_digits
 
-    images = torch.from_numpy(load_digits().images).long().flatten(1)
-    images = images[torch.randperm(len(images), generator=torch.Generator().manual_seed(0))]
-    return images[:1437], images[1437:]
-
-
-def patches(side: int) -> tuple[Tensor, Tensor]:
-    """Patches (n, side^2) of scikit-learn's two photographs in 16 greys: of the left part to train on, of the right one."""
-    from sklearn.datasets import load_sample_images
-
-    found: tuple[list[Tensor], list[Tensor]] = ([], [])
-    for photograph in load_sample_images().images:
-        grey = (torch.tensor(photograph).double().mean(dim=2) / 16).long()  # (H, W), 0..15
-        tiles = grey.unfold(0, side, side // 2).unfold(1, side, side // 2)  # (rows, columns, side, side)
-        border = int(0.75 * tiles.shape[1])
-        for part, chosen in zip(found, (tiles[:, : border - 1], tiles[:, border + 1 :]), strict=True):  # none shared
-            part.append(chosen.flatten(0, 1).flatten(1))
-    training, held_out = (torch.cat(part) for part in found)
-    generator = torch.Generator().manual_seed(0)
-    return training[torch.randperm(len(training), generator=generator)], held_out[
-        torch.randperm(len(held_out), generator=generator)
-    ]
+    images = torch.from_numpy(load_digits().images).view(-1, 4, 2, 4, 2).mean(dim=(2, 4))  # (n, 4, 4) in 0..16
+    x = (images / 2).long().clamp(max=7).flatten(1)
+    x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
+    return x[:1437], x[1437:]
 
 
 def telling_network(
-    law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, *how: Any, effect: float = 0.1
+    law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, effect: float
 ) -> Network:
-    """A network with two colours whose law of m pixels tells samplers apart: no image is certain, all laws differ.
+    """A probed network with two colours whose law of m pixels tells samplers apart: no image is certain, all laws differ.
 
-    `law` and `wrong` are functions of the reference: of weights, num_heads, m and `how`. Wrong laws differ from the
-    right one by more than `effect` in total variation, and from each other by more than 0.1.
+    `law` and `wrong` are functions of weights, num_heads and m. Wrong laws differ from the right one by more than
+    `effect` in total variation, and from each other by more than 0.1.
     """
     for attempt in range(1000):
-        net = network(seed + attempt, K=2, m=m + 1, e=3, num_layers=1)
+        net = probed_network(seed + attempt, K=2, m=m + 1, e=3, num_layers=1)
         net.weights["head.weight"] *= 1.5
-        p = law(net.weights, net.num_heads, m, *how)
+        p = law(net.weights, net.num_heads, m)
         if p.max() >= 0.5:
             continue
-        laws = list(wrong(net.weights, net.num_heads, m, *how).values())
+        laws = list(wrong(net.weights, net.num_heads, m).values())
         from_right = [(q - p).abs().sum() / 2 for q in laws]
         apart = [(q - r).abs().sum() / 2 for q, r in itertools.combinations(laws, 2)]
         if min(from_right) > effect and min(apart) > 0.1:
@@ -151,14 +143,37 @@ def telling_network(
     raise ValueError("none of 1000 networks tells samplers apart")
 
 
+def law_of_the_model(model: Remote, right: Tensor, prefix: Sequence[int] = ()) -> Tensor:
+    """The law (K, ..., K) of the pixels after a prefix by the student's own `forward`: what is wrong there costs a sampler nothing.
+
+    It is the truth, `right`, where `forward` gives no law, or one that could not tell samplers apart.
+    """
+    K, left = right.shape[0], right.dim()
+    x = torch.tensor([[*prefix, *rest] for rest in itertools.product(range(K), repeat=left)])
+    try:
+        logits = model(x)
+    except StudentError:
+        return right
+    if not isinstance(logits, Tensor) or logits.shape != (*x.shape, K) or not logits.is_floating_point():
+        return right
+    log_p = logits.double().log_softmax(dim=2).gather(2, x[..., None])[:, len(prefix) :, 0].sum(dim=1)
+    law = log_p.exp().reshape(right.shape)
+    alone = law.sum(dim=tuple(range(1, left)))  # of the first pixel
+    dependence = (law - alone.reshape(-1, *[1] * (left - 1)) * law.sum(dim=0)).abs().sum() / 2
+    tells = (law.sum() - 1).abs() < 1e-4 and law.max() < 0.8 and dependence > 0.02
+    return law if tells and (law - right).abs().max() > 1e-4 else right
+
+
 @st.composite
-def networks(draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int = 2, max_m: int = 6) -> Network:
+def networks(
+    draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int = 2, max_m: int = 6, min_e: int = 1, probes: bool = False
+) -> Network:
     """A network of any small size: one head or several, one layer or several, K = 1 and m = 1 too."""
-    return network(
+    return (probed_network if probes else network)(
         draw_(draw.seeds),
         K=draw_(st.integers(1, 5)),
         m=draw_(st.integers(1, max_m)),
-        e=draw_(st.integers(1, 4)),
+        e=draw_(st.integers(min_e, 4)),
         num_layers=draw_(st.integers(1, max_layers)),
         num_heads=draw_(st.integers(1, 3)),
         dtype=draw_(draw.dtypes) if dtype is None else dtype,
@@ -166,8 +181,11 @@ def networks(draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int
 
 
 def model_of(student: Student, net: Network) -> Remote:
-    """The student's ImageGPT with these weights."""
-    return student.run(built, "ImageGPT", student.ImageGPTConfig(**net.sizes), net.weights)
+    """The student's ImageGPT with these weights, and with probes for blocks where they are those of probes."""
+    config = student.ImageGPTConfig(**net.sizes)
+    if "blocks.0.gain" in net.weights:
+        return student.run(probed, config, net.weights)
+    return student.run(built, "ImageGPT", config, net.weights)
 
 
 def block_of(student: Student, net: Network) -> Remote:
@@ -186,8 +204,8 @@ def embedded(net: Network, n: int, t: int, seed: int) -> Tensor:
     return draw.normal((n, t, net.sizes["dim"]), seed, dtype=net.weights["sos"].dtype)
 
 
-def assert_network_agrees(got: Any, want: Callable[..., Tensor], like: Tensor, *inputs: Any) -> None:
+def assert_network_agrees(got: Any, want: Callable[..., Tensor], like: Tensor, *inputs: Any, what: str = "") -> None:
     """`got` is `want(*inputs)`, up to what a rounding of inputs, weights and the largest result does."""
     exact = want(*inputs)
     condition = condition_of(want, *inputs, dtype=like.dtype, trials=3)
-    assert_agrees(got, exact, like=like, condition=condition.max(), scale=exact.abs().max())
+    assert_agrees(got, exact, like=like, condition=condition.max(), scale=exact.abs().max(), what=what)

@@ -28,6 +28,49 @@ def built(name: str, config: Any, weights: dict[str, Tensor]) -> nn.Module:
 
 
 @helper
+def probed(config: Any, weights: dict[str, Tensor]) -> nn.Module:
+    """The student's `ImageGPT` with a `Probe` in the place of every block: what is around the blocks is asked alone."""
+    with _cheap_construction(next(iter(weights.values())).dtype):
+        model: nn.Module = type(config).__post_init__.__globals__["ImageGPT"](config)
+        model.blocks = nn.ModuleList(Probe(config) for _ in range(config.num_layers))
+    set_weights(model, weights)
+    return model
+
+
+class Probe(nn.Module):
+    """Stands for a block: adds to each position the mean of tanh(h) up to it, times a gain. It notes what it is used for."""
+
+    def __init__(self, config: Any) -> None:
+        super().__init__()
+        self.num_heads = config.num_heads
+        self.gain = nn.Parameter(torch.empty(config.dim))
+        self.positions = 0  # that went through it
+        self.in_training_mode = False  # at any of its calls
+
+    def forward(self, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+        self.positions += h.shape[0] * h.shape[1]
+        self.in_training_mode |= self.training
+        said = h.tanh().unflatten(2, (self.num_heads, -1)).movedim(1, 2)  # (n, h, t, e), as a cache keeps it
+        if cache is not None:
+            said, _ = cache.append(layer, said, said)  # (n, h, s, e)
+        count = torch.arange(1, said.shape[2] + 1, device=h.device)[:, None]
+        mean = (said.cumsum(dim=2) / count)[:, :, -h.shape[1] :]
+        return h + self.gain * mean.movedim(1, 2).flatten(2)
+
+
+@helper
+def positions_computed(model: nn.Module) -> list[int]:
+    """How many positions each probe has computed."""
+    return [probe.positions for probe in model.blocks]  # type: ignore[union-attr]
+
+
+@helper
+def in_training_mode(model: nn.Module) -> bool:
+    """Whether a probe has ever computed in training mode."""
+    return any(probe.in_training_mode for probe in model.blocks)  # type: ignore[union-attr]
+
+
+@helper
 def set_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
     """Give a module weights of its own dtype."""
     own = dict(module.named_parameters())
@@ -39,9 +82,10 @@ def set_weights(module: nn.Module, weights: dict[str, Tensor]) -> None:
 
 
 @helper
-def get_weights(module: nn.Module) -> dict[str, Tensor]:
-    """The module's weights."""
-    return {name: w.detach().clone() for name, w in module.state_dict().items()}
+def weights_of(module: nn.Module, names: list[str]) -> list[Tensor]:
+    """The module's weights of these names."""
+    state = module.state_dict()
+    return [state[name].clone() for name in names]
 
 
 @helper
@@ -84,6 +128,24 @@ def set_gradients(model: nn.Module, value: float) -> None:
 
 
 @helper
+def set_mode(model: nn.Module, training: bool) -> None:
+    """Training mode or eval mode for all of a model."""
+    model.train(training)
+
+
+@helper
+def get_mode(model: nn.Module) -> bool:
+    """`model.training`."""
+    return model.training
+
+
+@helper
+def get_weights(module: nn.Module) -> dict[str, Tensor]:
+    """The module's weights."""
+    return {name: w.detach().clone() for name, w in module.state_dict().items()}
+
+
+@helper
 def set_modes(model: nn.Module) -> list[bool]:
     """Put every other submodule into eval mode, the others into training mode; the modes in order."""
     for index, module in enumerate(model.modules()):
@@ -98,57 +160,10 @@ def get_modes(model: nn.Module) -> list[bool]:
 
 
 @helper
-def watch_modes(model: nn.Module) -> list[bool]:
-    """A list that records `training` of every layer whenever it computes: ask `watched` for it."""
-    model.watched = []  # type: ignore[assignment]
-    for module in list(model.modules())[1:]:
-        module.register_forward_pre_hook(lambda layer, _: model.watched.append(layer.training))  # type: ignore[operator,union-attr]
-    return model.watched  # type: ignore[return-value]
-
-
-@helper
-def watched(model: nn.Module) -> list[bool]:
-    """The modes that `watch_modes` has recorded, each once."""
-    return sorted(set(model.watched))  # type: ignore[arg-type]
-
-
-@helper
-def break_layer(model: nn.Module, calls: int) -> None:
-    """Let the last block's `qkv` raise an `ArithmeticError` after this many calls."""
-    left = [calls]
-
-    def count(*_: Any) -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise ArithmeticError("this layer is broken on purpose")
-
-    model.blocks[-1].qkv.register_forward_pre_hook(count)  # type: ignore[index,union-attr]
-
-
-@helper
-def sampled_with_logits(
-    model: nn.Module, n: int, m: int, generator: torch.Generator, how: dict[str, Any]
-) -> tuple[Any, Tensor | None]:
-    """What the student's `sample` draws, and the model's own logits for it; none for what is no images."""
-    x = submission_of(model)["sample"](model, n, m, generator, **how)
-    images = isinstance(x, Tensor) and x.dtype == torch.int64 and x.shape == (n, m)
-    fit = images and x.min() >= 0 and x.max() < model.config.K  # type: ignore[union-attr,operator]
-    return x, model(x) if fit else None
-
-
-@helper
-def work_of_sampling(model: nn.Module, n: int, m: int, generator: torch.Generator, prefix: Tensor | None) -> int:
-    """Multiplications in matrix products while the student's `sample` draws with its cache."""
-    with _Multiplications() as counted:
-        submission_of(model)["sample"](model, n, m, generator, prefix=prefix)
-    return counted.total
-
-
-@helper
-def elsewhere(module: nn.Module, name: str, *args: Any) -> str:
+def elsewhere(module: nn.Module, name: str, *args: Any) -> str | None:
     """Take `module` to another device and run a function of the submission, or a method of `module`, there.
 
-    What is wrong, in words, or "". The module stays there.
+    What is wrong, in words; "" if nothing is; None if that cannot be seen. The module stays there.
 
     The device is torch's "meta", which knows shapes only. An operation that mixes it with the CPU is refused as a GPU
     would refuse it. A function that reads values cannot run there; that is slow on a GPU but not wrong, and passes.
@@ -163,29 +178,15 @@ def elsewhere(module: nn.Module, name: str, *args: Any) -> str:
     except MixedDevices as error:
         return str(error)
     except Exception as error:
-        if device.values_read or "meta" in str(error).lower():
+        if device.values_read or "item() cannot be called on meta" in str(error):
             return ""
-        raise
+        try:  # not every function can be watched (flex_attention, subclasses of Tensor): then without the watch
+            with _MetaDraws():
+                value = function(*given)
+        except Exception:
+            return None
     strays = {x.device.type for x in tree_leaves(value) if isinstance(x, Tensor)} - {"meta"}
     return f"the result lies on the device {strays.pop()}" if strays else ""
-
-
-class _Multiplications(TorchDispatchMode):
-    """Counts the multiplications of matrix products, however they are written: each ends in one of these operations."""
-
-    OPERATIONS = (
-        torch.ops.aten.mm.default,
-        torch.ops.aten.addmm.default,
-        torch.ops.aten.bmm.default,
-        torch.ops.aten.baddbmm.default,
-    )
-    total = 0
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        if func in self.OPERATIONS:
-            self.total += result.numel() * args[-1].shape[-2]
-        return result
 
 
 class MixedDevices(Exception):

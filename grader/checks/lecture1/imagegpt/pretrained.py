@@ -1,8 +1,8 @@
 """Published ImageGPT weights, under the names of the lecture's model.
 
-    fields, weights = load_pretrained("openai/imagegpt-small")
-    model = ImageGPT(ImageGPTConfig(**fields))
-    model.load_state_dict(weights)
+fields, weights = load_pretrained("openai/imagegpt-small")
+model = ImageGPT(ImageGPTConfig(**fields))
+model.load_state_dict(weights)
 """
 
 from __future__ import annotations

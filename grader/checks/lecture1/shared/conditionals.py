@@ -2,7 +2,8 @@
 
 The discrete ones map sequences ``(n, m)`` to logits ``(n, m, K)``, the Gaussian ones vectors ``(n, m)`` to means and
 log-standard-deviations, both ``(n, m)``. All are table look-ups or sums, and look at ``x[:, :j]`` alone for variable
-``j``. What no model could be asked (missing columns, tokens that are none of the K values) they refuse with a sentence.
+``j``. They make the best of what a sampler should not ask (integers of another dtype, the drawn columns alone, tokens
+that are none of the K values), so that such a slip costs one check and not the law: ``as_agreed`` refuses it.
 """
 
 from __future__ import annotations
@@ -28,9 +29,9 @@ def prefix_table(table: Tensor) -> Conditional:
     K, m = table.shape[1], _depth(table)
 
     def logits(x: Tensor) -> Tensor:
-        _refuse_unless_sequences(x, m, K)
+        x = _tokens(x, m, K)
         rows, number, shorter = [], torch.zeros_like(x[:, 0]), 0
-        for j in range(m):
+        for j in range(x.shape[1]):
             rows.append(shorter + number)
             number, shorter = number * K + x[:, j], shorter + K**j
         return table[torch.stack(rows, dim=1)]  # (n, m, K)
@@ -44,9 +45,39 @@ def markov_table(table: Tensor) -> Conditional:
     m, _, K = table.shape
 
     def logits(x: Tensor) -> Tensor:
-        _refuse_unless_sequences(x, m, K)
+        x = _tokens(x, m, K)
         before = torch.cat([torch.full_like(x[:, :1], K), x[:, :-1]], dim=1)  # (n, m)
-        return table[torch.arange(m), before]  # (n, m, K)
+        return table[torch.arange(x.shape[1]), before]  # (n, m, K)
+
+    return logits
+
+
+@family
+def independent_table(table: Tensor) -> Conditional:
+    """Independent variables: the same logits for every row; ``table``: (m, K)."""
+    m, K = table.shape
+    return lambda x: table[: _tokens(x, m, K).shape[1]].repeat(len(x), 1, 1)  # (n, m, K)
+
+
+@family
+def value_by_value(conditional: Conditional) -> Conditional:
+    """The same logits, laid out in memory value by value: not contiguous."""
+    return lambda x: conditional(x).mT.contiguous().mT
+
+
+@family
+def as_agreed(conditional: Conditional, m: int, K: int) -> Conditional:
+    """The same conditional, which refuses what it should not be asked."""
+
+    def logits(x: Tensor) -> Tensor:
+        if x.ndim != 2 or x.shape[1] != m:
+            raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
+        if x.dtype != torch.int64:
+            raise ValueError(f"conditional takes x of dtype int64, got {x.dtype}")
+        if x.min() < 0 or x.max() >= K:
+            raise ValueError(f"conditional takes values in 0..{K - 1}, also in columns that are not drawn yet, "
+                             f"got {x.min().item()}..{x.max().item()}")
+        return conditional(x)
 
     return logits
 
@@ -56,13 +87,9 @@ def class_conditional(models: list[Conditional]) -> ClassConditional:
     """(x, y) -> the logits of row i by the model of its class y_i."""
 
     def logits(x: Tensor, y: Tensor) -> Tensor:
-        C = len(models)
-        if y.shape != x.shape[:1] or y.dtype != torch.int64:
-            raise ValueError(f"conditional takes labels y of shape ({len(x)},) and dtype int64, one for each row of x, "
-                             f"got shape {tuple(y.shape)} and dtype {y.dtype}")
-        if y.min() < 0 or y.max() >= C:
-            raise ValueError(f"conditional knows the classes 0..{C - 1}, got {y.min().item()}..{y.max().item()}")
-        return torch.stack([model(x) for model in models])[y, torch.arange(len(x))]  # (n, m, K)
+        if y.shape != x.shape[:1]:
+            raise ValueError(f"conditional takes one label for each row of x: y of shape ({len(x)},), got shape {tuple(y.shape)}")
+        return torch.stack([model(x) for model in models])[y.long(), torch.arange(len(x))]  # (n, m, K)
 
     return logits
 
@@ -74,7 +101,7 @@ def gaussian_linear(A: Tensor, b: Tensor, S: Tensor, c: Tensor) -> GaussianCondi
 
     def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
         _refuse_unless_vectors(x, m)
-        x = x.to(A.dtype)
+        x = x.to(A.dtype).nan_to_num(0.0, 0.0, 0.0)  # whatever stands in columns that are not drawn yet
         return x @ A.tril(-1).T + b, x @ S.tril(-1).T + c  # (n, m), (n, m)
 
     return mu_and_log_sigma
@@ -91,18 +118,6 @@ def gaussian_independent(mu: Tensor, log_sigma: Tensor) -> GaussianConditional:
     return mu_and_log_sigma
 
 
-@family
-def default_dtype_only(conditional: GaussianConditional) -> GaussianConditional:
-    """The same conditional, for vectors of the default dtype and no other."""
-
-    def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
-        if x.dtype != torch.get_default_dtype():
-            raise ValueError(f"conditional takes x of dtype {torch.get_default_dtype()}, got {x.dtype}")
-        return conditional(x)
-
-    return mu_and_log_sigma
-
-
 def _depth(table: Tensor) -> int:
     """The m for which a table has a row for every prefix shorter than m."""
     rows, m = 0, 0
@@ -111,18 +126,13 @@ def _depth(table: Tensor) -> int:
     return m
 
 
-def _refuse_unless_sequences(x: Tensor, m: int, K: int) -> None:
-    if x.ndim != 2 or x.shape[1] != m:
+def _tokens(x: Tensor, m: int, K: int) -> Tensor:
+    """x as tokens that can be looked up."""
+    if x.ndim != 2 or x.shape[1] > m:
         raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
-    if x.dtype != torch.int64:
-        raise ValueError(f"conditional takes x of dtype int64, got {x.dtype}")
-    if x.min() < 0 or x.max() >= K:
-        raise ValueError(f"conditional takes values in 0..{K - 1}, also in columns that are not drawn yet, "
-                         f"got {x.min().item()}..{x.max().item()}")
+    return x.long().clamp(0, K - 1)
 
 
 def _refuse_unless_vectors(x: Tensor, m: int) -> None:
     if x.ndim != 2 or x.shape[1] != m:
         raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
-    if not x.is_floating_point():
-        raise ValueError(f"conditional takes floating-point x, got {x.dtype}")

@@ -10,12 +10,12 @@ from grader.checking.compare import assert_agrees, assert_no_trace, refuses
 
 total = pytest.mark.exercise("sums.total")
 apply = pytest.mark.exercise("sums.apply")
-points = pytest.mark.points
+weight = pytest.mark.weight
 vectors = st.lists(st.integers(-9, 9), min_size=1, max_size=5).map(lambda numbers: torch.tensor(numbers).double())
 
 
 @total
-@points(2)
+@weight(2)
 @pytest.mark.examples(30)
 @given(x=vectors)
 @example(x=torch.tensor([1.0, 2.0]).double())
@@ -25,7 +25,7 @@ def test_the_total_is_the_sum(student, x):
 
 
 @total
-@points(1)
+@weight(1)
 def test_nothing_to_add_is_refused(student):
     """No numbers have no total."""
     with refuses("x"):
@@ -33,7 +33,7 @@ def test_nothing_to_add_is_refused(student):
 
 
 @total
-@points(1)
+@weight(1)
 @pytest.mark.seconds(3)
 def test_the_total_leaves_no_trace(student, seed):
     """Adding changes nothing."""
@@ -42,7 +42,7 @@ def test_the_total_leaves_no_trace(student, seed):
 
 
 @apply
-@points(3)
+@weight(3)
 @pytest.mark.parametrize("factor", [2.0, -1.0])
 def test_apply_differentiates(student, factor):
     """The gradient with respect to the parameter of f is x."""
@@ -52,7 +52,7 @@ def test_apply_differentiates(student, factor):
 
 
 @apply
-@points(1)
+@weight(1)
 @pytest.mark.gpu
 def test_apply_on_a_gpu(student):
     """The result stays on the device."""

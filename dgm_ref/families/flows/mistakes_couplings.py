@@ -1,0 +1,284 @@
+"""Wrong and other right answers about coupling layers and the flows made of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+COUPLING, INVERSE, FLOW = "flows.affine_coupling", "flows.inverse_affine_coupling", "flows.flow_log_prob"
+BY_HAND, BACK_BY_HAND = "test_a_coupling_of_two_rows_known_by_hand", "test_the_inverse_of_a_coupling_known_by_hand"
+ODD, LARGE = "test_a_coupling_of_an_odd_number_of_dimensions", "test_a_coupling_of_one_row_and_of_a_large_batch"
+TRAINS = "test_a_coupling_trains_its_network"
+FLOW_BY_HAND, FLOW_ADDS = "test_a_flow_of_two_layers_known_by_hand", "test_a_flow_adds_the_log_determinants_along_the_way"
+
+Net = Callable[[Tensor], tuple[Tensor, Tensor]]
+Pair = tuple[Tensor, Tensor]
+LogDensity = Callable[[Tensor], Tensor]
+
+
+def _halves(x: Tensor) -> Pair:
+    return x[:, : x.shape[1] // 2], x[:, x.shape[1] // 2 :]
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="You multiply by log_scale itself. The scale is its exponential, which is never zero.")
+def scale_not_exponentiated(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale + shift], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="You shift before you scale: z_2 = x_2 e^log_scale + shift.")
+def shift_before_scale(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, (b + shift) * log_scale.exp()], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="This is the inverse direction: from noise to data. Asked for is the way from data to noise.")
+def coupling_from_noise_to_data(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, (b - shift) * (-log_scale).exp()], 1), -log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="The log-determinant has the wrong sign: scales above one make volumes grow.")
+def log_det_negative(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), -log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="This is the mean of the log-scales. The determinant is a product, its logarithm a sum.")
+def log_det_averaged(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.mean(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="You add the scales up. The logarithm of a product of scales is the sum of the log-scales.")
+def sum_of_the_scales(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.exp().sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="You return the determinant, not its logarithm.")
+def determinant_itself(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.exp().prod(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="The halves come back in the wrong order: z_1 = x_1 stands first.")
+def halves_swapped(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([b * log_scale.exp() + shift, a], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="The log-determinant is added up over the batch. Each row has its own.")
+def log_det_of_the_batch(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum()
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="The network's answers are taken in the wrong order: first log_scale, then shift.")
+def scale_and_shift_swapped(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    shift, log_scale = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=ODD,
+         says="With an odd number of dimensions the first half has m // 2 of them; torch.chunk gives it one more.")
+def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
+    a, b = x.chunk(2, dim=1)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=TRAINS, says="The log-determinant is detached: training would let the scales grow without a price.")
+def log_det_detached(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1).detach()
+
+
+@mistake(COUPLING, killed_by=LARGE, says="squeeze also takes the batch axis of a single row away.")
+def log_det_squeezed(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1).squeeze()
+
+
+@variant(COUPLING)
+def coupling_in_a_copy(x: Tensor, net: Net) -> Pair:
+    k = x.size(1) // 2
+    log_scale, shift = net(x[..., :k])
+    z = x.clone()
+    z[:, k:] = torch.exp(log_scale) * x[:, k:] + shift
+    return z, log_scale.sum(-1)
+
+
+@variant(COUPLING)
+def coupling_by_split(x: Tensor, net: Net) -> Pair:
+    m = x.shape[1]
+    a, b = torch.split(x, [m // 2, m - m // 2], dim=1)
+    log_scale, shift = net(a)
+    return torch.hstack([a, torch.addcmul(shift, b, log_scale.exp())]), torch.einsum("nk->n", log_scale)
+
+
+@variant(COUPLING)
+def coupling_row_by_row(x: Tensor, net: Net) -> Pair:
+    rows = [coupling_by_split(row[None], net) for row in x]
+    return torch.cat([z for z, _ in rows]), torch.cat([log_det for _, log_det in rows])
+
+
+# -- inverse_affine_coupling --
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="This is the forward direction once more. Take the shift away, then the scale.")
+def forward_again(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="You unscale before you unshift. What was done last is undone first.")
+def unscaled_before_unshifted(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * (-log_scale).exp() - shift], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="You multiply by the scale. The way back divides by it.")
+def scaled_again(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, (b - shift) * log_scale.exp()], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="You divide by log_scale itself. The scale is its exponential.")
+def divided_by_the_log_scale(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, (b - shift) / log_scale], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="The data alone are asked for here, without a log-determinant.")
+def inverse_with_a_log_det(z: Tensor, net: Net) -> Pair:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, (b - shift) * (-log_scale).exp()], 1), -log_scale.sum(1)
+
+
+@mistake(INVERSE, killed_by="test_the_inverse_coupling_has_gradients", says="The result has lost its graph.")
+def inverse_detached(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, (b - shift) * (-log_scale).exp()], 1).detach()
+
+
+@variant(INVERSE)
+def inverse_by_division(z: Tensor, net: Net) -> Tensor:
+    k = z.size(1) // 2
+    log_scale, shift = net(z[:, :k])
+    return torch.cat([z[:, :k], (z[:, k:] - shift) / log_scale.exp()], dim=-1)
+
+
+@variant(INVERSE)
+def inverse_in_a_copy(z: Tensor, net: Net) -> Tensor:
+    k, x = z.shape[1] // 2, z.clone()
+    log_scale, shift = net(z[:, :k])
+    x[:, k:] = torch.exp(-log_scale) * (z[:, k:] - shift)
+    return x
+
+
+@variant(INVERSE)
+def inverse_row_by_row(z: Tensor, net: Net) -> Tensor:
+    return torch.cat([inverse_by_division(row.unsqueeze(0), net) for row in z])
+
+
+# -- flow_log_prob --
+
+Layers = Sequence[Callable[[Tensor], Pair]]
+
+
+def _through(layers: Layers, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    log_dets = []
+    for layer in layers:
+        x, log_det = layer(x)
+        log_dets.append(log_det)
+    return x, log_dets
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The log-determinants are subtracted. From data to noise they are added.")
+def log_dets_subtracted(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) - sum(log_dets)
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The log-determinants are missing: this is the density of the noise, at the noise.")
+def no_log_dets(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    return log_p_z(_through(layers, x)[0])
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="Only the last layer's log-determinant is counted. Add up those of all layers.")
+def last_log_det_alone(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) + sum(log_dets[-1:])
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The base density is taken at the data. It belongs to the noise, after the last layer.")
+def base_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    return log_p_z(x) + sum(_through(layers, x)[1])
+
+
+@mistake(FLOW, killed_by=FLOW_ADDS, says="The layers are taken in reverse. The list is in the order from data to noise.")
+def layers_reversed(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers[::-1], x)
+    return log_p_z(z) + sum(log_dets)
+
+
+@mistake(FLOW, killed_by=FLOW_ADDS, says="Every layer is given the data themselves. A layer takes what the one before it returned.")
+def log_dets_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    return log_p_z(_through(layers, x)[0]) + sum(layer(x)[1] for layer in layers)
+
+
+@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", says="An empty list of layers is legal: the data are the noise.")
+def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) + torch.stack(log_dets).sum(0)
+
+
+@mistake(FLOW, killed_by="test_a_flow_can_be_trained", says="The log-determinants are detached: they are half of what a flow is trained by.")
+def log_dets_detached(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) + sum(log_det.detach() for log_det in log_dets)
+
+
+@variant(FLOW)
+def flow_with_a_running_sum(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    total = torch.zeros(x.shape[0], dtype=x.dtype)
+    for layer in layers:
+        x, log_det = layer(x)
+        total = total + log_det
+    return log_p_z(x) + total
+
+
+@variant(FLOW)
+def flow_by_recursion(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    if not layers:
+        return log_p_z(x)
+    z, log_det = layers[0](x)
+    return flow_by_recursion(layers[1:], log_p_z, z) + log_det
+
+
+@variant(FLOW)
+def flow_row_by_row(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    return torch.cat([flow_with_a_running_sum(layers, log_p_z, row[None]) for row in x])

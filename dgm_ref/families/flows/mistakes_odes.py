@@ -1,0 +1,414 @@
+"""Wrong and other right answers about the Runge-Kutta method, divergences, and the density of a neural ODE."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+RK, DIV, HUTCHINSON, ODE = "flows.runge_kutta", "flows.divergence", "flows.hutchinson_divergence", "flows.ode_log_prob"
+RK_BY_HAND, RK_STEPS = "test_one_step_on_exponential_growth_known_by_hand", "test_steps_of_the_classical_method"
+RK_TRAINS = "test_the_end_can_be_differentiated_in_the_start_and_in_the_field"
+DIV_BY_HAND, DIV_ROWS = "test_divergences_known_by_hand", "test_the_divergence_is_the_trace_of_each_rows_jacobian"
+DIV_TRAINS = "test_the_divergence_can_be_differentiated_once_more"
+EST_BY_HAND, EST_TRAINS = "test_estimates_from_probes_known_by_hand", "test_the_estimate_can_be_differentiated_once_more"
+ODE_BY_HAND = "test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand"
+ODE_CARRIED, ODE_TRAINS = "test_state_and_integral_are_carried_together", "test_an_ode_flow_can_be_trained"
+
+Field = Callable[[float, Tensor], Tensor]
+LogDensity = Callable[[Tensor], Tensor]
+Step = Callable[[Field, float, float, Tensor], Tensor]
+
+
+def _steps(step: Step, f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    for i in range(steps):
+        x = step(f, t0 + i * h, h, x)
+    return x
+
+
+def _classical(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+    k1 = f(t, x)
+    k2 = f(t + h / 2, x + h / 2 * k1)
+    k3 = f(t + h / 2, x + h / 2 * k2)
+    k4 = f(t + h, x + h * k3)
+    return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="This is Euler's method: one slope a step. The classical method asks for four.")
+def euler(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(lambda f, t, h, x: x + h * f(t, x), f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="This is the midpoint rule, a method of order two.")
+def midpoint_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(lambda f, t, h, x: x + h * f(t + h / 2, x + h / 2 * f(t, x)), f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="This is Heun's method, of order two.")
+def heun(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k = f(t, x)
+        return x + h / 2 * (k + f(t + h, x + h * k))
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="This is the 3/8 rule, another method of order four: slopes are taken at thirds of the step.")
+def three_eighths_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 3, x + h / 3 * k1)
+        k3 = f(t + 2 * h / 3, x + h * (k2 - k1 / 3))
+        k4 = f(t + h, x + h * (k1 - k2 + k3))
+        return x + h / 8 * (k1 + 3 * k2 + 3 * k3 + k4)
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The four slopes have equal weights. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
+def equal_weights(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h / 2 * k2)
+        return x + h / 4 * (k1 + k2 + k3 + f(t + h, x + h * k3))
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The third slope starts from the first one. It starts from the second: x + h/2 k_2.")
+def third_slope_from_the_first(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h / 2 * k1)
+        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, x + h * k3))
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The last slope is taken after half a step. It is taken at the end: x + h k_3.")
+def last_slope_at_the_middle(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h / 2 * k2)
+        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, x + h / 2 * k3))
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The slopes inside a step are all taken at its start in time. The middle ones belong to t + h/2.")
+def time_stands_still_in_a_step(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(lambda f, t, h, x: _classical(lambda _, y: f(t, y), t, h, x), f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_STEPS, says="The time is not moved on from one step to the next.")
+def every_step_at_the_start(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    for _ in range(steps):
+        x = _classical(f, t0, h, x)
+    return x
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="Backwards in time the step is negative. You take its size.")
+def always_forwards(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(lambda f, t, h, x: _classical(f, t, abs(h), x), f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_STEPS, says="The step is 1 / steps, whatever the times are: it is (t1 - t0) / steps.")
+def unit_interval(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (1.0 if t1 >= t0 else -1.0) / steps
+    for i in range(steps):
+        x = _classical(f, t0 + i * h, h, x)
+    return x
+
+
+@mistake(RK, killed_by=RK_TRAINS, says="The states are detached between steps: the start and the field get no gradient.")
+def detached_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(lambda f, t, h, x: _classical(f, t, h, x.detach()), f, x, t0, t1, steps)
+
+
+@variant(RK)
+def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
+    for t, after in zip(times, times[1:], strict=False):
+        x = _classical(f, t, after - t, x)
+    return x
+
+
+@variant(RK)
+def with_times_as_tensors(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    for i in range(steps):
+        t = torch.as_tensor(t0 + i * h, dtype=x.dtype)
+        k1 = h * f(t, x)
+        k2 = h * f(t + 0.5 * h, x + 0.5 * k1)
+        k3 = h * f(t + 0.5 * h, x + 0.5 * k2)
+        x = x + (k1 + 2 * (k2 + k3) + h * f(t + h, x + k3)) / 6
+    return x
+
+
+@variant(RK)
+def with_an_accumulated_time(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    t, h = t0, (t1 - t0) / steps
+    for _ in range(steps):
+        x, t = _classical(f, t, h, x), t + h
+    return x
+
+
+# -- divergence --
+
+
+def _jacobian(f: Field, t: float, x: Tensor) -> Tensor:
+    return torch.func.vmap(torch.func.jacrev(lambda row: f(t, row[None])[0]))(x)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="You add up the whole Jacobian. The divergence is its trace: f_j by x_j alone.")
+def sum_of_the_jacobian(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).sum((1, 2))
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is the mean of the diagonal. The divergence is its sum.")
+def mean_of_the_diagonal(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).mean(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="The field is asked at the time 0, not at t.")
+def divergence_at_time_zero(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, 0.0, x).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is the determinant of the Jacobian. The divergence is its trace.")
+def determinant_for_trace(f: Field, t: float, x: Tensor) -> Tensor:
+    return torch.linalg.det(_jacobian(f, t, x))
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="The rows are added up. Each row has a divergence of its own.")
+def divergence_of_the_batch(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum()
+
+
+@mistake(DIV, killed_by=DIV_ROWS, says="You take finite differences, which lose half of the digits. Let autograd differentiate.")
+def finite_differences(f: Field, t: float, x: Tensor) -> Tensor:
+    h = 1e-3
+    E = torch.eye(x.shape[1], dtype=x.dtype)
+    return sum((f(t, x + h * e) - f(t, x - h * e))[:, j] / (2 * h) for j, e in enumerate(E))
+
+
+@mistake(DIV, killed_by=DIV_TRAINS, says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.")
+def divergence_without_a_graph(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1).detach()
+
+
+@variant(DIV)
+def divergence_by_a_loop_over_dimensions(f: Field, t: float, x: Tensor) -> Tensor:
+    if not x.requires_grad:
+        x = x.detach().requires_grad_()
+    y = f(t, x)
+    columns = [torch.autograd.grad(y[:, j].sum(), x, create_graph=True)[0][:, j] for j in range(x.shape[1])]
+    return torch.stack(columns).sum(0)
+
+
+@variant(DIV)
+def divergence_by_forward_mode(f: Field, t: float, x: Tensor) -> Tensor:
+    total = torch.zeros(len(x), dtype=x.dtype)
+    for j in range(x.shape[1]):
+        e = torch.zeros_like(x)
+        e[:, j] = 1
+        total = total + torch.func.jvp(lambda y: f(t, y), (x,), (e,))[1][:, j]
+    return total
+
+
+@variant(DIV)
+def divergence_by_jacfwd(f: Field, t: float, x: Tensor) -> Tensor:
+    def trace(row: Tensor) -> Tensor:
+        return torch.func.jacfwd(lambda r: f(t, r.unsqueeze(0)).squeeze(0))(row).trace()
+
+    return torch.stack([trace(row) for row in x])
+
+
+# -- hutchinson_divergence --
+
+
+def _products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    """v^T J for each probe, differentiable: (s, n, m)."""
+    _, pull_back = torch.func.vjp(lambda rows: f(t, rows), x)
+    return torch.func.vmap(pull_back)(v)[0]
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="You added the probes up. The estimate is their average.")
+def summed_over_probes(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x, v) * v).sum(2).sum(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="You averaged over the dimensions. v'Jv is a sum over them.")
+def averaged_over_dimensions(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x, v) * v).mean(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="This is the mean of v'f, a product with the field. A product with its Jacobian is asked for.")
+def product_with_the_field(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (f(t, x) * v).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="The probes are normalised. Use them as they are, whatever their length.")
+def normalised_probes(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x, v) * v).sum(2).div(v.square().sum(2).clamp(min=1e-9)).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="This is the exact divergence, without the probes. It costs m derivatives, which this function is to avoid.")
+def exact_divergence(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="You draw probes of your own. Use the ones that are given.")
+def probes_of_its_own(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    v = torch.randn(v.shape, generator=torch.Generator().manual_seed(0), dtype=v.dtype)
+    return (_products(f, t, x, v) * v).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="This is |J'v|^2. The estimate pairs J'v with the probe itself.")
+def squared_products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return _products(f, t, x, v).square().sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate has no graph of its own: nothing can be trained by it.")
+def estimate_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x, v) * v).sum(2).mean(0).detach()
+
+
+@variant(HUTCHINSON)
+def estimate_by_autograd(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    x = x if x.requires_grad else x.clone().requires_grad_(True)
+    y = f(t, x)
+    terms = [(torch.autograd.grad(y, x, v_s, create_graph=True)[0] * v_s).sum(-1) for v_s in v]
+    return torch.stack(terms).mean(0)
+
+
+@variant(HUTCHINSON)
+def estimate_by_forward_mode(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    terms = [(torch.func.jvp(lambda y: f(t, y), (x,), (v_s,))[1] * v_s).sum(dim=1) for v_s in v]
+    return sum(terms) / len(v)
+
+
+@variant(HUTCHINSON)
+def estimate_from_the_jacobian(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return torch.einsum("snj,njk,snk->n", v, _jacobian(f, t, x), v) / v.shape[0]
+
+
+# -- ode_log_prob --
+
+
+def _density(f: Field, log_p_z: LogDensity, x: Tensor, steps: int, weight: float = 1.0, graph: bool = True) -> Tensor:
+    def augmented(t: float, state: Tensor) -> Tensor:
+        z = state[:, :-1]
+        rate = divergence_by_forward_mode(f, t, z)
+        return torch.cat([f(t, z), (rate if graph else rate.detach())[:, None]], 1)
+
+    end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
+    return log_p_z(end[:, :-1]) + weight * end[:, -1]
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND,
+         says="The integral is subtracted. Data flow to noise here: the volume that the way creates is added.")
+def integral_subtracted(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(f, log_p_z, x, steps, weight=-1.0)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="The integral of the divergence is missing.")
+def no_integral(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(f, log_p_z, x, steps, weight=0.0)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="The base density is taken at the data. It belongs to the noise, z(1).")
+def base_density_at_the_data(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(f, lambda z: log_p_z(x), x, steps)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You take the divergence at the start for the whole way. It changes in time and along the path.")
+def divergence_at_the_start(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return log_p_z(_steps(_classical, f, x, 0.0, 1.0, steps)) + divergence_by_forward_mode(f, 0.0, x)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You go from 1 to 0, from noise to data. The data start at t = 0.")
+def backwards_in_time(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(lambda t, y: -f(1 - t, y), log_p_z, x, steps)
+
+
+@mistake(ODE, killed_by=ODE_CARRIED,
+         says="The integral is a left sum beside a Runge-Kutta path. Append it to the state: the same method carries both.")
+def integral_by_a_left_sum(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    h, integral = 1 / steps, torch.zeros(len(x), dtype=x.dtype)
+    for i in range(steps):
+        integral = integral + h * divergence_by_forward_mode(f, i * h, x)
+        x = _classical(f, i * h, h, x)
+    return log_p_z(x) + integral
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You take Euler's steps, for state and integral. The classical Runge-Kutta method is asked for.")
+def density_by_euler(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    h, integral = 1 / steps, torch.zeros(len(x), dtype=x.dtype)
+    for i in range(steps):
+        integral = integral + h * divergence_by_forward_mode(f, i * h, x)
+        x = x + h * f(i * h, x)
+    return log_p_z(x) + integral
+
+
+@mistake(ODE, killed_by=ODE_CARRIED,
+         says="The divergence is estimated from random probes. Here it is asked for exactly.")
+def density_with_estimated_divergence(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    v = torch.randn(1, *x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
+
+    def augmented(t: float, state: Tensor) -> Tensor:
+        z = state[:, :-1]
+        return torch.cat([f(t, z), estimate_by_forward_mode(f, t, z, v)[:, None]], 1)
+
+    end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
+    return log_p_z(end[:, :-1]) + end[:, -1]
+
+
+@mistake(ODE, killed_by=ODE_TRAINS, says="The divergence is detached: the field would not learn what volume costs.")
+def divergence_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(f, log_p_z, x, steps, graph=False)
+
+
+@mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.")
+def data_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(f, log_p_z, x.detach(), steps)
+
+
+@variant(ODE)
+def density_from_two_states(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    z, integral, h = x, x.new_zeros(len(x)), 1.0 / steps
+    for i in range(steps):
+        t = i * h
+        k1, d1 = f(t, z), divergence_by_jacfwd(f, t, z)
+        y = z + h / 2 * k1
+        k2, d2 = f(t + h / 2, y), divergence_by_jacfwd(f, t + h / 2, y)
+        y = z + h / 2 * k2
+        k3, d3 = f(t + h / 2, y), divergence_by_jacfwd(f, t + h / 2, y)
+        y = z + h * k3
+        k4, d4 = f(t + h, y), divergence_by_jacfwd(f, t + h, y)
+        z, integral = z + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4), integral + h / 6 * (d1 + 2 * d2 + 2 * d3 + d4)
+    return log_p_z(z) + integral
+
+
+@variant(ODE)
+def density_by_autograd(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    def augmented(t: float, state: Tensor) -> Tensor:
+        z = state[:, 1:]
+        return torch.hstack([divergence_by_a_loop_over_dimensions(f, t, z).unsqueeze(1), f(t, z)])
+
+    start = torch.cat([torch.zeros(len(x), 1, dtype=x.dtype), x if x.requires_grad else x.clone().requires_grad_()], 1)
+    end = with_an_accumulated_time(augmented, start, 0.0, 1.0, steps)
+    return end[:, 0] + log_p_z(end[:, 1:])
+
+
+@variant(ODE)
+def density_row_by_row(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return torch.cat([_density(f, log_p_z, row[None], steps) for row in x])

@@ -1,0 +1,229 @@
+"""Wrong and other right answers about critics, their penalty, and adaptive instance normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+PENALTY, W1, STYLE = "gan.gradient_penalty", "gan.wasserstein_1d", "gan.adaptive_instance_norm"
+BY_HAND, ROWS = "test_penalties_of_a_linear_and_of_a_quadratic_critic_known_by_hand", "test_the_penalty_averages_over_rows_of_any_shape"
+FLAT, TRAINS = "test_a_slope_of_zero_costs_one", "test_the_penalty_trains_the_critic"
+W1_BY_HAND, IN_ORDER = "test_wasserstein_distances_known_by_hand", "test_mass_is_carried_in_order"
+STYLE_BY_HAND, STYLE_TRAINS = "test_a_style_known_by_hand", "test_the_style_can_be_trained_and_so_can_what_it_is_put_on"
+
+Critic = Callable[[Tensor], Tensor]
+
+
+def _slopes(critic: Critic, real: Tensor, fake: Tensor, u: Tensor, graph: bool = True) -> Tensor:
+    u = u.reshape(-1, *[1] * (real.ndim - 1))
+    x = (u * real + (1 - u) * fake).detach().requires_grad_()
+    return torch.autograd.grad(critic(x).sum(), x, create_graph=graph)[0]
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="This is the mean squared slope. The penalty is on its distance from one.")
+def squared_slope(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return _slopes(critic, real, fake, u).flatten(1).square().sum(1).mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The penalty compares the squared norm with one. Take its root first.")
+def squared_norm_minus_one(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).square().sum(1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="Slopes below one cost nothing in your penalty. It has two sides.")
+def one_sided_penalty(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).clamp(min=0).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="This is one norm of the whole batch. Each row has a slope of its own.")
+def norm_of_the_batch(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).norm() - 1).square()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The mean slope is compared with one. Compare each row's slope, and average the squares.")
+def square_of_the_mean(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1).mean() - 1).square()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="u belongs to the real samples, 1 - u to the generated ones. You have it the other way round.")
+def u_swapped(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, fake, real, u).flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The slope is taken at the real samples. The points lie between real and generated ones.")
+def at_the_real_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, torch.ones_like(u)).flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="All rows are mixed with the first u. Each row has its own.")
+def one_u_for_all(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u[:1].expand(len(u))).flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The penalties are added up. The loss is their average.")
+def summed_penalty(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).square().sum()
+
+
+@mistake(PENALTY, killed_by=ROWS, says="The norm is over one axis of a picture. It is over all axes of a row: flatten first.")
+def norm_over_one_axis(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=TRAINS, says="Without create_graph=True the penalty is a number: the critic does not learn from it.")
+def penalty_without_a_graph(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u, graph=False).flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=FLAT, says="Dividing by the norm gives nan where the slope is zero. Such a row costs 1.")
+def nan_at_a_flat_point(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    g = _slopes(critic, real, fake, u).flatten(1)
+    return (g - g / g.norm(dim=1, keepdim=True)).square().sum(1).mean()
+
+
+@variant(PENALTY)
+def penalty_with_grad_outputs(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    x = torch.lerp(fake, real, u.view(-1, *(1,) * (real.dim() - 1))).detach().requires_grad_(True)
+    score = critic(x)
+    gradient = torch.autograd.grad(score, x, torch.ones_like(score), create_graph=True, retain_graph=True)[0]
+    return ((gradient.reshape(len(x), -1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@variant(PENALTY)
+def penalty_by_torch_func(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    slope = torch.func.vmap(torch.func.grad(lambda row: critic(row[None])[0]))
+    u = u[(...,) + (None,) * (real.ndim - 1)]
+    return (torch.linalg.vector_norm(slope(fake + u * (real - fake)).flatten(1), dim=1) - 1).pow(2).mean()
+
+
+@variant(PENALTY)
+def penalty_with_an_epsilon_under_the_root(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    g = _slopes(critic, real, fake, u)
+    norm = torch.sqrt(g.pow(2).sum(dim=tuple(range(1, g.ndim))) + 1e-12)
+    return F.mse_loss(norm, torch.ones_like(norm))
+
+
+# -- wasserstein_1d --
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="The samples are not sorted: mass is carried from the smallest to the smallest, not in the order given.")
+def in_the_order_given(x: Tensor, y: Tensor) -> Tensor:
+    return (x - y).abs().mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="Both samples have to be sorted; you sort one of them.")
+def one_sample_sorted(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y).abs().mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="This is the squared distance of order two. Order one takes absolute differences.")
+def order_two(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).square().mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="The ways are added up. Each sample carries the mass 1/n.")
+def summed_ways(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).abs().sum()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="This is the difference of the means: ways in opposite directions cancel.")
+def difference_of_the_means(x: Tensor, y: Tensor) -> Tensor:
+    return (x.mean() - y.mean()).abs()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="This is the mean distance of all pairs, as if mass were carried at random.")
+def mean_of_all_pairs(x: Tensor, y: Tensor) -> Tensor:
+    return (x[:, None] - y).abs().mean()
+
+
+@variant(W1)
+def by_argsort(x: Tensor, y: Tensor) -> Tensor:
+    return F.l1_loss(x[x.argsort()], y[y.argsort()])
+
+
+@variant(W1)
+def by_descending_order(x: Tensor, y: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x.sort(descending=True)[0] - y.sort(descending=True)[0], ord=1) / x.numel()
+
+
+@variant(W1)
+def by_distribution_functions(x: Tensor, y: Tensor) -> Tensor:
+    points = torch.cat([x, y]).sort().values
+    below = points[:-1].detach()
+    F_x = torch.searchsorted(x.detach().sort().values, below, right=True)
+    F_y = torch.searchsorted(y.detach().sort().values, below, right=True)
+    return ((F_x - F_y).abs() * points.diff()).sum() / len(x)
+
+
+# -- adaptive_instance_norm --
+
+
+def _styled(x: Tensor, scale: Tensor, bias: Tensor, axes: tuple[int, ...] = (2, 3), correction: int = 0) -> Tensor:
+    mean, variance = x.mean(axes, keepdim=True), x.var(axes, correction=correction, keepdim=True)
+    return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The variance is the sample's, with n - 1. Normalisation takes the mean square over the pixels.")
+def unbiased_variance(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, bias, correction=1)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="1e-5 is added to the deviation. It belongs inside the root, to the variance.")
+def epsilon_outside_the_root(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    mean, deviation = x.mean((2, 3), keepdim=True), x.std((2, 3), correction=0, keepdim=True)
+    return scale[:, :, None, None] * (x - mean) / (deviation + 1e-5) + bias[:, :, None, None]
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="Images of the batch are normalised together. Each image and channel has its own mean and variance.")
+def batch_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, bias, axes=(0, 2, 3))
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="All channels of an image are normalised together. Each channel has its own mean and variance.")
+def layer_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, bias, axes=(1, 2, 3))
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="Scale and bias are swapped.")
+def scale_and_bias_swapped(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, bias, scale)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="You multiply by 1 + scale. The scale itself is asked for.")
+def one_plus_scale(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, 1 + scale, bias)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="You divide by the variance. Divide by its root, the deviation.")
+def divided_by_the_variance(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    mean, variance = x.mean((2, 3), keepdim=True), x.var((2, 3), correction=0, keepdim=True)
+    return scale[:, :, None, None] * (x - mean) / (variance + 1e-5) + bias[:, :, None, None]
+
+
+@mistake(STYLE, killed_by=STYLE_TRAINS, says="Mean and variance are detached: the gradient must know that they move with the pixels.")
+def statistics_detached(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    mean, variance = x.mean((2, 3), keepdim=True).detach(), x.var((2, 3), correction=0, keepdim=True).detach()
+    return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]
+
+
+@variant(STYLE)
+def style_by_instance_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return F.instance_norm(x) * scale[..., None, None] + bias[..., None, None]
+
+
+@variant(STYLE)
+def style_of_flat_channels(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    flat = x.flatten(2)
+    centred = flat - flat.mean(-1, keepdim=True)
+    normed = centred * torch.rsqrt(centred.pow(2).mean(-1, keepdim=True) + 1e-5)
+    return (normed * scale.unsqueeze(-1) + bias.unsqueeze(-1)).view_as(x)
+
+
+@variant(STYLE)
+def style_by_group_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return torch.einsum("nchw,nc->nchw", F.group_norm(x, x.shape[1]), scale) + bias[:, :, None, None]

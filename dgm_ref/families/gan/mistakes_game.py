@@ -1,0 +1,288 @@
+"""Wrong and other right answers about the game of discriminator and generator."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+BEST, JS, D_LOSS, G_LOSS = "gan.optimal_discriminator", "gan.jensen_shannon", "gan.discriminator_loss", "gan.generator_loss"
+BEST_BY_HAND, BEST_WEIGHS = "test_the_best_discriminator_known_by_hand", "test_the_best_discriminator_weighs_the_two_laws"
+JS_BY_HAND, JS_BATCHES = "test_jensen_shannon_divergences_known_by_hand", "test_jensen_shannon_broadcasts_over_the_leading_axes"
+JS_TERMS = "test_jensen_shannon_is_the_mean_divergence_from_the_middle"
+D_BY_HAND, D_FAR = "test_the_discriminators_loss_known_by_hand", "test_the_discriminators_loss_holds_for_logits_of_any_size"
+D_SLOPE = "test_the_slope_of_the_loss_is_the_discriminators_error"
+G_BY_HAND, G_FAR = "test_the_generators_losses_known_by_hand", "test_the_generators_loss_holds_for_logits_of_any_size"
+G_SLOPE = "test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure"
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="This is the share of the generator. D is the probability that a point is real.")
+def share_of_the_generator(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_theta / (p_data + p_theta)
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="These are the odds p_data / p_theta. The probability is the share p_data / (p_data + p_theta).")
+def odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data / p_theta
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="This is a hard decision. The best discriminator says how likely a point is real.")
+def hard_decision(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return (p_data > p_theta).to(p_data.dtype)
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="Where neither law has mass there is no answer: nan, not 1/2.")
+def half_where_nothing_is(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return torch.nan_to_num(p_data / (p_data + p_theta), nan=0.5)
+
+
+@mistake(BEST, killed_by=BEST_WEIGHS, says="A small number in the denominator swallows tiny probabilities.")
+def epsilon_in_the_denominator(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    both = p_data + p_theta
+    return torch.where(both > 0, p_data / (both + 1e-12), math.nan)
+
+
+@variant(BEST)
+def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data.div(p_data.add(p_theta))
+
+
+@variant(BEST)
+def best_by_stacking(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    both = torch.stack([p_data, p_theta])
+    return (both / both.sum(0))[0]
+
+
+@variant(BEST)
+def best_value_by_value(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return torch.stack([p / (p + q) for p, q in zip(p_data, p_theta, strict=True)])
+
+
+# -- jensen_shannon --
+
+
+def _kl(p: Tensor, q: Tensor) -> Tensor:
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The halves are missing: the divergence is the mean of two, not their sum.")
+def js_without_halves(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(p, (p + q) / 2) + _kl(q, (p + q) / 2)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="These are bits. Divergences here are in nats: take the natural logarithm.")
+def js_in_bits(p: Tensor, q: Tensor) -> Tensor:
+    return js_without_halves(p, q) / 2 / math.log(2)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="This is the root of the divergence, the Jensen-Shannon distance (as in scipy).")
+def js_distance(p: Tensor, q: Tensor) -> Tensor:
+    return (js_without_halves(p, q) / 2).clamp(min=0).sqrt()
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="This is the divergence of p from the middle alone. That of q belongs to it, too.")
+def first_half_alone(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(p, (p + q) / 2)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="This is the mean of KL(p||q) and KL(q||p). Each law is compared with the middle, not with the other one.")
+def jeffreys(p: Tensor, q: Tensor) -> Tensor:
+    return (_kl(p, q) + _kl(q, p)) / 2
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The middle is the first argument of your divergences. It is the second: KL(p || middle).")
+def middle_first(p: Tensor, q: Tensor) -> Tensor:
+    return (_kl((p + q) / 2, p) + _kl((p + q) / 2, q)) / 2
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="p + q is not halved: the middle of two laws has mass one.")
+def middle_not_halved(p: Tensor, q: Tensor) -> Tensor:
+    return (_kl(p, p + q) + _kl(q, p + q)) / 2
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="0 log 0 came out as nan. By convention it is 0: a value without mass costs nothing.")
+def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    return 0.5 * (p * (p / middle).log() + q * (q / middle).log()).sum(-1)
+
+
+@mistake(JS, killed_by=JS_TERMS, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
+def js_with_epsilon(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    return 0.5 * (p * ((p + 1e-8) / (middle + 1e-8)).log() + q * ((q + 1e-8) / (middle + 1e-8)).log()).sum(-1)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="You averaged over the values. Their terms carry the weights already: add them up.")
+def js_averaged_over_values(p: Tensor, q: Tensor) -> Tensor:
+    return js_without_halves(p, q) / 2 / p.shape[-1]
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The whole batch is added up. Each pair of pmfs has its own divergence.")
+def js_of_the_batch(p: Tensor, q: Tensor) -> Tensor:
+    return (js_without_halves(p, q) / 2).sum()
+
+
+@variant(JS)
+def js_by_entropies(p: Tensor, q: Tensor) -> Tensor:
+    H = torch.special.entr
+    return (H((p + q) / 2) - (H(p) + H(q)) / 2).sum(-1)
+
+
+@variant(JS)
+def js_by_kl_div(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(p, q)
+    middle = (p + q) / 2
+    log_middle = torch.where(middle > 0, middle, 1.0).log()
+    return 0.5 * (F.kl_div(log_middle, p, reduction="none") + F.kl_div(log_middle, q, reduction="none")).sum(-1)
+
+
+@variant(JS)
+def js_by_where(p: Tensor, q: Tensor) -> Tensor:
+    def half(a: Tensor, b: Tensor) -> Tensor:
+        there = a > 0
+        return torch.where(there, a * (torch.where(there, 2 * a, 1.0) / torch.where(there, a + b, 1.0)).log(), 0.0)
+
+    return (half(p, q) + half(q, p)).sum(dim=-1).mul(0.5)
+
+
+# -- discriminator_loss --
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="All samples are averaged together. Each half of the loss is an average of its own.")
+def averaged_together(real: Tensor, fake: Tensor) -> Tensor:
+    return torch.cat([F.softplus(-real), F.softplus(fake)]).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The two averages are halved. The loss is their sum.")
+def halved_loss(real: Tensor, fake: Tensor) -> Tensor:
+    return (F.softplus(-real).mean() + F.softplus(fake).mean()) / 2
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The labels are swapped: real samples have the label 1, generated ones 0.")
+def labels_swapped(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(real).mean() + F.softplus(-fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The sign is turned: the discriminator minimises this, so the loss is positive.")
+def value_of_the_game(real: Tensor, fake: Tensor) -> Tensor:
+    return -F.softplus(-real).mean() - F.softplus(fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The samples are added up. Both halves are averages.")
+def summed_loss(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).sum() + F.softplus(fake).sum()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="This is the critic's loss of a Wasserstein GAN, without the logarithms of probabilities.")
+def wasserstein_loss(real: Tensor, fake: Tensor) -> Tensor:
+    return fake.mean() - real.mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="This is the loss of a least-squares GAN: logits are compared with labels. Here D = sigmoid(logit), and logarithms are averaged.")
+def least_squares_loss(real: Tensor, fake: Tensor) -> Tensor:
+    return (real - 1).square().mean() + fake.square().mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The generated samples are missing.")
+def real_half_alone(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean()
+
+
+@mistake(D_LOSS, killed_by=D_FAR, says="A sigmoid is rounded to 0 or 1 far out, and its logarithm lost. Stay with logits: softplus or logsigmoid.")
+def loss_by_probabilities(real: Tensor, fake: Tensor) -> Tensor:
+    return -real.sigmoid().log().mean() - (1 - fake.sigmoid()).log().mean()
+
+
+@mistake(D_LOSS, killed_by=D_FAR, says="torch's loss for probabilities cuts logarithms off at -100. Hand it logits: binary_cross_entropy_with_logits.")
+def loss_cut_off(real: Tensor, fake: Tensor) -> Tensor:
+    one, zero = torch.ones_like(real), torch.zeros_like(fake)
+    return F.binary_cross_entropy(real.sigmoid(), one) + F.binary_cross_entropy(fake.sigmoid(), zero)
+
+
+@mistake(D_LOSS, killed_by=D_SLOPE, says="The generated logits are detached. It is the samples that are detached before D sees them.")
+def fake_detached(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() + F.softplus(fake.detach()).mean()
+
+
+@variant(D_LOSS)
+def loss_by_binary_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
+    bce = F.binary_cross_entropy_with_logits
+    return bce(real, torch.ones_like(real)) + bce(fake, torch.zeros_like(fake))
+
+
+@variant(D_LOSS)
+def loss_by_log_sigmoid(real: Tensor, fake: Tensor) -> Tensor:
+    return -F.logsigmoid(real).mean() - F.logsigmoid(-fake).mean()
+
+
+@variant(D_LOSS)
+def loss_by_logaddexp(real: Tensor, fake: Tensor) -> Tensor:
+    return torch.logaddexp(-real, torch.zeros_like(real)).mean() + torch.logaddexp(fake, torch.zeros_like(fake)).mean()
+
+
+# -- generator_loss --
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The two losses are swapped: the saturating one is the mean of log(1 - D).")
+def losses_swapped(fake: Tensor, saturating: bool) -> Tensor:
+    return F.softplus(-fake).mean() if saturating else -F.softplus(fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The saturating loss has the wrong sign: the generator minimises the mean of log(1 - D), which is negative.")
+def saturating_with_a_minus(fake: Tensor, saturating: bool) -> Tensor:
+    return F.softplus(fake).mean() if saturating else F.softplus(-fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The flag is ignored: with saturating=True the game's own loss is asked for.")
+def never_saturating(fake: Tensor, saturating: bool) -> Tensor:
+    return F.softplus(-fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The samples are added up. The loss is their average.")
+def generator_summed(fake: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake).sum() if saturating else F.softplus(-fake).sum()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="You maximise: the signs of both losses are turned.")
+def generator_maximises(fake: Tensor, saturating: bool) -> Tensor:
+    return F.softplus(fake).mean() if saturating else -F.softplus(-fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_FAR, says="A sigmoid is rounded to 0 or 1 far out, and its logarithm is infinite. Stay with logits.")
+def generator_by_probabilities(fake: Tensor, saturating: bool) -> Tensor:
+    return (1 - fake.sigmoid()).log().mean() if saturating else -fake.sigmoid().log().mean()
+
+
+@mistake(G_LOSS, killed_by=G_FAR, says="A small number inside the logarithm cuts the loss off where the discriminator is sure.")
+def generator_with_epsilon(fake: Tensor, saturating: bool) -> Tensor:
+    return (1 - fake.sigmoid() + 1e-8).log().mean() if saturating else -(fake.sigmoid() + 1e-8).log().mean()
+
+
+@mistake(G_LOSS, killed_by=G_SLOPE, says="Clamped logits have no slope: a generator that is easily told apart learns nothing.")
+def clamped_logits_in_the_slope(fake: Tensor, saturating: bool) -> Tensor:
+    value = -F.softplus(fake).mean() if saturating else F.softplus(-fake).mean()
+    clamped = fake.clamp(-50, 50)
+    slope = -F.softplus(clamped).mean() if saturating else F.softplus(-clamped).mean()
+    return value.detach() + slope - slope.detach()
+
+
+@variant(G_LOSS)
+def generator_by_log_sigmoid(fake: Tensor, saturating: bool) -> Tensor:
+    return F.logsigmoid(-fake).mean() if saturating else -F.logsigmoid(fake).mean()
+
+
+@variant(G_LOSS)
+def generator_by_binary_cross_entropy(fake: Tensor, saturating: bool) -> Tensor:
+    label = torch.full_like(fake, 0.0 if saturating else 1.0)
+    loss = F.binary_cross_entropy_with_logits(fake, label)
+    return -loss if saturating else loss
+
+
+@variant(G_LOSS)
+def generator_sample_by_sample(fake: Tensor, saturating: bool) -> Tensor:
+    sign = 1 if saturating else -1
+    return -sign * torch.stack([torch.logaddexp(sign * a, torch.zeros_like(a)) for a in fake]).sum() / len(fake)

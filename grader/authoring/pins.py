@@ -1,0 +1,163 @@
+"""What is pinned beside the checks, written by `dgm dev pin`: checks that earn nothing alone, and digests of all inputs.
+
+A check that an answer passes which is right nowhere says little: `earns_nothing_alone.txt` lists these, found by putting
+the answers of `HOLLOW` to all checks. `inputs.txt` has a digest of what one seed draws for each check, so that a change
+that moves inputs, and with them the grades of a class that is graded twice, is seen.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grader import assignment as assignments
+from grader.checking.student import Transport
+from grader.exam.collect import NOT_EVIDENCE, REPLAYING, Check, collect, folder
+from grader.exam.examiner import Examiner
+from grader.exam.inputs import draw_examples
+from grader.exam.transport import LocalTransport
+from grader.hidden import known_submissions
+from grader.hidden.answer_key import InstructorsKey
+from grader.practice.run import PUBLIC_SEED
+from grader.sandbox.inside.host import Host
+from grader.sandbox.wire.frames import WireError, encode
+from grader.sandbox.wire.objects import special
+
+SEED = "pinned"
+INPUTS = "inputs.txt"  # beside the checks
+Function = Callable[..., Any]
+
+
+def hollow_checks(lecture: str, exercises: Sequence[str] = ()) -> Iterator[tuple[str, list[str]]]:
+    """The checks that a hollow answer passes, with the names of these answers."""
+    checks = [check for check in collect(lecture) if not check.gpu and not check.training]
+    examiner = Examiner(assignments.load(lecture), checks, SEED, key=InstructorsKey(lecture, names=False))
+    for check in checks:
+        if check.exercise in exercises or not exercises:
+            fooled = [
+                name for name, answer in hollow_answers(lecture, check.exercise) if _passes(examiner, check, answer)
+            ]
+            if fooled:
+                yield check.identity, fooled
+
+
+def hollow_answers(lecture: str, exercise: str) -> Iterator[tuple[str, Transport]]:
+    """The solution of the exercise's topic with the function of the exercise (or those it examines again) made hollow."""
+    replaced = assignments.load(lecture)[exercise].of or (exercise,)
+    for name, hollow in HOLLOW.items():
+        yield name, known_submissions.with_changed(lecture, replaced, hollow)
+    yield REPLAYING, replaying(lecture, exercise.split(".")[0])
+
+
+@functools.cache
+def replaying(lecture: str, topic: str) -> Transport:
+    """Whoever has written down the right answers to the exam at home, and gives these and no others."""
+    checks = [check for check in collect(lecture) if check.topic == topic and not check.gpu and not check.training]
+    at_home = Examiner(assignments.load(lecture), checks, PUBLIC_SEED, key=InstructorsKey(lecture, names=False))
+    student = _Replaying(known_submissions.solution(lecture, topic).host)
+    for check in checks:
+        at_home.examine(check, student)
+    student.learning = False
+    return student
+
+
+class _Replaying(LocalTransport):
+    def __init__(self, host: Host) -> None:
+        super().__init__(host)
+        self.learning = True
+        self._known: dict[bytes, dict[str, Any]] = {}
+
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        try:
+            call = encode({**message, "run": 0}, special)
+        except WireError:
+            call = b""
+        if self.learning:
+            self._known[call] = super().ask(message)
+        return self._known.get(call, {"missing": "no answer at hand"})
+
+
+def digests(lecture: str) -> dict[str, str]:
+    """By check, a digest of the inputs that `SEED` draws."""
+    return {check.identity: digest(check) for check in collect(lecture)}
+
+
+def digest(check: Check) -> str:
+    """A digest of the inputs that `SEED` draws for a check."""
+    examples = [list(example.items()) for example in draw_examples(check, SEED)]
+    return hashlib.sha256(encode(examples, _anything)).hexdigest()[:12]
+
+
+def pinned(lecture: str) -> dict[str, str]:
+    """The digests that are written beside the checks."""
+    lines = (folder(lecture) / INPUTS).read_text("utf-8").splitlines()
+    return dict(reversed(line.split(" ", 1)) for line in lines if line and not line.startswith("#"))
+
+
+def write(lecture: str) -> None:
+    """Write both files anew."""
+    found = list(hollow_checks(lecture))
+    head = [
+        "# Checks that an answer passes which is right nowhere: they earn as much of their points as is right of the others",
+        "# of their exercise. Found and written by `dgm dev pin`.",
+    ]
+    lines = [f"{name}: {', '.join(fooled)}" for name, fooled in found]
+    (folder(lecture) / NOT_EVIDENCE).write_text("\n".join([*head, *lines, ""]), "utf-8")
+    head = [f"# What the seed {SEED!r} draws for each check, as digests. Written by `dgm dev pin`."]
+    lines = [f"{digest} {name}" for name, digest in digests(lecture).items()]
+    (folder(lecture) / INPUTS).write_text("\n".join([*head, *lines, ""]), "utf-8")
+
+
+def _passes(examiner: Examiner, check: Check, transport: Transport) -> bool:
+    try:
+        return examiner.passes(check, transport)
+    except Exception:  # the check breaks on such an answer
+        return False
+
+
+def _anything(value: Any) -> tuple[str, Any] | None:
+    """The wire's `special`, and the text of what does not travel."""
+    return special(value) or ("tuple", [repr(value)])
+
+
+def _mapped(change: Function) -> Callable[[Function], Function]:
+    """An answer that differs from the right one in all its numbers."""
+
+    def changed(value: Any) -> Any:
+        if isinstance(value, list | tuple):
+            return type(value)(map(changed, value))
+        return change(value) if isinstance(value, Tensor | int | float) else value
+
+    def hollow(right: Function) -> Function:
+        @functools.wraps(right)
+        def function(*args: Any, **kwargs: Any) -> Any:
+            return changed(right(*args, **kwargs))
+
+        return function
+
+    return hollow
+
+
+def _nothing(right: Function) -> Function:
+    return lambda *args, **kwargs: None
+
+
+def _refusal(right: Function) -> Function:
+    def refuses(*args: Any, **kwargs: Any) -> Any:
+        raise ValueError("no")
+
+    return refuses
+
+
+HOLLOW: dict[str, Callable[[Function], Function]] = {
+    "nothing": _nothing,
+    "a ValueError": _refusal,
+    "zeros": _mapped(lambda value: torch.zeros_like(value) if isinstance(value, Tensor) else 0 * value),
+    "zeros with a graph": _mapped(lambda value: 0 * value.nan_to_num() if isinstance(value, Tensor) else 0 * value),
+    "one per cent and 0.01 more": _mapped(lambda value: 1.01 * value + 0.01),
+}

@@ -1,0 +1,259 @@
+"""Coupling layers, there and back, and flows made of layers."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.flows import (
+    base_log_density,
+    coupling_net,
+    scaling_layer,
+    shear_layer,
+    tanh_layer,
+)
+from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.sandbox.wire.families import Family
+
+affine_coupling = pytest.mark.exercise("flows.affine_coupling")
+inverse_affine_coupling = pytest.mark.exercise("flows.inverse_affine_coupling")
+flow_log_prob = pytest.mark.exercise("flows.flow_log_prob")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+
+def problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Family]:
+    """A batch and a network for it."""
+    k = m // 2
+    S, T = draw.normal((m - k, k), key, 1.0, dtype), draw.normal((m - k, k), key + 1, 1.0, dtype)
+    return draw.strided(draw.normal((n, m), key + 2, 1.5, dtype)), coupling_net(S, T, draw.tensor(1.5, dtype))
+
+
+def by_hand(dtype: torch.dtype) -> tuple[Tensor, Family]:
+    """log_scale = log 2 (1, -1), shift = x_1 + x_2 + 1/2 and 1/2, for rows that saturate the tanh."""
+    S = draw.tensor([[1.0, 0.0], [-1.0, 0.0]], dtype)
+    net = coupling_net(S, draw.tensor([[1.0, 1.0], [0.0, 0.0]], dtype), draw.tensor(math.log(2), dtype))
+    return draw.tensor([[100.0, -98.0, 3.0, 4.0], [-200.0, 201.0, 1.0, 5.0]], dtype), net
+
+
+# -- affine_coupling --
+
+
+@affine_coupling
+@weight(1.0)
+def test_a_coupling_of_two_rows_known_by_hand(student):
+    """The first half stays; the second is doubled and halved, then shifted; the log-scales are log 2 and -log 2."""
+    for dtype in draw.DTYPES:
+        x, net = by_hand(dtype)
+        z = draw.tensor([[100.0, -98.0, 8.5, 2.5], [-200.0, 201.0, 2.0, 10.5]])
+        got = student.affine_coupling(x, net)
+        assert_agrees(got, (z, draw.tensor([0.0, 0.0])), like=torch.float32, scale=200.0)
+    x = draw.tensor([[0.5, 2.0, -1.0]])  # one dimension decides about two
+    net = coupling_net(draw.tensor([[2.0], [1.0]]), draw.tensor([[0.0], [1.0]]), draw.tensor(1.0))
+    z = draw.tensor([[0.5, 2 * math.exp(math.tanh(1.0)) + 0.5, 1.0 - math.exp(math.tanh(0.5))]])
+    got = student.affine_coupling(x, net)
+    assert_agrees(got, (z, draw.tensor([math.tanh(1.0) + math.tanh(0.5)])), like=torch.float32, scale=10.0)
+
+
+@affine_coupling
+@weight(0.75)
+@examples(4)
+@given(m=st.sampled_from([2, 4, 6]), key=draw.seeds, dtype=draw.dtypes)
+@example(m=4, key=0, dtype=torch.float32)
+@example(m=2, key=1, dtype=torch.float64)
+def test_a_coupling_scales_and_shifts_the_second_half(student, ref, m, key, dtype):
+    """z_2 = x_2 e^log_scale + shift, by a network that sees x_1; the log-determinant is the sum of the log-scales."""
+    x, net = problem(4, m, key, dtype)
+    assert_agrees(student.affine_coupling(x, net), ref.affine_coupling(x, net), like=dtype, scale=60.0)
+
+
+@affine_coupling
+@weight(0.25)
+@examples(2)
+@given(m=st.sampled_from([3, 5]), key=draw.seeds)
+@example(m=3, key=0)
+def test_a_coupling_of_an_odd_number_of_dimensions(student, ref, m, key):
+    """With odd m the first half is the shorter one: m // 2 dimensions decide about m - m // 2."""
+    x, net = problem(3, m, key, torch.float64)
+    assert_agrees(student.affine_coupling(x, net), ref.affine_coupling(x, net), like=torch.float32, scale=60.0)
+
+
+@affine_coupling
+@weight(0.25)
+def test_a_coupling_of_one_row_and_of_a_large_batch(student, ref):
+    """One row is a legal batch; in 4099 rows each is treated as if it were alone."""
+    x, net = problem(5, 4, 3, torch.float64)
+    z, log_det = ref.affine_coupling(x, net)
+    for rows in (draw.integers((4099,), 0, 5), torch.tensor([2])):
+        assert_agrees(student.affine_coupling(x[rows], net), (z[rows], log_det[rows]), like=torch.float32, scale=60.0)
+
+
+@affine_coupling
+@weight(0.5)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_a_coupling_trains_its_network(student, ref, key):
+    """Gradients of both parts reach the data and the network's parameters."""
+    x, net = problem(4, 4, key, torch.float64)
+    weights = [draw.normal((4, 4), key), draw.normal((4,), key + 1)]
+    wrt = {"x": x, "S": net.parameters["S"], "T": net.parameters["T"]}
+    assert_gradients_agree(student.affine_coupling, ref, [x, net], wrt, weights=weights, scale=100.0)
+
+
+@affine_coupling
+@weight(0.25)
+def test_a_coupling_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        got = student.affine_coupling(*by_hand(dtype))
+        if not isinstance(got, tuple | list) or len(got) != 2:
+            raise Mismatch("type", "this is not a pair of tensors, z and the log-determinant", got)
+        for part, what in zip(got, ("z", "the log-determinant"), strict=True):
+            assert_dtype(part, dtype, what=what)
+
+
+# -- inverse_affine_coupling --
+
+
+@inverse_affine_coupling
+@weight(0.4)
+def test_the_inverse_of_a_coupling_known_by_hand(student):
+    """Shifts are taken back first, then scales."""
+    for dtype in draw.DTYPES:
+        x, net = by_hand(dtype)
+        z = draw.tensor([[100.0, -98.0, 8.5, 2.5], [-200.0, 201.0, 2.0, 10.5]], dtype)
+        assert_agrees(student.inverse_affine_coupling(z, net), x.double(), like=torch.float32, scale=500.0)
+
+
+@inverse_affine_coupling
+@weight(0.25)
+@examples(4)
+@given(m=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
+@example(m=4, key=0, dtype=torch.float32)
+@example(m=5, key=1, dtype=torch.float64)
+@example(m=2, key=1, dtype=torch.float64)
+def test_the_inverse_coupling_finds_the_data_again(student, ref, m, key, dtype):
+    """For even and odd m, and many rows, what a coupling layer did is undone."""
+    z, net = problem(4, m, key, dtype)
+    rows = draw.integers((1031,), key, 4)
+    want = ref.inverse_affine_coupling(z, net)[rows]
+    assert_agrees(student.inverse_affine_coupling(z[rows], net), want, like=dtype, scale=60.0)
+
+
+@inverse_affine_coupling
+@weight(0.1)
+def test_the_inverse_of_one_row(student, ref):
+    """n = 1 is legal, with the smallest m, which is 2."""
+    z, net = problem(1, 2, 0, torch.float64)
+    want = ref.inverse_affine_coupling(z, net)
+    assert_agrees(student.inverse_affine_coupling(z, net), want, like=torch.float32, scale=60.0)
+
+
+@inverse_affine_coupling
+@weight(0.15)
+def test_the_inverse_coupling_has_gradients(student, ref):
+    """Gradients reach the noise and the network's parameters."""
+    z, net = problem(4, 4, 7, torch.float64)
+    wrt = {"z": z, "S": net.parameters["S"], "T": net.parameters["T"]}
+    weights = draw.normal((4, 4), 0)
+    assert_gradients_agree(student.inverse_affine_coupling, ref, [z, net], wrt, weights=weights, scale=100.0)
+
+
+@inverse_affine_coupling
+@weight(0.1)
+def test_the_inverse_coupling_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.inverse_affine_coupling(*by_hand(dtype)), dtype)
+
+
+# -- flow_log_prob --
+
+
+def flow(m: int, key: int, dtype: torch.dtype) -> tuple[list[Family], Family, Tensor]:
+    """Layers of three kinds, no two of which commute, a base density, data."""
+    a, b = draw.uniform((m,), key, 0.25, 1.0, dtype), draw.uniform((m,), key + 1, -0.75, 0.75, dtype)
+    layers = [tanh_layer(a), shear_layer(draw.tensor(0.5, dtype)), scaling_layer(b)]
+    base = base_log_density(draw.normal((m,), key + 2, 1.0, dtype), draw.uniform((m,), key + 3, 0.5, 2.0, dtype))
+    return layers, base, draw.strided(draw.normal((4, m), key + 4, 1.0, dtype))
+
+
+@flow_log_prob
+@weight(0.65)
+def test_a_flow_of_two_layers_known_by_hand(student):
+    """x = 1 is doubled, then sheared to (2, 3): log p_z there, plus twice log 2."""
+    for dtype in draw.DTYPES:
+        doubling = scaling_layer(torch.full((2,), math.log(2), dtype=dtype))
+        layers = [doubling, shear_layer(draw.tensor(0.5, dtype))]
+        base = base_log_density(torch.zeros(2, dtype=dtype), torch.ones(2, dtype=dtype))
+        got = student.flow_log_prob(layers, base, draw.tensor([[1.0, 1.0], [0.0, 0.0]], dtype))
+        want = draw.tensor([-6.951582705289454, -0.4515827052894549])
+        assert_agrees(got, want, like=torch.float32, scale=20.0, unit="nats")
+
+
+@flow_log_prob
+@weight(0.5)
+@examples(4)
+@given(m=st.integers(2, 4), order=st.permutations([0, 1, 2]), key=draw.seeds, dtype=draw.dtypes)
+@example(m=3, order=[0, 1, 2], key=0, dtype=torch.float32)
+@example(m=2, order=[2, 0, 1], key=1, dtype=torch.float64)
+def test_a_flow_adds_the_log_determinants_along_the_way(student, ref, m, order, key, dtype):
+    """Data go through the layers in the order of the list; each log-determinant is taken where its layer meets them."""
+    layers, base, x = flow(m, key, dtype)
+    layers = [layers[i] for i in order]
+    want = ref.flow_log_prob(layers, base, x)
+    assert_agrees(student.flow_log_prob(layers, base, x), want, like=dtype, scale=20 * m + want.abs(), unit="nats")
+
+
+@flow_log_prob
+@weight(0.2)
+def test_a_flow_without_layers_is_its_base(student):
+    """With an empty list the data are the noise; one layer, one row and one dimension are legal, too."""
+    base = base_log_density(draw.tensor([0.0]), draw.tensor([1.0]))
+    x = draw.tensor([[0.0], [2.0]])
+    want = draw.tensor([-0.9189385332046727, -2.9189385332046727])
+    assert_agrees(student.flow_log_prob([], base, x), want, scale=4.0, like=torch.float32, unit="nats")
+    got = student.flow_log_prob([scaling_layer(draw.tensor([0.5]))], base, x[:1])
+    assert_agrees(got, want[:1] + 0.5, scale=4.0, like=torch.float32, unit="nats")
+
+
+@flow_log_prob
+@weight(0.15)
+def test_a_flow_of_many_layers_and_many_rows(student, ref):
+    """67 layers, and 1031 rows, are all counted."""
+    layers, base, x = flow(3, 5, torch.float64)
+    many = [layers[i] for i in draw.integers((67,), 2, 2).tolist()]
+    want = ref.flow_log_prob(many, base, x)
+    got = student.flow_log_prob(many, base, x)
+    assert_agrees(got, want, scale=100 + 100 * want.abs(), like=torch.float32, unit="nats")
+    rows = draw.integers((1031,), 3, 4)
+    want = ref.flow_log_prob(layers, base, x)[rows]
+    got = student.flow_log_prob(layers, base, x[rows])
+    assert_agrees(got, want, scale=100 + want.abs(), like=torch.float32, unit="nats")
+
+
+@flow_log_prob
+@weight(0.4)
+def test_a_flow_can_be_trained(student, ref):
+    """Gradients reach the layers' parameters, through later layers and log-determinants, the base's, and the data."""
+    layers, base, x = flow(3, 4, torch.float64)
+    wrt = {"the first layer's a": layers[0].parameters["a"], "the last layer's a": layers[2].parameters["a"]}
+    wrt |= {"mu": base.parameters["mu"], "x": x}
+    weights = draw.normal((4,), 0)
+    assert_gradients_agree(student.flow_log_prob, ref, [layers, base, x], wrt, weights=weights, scale=100.0)
+
+
+@flow_log_prob
+@weight(0.1)
+def test_a_flow_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.flow_log_prob(*flow(2, 0, dtype)), dtype)

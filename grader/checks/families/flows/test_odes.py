@@ -1,0 +1,320 @@
+"""Neural ODEs: the Runge-Kutta method, divergences exact and estimated, the density that a field gives."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checking.compare import assert_agrees, assert_dtype
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.flows import (
+    base_log_density,
+    constant_field,
+    linear_field,
+    power_field,
+    radial_field,
+    tanh_field,
+)
+from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.sandbox.wire.families import Family
+
+runge_kutta = pytest.mark.exercise("flows.runge_kutta")
+divergence = pytest.mark.exercise("flows.divergence")
+hutchinson = pytest.mark.exercise("flows.hutchinson_divergence")
+ode_log_prob = pytest.mark.exercise("flows.ode_log_prob")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+dimensions = st.integers(2, 4)
+
+
+def dense_field(m: int, key: int, dtype: torch.dtype) -> Family:
+    """A field of two layers that mixes all dimensions."""
+    return tanh_field(draw.normal((5, m), key, 0.75, dtype), draw.normal((m, 5), key + 1, 0.75, dtype))
+
+
+def batch(n: int, m: int, key: int, dtype: torch.dtype) -> Tensor:
+    return draw.strided(draw.normal((n, m), key + 2, 1.0, dtype))
+
+
+# -- runge_kutta --
+
+
+@runge_kutta
+@weight(1.0)
+def test_one_step_on_exponential_growth_known_by_hand(student):
+    """One step on x' = x gives the Taylor polynomial of e^h to order four, forwards and backwards; x' = 5 t^4 Simpson's rule."""
+    for dtype in draw.DTYPES:
+        growth, x = constant_field(draw.tensor([[1.0, 0.0], [0.0, -2.0]], dtype)), draw.tensor([[1.0, 3.0], [24.0, 0.0]], dtype)
+        want = draw.tensor([[65 / 24, 1.0], [65.0, 0.0]])  # 1 + 1 + 1/2 + 1/6 + 1/24, and 1 - 2 + 2 - 4/3 + 2/3
+        assert_agrees(student.runge_kutta(growth, x, 0.0, 1.0, 1), want, like=torch.float32, scale=200.0)
+        want = draw.tensor([[0.375, 21.0], [9.0, 0.0]])
+        assert_agrees(student.runge_kutta(growth, x, 1.0, 0.0, 1), want, like=torch.float32, scale=200.0)
+        rate, x = draw.tensor([5.0, -5.0], dtype), draw.tensor([[0.5, 1.0]], dtype)
+        want = draw.tensor([[0.5 + 25 / 24, 1.0 - 25 / 24]])  # (0 + 4 (1/2)^4 + 1) 5 / 6
+        assert_agrees(student.runge_kutta(power_field(rate, 4), x, 0.0, 1.0, 1), want, like=torch.float32, scale=20.0)
+
+
+@runge_kutta
+@weight(0.75)
+@examples(4)
+@given(m=dimensions, steps=st.integers(1, 5), times=st.sampled_from([(0.0, 1.0), (0.5, -0.75), (-1.0, 0.25)]), key=draw.seeds,
+       dtype=draw.dtypes)
+@example(m=3, steps=3, times=(0.25, 1.0), key=0, dtype=torch.float32)
+@example(m=2, steps=2, times=(1.0, 0.0), key=1, dtype=torch.float64)
+def test_steps_of_the_classical_method(student, ref, m, steps, times, key, dtype):
+    """Four slopes a step, at t, twice at t + h/2, and at t + h, for any field, number of steps and direction of time."""
+    f, x = dense_field(m, key, dtype), batch(3, m, key, dtype)
+    want = ref.runge_kutta(f, x, *times, steps)
+    assert_agrees(student.runge_kutta(f, x, *times, steps), want, like=dtype, scale=50.0)
+    f = linear_field(draw.normal((m, m), key, 0.5, dtype), draw.normal((m,), key + 1, 1.0, dtype))
+    want = ref.runge_kutta(f, x, *times, steps)
+    assert_agrees(student.runge_kutta(f, x, *times, steps), want, like=dtype, scale=50.0 + want.abs().max())
+
+
+@runge_kutta
+@weight(0.25)
+def test_a_hundred_steps_and_a_large_batch(student, ref):
+    """101 steps reach the end to nine digits; in 4099 rows each goes its own way."""
+    c, x = draw.tensor([5.0, -5.0]), draw.tensor([[0.5, 1.0], [0.0, 0.0]])
+    want = draw.tensor([[33.5, -32.0], [33.0, -33.0]])
+    error = 5 * 3 * (3 / 101) ** 4 / 120  # of Simpson's rule
+    assert_agrees(student.runge_kutta(power_field(c, 4), x, -1.0, 2.0, 101), want, scale=100.0, error=error, like=torch.float32)
+    f, x = dense_field(3, 4, torch.float64), batch(4, 3, 4, torch.float64)
+    rows = draw.integers((4099,), 0, 4)
+    want = ref.runge_kutta(f, x, 0.0, 1.0, 2)[rows]
+    assert_agrees(student.runge_kutta(f, x[rows], 0.0, 1.0, 2), want, scale=50.0, like=torch.float32)
+
+
+@runge_kutta
+@weight(0.2)
+def test_one_row_of_one_dimension_is_carried(student):
+    """n = 1 and m = 1 are legal; where the two times are equal nothing moves."""
+    growth, x = constant_field(draw.tensor([[1.0]])), draw.tensor([[24.0]])
+    assert_agrees(student.runge_kutta(growth, x, 0.0, 1.0, 1), draw.tensor([[65.0]]), scale=200.0, like=torch.float32)
+    assert_agrees(student.runge_kutta(growth, x, 0.5, 0.5, 3), x, scale=50.0, like=torch.float32)
+
+
+@runge_kutta
+@weight(0.65)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_end_can_be_differentiated_in_the_start_and_in_the_field(student, ref, key):
+    """Gradients flow through all steps, to the start and to what the field holds."""
+    f, x = dense_field(3, key, torch.float64), batch(4, 3, key, torch.float64)
+    wrt = {"x": x, "A": f.parameters["A"], "B": f.parameters["B"]}
+    args = [f, x, 0.0, 1.0, 2]
+    assert_gradients_agree(student.runge_kutta, ref, args, wrt, weights=draw.normal((4, 3), key), scale=100.0)
+
+
+@runge_kutta
+@weight(0.15)
+def test_the_end_has_the_dtype_of_the_start(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.runge_kutta(dense_field(2, 0, dtype), batch(2, 2, 0, dtype), 0.0, 1.0, 2), dtype)
+
+
+# -- divergence --
+
+
+@divergence
+@weight(0.75)
+def test_divergences_known_by_hand(student):
+    """A linear field at time t: (1 + t) tr A; a rotation: 0; the field |x|^2 x of three dimensions: 5 |x|^2."""
+    for dtype in draw.DTYPES:
+        x = draw.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0]], dtype)
+        A = draw.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, -2.0]], dtype)
+        zero = torch.zeros(3, dtype=dtype)
+        got = student.divergence(linear_field(A, zero), 0.5, x)
+        assert_agrees(got, draw.tensor([6.0, 6.0]), like=torch.float32, scale=20.0)
+        got = student.divergence(constant_field(A - A.T), 0.5, x)
+        assert_agrees(got, draw.tensor([0.0, 0.0]), like=torch.float32, scale=20.0)
+        assert_agrees(student.divergence(radial_field(), 0.0, x), draw.tensor([25.0, 45.0]), like=torch.float32, scale=50.0)
+
+
+@divergence
+@weight(0.45)
+@examples(4)
+@given(m=dimensions, key=draw.seeds, dtype=draw.dtypes)
+@example(m=3, key=0, dtype=torch.float32)
+@example(m=4, key=1, dtype=torch.float64)
+def test_the_divergence_is_the_trace_of_each_rows_jacobian(student, ref, m, key, dtype):
+    """The field mixes the dimensions of a row, never rows: each row has a trace of its own, at the time asked for."""
+    f, x = dense_field(m, key, dtype), batch(4, m, key, dtype)
+    want, rows = ref.divergence(f, 0.25, x), draw.integers((131,), key, 4)
+    assert_agrees(student.divergence(f, 0.25, x), want, like=dtype, scale=50.0)
+    assert_agrees(student.divergence(f, 0.25, x[rows]), want[rows], like=dtype, scale=50.0)
+
+
+@divergence
+@weight(0.15)
+def test_the_divergence_of_one_row_and_of_one_dimension(student):
+    """n = 1 and m = 1 are legal: the divergence of x^3 in one dimension is 3 x^2."""
+    for x in ([[2.0]], [[2.0], [1.0]]):
+        want = draw.tensor([3 * value**2 for (value,) in x])
+        assert_agrees(student.divergence(radial_field(), 0.0, draw.tensor(x)), want, scale=20.0, like=torch.float32)
+    want = draw.tensor([25.0])
+    assert_agrees(student.divergence(radial_field(), 0.0, draw.tensor([[1.0, 2.0, 0.0]])), want, scale=50.0, like=torch.float32)
+
+
+@divergence
+@weight(0.55)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_divergence_can_be_differentiated_once_more(student, ref, key):
+    """Training needs the gradient of the divergence in the field's parameters, and in the data."""
+    f, x = dense_field(3, key, torch.float64), batch(4, 3, key, torch.float64)
+    wrt = {"x": x, "A": f.parameters["A"], "B": f.parameters["B"]}
+    assert_gradients_agree(student.divergence, ref, [f, 0.25, x], wrt, weights=draw.normal((4,), key), scale=100.0)
+
+
+@divergence
+@weight(0.1)
+def test_the_divergence_has_the_dtype_of_the_data(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.divergence(dense_field(2, 0, dtype), 0.5, batch(2, 2, 0, dtype)), dtype)
+
+
+# -- hutchinson_divergence --
+
+
+@hutchinson
+@weight(0.75)
+def test_estimates_from_probes_known_by_hand(student):
+    """Probes along the axes see diagonal entries; (1, 2) sees v'Av = 1 + 4 + 6 + 20; two probes are averaged."""
+    for dtype in draw.DTYPES:
+        f = linear_field(draw.tensor([[1.0, 2.0], [3.0, 5.0]], dtype), torch.zeros(2, dtype=dtype))
+        x = draw.tensor([[1.0, -1.0], [0.5, 3.0]], dtype)
+        v = draw.tensor([[[1.0, 0.0], [1.0, 2.0]], [[0.0, 1.0], [0.0, 0.0]]], dtype)
+        got = student.hutchinson_divergence(f, 1.0, x, v)
+        assert_agrees(got, draw.tensor([6.0, 31.0]), like=torch.float32, scale=100.0)
+
+
+@hutchinson
+@weight(0.45)
+@examples(4)
+@given(s=st.integers(2, 4), m=dimensions, key=draw.seeds, dtype=draw.dtypes)
+@example(s=3, m=3, key=0, dtype=torch.float32)
+@example(s=2, m=4, key=1, dtype=torch.float64)
+def test_the_estimate_is_the_mean_of_the_quadratic_forms(student, ref, s, m, key, dtype):
+    """Each row averages v'Jv over its own probes, whatever their law and their length."""
+    f, x = dense_field(m, key, dtype), batch(3, m, key, dtype)
+    v = draw.normal((s, 3, m), key + 5, 1.5, dtype)
+    want = ref.hutchinson_divergence(f, 0.25, x, v)
+    assert_agrees(student.hutchinson_divergence(f, 0.25, x, v), want, like=dtype, scale=200.0)
+
+
+@hutchinson
+@weight(0.15)
+def test_the_estimate_with_one_probe_one_row_or_one_dimension(student, ref):
+    """s = 1, n = 1 and m = 1 are legal; so are 65 probes and 131 rows."""
+    for s, n, m in ((1, 3, 2), (2, 1, 2), (2, 2, 1), (1, 1, 1), (65, 2, 2)):
+        f, x, v = dense_field(m, 3, torch.float64), batch(n, m, 3, torch.float64), draw.normal((s, n, m), 1)
+        want = ref.hutchinson_divergence(f, 0.25, x, v)
+        assert_agrees(student.hutchinson_divergence(f, 0.25, x, v), want, like=torch.float32, scale=200.0)
+    rows = draw.integers((131,), 0, 2)
+    got = student.hutchinson_divergence(f, 0.25, x[rows], v[:5, rows])
+    want = ref.hutchinson_divergence(f, 0.25, x, v[:5])[rows]
+    assert_agrees(got, want, like=torch.float32, scale=200.0)
+
+
+@hutchinson
+@weight(0.55)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_estimate_can_be_differentiated_once_more(student, ref, key):
+    """Training needs the gradient of the estimate in the field's parameters, and in the data."""
+    f, x = dense_field(3, key, torch.float64), batch(4, 3, key, torch.float64)
+    wrt = {"x": x, "A": f.parameters["A"], "B": f.parameters["B"]}
+    args = [f, 0.25, x, draw.normal((2, 4, 3), key + 1)]
+    weights = draw.normal((4,), key)
+    assert_gradients_agree(student.hutchinson_divergence, ref, args, wrt, weights=weights, scale=100.0)
+
+
+@hutchinson
+@weight(0.1)
+def test_the_estimate_has_the_dtype_of_the_data(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x = batch(2, 2, 0, dtype)
+        assert_dtype(student.hutchinson_divergence(dense_field(2, 0, dtype), 0.5, x, x[None]), dtype)
+
+
+# -- ode_log_prob --
+
+
+def density_problem(m: int, key: int, dtype: torch.dtype) -> tuple[Family, Family, Tensor]:
+    base = base_log_density(draw.normal((m,), key + 6, 1.0, dtype), draw.uniform((m,), key + 7, 0.5, 2.0, dtype))
+    return dense_field(m, key, dtype), base, batch(3, m, key, dtype)
+
+
+@ode_log_prob
+@weight(1.0)
+def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(student):
+    """One step carries (24, 3) to (65, 1) and adds the divergence -1; with a rate that grows in time its integral, -3/2."""
+    for dtype in draw.DTYPES:
+        A = draw.tensor([[1.0, 0.0], [0.0, -2.0]], dtype)
+        base = base_log_density(draw.tensor([65.0, 0.0], dtype), draw.tensor([1.0, 1.0], dtype))
+        got = student.ode_log_prob(constant_field(A), base, draw.tensor([[24.0, 3.0], [24.0, 0.0]], dtype), 1)
+        want = draw.tensor([-3.337877066409345, -2.837877066409345])
+        assert_agrees(got, want, like=torch.float32, scale=400.0, unit="nats")
+        zero = torch.zeros(2, dtype=dtype)
+        base = base_log_density(zero, torch.ones(2, dtype=dtype))
+        got = student.ode_log_prob(linear_field(A, zero), base, draw.tensor([[0.0, 0.0]], dtype), 2)
+        assert_agrees(got, draw.tensor([-3.337877066409345]), like=torch.float32, scale=20.0, unit="nats")
+
+
+@ode_log_prob
+@weight(0.75)
+@examples(3)
+@given(m=dimensions, steps=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
+@example(m=3, steps=2, key=0, dtype=torch.float32)
+@example(m=2, steps=1, key=1, dtype=torch.float64)
+def test_state_and_integral_are_carried_together(student, ref, m, steps, key, dtype):
+    """The divergence is added up along the path, at the very points where the method asks the field."""
+    given_ = density_problem(m, key, dtype)
+    want = ref.ode_log_prob(*given_, steps)
+    assert_agrees(student.ode_log_prob(*given_, steps), want, like=dtype, scale=200.0 + 20 * want.abs(), unit="nats")
+
+
+@ode_log_prob
+@weight(0.25)
+def test_the_ode_density_of_one_row_and_one_dimension_and_of_many_rows(student, ref):
+    """n = 1 and m = 1 are legal; with 131 rows each has its own density."""
+    f, base, x = density_problem(1, 2, torch.float64)
+    for rows in ([0], [0, 1]):
+        want = ref.ode_log_prob(f, base, x, 2)[rows]
+        assert_agrees(student.ode_log_prob(f, base, x[rows], 2), want, scale=200.0, like=torch.float32, unit="nats")
+    f, base, x = density_problem(2, 2, torch.float64)
+    rows = draw.integers((131,), 0, 3)
+    want = ref.ode_log_prob(f, base, x, 2)[rows]
+    assert_agrees(student.ode_log_prob(f, base, x[rows], 2), want, scale=400.0, like=torch.float32, unit="nats")
+
+
+@ode_log_prob
+@weight(0.75)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_an_ode_flow_can_be_trained(student, ref, key):
+    """Gradients reach the field's parameters, through the state and through the divergence, the base's, and the data."""
+    f, base, x = density_problem(2, key, torch.float64)
+    wrt = {"x": x, "A": f.parameters["A"], "B": f.parameters["B"], "mu": base.parameters["mu"]}
+    weights = draw.normal((3,), key)
+    assert_gradients_agree(student.ode_log_prob, ref, [f, base, x, 2], wrt, weights=weights, scale=1000.0)
+
+
+@ode_log_prob
+@weight(0.25)
+def test_the_ode_density_has_the_dtype_of_the_data(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.ode_log_prob(*density_problem(2, 0, dtype), 1), dtype)

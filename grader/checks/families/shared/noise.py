@@ -1,0 +1,88 @@
+r"""What the noise of a sampler must be: standard normal, independent in every entry, drawn from the generator alone.
+
+A sampler here returns mean + deviation * noise with a mean and a deviation that are known, so its *residuals* are the
+noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUMNS of them with twelve statistics. Declared:
+
+- right noise fails with probability at most 1e-10: each statistic is held to Z = 7 standard deviations (2.6e-12 each, less
+  than doubled by the skewness of a mean square), the distribution function by Massart's inequality, the largest value by
+  $(1 - 4.7 \cdot 10^{-4})^{160000} < 10^{-32}$;
+- a mean off by 0.03 deviations or a deviation off by a factor 1.03 in all entries passes with probability at most 1e-6 (12
+  and 17 standard deviations of the statistic); so does a distribution function that is off by 0.02 (uniform or Laplace
+  noise is off by 0.06), noise clamped at 3.5 deviations, a correlation of 0.03 between neighbouring rows, rows half a
+  batch apart or neighbouring columns, and a batch in which a hundredth of the rows are copies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from grader.checking.compare import Mismatch, assert_calls_agree, assert_form
+from grader.checking.student import Student
+from grader.sandbox.wire.objects import SeededGenerator
+
+ROWS, COLUMNS = 20_000, 8
+CELLS = 256  # of equal probability, at whose ends the distribution function is compared
+Z = 7.0
+FAR = 3.5  # that no value lies beyond it has a probability below 1e-32
+MASSART = math.sqrt(math.log(2e12) / (2 * ROWS * COLUMNS))  # the distribution function is off by more once in 1e12 times
+SAME = 1e-5  # residuals that agree so well in all columns are copies
+EXACTLY_ZERO = 1e-6  # eight columns with a mean so near to 0 have a probability of 1e-44
+
+
+def assert_standard_normal(residuals: Tensor) -> None:
+    """Raise `Mismatch` unless the residuals, (ROWS, COLUMNS), are i.i.d. N(0, 1) at the declared rates."""
+    r = residuals.double()
+    if not r.isfinite().all():
+        raise Mismatch("finite", "some samples are not finite", residuals)
+    _assert_rows_differ(r)
+    _within("the mean of the noise is off: {:.3f} of its standard deviation", r.mean(), r.numel())
+    for column, mean in enumerate(r.mean(dim=0)):
+        _within(f"the mean of the noise in dimension {column} is off: {{:.3f}} of its standard deviation", mean, len(r))
+    square = r.square().mean().item()
+    if abs(square - 1) > Z * math.sqrt(2 / r.numel()):
+        raise Mismatch("law", f"the noise has {math.sqrt(square):.3f} times the standard deviation that it should have")
+    pairs = {
+        "neighbouring rows share noise": (r[1:], r[:-1]),
+        "rows half a batch apart share noise": (r[: len(r) // 2], r[len(r) // 2 :]),
+        "neighbouring dimensions share noise": (r[:, 1:], r[:, :-1]),
+    }
+    for sentence, (one, other) in pairs.items():
+        _within(f"{sentence}: their correlation is {{:.3f}}", (one * other).mean(), one.numel())
+    cells = torch.bincount((torch.special.ndtr(r) * CELLS).long().flatten(), minlength=CELLS + 1)[:CELLS]
+    distribution = cells.cumsum(dim=0) / r.numel()
+    if (distribution - torch.arange(1, CELLS + 1) / CELLS).abs().max() > MASSART or r.abs().max() < FAR:
+        raise Mismatch("law", "the noise has the mean and the variance of a normal distribution, but not its shape")
+
+
+def assert_drawn_from_the_generator(student: Student, draw: Callable[[SeededGenerator], Tensor], seed: int) -> None:
+    """One state gives one result, the next call and another seed another one; a small batch is not made to fit the law.
+
+    `draw(generator)` gives an even number of rows of eight dimensions, noise with mean zero.
+    """
+    generator = student.generator(seed)
+    first = draw(generator)
+    assert_form(first, first.shape if isinstance(first, Tensor) else (8, 8))
+    again = draw(student.generator(seed))
+    assert_calls_agree(again, first, call="a second run from the same state", other_call="the first run")
+    for call, g in (("the next call with the generator", generator), ("another seed", student.generator(seed + 1))):
+        if torch.equal(draw(g), first):
+            raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
+    if (first.double().mean(dim=0).abs() < EXACTLY_ZERO).all():
+        raise Mismatch("law", "the noise of a batch adds up to exactly zero: its rows are not independent", first)
+
+
+def _within(sentence: str, mean: Tensor, terms: int) -> None:
+    """The mean of so many terms of variance one, which should be zero."""
+    if not abs(mean.item()) <= Z / math.sqrt(terms):
+        raise Mismatch("law", sentence.format(mean.item()))
+
+
+def _assert_rows_differ(r: Tensor) -> None:
+    r = r[r[:, 0].argsort()]
+    copies = ((r[1:] - r[:-1]).abs() < SAME).all(dim=1)
+    if copies.any():
+        raise Mismatch("law", f"{int(copies.sum())} of {len(r)} samples repeat the noise of another one")

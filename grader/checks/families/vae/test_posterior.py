@@ -1,0 +1,94 @@
+"""The true posterior of a linear decoder (probabilistic PCA)."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype
+from grader.checking.tolerance import condition_of
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.gradients import assert_gradients_agree
+
+optimal_posterior = pytest.mark.exercise("vae.optimal_posterior")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+
+@optimal_posterior
+@weight(0.75)
+def test_the_posterior_of_two_codes_known_by_hand(student):
+    """With W = [[1, 1], [0, 1], [0, 1]] and sigma = 1/2 the precision is [[5, 4], [4, 13]]."""
+    for dtype in draw.DTYPES:
+        W = draw.tensor([[1.0, 1.0], [0.0, 1.0], [0.0, 1.0]], dtype)
+        x = draw.tensor([[1.0, 0.0, 0.0], [0.0, 1.0, 3.0]], dtype)
+        got = student.optimal_posterior(W, draw.tensor(0.5, dtype), x)
+        mean = draw.tensor([[36 / 49, 4 / 49], [-64 / 49, 80 / 49]])
+        assert_agrees(got, (mean, draw.tensor([[13 / 49, -4 / 49], [-4 / 49, 5 / 49]])), like=torch.float32, scale=50.0)
+
+
+@optimal_posterior
+@weight(0.75)
+@examples(4)
+@given(m=st.integers(2, 5), d=st.integers(2, 5), key=draw.seeds, dtype=draw.dtypes)
+@example(m=5, d=2, key=0, dtype=torch.float32)
+@example(m=3, d=3, key=1, dtype=torch.float64)
+def test_the_posterior_conditions_codes_on_data(student, ref, m, d, key, dtype):
+    """Mean and covariance of z given x, whatever the sizes of data and codes."""
+    W, x = draw.strided(draw.normal((m, d), key, 1.0, dtype)), draw.strided(draw.normal((4, m), key + 1, 2.0, dtype))
+    sigma = draw.tensor(0.75, dtype)
+    mean, covariance = ref.optimal_posterior(W, sigma, x)
+    of_mean = condition_of(lambda *args: ref.optimal_posterior(*args)[0], W, sigma, x, dtype=dtype)
+    got = student.optimal_posterior(W, sigma, x)
+    scale = 10 * (1 + W.double().square().sum() / sigma.double() ** 2)  # of the precision matrix that is solved
+    assert_agrees(got, (mean, covariance), like=dtype, scale=scale, condition=of_mean.max())
+
+
+@optimal_posterior
+@weight(0.5)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_posterior_exists_with_more_codes_than_data_and_for_any_rank(student, ref, key):
+    """With d > m, or with columns of W that repeat or vanish, the prior decides what the data leave open."""
+    wide, x = draw.normal((2, 4), key), draw.normal((3, 2), key + 1)
+    repeated = draw.tensor([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]])
+    for W in (wide, repeated, torch.zeros(2, 3, dtype=torch.float64)):
+        sigma = draw.tensor(0.75)
+        got = student.optimal_posterior(W, sigma, x)
+        assert_agrees(got, ref.optimal_posterior(W, sigma, x), scale=20 * (1 + W.square().sum() / sigma**2))
+
+
+@optimal_posterior
+@weight(0.25)
+def test_the_posterior_of_a_single_row_and_a_single_code(student):
+    """n = 1, m = 1 and d = 1 are legal: for W = 2 and sigma = 1 the mean is 2 x / 5 and the variance 1/5."""
+    got = student.optimal_posterior(draw.tensor([[2.0]]), draw.tensor(1.0), draw.tensor([[10.0]]))
+    assert_agrees(got, (draw.tensor([[4.0]]), draw.tensor([[0.2]])), scale=20.0, like=torch.float32)
+
+
+@optimal_posterior
+@weight(0.5)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_posterior_has_gradients_in_the_decoder_and_the_data(student, ref, key):
+    """Mean and covariance can be differentiated in W, sigma and x."""
+    W, sigma, x = draw.normal((3, 2), key), draw.tensor(0.75), draw.normal((4, 3), key + 1)
+    weights = [draw.normal((4, 2), key + 2), draw.normal((2, 2), key + 3)]
+    wrt = {"W": W, "sigma": sigma, "x": x}
+    assert_gradients_agree(student.optimal_posterior, ref, [W, sigma, x], wrt, weights=weights, scale=1000.0)
+
+
+@optimal_posterior
+@weight(0.25)
+def test_the_posterior_has_the_dtype_of_its_arguments(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        got = student.optimal_posterior(torch.ones(2, 2, dtype=dtype), draw.tensor(1.0, dtype), torch.ones(1, 2, dtype=dtype))
+        if not isinstance(got, tuple | list) or len(got) != 2:
+            raise Mismatch("type", "this is not a pair of tensors, mean and covariance", got)
+        assert_dtype(got[0], dtype, what="the mean")
+        assert_dtype(got[1], dtype, what="the covariance")

@@ -1,0 +1,195 @@
+"""Ancestral sampling of sequences (slide 39)."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from grader.checking.compare import Mismatch, assert_calls_agree, assert_dtype, assert_form
+from grader.checking.statistics import assert_follows_pmf, outcome_index
+from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
+from grader.checking.student import Student
+from grader.checks.lecture1.autoregressive.draw import half_on_zero, joint_pmf, model_of_joint, table_model
+from grader.checks.lecture1.shared import draw
+from grader.checks.lecture1.shared.conditionals import as_agreed, independent_table, markov_table, prefix_table
+from grader.sandbox.wire.families import Family
+from grader.sandbox.wire.objects import SeededGenerator
+
+sample = pytest.mark.exercise("autoregressive.sample")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+STRAYS = 3  # of 400 samples: a uniform number is exactly 0 once in 10^7, and then finds an impossible value
+MANY = 4099  # rows: more than any batch, and no round number
+
+gaps = st.sampled_from((math.inf, 1e4))
+offsets = st.sampled_from((0.0, -1e4, 1e4))
+
+
+@sample
+@weight(0.25)
+def test_a_model_that_counts_has_one_sequence(student):
+    """The first value is 1, and after each value only the next one is possible: 1, 2, 0, 1 is the only sequence."""
+    after = torch.full((4, 3), -math.inf).scatter(1, torch.tensor([[1], [2], [0], [1]]), 0.0)  # a 0, 1, 2 or nothing
+    assert_only(student.sample(markov_table(after.repeat(4, 1, 1)), 400, 4, student.generator(0)), 400, [1, 2, 0, 1])
+
+
+@sample
+@weight(0.25)
+@examples(8)
+@given(m=st.sampled_from((3, 12)), K=st.integers(2, 4), key=draw.seeds, gap=gaps, top=offsets, dtype=draw.dtypes)
+@example(m=3, K=256, key=0, gap=math.inf, top=0.0, dtype=torch.float32)
+def test_a_deterministic_model_has_one_sequence(student, m, K, key, gap, top, dtype):
+    """Where each value leaves only one possible next value, every sample is the same known sequence."""
+    follower = draw.integers((m, K + 1), key, K)  # of every value at every position
+    table = torch.full((m, K + 1, K), top - gap, dtype=dtype).scatter(2, follower[..., None], top)
+    sequence = [int(follower[0, K])]
+    for j in range(1, m):
+        sequence.append(int(follower[j, sequence[-1]]))
+    assert_only(student.sample(markov_table(table), 400, m, student.generator(key)), 400, sequence)
+
+
+@sample
+@weight(0.5)
+@pytest.mark.parametrize(("m", "K"), [(2, 3), (5, 2)])
+def test_sampling_from_the_conditionals_of_a_joint_gives_the_joint(student, seed, m, K):
+    """A joint distribution with impossible sequences, handed over as its conditionals, is what the samples follow."""
+    joint = joint_pmf(m, K, seed=3)
+    conditional, generator = model_of_joint(joint), student.generator(seed)
+    assert_follows_pmf(lambda n: outcome_index(student.sample(conditional, n, m, generator), K), joint)
+
+
+@sample
+@weight(1)
+def test_samples_follow_the_joint_law(student, ref, seed):
+    """Sequences come up with their joint probabilities: each value is drawn given those before it in its own row."""
+    m, K = 3, 3
+    conditional = table_model(m, K, seed=7)
+    generator = student.generator(seed)
+    assert_follows_pmf(
+        lambda n: outcome_index(student.sample(conditional, n, m, generator), K),
+        ref.joint_pmf(conditional, m, K),
+        named=ref.mistaken_joint_pmfs(conditional, m, K),
+    )
+
+
+@sample
+@weight(0.625)
+def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
+    """One value of probability 1/2 and 63 rare ones: no temperature (1.03 and 0.97 are seen), and nothing cut off."""
+    K = 64
+    conditional, generator = half_on_zero(2, K), student.generator(seed)
+    law = torch.tensor([1 / 2] + [0.5 / (K - 1)] * (K - 1)).double()
+    assert_follows_pmf(
+        lambda n: both_columns(student, conditional, n, generator, K),
+        law,
+        named={"warmer": tempered(law, 1.03), "cooler": tempered(law, 0.97)},
+        first=1024,
+        budget=60_000,
+        outcomes=[f"the value {k}" for k in range(K)],
+    )
+
+
+@sample
+@weight(0.25)
+def test_throws_of_a_fair_die_are_independent(student, seed):
+    """Throws of two fair dice are independent within a call and between calls, and no more even than chance."""
+    die, generator = independent_table(torch.zeros(2, 8)), student.generator(seed)
+    law = torch.full((8,), 1 / 8)
+    assert_follows_pmf(lambda n: both_columns(student, die, n, generator, 8), law, first=16)
+
+
+@sample
+@weight(0.5)
+def test_no_row_of_a_large_batch_repeats_or_mirrors_another(student, seed):
+    """Of 4099 sequences with 2^64 equally likely outcomes no two are equal, and they agree no more than by chance."""
+    m, K = 16, 16
+    x = student.sample(independent_table(torch.zeros(m, K)), MANY, m, student.generator(seed))
+    assert_form(x, (MANY, m))
+    assert_no_row_repeats(x, log2_outcomes=m * math.log2(K))
+    assert_rows_agree_by_chance(x, K)
+
+
+@sample
+@weight(0.5)
+def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
+    """The same state gives the same samples, the next call gives other ones, and so does another seed."""
+    conditional = table_model(4, 4, seed=1, scale=0.5)  # 24 rows agree by chance once in 10^50
+    generator, again, other = student.generator(seed), student.generator(seed), student.generator(seed + 1)
+    first = student.sample(conditional, 24, 4, generator)
+    assert_form(first, (24, 4))
+    assert_calls_agree(student.sample(conditional, 24, 4, again), first,
+                       call="a generator in the same state", other_call="the first one")
+    for call, g in (("the next call with the generator", generator), ("another seed", other)):
+        second = student.sample(conditional, 24, 4, g)
+        assert_form(second, (24, 4), what=call)
+        if torch.equal(first, second):
+            raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
+
+
+@sample
+@weight(0.125)
+def test_no_row_depends_on_the_logits_of_another(student, seed):
+    """After a 0 the logits are large and only 0 is possible, after a 1 they are small and only 1 is."""
+    conditional = prefix_table(torch.tensor([[0.0, 0.0], [1e4, -math.inf], [-math.inf, -1e4]]))
+    x = student.sample(conditional, 64, 2, student.generator(seed))
+    assert_form(x, (64, 2))
+    if (x[:, 0] != x[:, 1]).sum() > STRAYS:
+        raise Mismatch("value", "a sequence of two different values came up, which is impossible", x)
+
+
+@sample
+@weight(0.125)
+def test_sampling_a_thousand_variables(student):
+    """A sequence of 1001 variables that each leave one possible value is that sequence."""
+    m, K = 1001, 2
+    values = draw.integers((m,), 5, K)
+    table = torch.full((m, K), -math.inf).scatter(1, values[:, None], 0.0)
+    assert_only(student.sample(independent_table(table), 2, m, student.generator(0)), 2, values.tolist())
+
+
+@sample
+@weight(0.125)
+def test_samples_are_n_sequences_of_m_values(student):
+    """The result has shape (n, m) and values in 0..K-1, also for n = 1, m = 1, K = 1."""
+    for n, m, K in ((2, 3, 4), (1, 3, 3), (3, 1, 3), (3, 2, 1), (1, 1, 1)):
+        got = student.sample(markov_table(torch.zeros(m, K + 1, K)), n, m, student.generator(n))
+        assert_form(got, (n, m))
+        if got.min() < 0 or got.max() >= K:
+            raise Mismatch("value", f"there is a value outside 0..{K - 1}: {got.tolist()}", got)
+
+
+@sample
+@weight(0.25)
+def test_samples_are_int64_and_so_is_what_the_conditional_gets(student):
+    """The conditional is called with all m columns, int64, values in 0..K-1 everywhere; samples are int64 as well."""
+    conditional = as_agreed(table_model(3, 3, seed=2), 3, 3)
+    assert_dtype(student.sample(conditional, 4, 3, student.generator(0)), torch.int64)
+
+
+def both_columns(student: Student, conditional: Family, n: int, generator: SeededGenerator, K: int) -> torch.Tensor:
+    """n values of a model of two independent variables of the same law."""
+    x = student.sample(conditional, -(-n // 2), 2, generator)
+    outcome_index(x, K)  # refuses what are no samples
+    assert_form(x, (-(-n // 2), 2))
+    return x.flatten()[:n]
+
+
+def tempered(law: torch.Tensor, temperature: float) -> torch.Tensor:
+    """The law of one who divides the logits by a temperature."""
+    return (law.log() / temperature).softmax(dim=0)
+
+
+def assert_only(got: torch.Tensor, n: int, sequence: list[int]) -> None:
+    """All n rows are the only possible sequence, but for strays."""
+    m = len(sequence)
+    assert_form(got, (n, m))
+    wrong = got != torch.tensor(sequence)
+    if wrong.any(dim=1 if n > m else 0).sum() > STRAYS:
+        row, j = wrong.nonzero()[0].tolist()
+        raise Mismatch("value", f"variable {j} (from 0) of a sample is {got[row, j].item():g}, which is impossible there", got,
+                       expected=str(sequence[j]))

@@ -1,0 +1,46 @@
+"""Tensors as they may lie in memory: what a check hands over in the place of a plain one.
+
+Each travels like a family of callables, by its name and the plain tensor, and is laid out where the student's code runs:
+on the wire every tensor is contiguous and new. Gradients with respect to the plain tensor reach it through the layout.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from grader.sandbox.wire.families import Family, family
+
+_kept: dict[tuple[object, ...], Tensor] = {}  # where the student's code runs
+
+
+@family
+def transposed(x: Tensor) -> Tensor:
+    """x, column by column in memory."""
+    return x.mT.contiguous().mT
+
+
+@family
+def every_other(x: Tensor) -> Tensor:
+    """x as every other entry of a longer tensor."""
+    return torch.stack([x, torch.zeros_like(x)], dim=-1)[..., 0]
+
+
+@family
+def expanded(row: Tensor, n: int) -> Tensor:
+    """n rows that are one and the same place in memory."""
+    return row.expand(n, *row.shape)
+
+
+@family
+def refilled(x: Tensor) -> Tensor:
+    """The tensor of an earlier call with one of this form, now filled with x: whatever remembered that object is wrong."""
+    kept = _kept.setdefault((x.shape, x.dtype), torch.empty_like(x))
+    with torch.no_grad():
+        return kept.copy_(x)
+
+
+def layouts(x: Tensor, other: Tensor) -> list[tuple[Family, Tensor]]:
+    """x in other layouts, then x and `other` in one tensor after the other: each with the plain tensor that it holds."""
+    columnwise = [(transposed(x), x)] if x.dim() > 1 else []
+    return [*columnwise, (every_other(x), x), (refilled(x), x), (refilled(other), other)]

@@ -1,0 +1,7 @@
+"""What may go wrong for a reason that the reader can do something about."""
+
+from __future__ import annotations
+
+
+class GraderError(Exception):
+    """A sentence for the reader: what is wrong, where, and what to do. Every command ends with it, never with a traceback."""

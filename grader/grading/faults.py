@@ -1,0 +1,56 @@
+"""Where the grader itself breaks: the submission under way is not graded, with an apology, and everybody else is."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable
+
+from grader.assignment import Assignment
+from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Record, bounded, summed
+from grader.sandbox.workers import NoWorkers
+from grader.submission import HandedIn, Submission
+
+CHECKS_BROKE = "our grader broke at some of the checks, which is no fault of yours: they do not count"
+APOLOGY = (
+    "our grader broke while it graded this submission, which is no fault of yours: it is not graded yet. "
+    "Please tell the course staff."
+)
+
+
+def not_graded(one: HandedIn | Submission, assignment: Assignment, kit: KitRecord) -> Record:
+    """The record of a submission that could not be graded: nothing earned, nothing lost."""
+    exercises = [
+        ExerciseRecord(
+            exercise=exercise.name, score=0.0, max_score=0.0, not_graded=exercise.points, slide=str(exercise.slide),
+            bonus=exercise.bonus,
+            checks=[CheckRecord(check="", outcome="not_graded", points=0.0, max_points=exercise.points, message=APOLOGY)],
+        )
+        for exercise in assignment.exercises
+    ]  # fmt: skip
+    return bounded(Record(
+        submission=one.name, assignment=assignment.name, kit=kit, seconds=0.0, student=one.student,
+        handed_in_as=one.handed_in_as, problems=[APOLOGY], fault=APOLOGY, **summed(exercises),
+    ))  # fmt: skip
+
+
+def guarded(work: Callable[[], Done], restart: Callable[[], None], instead: Callable[[], Record]) -> Done:
+    """What `work` makes of a submission, or the record `instead` where the grader breaks.
+
+    Where all workers have died at once, new ones are made and the submission is asked once more.
+    """
+    log = ""
+    for last in (False, True):
+        try:
+            return work()
+        except NoWorkers:
+            log += traceback.format_exc()
+            if not last:
+                try:
+                    restart()
+                except Exception:
+                    log += traceback.format_exc()
+                    break
+        except Exception:
+            log += traceback.format_exc()
+            break
+    return Done(instead(), found=False, log=log)

@@ -1,0 +1,31 @@
+"""What is work in a folder, for every command of a student."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from grader.assignment import Assignment
+from grader.submission import Submission, lone, read
+
+
+class NothingHere(Exception):
+    """The folder holds no work; the message says where to look."""
+
+
+def read_work(assignment: Assignment, folder: Path) -> Submission:
+    """What is work in a folder: what is checked here is what is packed, and what is graded.
+
+    Raises: `NothingHere`.
+    """
+    submission = read(lone(folder), assignment, archives=False) if folder.exists() else None
+    if submission is None or all("/" in submission.taken.get(topic, "/")[0] for topic in assignment.topics):
+        raise NothingHere(f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder")
+    return submission
+
+
+def remarks_on(submission: Submission, topics: set[str], assignment: Assignment) -> list[str]:
+    """What there is to say about some topics: the files they are taken from, and every remark that is not about another."""
+    files = dict.fromkeys(name for topic in topics for name in submission.taken.get(topic, []))
+    others = tuple({*assignment.topics} - topics)
+    about = [problem for problem in submission.problems if not problem.startswith(others)]
+    return [f"checked: {', '.join(sorted(files))}", *about] if files else about

@@ -1,0 +1,45 @@
+"""Which functions of a module call which: read off their compiled code, so that a failure can name the one to repair first."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+
+MOST = 200  # functions of a module that are looked at
+
+
+def calls_within(module: ModuleType) -> dict[str, list[str]]:
+    """By its name (``sample``, ``Block.forward``) the functions and methods of this module that a function names."""
+    functions = dict(_functions(module))
+    methods: dict[str, list[str]] = {}  # by the last part of the name
+    for name in functions:
+        methods.setdefault(name.rpartition(".")[2], []).append(name)
+    return {
+        name: sorted({other for word in _names(code) for other in methods.get(word, ()) if other != name})
+        for name, code in functions.items()
+    }
+
+
+def _functions(module: ModuleType) -> Iterator[tuple[str, CodeType]]:
+    for name, value in list(vars(module).items())[:MOST]:
+        yield from _code(name, value)
+        if isinstance(value, type) and value.__module__ in (module.__name__, "__main__"):
+            for method, inner in list(vars(value).items())[:MOST]:
+                yield from _code(f"{name}.{method}", inner)
+
+
+def _code(name: str, value: Any) -> Iterator[tuple[str, CodeType]]:
+    try:
+        function = inspect.unwrap(value)
+    except Exception:  # an object that answers to everything
+        return
+    if isinstance(function, FunctionType) and not name.rpartition(".")[2].startswith("__"):
+        yield name, function.__code__
+
+
+def _names(code: CodeType) -> set[str]:
+    """Every global and attribute that the code names, also in functions inside it."""
+    inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
+    return set(code.co_names).union(*inner)

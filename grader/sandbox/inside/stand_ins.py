@@ -1,0 +1,59 @@
+"""What stands in, in a worker, for things that a student's code may use and that cannot work here.
+
+A compiled function runs as it is written: compiling costs a minute and wants to write files. `os.devnull`, and a file in
+the working folder where that may not be written (a log), are in memory, where nobody reads them.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+_compiled: dict[str, set[str]] = {}  # by the name of the module that asked
+
+
+def install() -> None:
+    """Put the stand-ins in place; twice does no harm."""
+    if builtins.open is _open:
+        return
+    torch.compile = _as_written("torch.compile")
+    torch.jit.script = _as_written("torch.jit.script")
+    builtins.open = io.open = _open
+
+
+def remarks(module: str) -> list[str]:
+    """What the reader of a submission should know about one of its modules."""
+    return [
+        f"{name}: the function was run as it is written, not compiled" for name in sorted(_compiled.get(module, ()))
+    ]
+
+
+def _as_written(name: str) -> Callable[..., Any]:
+    def compiled(function: Any = None, *args: Any, **options: Any) -> Any:
+        _compiled.setdefault(str(sys._getframe(1).f_globals.get("__name__")), set()).add(name)
+        return function if function is not None else lambda inner: inner
+
+    return compiled
+
+
+_really_open = io.open
+
+
+def _open(file: Any, mode: str = "r", *args: Any, **options: Any) -> Any:
+    try:
+        return _really_open(file, mode, *args, **options)
+    except OSError:
+        if file == os.devnull or (set(mode) & set("wax+") and _beside(file)):
+            return io.BytesIO() if "b" in mode else io.StringIO()
+        raise
+
+
+def _beside(file: Any) -> bool:
+    """Whether it lies in the working folder."""
+    return isinstance(file, str | os.PathLike) and os.path.dirname(os.path.abspath(file)) == os.getcwd()

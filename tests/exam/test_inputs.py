@@ -1,0 +1,55 @@
+"""One seed asks the same questions everywhere: in a checkout, in another folder, whatever else is loaded."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from grader.assignment import REPO_ROOT
+from grader.authoring import pins
+from grader.exam.collect import collect
+
+LECTURE = "lecture1"
+SOME = "autoregressive"  # a topic whose checks draw numbers from everywhere
+DIGESTS = f"""
+import json, sys
+{{planted}}
+from grader.authoring import pins
+from grader.exam.collect import collect
+own = [check for check in collect({LECTURE!r}) if check.topic == {SOME!r}]
+json.dump({{{{check.identity: pins.digest(check) for check in own}}}}, sys.stdout)
+"""
+
+
+def _drawn_elsewhere(folder: Path, planted: str = "") -> dict[str, str]:
+    environment = {**os.environ, "PYTHONPATH": f"{REPO_ROOT}{os.pathsep}{folder}", "PYTHONDONTWRITEBYTECODE": "1"}
+    run = subprocess.run(
+        [sys.executable, "-c", DIGESTS.format(planted=planted)],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+def test_inputs_are_those_that_are_pinned():
+    pinned = pins.pinned(LECTURE)
+    drawn = pins.digests(LECTURE)
+    moved = sorted(name for name in drawn.keys() | pinned.keys() if drawn.get(name) != pinned.get(name))
+    assert not moved, (
+        f"the seed {pins.SEED!r} draws other inputs for {len(moved)} checks than those pinned in {pins.INPUTS}, "
+        f"{moved[0]} first. A class that is graded again would meet other questions. Where that is meant (a check is new or "
+        "was changed, or hypothesis is another version), run `dgm dev pin` and commit what it writes."
+    )
+
+
+def test_neither_the_folder_nor_other_modules_move_the_inputs(tmp_path):
+    planted = tmp_path / "planted.py"
+    planted.write_text(
+        f"NUMBERS = {list(range(100, 200))}\nFRACTIONS = {[i / 7 for i in range(1, 100)]}\nWORDS = ['a b c']\n"
+    )
+    here = {check.identity: pins.digest(check) for check in collect(LECTURE) if check.topic == SOME}
+    assert _drawn_elsewhere(tmp_path) == here
+    assert _drawn_elsewhere(tmp_path, "import planted") == here

@@ -1,0 +1,121 @@
+"""A name is never a guess: what the catalogue says of a wrong answer is true of it, on the input beside it."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+import torch
+
+from dgm_ref import catalogue
+from dgm_ref.catalogue import Mistake, contains, size_of
+from grader.assignment import load
+from grader.exam.collect import collect
+from grader.exam.examiner import Examiner
+from grader.hidden import known_submissions
+from grader.hidden.answer_key import InstructorsKey
+
+LECTURE = "lecture1"
+MONTE_CARLO, KL = "course_tricks.monte_carlo", "divergences.kl_divergence"
+
+
+def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO):
+    return Mistake(exercise, function.__name__, "", "says", function, exercise, False, raises, when)
+
+
+def _names(function, *registered, exercise=MONTE_CARLO):
+    """The names that a wrong answer is told, where just these mistakes are registered."""
+    key = InstructorsKey(LECTURE)
+    key.recognise._catalogue = dataclasses.replace(key.recognise._catalogue, mistakes={exercise: list(registered)})
+    checks = [check for check in collect(LECTURE) if check.exercise == exercise]
+    examiner = Examiner(load(LECTURE), checks, "a seed for names", key=key)
+    records = examiner.exercise(exercise, known_submissions.with_function(LECTURE, exercise, function)).checks
+    assert any(record.outcome in ("failed", "error") for record in records)
+    return {record.mistake for record in records} - {None}
+
+
+def sum_instead_of_mean(f, x):
+    return f(x).sum(dim=0)
+
+
+def mean_over_everything(f, x):
+    return f(x).mean().expand(f(x).shape[1])
+
+
+def mean_squeezed(f, x):
+    return f(x).mean(dim=0).squeeze()
+
+
+def shifted(f, x):
+    return f(x).mean(dim=0) + 1e-3
+
+
+def test_the_same_answers_by_another_road_get_the_name():
+    assert _names(lambda f, x: len(x) * f(x).mean(dim=0), _mistake(sum_instead_of_mean)) == {"sum_instead_of_mean"}
+
+
+def test_what_only_looks_alike_on_a_small_input_stays_unnamed():
+    """With one component the mean over everything is right, and a squeeze is not: a larger input tells."""
+    assert _names(mean_squeezed, _mistake(mean_over_everything), _mistake(sum_instead_of_mean)) == set()
+
+
+def test_a_rival_that_fits_as_well_forbids_the_name():
+    def another(f, x):
+        return sum_instead_of_mean(f, x)
+
+    assert _names(sum_instead_of_mean, _mistake(sum_instead_of_mean), _mistake(another)) == set()
+
+
+@pytest.mark.parametrize("error", [3e-4, 1.02e-3, 3e-3])
+def test_a_small_error_has_the_name_only_of_the_mistake_that_makes_this_very_error(error):
+    names = _names(lambda f, x: f(x).mean(dim=0) + error, _mistake(shifted))
+    assert names == ({"shifted"} if error == 1.02e-3 else set())
+
+
+def test_two_programs_that_stumble_need_not_have_the_same_reason():
+    def stumbles(f, x):
+        return torch.cat([f(x), x[:, :0].T.sum(dim=7)])
+
+    def also_stumbles(f, x):
+        return x.sum(dim=9)
+
+    def refuses(f, x):
+        raise IndexError("one is asked for")
+
+    assert _names(also_stumbles, _mistake(stumbles)) == set()
+    assert _names(also_stumbles, _mistake(refuses, raises=True)) == set()
+    assert _names(refuses, _mistake(refuses, raises=True)) == {"refuses"}
+
+
+def test_what_is_said_of_the_input_is_true_of_the_input():
+    def without_zeros(p, q):
+        return (p * (p.log() - q.log())).sum(dim=-1)
+
+    names = [
+        _names(without_zeros, _mistake(without_zeros, when=when, exercise=KL), exercise=KL)
+        for when in (contains("p", 0), lambda p, q: bool((p > 2).any()))
+    ]
+    assert names == [{"without_zeros"}, set()]
+
+
+def test_predicates_take_the_arguments_that_they_name():
+    def function(f, x, n=3):
+        return None
+
+    x = torch.zeros(2, 5)
+    for when, true in [
+        (size_of("x", at_least=10), True),
+        (size_of("x", at_least=3, axis=0), False),
+        (size_of("n", at_least=3), True),
+        (contains("x", 1.0), False),
+        (lambda x, n: x.shape[1] > n, True),
+        (None, True),
+    ]:
+        assert _mistake(function, when=when).is_true_of(len, x=x) is true
+
+
+def test_an_assignment_has_its_own_mistakes():
+    registered = catalogue.load(LECTURE)
+    own = [one for of_one in registered.mistakes.values() for one in of_one]
+    assert own
+    assert all(one.function.__module__.startswith(f"dgm_ref.{LECTURE}.") for one in own)
