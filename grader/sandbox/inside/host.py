@@ -5,7 +5,8 @@ believes are the numbers that come back, on inputs that nobody can foresee.
 
     {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …}
         -> {"problems": {name: [sentence, …]}, "calls": {name: {function: [function, …]}}}
-    {"do": "call", "run": number, "target": [where, name], "mode": "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient", "args": …, "kwargs": …, …}
+    {"do": "call", "run": number, "target": [where, name], "mode": MODE, "args": …, "kwargs": …, …}
+        with the MODE "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient"
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
 """
 
