@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import contains, mistake, size_of, variant
 
 SCAN = "imagegpt.raster_scan"
 UNSCAN = "imagegpt.inverse_raster_scan"
@@ -107,6 +107,7 @@ def scanned_without_gradient(images: Tensor) -> Tensor:
     killed_by="test_raster_scan_of_images_of_any_layout",
     says="`view` refuses images that do not lie in one piece in memory, such as slices and transposed tensors: "
     "reshape copies where it has to.",
+    raises=True,
 )
 def viewed(images: Tensor) -> Tensor:
     n, C, H, W = images.shape
@@ -227,6 +228,7 @@ def unscan_channel_by_channel(x: Tensor, C: int, H: int, W: int) -> Tensor:
     QUANTIZE,
     killed_by=BRIGHT,
     says="You expanded the square. |a|^2 - 2ab + |b|^2 cancels for bright colours: subtract the colours first.",
+    when=lambda images: images.abs().max() > 100,
 )
 def expanded_square(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = images.permute(0, 2, 3, 1), palette
@@ -239,6 +241,7 @@ def expanded_square(images: Tensor, palette: Tensor) -> Tensor:
     killed_by=BRIGHT,
     says="torch.cdist expands the square when there are many colours, and that cancels for bright "
     "ones: subtract first.",
+    when=lambda images: images.abs().max() > 100,
 )
 def cdist_by_matrix_product(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = images.permute(0, 2, 3, 1), palette
@@ -341,7 +344,12 @@ def rounds_first(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images.round(), palette.round()).argmin(-1)
 
 
-@mistake(QUANTIZE, killed_by=NEAREST, says="You compare with the first 64 colours only: a palette may have more.")
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="You compare with the first 64 colours only: a palette may have more.",
+    when=size_of("palette", axis=0, at_least=65),
+)
 def sixty_four_colours(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette[:64]).argmin(-1)
 
@@ -368,6 +376,7 @@ def tokens_squeezed(images: Tensor, palette: Tensor) -> Tensor:
     QUANTIZE,
     killed_by="test_quantize_of_images_of_any_layout",
     says="`view` refuses images that do not lie in one piece in memory, such as slices and transposed tensors.",
+    raises=True,
 )
 def pixels_viewed(images: Tensor, palette: Tensor) -> Tensor:
     n, C, H, W = images.shape
@@ -480,6 +489,7 @@ def painted_without_gradient(tokens: Tensor, palette: Tensor) -> Tensor:
     DEQUANTIZE,
     killed_by="test_dequantize_of_tokens_of_any_layout",
     says="`view` refuses tokens that do not lie in one piece in memory, such as slices and transposed tensors.",
+    raises=True,
 )
 def tokens_viewed(tokens: Tensor, palette: Tensor) -> Tensor:
     n, H, W = tokens.shape
@@ -554,6 +564,7 @@ def logarithm_of_a_logarithm(log_prob: Tensor, num_dims: int) -> Tensor:
     BITS,
     killed_by="test_single_and_impossible_images_have_their_bits",
     says="An image of probability zero costs infinitely many bits; do not replace infinity.",
+    when=contains("log_prob", -math.inf),
 )
 def no_infinite_cost(log_prob: Tensor, num_dims: int) -> Tensor:
     return (-log_prob / (num_dims * math.log(2))).nan_to_num()

@@ -235,6 +235,7 @@ def ignores_top_k(logits: Tensor, generator: torch.Generator, temperature: float
     SAMPLE,
     killed_by=ALL,
     says="top_k larger than the number of values must truncate nothing: topk raises when asked for too many.",
+    raises=True,
 )
 @picking
 def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
@@ -324,6 +325,7 @@ def never_colder_than_a_tenth(
     SAMPLE,
     killed_by="test_the_coldest_temperature_takes_the_likeliest_value",
     says="A float32 logit divided by 1e-39 is infinite. Subtract the largest logit before you divide.",
+    raises=True,
 )
 @picking
 def overflows_when_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
