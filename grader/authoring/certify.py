@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.authoring import build
+from grader.authoring.sentences import compares_with_own_value, said_badly
 from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import APOLOGY, Examiner
@@ -35,6 +37,7 @@ class Certificate:
     named: int = 0
     variants: int = 0
     accepted: int = 0
+    costs: list[float] = field(default_factory=list)  # the share of the exercise that each mistake loses
     faults: list[str] = field(default_factory=list)
     figures: dict[str, str] = field(default_factory=dict)  # what its checks have measured of the solution
 
@@ -55,6 +58,7 @@ def certify(
 def _certify(examiner: Examiner, exercise: str, device: str) -> Certificate:
     found = Certificate(exercise)
     checks = [check for check in examiner.checks if check.exercise == exercise]
+    found.faults += [bad for check in checks for bad in compares_with_own_value(check)]
     topic, lecture = exercise.split(".")[0], examiner.assignment.name
     solved = _records(examiner, checks, candidates.solution(lecture, topic))
     found.faults += [f"the solution fails {_line(bad)}" for bad in _bad(solved)]
@@ -92,6 +96,9 @@ def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: C
         found.faults.append(f"mistake {mistake.name} survives {mistake.killed_by}")
         return
     found.killed += 1
+    if mistake.replaces == mistake.exercise:
+        found.costs.append(1 - examiner.share(mistake.exercise, transport))
+    found.faults += [f"mistake {mistake.name}: {bad}" for record in failed for bad in said_badly(record)]
     names = {record.mistake for record in failed} - {None}
     for check in checks:
         if not names and check not in claiming and not check.gpu:
@@ -120,15 +127,24 @@ def _line(record: CheckRecord) -> str:
 
 def table(certificates: Sequence[Certificate]) -> Table:
     """Exercise × mistakes killed × variants accepted."""
-    result = Table("exercise", "mistakes killed", "named", "variants accepted")
+    result = Table("exercise", "mistakes killed", "named", "a mistake costs", "variants accepted")
     for one in certificates:
-        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), f"{one.accepted}/{one.variants}")
+        accepted = f"{one.accepted}/{one.variants}"
+        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), cost(one.costs), accepted)
     total = [
         sum(getattr(one, name) for one in certificates)
         for name in ("killed", "mistakes", "named", "accepted", "variants")
     ]
-    result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), f"{total[3]}/{total[4]}", style="bold")
+    costs = [share for one in certificates for share in one.costs]
+    result.add_row(
+        "all", f"{total[0]}/{total[1]}", str(total[2]), cost(costs), f"{total[3]}/{total[4]}", style="bold"
+    )
     return result
+
+
+def cost(shares: Sequence[float]) -> str:
+    """What mistakes cost of their exercise: the median and the largest."""
+    return f"{statistics.median(shares):.0%} to {max(shares):.0%}" if shares else ""
 
 
 def catalogue_faults(lecture: str) -> list[str]:
@@ -139,11 +155,6 @@ def catalogue_faults(lecture: str) -> list[str]:
         f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
     ]
     for exercise in assignment.exercises:
-        points = sum(check.points for check in collect(lecture) if check.exercise == exercise.name)
-        if abs(points - exercise.points) > 1e-9:
-            faults.append(
-                f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}"
-            )
         enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
         if not exercise.of and len(registered.mistakes.get(exercise.name, [])) < enough:
             faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")

@@ -46,7 +46,7 @@ console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, watch, list_exercises, hint, reset, pack):
+    for command in (check, watch, list_exercises, hint, debug, reset, pack):
         app.command("list" if command is list_exercises else None)(command)
 
 
@@ -135,6 +135,34 @@ def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -
     state = progress.load(folder)
     _hint(state, meant, meant[_one(meant, name)])
     progress.save(state, folder)
+
+
+def debug(
+    name: Name,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    start: Annotated[bool, typer.Option(help="Open it in the debugger at once.")] = True,
+) -> None:
+    """Write the call on which an exercise fails as a small program, and step through it."""
+    from grader.practice import debug as debugging
+    from grader.practice.run import Practice
+    from grader.practice.work import NothingHere
+
+    meant = load(chosen(assignment, [name], folder))
+    folder, exercise = work_in(meant.name, folder), meant[_one(meant, name)]
+    try:
+        with Practice(meant.name, folder) as practice:
+            failure = practice.failure(exercise.name)
+            sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
+        if failure is None:
+            console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
+            return
+        program = debugging.write(exercise, failure, folder, sources)
+    except (debugging.CannotDebug, NothingHere) as error:
+        stop(error)
+    console.print(program, highlight=False, soft_wrap=True)
+    if start:
+        raise typer.Exit(debugging.start(program))
 
 
 def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:

@@ -90,6 +90,7 @@ def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
         named={"warmer": tempered(law, 1.03), "cooler": tempered(law, 0.97)},
         first=1024,
         budget=60_000,
+        outcomes=[f"the value {k}" for k in range(K)],
     )
 
 
