@@ -125,7 +125,8 @@ def epsilon_in_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return (-0.5 * ((x - mu) / sigma).square() - sigma.log() - HALF_LOG_2_PI).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says="You clamp log sigma. It may be of any size.")
+@mistake(LOG_PROB, killed_by=WIDTH, says="You clamp log sigma. It may be of any size.",
+         when=lambda conditional, x: conditional(x)[1].abs().max() > 50)
 def clamps_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(-50, 50)), x).sum(dim=1)
 
@@ -380,7 +381,8 @@ def noise_clamped_at_three(conditional: Conditional, n: int, m: int, generator: 
     return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g).clamp(-3, 3))
 
 
-@mistake(SAMPLE, killed_by=NORMAL, says="You clamp log sigma. It may be of any size.")
+@mistake(SAMPLE, killed_by=NORMAL, says="You clamp log sigma. It may be of any size.",
+         when=lambda conditional, n, m: conditional(torch.zeros(n, m))[1].abs().max() > 10)
 def clamps_log_sigma_of_samples(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def clamped(x: Tensor) -> tuple[Tensor, Tensor]:
         mu, log_sigma = conditional(x)
@@ -421,7 +423,8 @@ def antithetic_vectors(conditional: Conditional, n: int, m: int, generator: Gene
     return _with_noise(conditional, n, m, generator, make)
 
 
-@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.")
+@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.",
+         when=lambda n: n >= 10)
 def tenth_of_the_vectors_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = _right(conditional, n, m, generator)
     return torch.cat([x[: n - n // 10], x[: n // 10]])

@@ -194,7 +194,8 @@ def adds_up_by_recursion(conditional: Conditional, x: Tensor) -> Tensor:
     return up_to(x.shape[1] - 1)
 
 
-@mistake(LOG_PROB, killed_by=HUNDREDS, says="Only the first 512 variables are counted.")
+@mistake(LOG_PROB, killed_by=HUNDREDS, says="Only the first 512 variables are counted.",
+         when=lambda x: x.shape[1] > 512)
 def counts_512_variables(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x)[:, :512].sum(dim=-1)
 
@@ -224,7 +225,8 @@ def replaces_infinity(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB, killed_by="test_log_prob_of_one_sequence_one_variable_or_one_value",
-         says="`squeeze` also removes the axis of a batch of one sequence, or of one variable. Name the axis to drop.")
+         says="`squeeze` also removes the axis of a batch of one sequence, or of one variable. Name the axis to drop.",
+         when=lambda x: 1 in x.shape)
 def squeezes_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
     return log_pi(conditional, x).gather(-1, x[..., None]).squeeze().sum(dim=-1)
 
@@ -341,18 +343,21 @@ def skips_impossible_sequences(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOSS, killed_by=LARGE,
-         says="You average the means of batches of different sizes: a sequence in the small last one counts for more.")
+         says="You average the means of batches of different sizes: a sequence in the small last one counts for more.",
+         when=lambda x: len(x) > 64)
 def mean_of_batch_means(conditional: Conditional, x: Tensor) -> Tensor:
     return torch.stack([-log_likelihood(conditional, part).mean() for part in x.split(64)]).mean() / x.shape[1]
 
 
-@mistake(LOSS, killed_by=LARGE, says="The last, incomplete batch is dropped: its sequences belong to the mean.")
+@mistake(LOSS, killed_by=LARGE, says="The last, incomplete batch is dropped: its sequences belong to the mean.",
+         when=lambda x: len(x) > 64)
 def drops_the_last_batch(conditional: Conditional, x: Tensor) -> Tensor:
     whole = x[: len(x) // 64 * 64] if len(x) >= 64 else x
     return -log_likelihood(conditional, whole).mean() / x.shape[1]
 
 
-@mistake(LOSS, killed_by=LARGE, says="Equal sequences are counted once. Every sample of the batch has the weight 1/n.")
+@mistake(LOSS, killed_by=LARGE, says="Equal sequences are counted once. Every sample of the batch has the weight 1/n.",
+         when=lambda x: len(x.unique(dim=0)) < len(x))
 def counts_equal_sequences_once(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x.unique(dim=0)).mean() / x.shape[1]
 

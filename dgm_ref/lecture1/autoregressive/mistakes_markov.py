@@ -97,7 +97,8 @@ def floating_point_windows(x: Tensor, d: int, start: int) -> Tensor:
 
 @mistake(WINDOWS, killed_by=LONGER,
          says="Where the window is longer than the sequence you add what is missing behind it. It is missing in front: "
-              "the oldest places are empty.")
+              "the oldest places are empty.",
+         when=lambda x, d: d > x.shape[1])
 def filled_up_behind(x: Tensor, d: int, start: int) -> Tensor:
     shorter = min(d, x.shape[1])
     return F.pad(_windows(x, shorter, start), (0, d - shorter), value=start)
@@ -116,7 +117,8 @@ def int32_windows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).int()
 
 
-@mistake(WINDOWS, killed_by=LONGER, says="`squeeze` also removes the axis of a batch of one sequence, of one variable or of one place.")
+@mistake(WINDOWS, killed_by=LONGER, says="`squeeze` also removes the axis of a batch of one sequence, of one variable or of one place.",
+         when=lambda x, d: 1 in (*x.shape, d))
 def squeezes_the_windows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).squeeze()
 
@@ -224,14 +226,16 @@ def zeros_and_ones(m: int, d: int) -> Tensor:
 
 
 @mistake(MASK, killed_by="test_a_context_of_length_zero_is_empty",
-         says="A context of length zero holds nothing: yours holds one value.")
+         says="A context of length zero holds nothing: yours holds one value.",
+         when=lambda d: d == 0)
 def never_empty(m: int, d: int) -> Tensor:
     lag = _lag(m)
     return (lag >= 1) & (lag <= max(d, 1))
 
 
 @mistake(MASK, killed_by="test_a_context_has_at_most_d_values",
-         says="The context holds at most 64 values, whatever d is.")
+         says="The context holds at most 64 values, whatever d is.",
+         when=lambda m, d: min(m - 1, d) > 64)
 def at_most_64_values(m: int, d: int) -> Tensor:
     lag = _lag(m)
     return (lag >= 1) & (lag <= min(d, 64))
@@ -355,7 +359,8 @@ def centred_logits(self: Any, x: Tensor) -> Tensor:
 
 
 @mistake(MLP, killed_by="test_a_window_longer_than_the_sequence_or_of_one_value",
-         says="Where the window is longer than the sequence you add start tokens behind it. They belong in front.")
+         says="Where the window is longer than the sequence you add start tokens behind it. They belong in front.",
+         when=lambda self, x: self.d > x.shape[1])
 def start_tokens_behind_a_short_sequence(self: Any, x: Tensor) -> Tensor:
     shorter = min(self.d, x.shape[1])
     return _logits(self, F.pad(_windows(x, shorter, self.K), (0, self.d - shorter), value=self.K))

@@ -293,13 +293,15 @@ def shuffled_copies(conditional: Conditional, n: int, m: int, generator: Generat
     return torch.cat([half, half])[:n][torch.randperm(n, generator=generator)]
 
 
-@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.")
+@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.",
+         when=lambda n: n >= 10)
 def tenth_of_the_rows_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = _right(conditional, n, m, generator)
     return torch.cat([x[: n - n // 10], x[: n // 10]])
 
 
-@mistake(SAMPLE, killed_by=ROWS, says="At most 1000 rows are drawn, and then repeated. Each row is a draw of its own.")
+@mistake(SAMPLE, killed_by=ROWS, says="At most 1000 rows are drawn, and then repeated. Each row is a draw of its own.",
+         when=lambda n: n > 1000)
 def first_thousand_repeated(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return _right(conditional, min(n, 1000), m, generator).repeat(-(-n // 1000), 1)[:n]
 
