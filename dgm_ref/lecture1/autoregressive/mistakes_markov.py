@@ -366,6 +366,25 @@ def start_tokens_behind_a_short_sequence(self: Any, x: Tensor) -> Tensor:
     return _logits(self, F.pad(_windows(x, shorter, self.K), (0, self.d - shorter), value=self.K))
 
 
+_logits_of: dict[int, tuple[Tensor, Tensor]] = {}
+
+
+@mistake(MLP, killed_by="test_the_mlp_asks_anew_and_wherever_x_lies",
+         says="You remember the logits of a tensor that you have seen. Its values may be others now, and so may the weights.")
+def remembers_earlier_logits(self: Any, x: Tensor) -> Tensor:
+    if id(x) not in _logits_of or _logits_of[id(x)][0] is not x:
+        _logits_of[id(x)] = (x, _logits(self, _windows(x, self.d, self.K)))
+    return _logits_of[id(x)][1]
+
+
+@mistake(MLP, killed_by="test_the_mlp_asks_anew_and_wherever_x_lies",
+         says="`view` needs a tensor that is contiguous in memory, which x need not be: `reshape` and `flatten` do not.")
+def views_x_as_one_row(self: Any, x: Tensor) -> Tensor:
+    n, m = x.shape
+    windows = _windows(x.view(-1).view(n, m), self.d, self.K)
+    return _logits(self, windows)
+
+
 @variant(MLP)
 def one_variable_after_another(self: Any, x: Tensor) -> Tensor:
     tokens = torch.cat([torch.full((len(x), self.d), self.K), x], dim=1)

@@ -244,7 +244,7 @@ def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, d
 
 
 @markov_mlp
-@weight(0.5)
+@weight(0.375)
 @examples(6)
 @given(m=lengths, d=orders, key=draw.seeds)
 def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
@@ -306,15 +306,25 @@ def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
 @markov_mlp
 @weight(0.125)
 def test_a_window_longer_than_the_sequence_or_of_one_value(student):
-    """d may exceed m; n = 1, m = 1, d = 1 and K = 1 are sizes like others; the order in memory of x does not matter."""
+    """d may exceed m; n = 1, m = 1, d = 1 and K = 1 are sizes like others."""
     for row, d, want in (([1, 0], 4, [3333, 3331]), ([1, 2], 1, [3, 1]), ([2], 2, [33]), ([2], 1, [3])):
         model = model_with(student, reading_weights(K=3, d=d), d)
         expected = torch.tensor(want).float()[:, None] + torch.arange(3.0)
-        for laid_out, _ in layouts(torch.tensor([row, row]), torch.tensor([row, row])):
-            assert_agrees(model(laid_out), expected.expand(2, -1, -1))
+        assert_agrees(model(torch.tensor([row, row])), expected.expand(2, -1, -1))
         assert_agrees(model(torch.tensor([row])), expected[None], what="the result for one row")
     only_zero = model_with(student, reading_weights(K=1, d=2), 2)
     assert_agrees(only_zero(torch.zeros(1, 3).long()), torch.tensor([[[11.0], [10.0], [0.0]]]), what="the result for K = 1")
+
+
+@markov_mlp
+@weight(0.125)
+def test_the_mlp_asks_anew_and_wherever_x_lies(student):
+    """The order in memory of x does not matter, nor what was asked before."""
+    model = model_with(student, reading_weights(K=3, d=1), d=1)
+    x = torch.tensor([[1, 0, 2], [2, 2, 1]])
+    for laid_out, plain in layouts(x, x.flip(0)):
+        before = torch.cat([torch.full((2, 1), 3), plain[:, :2]], dim=1)
+        assert_agrees(model(laid_out), before[:, :, None] + torch.arange(3.0))
 
 
 @markov_mlp
