@@ -46,11 +46,18 @@ console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, watch, list_exercises, hint, reset, pack):
+    for command in (check, watch, list_exercises, hint, debug, reset, pack):
         app.command("list" if command is list_exercises else None)(command)
 
 
-def check(names: Names = None, folder: Folder = None, assignment: AssignmentName = None) -> None:
+def check(
+    names: Names = None,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")
+    ] = None,
+) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import Practice
     from grader.practice.work import NothingHere
@@ -60,11 +67,13 @@ def check(names: Names = None, folder: Folder = None, assignment: AssignmentName
     state = progress.load(folder)
     fine: list[bool] = []
     try:
-        with Practice(name, folder) as practice:
+        with Practice(name, folder, device=device) as practice:
             for record in practice.check(names or []):
                 if not fine:
                     _say_what_is_checked(practice, names or [])
                 console.print(terminal.exercise_view(record, short_name))
+                for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
+                    console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
                 state.note(record)
                 progress.save(state, folder)
                 outcome = state.states[record.exercise]
@@ -126,6 +135,34 @@ def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -
     state = progress.load(folder)
     _hint(state, meant, meant[_one(meant, name)])
     progress.save(state, folder)
+
+
+def debug(
+    name: Name,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    start: Annotated[bool, typer.Option(help="Open it in the debugger at once.")] = True,
+) -> None:
+    """Write the call on which an exercise fails as a small program, and step through it."""
+    from grader.practice import debug as debugging
+    from grader.practice.run import Practice
+    from grader.practice.work import NothingHere
+
+    meant = load(chosen(assignment, [name], folder))
+    folder, exercise = work_in(meant.name, folder), meant[_one(meant, name)]
+    try:
+        with Practice(meant.name, folder) as practice:
+            failure = practice.failure(exercise.name)
+            sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
+        if failure is None:
+            console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
+            return
+        program = debugging.write(exercise, failure, folder, sources)
+    except (debugging.CannotDebug, NothingHere) as error:
+        stop(error)
+    console.print(program, highlight=False, soft_wrap=True)
+    if start:
+        raise typer.Exit(debugging.start(program))
 
 
 def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:

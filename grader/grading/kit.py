@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT
+from grader.hidden.places import SECRET, out_of_reach
 from grader.record import KitRecord
 from grader.sandbox.workers import Isolation
 
@@ -54,7 +55,7 @@ def fingerprint(seed: str) -> str:
 def version() -> str:
     """The kit's version with a digest of everything that a grade depends on: engine, checks, assignment, reference."""
     digest = hashlib.sha256()
-    for folder in ("grader", "assignments", "dgm_ref"):
+    for folder in ("grader", "assignments", SECRET[0]):
         for path in sorted((REPO_ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.relative_to(REPO_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -76,5 +77,4 @@ def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> 
 
 def hidden() -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
-    places = [REPO_ROOT / name for name in ("dgm_ref", "solutions", "tests", ".git")] + [Path(SEED_FILE).resolve()]
-    return tuple(place for place in places if place.exists())
+    return out_of_reach(Path(SEED_FILE))

@@ -85,9 +85,10 @@ class Store:
         if options.only and not known.graded_by:
             raise StoreError(f"{self.folder} holds no records yet, of which one exercise could be graded again: leave out --only")
         before, now = {"assignment": known.assignment, **known.graded_by}, {"assignment": options.lecture, **identity(kit)}
-        may_differ = (*SOFTWARE, *(now if regrade and known.assignment == options.lecture else ())) if options.only or regrade else ()
-        differs = [name for name, value in now.items() if known.graded_by and before.get(name) != value and name not in may_differ]
-        if differs:
+        differs = [name for name, value in now.items() if before.get(name) != value] if known.graded_by else []
+        if options.only:
+            differs = [name for name in differs if name not in SOFTWARE]
+        if differs and not (regrade and "assignment" not in differs):
             said = "; ".join(f"{name}: {before.get(name)} there, {now[name]} now" for name in differs)
             raise StoreError(
                 f"{self.folder} holds records that were graded differently ({said}). Keep them and grade into a new "

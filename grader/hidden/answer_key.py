@@ -30,11 +30,7 @@ class InstructorsKey:
             for m in registered
             if m.name == mistake
         ]
-        return any(
-            examiner.run(check, example, transport) is not None
-            for transport in wrong
-            for example in examiner.examples(check)
-        )
+        return any(not examiner.passes(check, transport) for transport in wrong)
 
     def unknown(self, rubric: dict[str, float]) -> list[str]:
         """The keys of a rubric that name no registered mistake."""

@@ -20,6 +20,8 @@ import msgspec
 import pytest
 
 from grader import record as records
+from grader.grading.grade import submissions_in
+from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
 from grader.grading.store import read as store_read
@@ -251,6 +253,15 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submit
         assert not list(disk.rglob(f"{UNFINISHED}*"))
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
+    class_ = small_house.submissions(tmp_path / "class", 2)
+    with Store(class_ / "results") as store:
+        options = GradingOptions("lecture1", small_house.SEED)
+        store.begin(options, _KIT, class_, ["s00", "s01"], regrade=False)  # a run that is killed at once leaves no more
+    assert [one.name for one in submissions_in(class_, "lecture1")] == ["s00", "s01"]
+    assert [one.name for one in submissions_in(class_ / "results" / "..", "lecture1")] == ["s00", "s01"]
 
 
 def test_two_graders_on_one_folder_do_not_mix(tmp_path: Path) -> None:

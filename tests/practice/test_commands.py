@@ -88,8 +88,8 @@ def test_one_more_hint_each_time(work: Path) -> None:
 
 
 def test_progress_is_remembered(work: Path) -> None:
-    write(work, RIGHT)
-    dgm("check", "monte_carlo", "--folder", work, expect=1)  # an empty batch must be refused
+    write(work, "return f(x).sum(dim=0)")
+    dgm("check", "monte_carlo", "--folder", work, expect=1)
     assert "✗  course_tricks.monte_carlo " in dgm("list", "--folder", work)
     (work / ".dgm-progress.json").write_text("{damaged")
     assert "○  course_tricks.monte_carlo " in dgm("list", "--folder", work)
@@ -117,9 +117,9 @@ def test_all_is_done_without_the_bonus() -> None:
     assignment = load("lecture1")
     state = Progress(states={exercise.name: "passed" for exercise in assignment.required})
     line = overview.progress_line(assignment, state).plain
-    assert "45/45   all done: dgm pack   bonus: accepts" in line
+    assert "46/46   all done: dgm pack   bonus: accepts" in line
     state.states["histogram.accepts"] = "passed"
-    assert overview.progress_line(assignment, state).plain.endswith("45/45   all done: dgm pack")
+    assert overview.progress_line(assignment, state).plain.endswith("46/46   all done: dgm pack")
     del state.states["imagegpt.sample"]
     assert "44/45   next: sample" in overview.progress_line(assignment, state).plain
 

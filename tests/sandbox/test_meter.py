@@ -141,7 +141,7 @@ def test_a_submission_has_one_deadline_whatever_it_spends_its_time_with() -> Non
         except WorkerTimeout as gone:
             if "as a whole" in str(gone):
                 break
-    assert exam.waited == pytest.approx(100.0, abs=0.1)
+    assert exam.spent == pytest.approx(100.0, abs=0.1)
     assert source.started == asked == 7
     assert max(source.waits[-1:]) < 15.0  # the last wait was cut to what was left
 

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.submission.files import Unreadable
 from grader.submission.cells import as_python
+from grader.submission.files import Unreadable
 from grader.submission.notebook import parse_notebook
 
 

@@ -58,7 +58,7 @@ log_normal = gaussian_log_density(torch.zeros(2), torch.ones(2))  # -|x|^2 / 2 a
 
 @jensen
 @weight(0.25)
-def test_jensen_gap_of_the_squared_norm_is_the_variance(student):
+def test_jensen_gap_has_the_sign_of_the_curvature(student):
     """The log-density of a Gaussian is -|x|^2 / 2 and a constant: its gap is half the variance, negative; turned, positive."""
     assert_agrees(student.jensen_gap(log_normal, four_samples), torch.tensor(-2.75), scale=20)
     energy = scaled(torch.tensor(-1.0), log_normal)

@@ -177,8 +177,8 @@ def elsewhere(module: nn.Module, name: str, *args: Any) -> str | None:
             value = function(*given)
     except MixedDevices as error:
         return str(error)
-    except Exception:
-        if device.values_read:
+    except Exception as error:
+        if device.values_read or "item() cannot be called on meta" in str(error):
             return ""
         try:  # not every function can be watched (flex_attention, subclasses of Tensor): then without the watch
             with _MetaDraws():

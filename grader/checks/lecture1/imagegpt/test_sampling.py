@@ -113,7 +113,7 @@ def _assert_follows(draws, law, right, wrong):
 @sample
 @weight(0.25)
 def test_temperature_one_is_exact_sampling(student, seed):
-    """Of 256 colours one has log-odds log 255, so half of the pixels have it: 0.38 at temperature 1.1, 0.65 at 0.9."""
+    """One of 256 colours (outcome 1) is as likely as all others together (outcome 0), with the cache and without."""
     model = model_of(student, constant_network(torch.tensor([PEAK] + [0.0] * 255)))
     for use_cache in (True, False):
         draws = _draws(student, model, 2, student.generator(seed), use_cache=use_cache)
@@ -123,7 +123,7 @@ def test_temperature_one_is_exact_sampling(student, seed):
 @sample
 @weight(0.25)
 def test_temperature_divides_the_logits(student, seed):
-    """At temperature T pixels are drawn from softmax(logits / T), close to T = 1 and far from it."""
+    """At temperature T pixels are drawn from softmax(logits / T): outcome 1 is the one likely colour among 256."""
     model = model_of(student, constant_network(torch.tensor([PEAK] + [0.0] * 255)))
     for temperature in (1.1, 0.9, 2.0, 1e30):
         draws = _draws(student, model, 2, student.generator(seed), temperature=temperature)
