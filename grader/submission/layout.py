@@ -187,8 +187,9 @@ def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[st
 
 
 def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> Owned:
-    more = {"late": bool(match["late"]), "attempt": match["attempt"] or ""} if layout == "canvas" else {}
-    return Owned(f"{match['name']}_{match['id']}", files, Person(match["name"], match["id"], platform=layout, **more))
+    late, attempt = (match["late"], match["attempt"]) if layout == "canvas" else ("", "")
+    person = Person(match["name"], match["id"], platform=layout, late=bool(late), attempt=attempt or "")
+    return Owned(f"{match['name']}_{match['id']}", files, person)
 
 
 def _renamed(file: File, name: str) -> File:
