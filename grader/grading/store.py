@@ -5,6 +5,7 @@ RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.cs
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Collection, Iterator
@@ -130,7 +131,12 @@ class Store:
         grades = _Grades()
         with _explained(self.folder):
             with _replacing(self.folder / "records.jsonl") as file:
-                for record in stored(self.folder):
+                for path in _paths(self.folder):
+                    try:
+                        record = records.decode(path.read_bytes())
+                    except msgspec.DecodeError as error:
+                        self.note_fault(path.parent.name, f"{path} is damaged and in no table ({error}): delete it and grade again")
+                        continue
                     file.write(msgspec.json.encode(record) + b"\n")
                     grades.add(record, note(record, self._manifest))
             with _replacing(self.folder / "grades.csv") as file:
@@ -145,8 +151,12 @@ def manifest(folder: Path) -> Manifest:
     try:
         return msgspec.json.decode((folder / MADE_BY_DGM).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError):
-        first = next(stored(folder), None)
-    return Manifest(first.assignment, identity(first.kit)) if first else Manifest()
+        pass
+    for path in _paths(folder):
+        with contextlib.suppress(msgspec.DecodeError):
+            first = records.decode(path.read_bytes())
+            return Manifest(first.assignment, identity(first.kit))
+    return Manifest()
 
 
 def note(record: Record, of: Manifest) -> str:
@@ -160,10 +170,8 @@ def note(record: Record, of: Manifest) -> str:
     return ""
 
 
-def stored(folder: Path) -> Iterator[Record]:
-    """Every record in a folder of results, by the submission's name, one at a time."""
-    for path in sorted(folder.glob("*/record.json"), key=lambda path: path.parent.name):
-        yield records.decode(path.read_bytes())
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/record.json"), key=lambda path: path.parent.name)
 
 
 @contextmanager
@@ -182,7 +190,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 def read(folder: Path) -> list[Record]:
     """Every record in a folder of results, by the submission's name."""
-    return list(stored(folder))
+    return [records.decode(path.read_bytes()) for path in _paths(folder)]
 
 
 class _Grades:

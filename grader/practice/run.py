@@ -17,7 +17,7 @@ from grader.exam.collect import collect, families
 from grader.exam.examiner import Examiner, Failure
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
-from grader.practice.work import read_work
+from grader.practice.work import read_work, unreadable
 from grader.record import ExerciseRecord
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
@@ -56,7 +56,9 @@ class Practice:
         wanted = select(self.assignment, names)
         failed: list[str] = []
         with self._reached() as transport:
-            for name in wanted:
+            assert self.submission is not None
+            broken = unreadable(self.submission)
+            for name in (one for one in wanted if self.assignment[one].topic not in broken):
                 record = self._examiner.exercise(name, transport, failed)
                 failed += [name] if record.failed else []
                 yield record
