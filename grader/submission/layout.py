@@ -217,12 +217,17 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
         number = entry[len("submission_") : entry.index(":")]
         block = re.search(r"^  :submitters:\n((?:  - .*\n(?:    .*\n)*)+)", entry + "\n", re.MULTILINE)
         late = re.search(r"^  :(?:late|lateness): *(?!false|0|null|\n|~)", entry, re.MULTILINE) is not None
+        created = re.search(r"^  :created_at: *['\"]?(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[.\d]* *(Z|UTC|[+-]\d\d:?\d\d)", entry, re.MULTILINE)
+        moment = f"{created[1]}T{created[2]}{'+00:00' if created[3] in ('Z', 'UTC') else created[3]}" if created else ""
         try:
             submitters = yaml.safe_load(block[1]) if block else None
         except yaml.YAMLError:
             continue
         group = [one for one in submitters or () if isinstance(one, dict) and one.get(":name")]
         said = [[clean(str(one.get(key) or "")) for key in (":name", ":sid", ":email")] for one in group[:MOST_MEMBERS]]
-        people = [Person(name, student_id or number, email, "gradescope", late, number) for name, student_id, email in said]
+        people = [
+            Person(name, student_id or number, email, "gradescope", late, number, submitted=moment)
+            for name, student_id, email in said
+        ]
         if people:
             yield number, msgspec.structs.replace(people[0], members=tuple(people[1:]))

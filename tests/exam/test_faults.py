@@ -80,7 +80,7 @@ def test_a_check_that_breaks_on_an_answer_of_the_right_form_is_at_fault_itself(e
         assert other_form.message.startswith("this check cannot compare what your code returned: a tuple of 2")
         assert "AttributeError" not in other_form.message
     finally:
-        collect.cache_clear()
+        collected.cache_clear()
 
 
 def test_whatever_a_check_has_passed_can_be_written_out():
