@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 from typing import Annotated, Any
@@ -48,7 +49,9 @@ if importlib.util.find_spec("grader.grading") is not None:  # never shipped to s
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dgm-kit {importlib.metadata.version('dgm-kit')}")
+        for name in ("dgm-kit", *(f"dgm-kit-{one}" for one in lectures())):  # a student's zip or wheel is of one assignment
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                typer.echo(f"{name} {importlib.metadata.version(name)}")
         raise typer.Exit
 
 
