@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from grader.exam.collect import collect
+from grader.exam.collect import collect, collected
 
 HOUSE = Path(__file__).parent / "house"
 

@@ -10,7 +10,7 @@ import torch
 from grader.assignment import load
 from grader.checking.student import Call
 from grader.exam import counterexample, examiner
-from grader.exam.collect import collect
+from grader.exam.collect import collect, collected
 from grader.exam.examiner import APOLOGY, Examiner
 from grader.exam.plain_torch import Script
 from grader.exam.transport import LocalTransport

@@ -245,6 +245,10 @@ def _lines(text: str) -> set[str]:
 
 # Lines of catalogue or reference that the open part says too, and that give no answer away.
 SHARED = {
+    "if isinstance(value, Tensor):",
+    "if isinstance(value, list | tuple):",
+    "HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)",
+    '"""Normal noise within c deviations, stretched to variance one."""',
     "return type(module).__init__.__globals__",  # how a helper finds the module of a model
     "before = torch.get_float32_matmul_precision()",  # float32 on a GPU as it is on a CPU
     'torch.set_float32_matmul_precision("highest")',
