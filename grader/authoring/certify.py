@@ -39,33 +39,36 @@ class Certificate:
     accepted: int = 0
     costs: list[float] = field(default_factory=list)  # the share of the exercise that each mistake loses
     faults: list[str] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)  # what its checks have measured of the solution
 
 
-def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1) -> Iterator[Certificate]:
+def certify(
+    lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1, device: str = "cpu"
+) -> Iterator[Certificate]:
     """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
     checks = collect(lecture)
-    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture), device="cpu", quick=True)
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture), device=device, quick=True)
     wanted = list(exercises) or list(dict.fromkeys(check.exercise for check in checks))
-    pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name))
+    pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name, device))
     for _, certificate in pool.run(wanted):
         yield certificate
 
 
-def _certify(examiner: Examiner, exercise: str) -> Certificate:
+def _certify(examiner: Examiner, exercise: str, device: str) -> Certificate:
     found = Certificate(exercise)
     checks = [check for check in examiner.checks if check.exercise == exercise]
     found.faults += [bad for check in checks for bad in compares_with_own_value(check)]
     topic, lecture = exercise.split(".")[0], examiner.assignment.name
-    found.faults += [
-        f"the solution fails {_line(bad)}" for bad in not_passed(examiner, checks, candidates.solution(lecture, topic))
-    ]
+    solved = _records(examiner, checks, candidates.solution(lecture, topic))
+    found.faults += [f"the solution fails {_line(bad)}" for bad in _bad(solved)]
+    found.figures = {name: figure for record in solved for name, figure in record.figures.items()}
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
             found.faults.append(f"the stub is not `missing` but {_line(record)}")
     for mistake in catalogue.load(lecture).mistakes.get(exercise, []):
-        if mistake.needs_gpu:
-            continue  # for `dgm gpu-exam --mistakes`
+        if mistake.needs_gpu and device == "cpu":
+            continue
         found.mistakes += 1
         _put(examiner, checks, mistake, found)
     for variant in catalogue.load(lecture).variants.get(exercise, []):
@@ -111,7 +114,10 @@ def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) 
 
 def not_passed(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
     """What a right answer may never get: a check that it does not pass, or one that breaks on it."""
-    records = _records(examiner, checks, transport)
+    return _bad(_records(examiner, checks, transport))
+
+
+def _bad(records: Sequence[CheckRecord]) -> list[CheckRecord]:
     broken = [record for record in records if record.message == APOLOGY]
     return [record for record in records if record.outcome not in ("passed", "not_graded")] + broken
 

@@ -1,5 +1,9 @@
 IN_THE_WORKER = (  # what a worker imports before it meets a submission: public callables
     "shared.critics",
     "shared.decoders",
+    "shared.energies",
     "shared.flows",
+    "shared.noise_models",
+    "shared.scores",
+    "shared.velocities",
 )

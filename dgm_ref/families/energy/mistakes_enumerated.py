@@ -1,0 +1,206 @@
+"""Wrong and other right answers about energies over states that can be counted, and the contrastive loss."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+Z, LOG_PROB, LOSS = "energy.log_partition", "energy.energy_log_prob", "energy.contrastive_loss"
+Z_BY_HAND, Z_FAR = "test_partition_functions_known_by_hand", "test_the_partition_function_holds_for_energies_of_any_size"
+Z_SLOPE = "test_the_slope_of_the_log_partition_is_minus_the_mean_energy"
+P_BY_HAND, P_CONSTANT = "test_probabilities_of_three_states_known_by_hand", "test_log_probabilities_are_energies_up_to_one_constant"
+L_BY_HAND, L_CONSTANTS = "test_contrastive_losses_known_by_hand", "test_no_gradient_reaches_the_samples"
+L_SLOPE, L_MANY = "test_the_slope_of_the_loss_is_the_difference_of_the_means", "test_the_contrastive_loss_of_single_rows_and_of_many"
+
+Energy = Callable[[Tensor], Tensor]
+
+
+@mistake(Z, killed_by=Z_BY_HAND, says="The sign of the energy is missing: likely states have a low energy, and weigh e^-E.")
+def energy_for_log_probability(energy: Energy, states: Tensor) -> Tensor:
+    return torch.logsumexp(energy(states), 0)
+
+
+@mistake(Z, killed_by=Z_BY_HAND, says="This is the logarithm of the mean of e^-E. The partition function is the sum.")
+def log_mean_weight_of_states(energy: Energy, states: Tensor) -> Tensor:
+    return torch.logsumexp(-energy(states), 0) - torch.tensor(len(states), dtype=states.dtype).log()
+
+
+@mistake(Z, killed_by=Z_BY_HAND, says="This is Z itself. Its logarithm is asked for.")
+def partition_itself(energy: Energy, states: Tensor) -> Tensor:
+    return (-energy(states)).exp().sum()
+
+
+@mistake(Z, killed_by=Z_BY_HAND, says="This is minus the lowest energy. The other states have a share, too.")
+def ground_state_alone(energy: Energy, states: Tensor) -> Tensor:
+    return (-energy(states)).max()
+
+
+@mistake(Z, killed_by=Z_BY_HAND, says="This is minus log Z, the free energy.")
+def free_energy(energy: Energy, states: Tensor) -> Tensor:
+    return -torch.logsumexp(-energy(states), 0)
+
+
+@mistake(Z, killed_by=Z_FAR, says="The exponentials over- or underflow before they are added: use logsumexp.")
+def exponentials_added(energy: Energy, states: Tensor) -> Tensor:
+    return (-energy(states)).exp().sum().log()
+
+
+@mistake(Z, killed_by=Z_SLOPE, says="log Z is detached: its slope is what keeps an energy from sinking everywhere.")
+def partition_detached(energy: Energy, states: Tensor) -> Tensor:
+    value = torch.logsumexp(-energy(states), 0)
+    return value.detach() + 0 * value
+
+
+@variant(Z)
+def partition_by_logaddexp(energy: Energy, states: Tensor) -> Tensor:
+    total = torch.tensor(-torch.inf, dtype=states.dtype)
+    for value in -energy(states):
+        total = torch.logaddexp(total, value) if value > -torch.inf else total
+    return total
+
+
+@variant(Z)
+def partition_with_the_ground_state_taken_out(energy: Energy, states: Tensor) -> Tensor:
+    E = energy(states)
+    lowest = E.min().detach()
+    return torch.exp(lowest - E).sum().log() - lowest
+
+
+@variant(Z)
+def partition_by_log_softmax(energy: Energy, states: Tensor) -> Tensor:
+    minus = -energy(states)
+    best = minus.argmax()
+    return minus[best] - F.log_softmax(minus, dim=0)[best]
+
+
+# -- energy_log_prob --
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="log Z is added. Probabilities are divided by Z: subtract its logarithm.")
+def log_partition_added(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) + torch.logsumexp(-energy(states), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The partition function is missing: these log-probabilities are not normalised.")
+def not_normalised(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="You normalise over the batch x. The partition function adds up all states.")
+def normalised_over_the_batch(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return F.log_softmax(-energy(x), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The energy has the wrong sign in the state itself.")
+def energy_with_a_plus(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return energy(x) - torch.logsumexp(-energy(states), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="These are probabilities. Their logarithms are asked for.")
+def probabilities(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return (-energy(x) - torch.logsumexp(-energy(states), 0)).exp()
+
+
+@mistake(LOG_PROB, killed_by=P_CONSTANT, says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
+def ratio_of_exponentials(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return ((-energy(x)).exp() / (-energy(states)).exp().sum()).log()
+
+
+@variant(LOG_PROB)
+def log_prob_relative_to_x(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -(energy(x) + torch.logsumexp(-energy(states), dim=-1))
+
+
+@variant(LOG_PROB)
+def log_prob_in_one_call(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    E = energy(torch.cat([states, x]))
+    return -E[len(states) :] - (-E[: len(states)]).logsumexp(0)
+
+
+@variant(LOG_PROB)
+def log_prob_row_by_row(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    log_Z = torch.logsumexp(-torch.cat([energy(s[None]) for s in states]), 0)
+    return torch.stack([-energy(row[None])[0] - log_Z for row in x])
+
+
+# -- contrastive_loss --
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The sign is turned: the energy of the data is to go down, that of the samples up.")
+def samples_down_data_up(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(samples.detach()).mean() - energy(data).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="Both energies are added. Those of the samples are subtracted.")
+def both_down(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() + energy(samples.detach()).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The energies are added up over the rows. Both terms are averages.")
+def summed_energies(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).sum() - energy(samples.detach()).sum()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="Both sums are divided by the number of data. Each is divided by its own number of rows.")
+def both_over_n(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return (energy(data).sum() - energy(samples.detach()).sum()) / len(data)
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The samples' term is missing: without it the energy sinks everywhere.")
+def data_term_alone(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() + 0 * energy(samples.detach()).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The loss is bent by a softplus. Its gradient is no longer that of the likelihood.")
+def softplus_of_the_gap(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return F.softplus(energy(data).mean() - energy(samples.detach()).mean())
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="A hinge cuts the loss off. It may be negative: only its gradient has a meaning.")
+def hinge_of_the_gap(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return (energy(data).mean() - energy(samples.detach()).mean()).clamp(min=0)
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="Squared energies are added, to keep them small. Here the plain loss is asked for.")
+def with_squared_energies(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    up, down = energy(data), energy(samples.detach())
+    return up.mean() - down.mean() + 0.1 * (up.square().mean() + down.square().mean())
+
+
+@mistake(LOSS, killed_by=L_CONSTANTS, says="A gradient reaches the samples. They stand for an expectation: detach them.")
+def samples_not_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() - energy(samples).mean()
+
+
+@mistake(LOSS, killed_by=L_SLOPE,
+         says="The samples' whole term is detached. The samples are constants; the energy at them is not.")
+def samples_term_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() - energy(samples).mean().detach()
+
+
+@mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.")
+def at_most_64_rows(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data[:64]).mean() - energy(samples[:64].detach()).mean()
+
+
+@variant(LOSS)
+def contrastive_in_one_call(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    E = energy(torch.cat([data, samples.detach()]))
+    return E[: len(data)].mean() - E[len(data) :].mean()
+
+
+@variant(LOSS)
+def contrastive_with_data_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return torch.sub(energy(data.detach()).sum() / len(data), energy(samples.detach().clone()).sum() / len(samples))
+
+
+@variant(LOSS)
+def contrastive_row_by_row(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    frozen = samples.data
+    up = torch.stack([energy(row[None])[0] for row in data])
+    return up.mean() - torch.stack([energy(row[None])[0] for row in frozen]).mean()

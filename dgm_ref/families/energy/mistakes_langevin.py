@@ -1,0 +1,189 @@
+"""Wrong and other right answers about Langevin dynamics and its acceptance."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+STEP, ACCEPT = "energy.langevin_step", "energy.metropolis_log_acceptance"
+STEEP, SHAKES = "test_where_the_slope_is_steep_the_noise_hardly_counts", "test_a_step_drifts_along_the_score_and_shakes"
+SOURCE = "test_langevin_steps_draw_from_the_generator"
+BY_HAND, WEIGHS = "test_acceptances_known_by_hand", "test_acceptance_weighs_densities_and_both_ways"
+HOPELESS, BELOW = "test_hopeless_and_impossible_proposals", "test_the_acceptance_has_gradients_below_one"
+
+Map = Callable[[Tensor], Tensor]
+
+
+def _noise(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+@mistake(STEP, killed_by=STEEP, says="The drift is a whole step along the score. It is half a step: step / 2.")
+def whole_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step * score(x) + math.sqrt(step) * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=STEEP, says="You go down the score. It points to where points are more likely: add it.")
+def against_the_score(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x - step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=STEEP, says="You return how far to go. Where one arrives is x plus that.")
+def increment_alone(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise is scaled by the step. Its variance is the step: scale by the root.")
+def noise_by_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + step * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise has the variance 2 step. With half a step of drift it is step.")
+def noise_of_twice_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(2 * step) * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise is missing: this climbs to a mode instead of sampling.")
+def without_noise(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x)
+
+
+@mistake(STEP, killed_by=SHAKES, says="All rows share their noise: draw noise of its own for every row.")
+def shared_noise(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step) * _noise(x[:1], generator)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The deviation of the noise is about 3 % too large.")
+def noise_three_percent_too_large(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + 1.03 * math.sqrt(step) * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The second half of a batch repeats the noise of the first with a minus: rows must be independent.")
+def antithetic_rows(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    half = _noise(x[: (len(x) + 1) // 2], generator)
+    return x + step / 2 * score(x) + math.sqrt(step) * torch.cat([half, -half])[: len(x)]
+
+
+@mistake(STEP, killed_by=SOURCE, says="Your noise does not come from the generator that you are given.")
+def noise_of_the_global_generator(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step) * torch.randn_like(x)
+
+
+@variant(STEP)
+def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    with torch.no_grad():
+        return torch.normal(x + 0.5 * step * score(x), step**0.5, generator=generator)
+
+
+@variant(STEP)
+def step_in_place_on_a_copy(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    y = torch.empty_like(x).normal_(generator=generator).mul_(step**0.5)
+    return y.add_(score(x), alpha=0.5 * step).add_(x)
+
+
+@variant(STEP)
+def step_row_by_row(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    noise = torch.stack([torch.randn(x.shape[1], generator=generator, dtype=x.dtype) for _ in x])
+    return x + step * (score(x) / 2 + noise / math.sqrt(step))
+
+
+# -- metropolis_log_acceptance --
+
+
+def _log_q(score: Map, start: Tensor, to: Tensor, step: float) -> Tensor:
+    return -(to - start - step / 2 * score(start)).square().sum(1) / (2 * step)
+
+
+def _log_ratio(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return log_p(y) + _log_q(score, y, x, step) - log_p(x) - _log_q(score, x, y, step)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND,
+         says="The proposal's densities are missing. It is not symmetric: the drift there and the drift back differ.")
+def metropolis_without_hastings(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (log_p(y) - log_p(x)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The two ways are swapped: the way back, q(x|x'), stands above the line.")
+def ways_swapped(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (log_p(y) - log_p(x) - _log_q(score, y, x, step) + _log_q(score, x, y, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The ratio is inverted: the proposal's density stands above the line.")
+def ratio_inverted(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (-_log_ratio(log_p, score, x, y, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The minimum with one is missing: a log-probability is at most 0.")
+def ratio_above_one(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, y, step)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="This is the probability. Its logarithm is asked for.")
+def probability_of_acceptance(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, y, step).clamp(max=0).exp()
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="Both ways start with the drift at x. The way back starts at the proposal, with the drift there.")
+def one_drift_for_both_ways(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    back = -(x - y - step / 2 * score(x)).square().sum(1) / (2 * step)
+    return (log_p(y) + back - log_p(x) - _log_q(score, x, y, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The proposal drifts a whole step along the score. It drifts by step / 2.")
+def drift_of_a_whole_step(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, lambda z: 2 * score(z), x, y, step).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The proposal's variance is taken as 2 step. It is step: the exponent is divided by 2 step.")
+def variance_of_twice_the_step(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / 2
+    return (log_p(y) - log_p(x) + ways).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=WEIGHS, says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.")
+def step_taken_for_the_deviation(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / step
+    return (log_p(y) - log_p(x) + ways).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="Through the probability the logarithm is lost: e^-5000 is 0. Stay with logarithms.")
+def logarithm_of_the_probability(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, y, step).exp().clamp(max=1).log()
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="You replace infinite log-ratios: an impossible proposal has the log-probability -inf.")
+def impossible_made_finite(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return torch.nan_to_num(_log_ratio(log_p, score, x, y, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.")
+def acceptance_detached(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, y, step).clamp(max=0).detach()
+
+
+@variant(ACCEPT)
+def acceptance_with_torch_distributions(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    def log_q(to: Tensor, start: Tensor) -> Tensor:
+        return torch.distributions.Normal(start + 0.5 * step * score(start), step**0.5).log_prob(to).sum(-1)
+
+    log_ratio = log_p(y) + log_q(x, y) - log_p(x) - log_q(y, x)
+    return torch.minimum(log_ratio, torch.zeros_like(log_ratio))
+
+
+@variant(ACCEPT)
+def acceptance_multiplied_out(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    s, r = score(x), score(y)
+    ways = ((y - x) * (-(r + s)) / 2).sum(1) + step / 8 * (s.square() - r.square()).sum(1)
+    return torch.clamp_max(log_p(y) - log_p(x) + ways, 0.0)
+
+
+@variant(ACCEPT)
+def acceptance_row_by_row(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    rows = [_log_ratio(log_p, score, x[i : i + 1], y[i : i + 1], step)[0] for i in range(len(x))]
+    return -torch.relu(-torch.stack(rows))

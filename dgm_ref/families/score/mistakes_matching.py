@@ -1,0 +1,241 @@
+"""Wrong and other right answers about score matching and denoising."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+DSM, ISM, DENOISE = "score.denoising_score_loss", "score.implicit_score_loss", "score.denoise"
+DSM_BY_HAND, DSM_SQUARE = "test_denoising_losses_known_by_hand", "test_each_row_has_its_own_level_also_in_a_square_batch"
+DSM_COMPARES = "test_the_loss_compares_the_score_of_noisy_data_with_their_noise"
+DSM_TRAINS = "test_the_denoising_loss_trains_the_score"
+DSM_MANY = "test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels"
+ISM_BY_HAND, ISM_TRAINS = "test_implicit_losses_known_by_hand", "test_the_implicit_loss_trains_the_score"
+ISM_ANY = "test_the_implicit_loss_is_divergence_plus_half_the_square"
+D_BY_HAND, D_WALKS = "test_denoised_points_known_by_hand", "test_denoising_walks_along_the_score"
+
+Score = Callable[[Tensor, Tensor], Tensor]
+Plain = Callable[[Tensor], Tensor]
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is not weighed by sigma: it is sigma times the score that is compared with the noise.")
+def score_not_weighed(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    return (score(x + sigma[:, None] * noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The noise is subtracted. The score points against it: sigma s + noise is to vanish.")
+def noise_subtracted(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma) - noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="You averaged over the dimensions, too. The squared norm adds them up.")
+def averaged_over_the_dimensions(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma) + noise).square().mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The rows are added up. The loss is their average.")
+def added_over_the_rows(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma) + noise).square().sum()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="There is a factor 1/2 that the loss does not have.")
+def halved_denoising_loss(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return 0.5 * (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The loss is not weighed: the distance from -noise / sigma is to be taken sigma^2 times.")
+def levels_not_weighed(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (score(x + s * noise, sigma) + noise / s).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is asked at the clean data. Its place is where the noise has brought them.")
+def score_at_clean_data(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    return (sigma[:, None] * score(x, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_COMPARES, says="The noise is added without its level: x + sigma noise.")
+def noise_without_its_level(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    return (sigma[:, None] * score(x + noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="This is the norm, not its square.")
+def norm_not_squared(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma) + noise).norm(dim=1).mean()
+
+
+@mistake(DSM, killed_by=DSM_SQUARE,
+         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
+def levels_along_the_dimensions(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
+    return (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_MANY, says="Tiny levels are raised. They are right as they are.")
+def levels_clamped(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma.clamp(0.01, 100.0)[:, None]
+    return (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_TRAINS, says="The score is detached: nothing can be trained by this loss.")
+def score_detached(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    value = s * score(x + s * noise, sigma)
+    return (value.detach() + noise).square().sum(1).mean() + 0 * value.sum()
+
+
+@variant(DSM)
+def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma.unsqueeze(-1)
+    return torch.nn.functional.mse_loss(s * score(x + s * noise, sigma), -noise, reduction="sum") / len(x)
+
+
+@variant(DSM)
+def denoising_with_an_explicit_target(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma.view(-1, 1)
+    perturbed = torch.addcmul(x, s, noise)
+    return (((score(perturbed, sigma) + noise / s) ** 2).sum(dim=-1) * sigma**2).mean()
+
+
+@variant(DSM)
+def denoising_row_by_row(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    rows = []
+    for i, s in enumerate(sigma):
+        value = s * score((x[i] + s * noise[i])[None], sigma[i : i + 1])[0] + noise[i]
+        rows.append(torch.dot(value, value))
+    return torch.stack(rows).mean()
+
+
+# -- implicit_score_loss --
+
+
+def _divergence(score: Plain, x: Tensor) -> Tensor:
+    return torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The factor 1/2 of the square is missing.")
+def whole_square(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) + score(x).square().sum(1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The divergence is subtracted. At data the arrows are to run together: it is added, and becomes negative.")
+def divergence_subtracted(score: Plain, x: Tensor) -> Tensor:
+    return (0.5 * score(x).square().sum(1) - _divergence(score, x)).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The divergence is missing: the square alone is smallest for a score of zero.")
+def square_alone(score: Plain, x: Tensor) -> Tensor:
+    return 0.5 * score(x).square().sum(1).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The rows are added up. The loss is their average.")
+def implicit_added_over_the_rows(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) + 0.5 * score(x).square().sum(1)).sum()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="You add up the whole Jacobian. The divergence is its trace.")
+def implicit_with_the_whole_jacobian(score: Plain, x: Tensor) -> Tensor:
+    jacobian = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return (jacobian.sum((1, 2)) + 0.5 * score(x).square().sum(1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The whole loss is halved. Only the square has the factor 1/2.")
+def divergence_halved(score: Plain, x: Tensor) -> Tensor:
+    return 0.5 * (_divergence(score, x) + score(x).square().sum(1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_ANY, says="You take finite differences, which lose half of the digits. Let autograd differentiate.")
+def implicit_by_differences(score: Plain, x: Tensor) -> Tensor:
+    h, E = 1e-2, torch.eye(x.shape[1], dtype=x.dtype)
+    divergence = sum((score(x + h * e) - score(x - h * e))[:, j] / (2 * h) for j, e in enumerate(E))
+    return (divergence + 0.5 * score(x).square().sum(1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_TRAINS, says="The divergence has no graph: without create_graph=True it does not train the score.")
+def divergence_without_graph(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x).detach() + 0.5 * score(x).square().sum(1)).mean()
+
+
+@variant(ISM)
+def implicit_by_a_loop(score: Plain, x: Tensor) -> Tensor:
+    x = x.detach().requires_grad_()
+    s = score(x)
+    divergence = sum(torch.autograd.grad(s[:, j].sum(), x, create_graph=True)[0][:, j] for j in range(x.shape[1]))
+    return (divergence + s.pow(2).sum(-1) / 2).mean()
+
+
+@variant(ISM)
+def implicit_by_forward_mode(score: Plain, x: Tensor) -> Tensor:
+    total = 0.5 * torch.linalg.vector_norm(score(x), dim=1) ** 2
+    for j in range(x.size(1)):
+        e = torch.zeros_like(x)
+        e[:, j] = 1.0
+        total = total + torch.func.jvp(score, (x,), (e,))[1][:, j]
+    return total.mean()
+
+
+@variant(ISM)
+def implicit_by_jacfwd(score: Plain, x: Tensor) -> Tensor:
+    def one(row: Tensor) -> Tensor:
+        value = score(row[None])[0]
+        return torch.func.jacfwd(lambda r: score(r[None])[0])(row).trace() + 0.5 * value.dot(value)
+
+    return torch.func.vmap(one)(x).mean()
+
+
+# -- denoise --
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="The way is sigma times the score. It is sigma^2 times.")
+def way_of_sigma(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None] * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="You walk against the score. It points to the data: add it.")
+def way_against_the_score(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x - sigma[:, None].square() * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="The level is missing: the way is sigma^2 times the score.")
+def way_without_the_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="You go half of the way: that is the drift of Langevin dynamics, not Tweedie's formula.")
+def half_of_the_way(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None].square() / 2 * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="This is the way, without the point where it starts.")
+def way_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return sigma[:, None].square() * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_WALKS, says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
+def denoised_along_the_dimensions(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
+    return x + s.square() * score(x, sigma)
+
+
+@variant(DENOISE)
+def denoise_by_addcmul(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return torch.addcmul(x, sigma.unsqueeze(1) ** 2, score(x, sigma))
+
+
+@variant(DENOISE)
+def denoise_transposed(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return (x.T + sigma**2 * score(x, sigma).T).T
+
+
+@variant(DENOISE)
+def denoise_row_by_row(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return torch.cat([x[i : i + 1] + sigma[i] ** 2 * score(x[i : i + 1], sigma[i : i + 1]) for i in range(len(x))])

@@ -1,0 +1,411 @@
+"""Wrong and other right answers about noise levels, annealed Langevin dynamics and the variance-preserving SDE."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+LEVELS, ANNEAL, MARGINAL = "score.noise_levels", "score.annealed_langevin", "score.vp_marginal"
+BACK, FLOW = "score.reverse_sde_step", "score.probability_flow_drift"
+L_BY_HAND, L_ONE = "test_geometric_sequences_known_by_hand", "test_a_single_level_is_the_largest"
+A_STEEP, A_LAW = "test_where_the_slope_is_steep_annealing_hardly_shakes", "test_annealed_samples_follow_their_exact_law"
+A_SOURCE = "test_annealed_samples_come_from_the_generator"
+M_BY_HAND, M_TINY = "test_marginals_known_by_hand", "test_the_deviation_keeps_its_digits_at_tiny_times"
+B_STEEP, B_LAW = "test_where_the_slope_is_steep_the_way_back_hardly_shakes", "test_a_step_back_has_the_law_of_euler_and_maruyama"
+B_SOURCE, F_BY_HAND = "test_steps_back_draw_from_the_generator", "test_drifts_known_by_hand"
+
+Score = Callable[[Tensor, Tensor], Tensor]
+Pair = tuple[Tensor, Tensor]
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="These levels are evenly spaced. Their ratio is to be fixed, not their difference.")
+def evenly_spaced(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.linspace(largest, smallest, count)
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="The levels rise. They go from the largest down to the smallest.")
+def rising_levels(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.linspace(math.log(smallest), math.log(largest), count).exp()
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="The smallest level is left out: both ends are included.")
+def without_the_smallest(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.linspace(math.log(largest), math.log(smallest), count + 1).exp()[:-1]
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="torch.logspace takes exponents: hand it the logarithms of the ends, to the base 10.")
+def logspace_of_the_ends(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.logspace(largest, smallest, count)
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="These are the logarithms of the levels.")
+def log_levels(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.linspace(math.log(largest), math.log(smallest), count)
+
+
+@mistake(LEVELS, killed_by=L_ONE, says="With one level the ratio's exponent is 0 / 0. A single level is the largest.")
+def nan_for_one_level(largest: float, smallest: float, count: int) -> Tensor:
+    power = torch.arange(count) / torch.tensor(count - 1.0)
+    return largest * (smallest / largest) ** power
+
+
+@mistake(LEVELS, killed_by="test_noise_levels_have_the_default_dtype", says="The levels are float64. They have the default float dtype.")
+def levels_in_float64(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.linspace(math.log(largest), math.log(smallest), count, dtype=torch.float64).exp()
+
+
+@variant(LEVELS)
+def levels_by_logspace(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.logspace(math.log10(largest), math.log10(smallest), count)
+
+
+@variant(LEVELS)
+def levels_by_their_ratio(largest: float, smallest: float, count: int) -> Tensor:
+    ratio = (smallest / largest) ** (1 / max(count - 1, 1))
+    return torch.tensor([largest * ratio**i for i in range(count)])
+
+
+@variant(LEVELS)
+def levels_by_log_and_exp(largest: float, smallest: float, count: int) -> Tensor:
+    ends = torch.tensor([largest, smallest]).log()
+    return torch.exp(torch.linspace(ends[0].item(), ends[1].item(), count))
+
+
+# -- annealed_langevin --
+
+
+def _noise(x: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(x.shape, generator=generator, dtype=x.dtype)
+
+
+def _annealed(
+    score: Score, x: Tensor, sigmas: Tensor, steps: int, alphas: Tensor, generator: torch.Generator,
+    drift: float = 0.5, noise: Callable[[Tensor], Tensor] = torch.sqrt,
+) -> Tensor:  # fmt: skip
+    for sigma, alpha in zip(sigmas, alphas, strict=True):
+        for _ in range(steps):
+            x = x + drift * alpha * score(x, sigma.expand(len(x))) + noise(alpha) * _noise(x, generator)
+    return x
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="All levels have the same step. It shrinks with the noise: step sigma_i^2 / sigma_L^2.")
+def same_step_at_all_levels(
+    score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator
+) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step + 0 * sigmas, generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="The step is scaled by sigma_i / sigma_L. It is scaled by the square of that.")
+def ratio_not_squared(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * sigmas / sigmas[-1], generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="The steps are relative to the first level. They are relative to the last.")
+def relative_to_the_first(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[0]) ** 2, generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="The drift is the whole alpha. It is half of it.")
+def whole_alpha(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, drift=1.0)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="One step is taken at each level. `steps` are asked for.")
+def one_step_a_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, 1, step * (sigmas / sigmas[-1]) ** 2, generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="The last level is left out.")
+def without_the_last_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    alphas = step * (sigmas / sigmas[-1]) ** 2
+    return _annealed(score, x, sigmas[:-1], steps, alphas[:-1], generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="A denoising step is added at the end. It is not asked for here.")
+def denoised_at_the_end(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    x = _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator)
+    return x + sigmas[-1] ** 2 * score(x, sigmas[-1].expand(len(x)))
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="The levels are taken in reverse. They are in the order of the list.")
+def levels_in_reverse(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    alphas = step * (sigmas / sigmas[-1]) ** 2
+    return _annealed(score, x, sigmas.flip(0), steps, alphas.flip(0), generator)
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="The noise is scaled by alpha. Its variance is alpha: scale by the root.")
+def noise_by_alpha(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, noise=lambda alpha: alpha)
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="Noise is drawn once a level. Every step shakes with noise of its own.")
+def one_noise_a_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    for sigma in sigmas:
+        alpha, noise = step * (sigma / sigmas[-1]) ** 2, _noise(x, generator)
+        for _ in range(steps):
+            x = x + alpha / 2 * score(x, sigma.expand(len(x))) + alpha.sqrt() * noise
+    return x
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="The noise is missing: this climbs to a mode instead of sampling.")
+def annealed_without_noise(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, noise=lambda alpha: 0 * alpha)
+
+
+@mistake(ANNEAL, killed_by=A_SOURCE, says="Your noise does not come from the generator that you are given.")
+def annealed_by_the_global_generator(
+    score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator
+) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, torch.default_generator)
+
+
+@variant(ANNEAL)
+def annealed_without_a_graph(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    with torch.no_grad():
+        return _annealed(score, x, sigmas, steps, step * sigmas.square() / sigmas[-1].square(), generator)
+
+
+@variant(ANNEAL)
+def annealed_with_python_levels(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    last = sigmas[-1].item()
+    for sigma in sigmas.tolist():
+        alpha = step * sigma**2 / last**2
+        for _ in range(steps):
+            level = torch.full((x.shape[0],), sigma, dtype=x.dtype)
+            x = x + 0.5 * alpha * score(x, level) + alpha**0.5 * torch.empty_like(x).normal_(generator=generator)
+    return x
+
+
+@variant(ANNEAL)
+def annealed_with_all_noise_at_once(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(len(sigmas), steps, *x.shape, generator=generator, dtype=x.dtype)
+    for i, sigma in enumerate(sigmas):
+        alpha = step * (sigma / sigmas[-1]).pow(2)
+        for z in noise[i]:
+            x = x + alpha / 2 * score(x, sigma.repeat(len(x))) + alpha.sqrt() * z
+    return x
+
+
+# -- vp_marginal --
+
+
+def _integral(t: Tensor, low: float, high: float) -> Tensor:
+    return low * t + (high - low) * t.square() / 2
+
+
+def _marginal(x0: Tensor, B: Tensor) -> Pair:
+    return (-B / 2).exp()[:, None] * x0, (-torch.expm1(-B)).sqrt()
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="You take beta(t) t for the integral. Beta grows on the way: integrate it.")
+def beta_times_t(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, t * (beta_min + t * (beta_max - beta_min)))
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="You take beta(t) for its integral from 0 to t.")
+def beta_for_its_integral(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, beta_min + t * (beta_max - beta_min))
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The mean shrinks by e^(-B/2), not by e^-B.")
+def mean_shrinks_twice(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    return (-B).exp()[:, None] * x0, (-torch.expm1(-B)).sqrt()
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The second part is the variance. The standard deviation is its root.")
+def variance_for_deviation(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    return (-B / 2).exp()[:, None] * x0, -torch.expm1(-B)
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The variance is 1 - e^-B. You have e^(-B/2) in it, the factor of the mean, not squared.")
+def variance_of_half_the_integral(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    return (-B / 2).exp()[:, None] * x0, (-torch.expm1(-B / 2)).sqrt()
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The deviation is sqrt(B): that is the variance-exploding SDE, which does not shrink the data.")
+def variance_exploding(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    return (-B / 2).exp()[:, None] * x0, B.sqrt()
+
+
+@mistake(MARGINAL, killed_by=M_TINY, says="1 - e^-B loses its digits where B is tiny: use torch.expm1.")
+def digits_lost(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    return (-B / 2).exp()[:, None] * x0, (1 - (-B).exp()).sqrt()
+
+
+@mistake(MARGINAL, killed_by=M_TINY, says="The deviation is kept away from zero. At tiny times it is tiny, and right.")
+def deviation_clamped(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    mean, deviation = _marginal(x0, _integral(t, beta_min, beta_max))
+    return mean, torch.where(t > 0, deviation.clamp(min=1e-5), deviation)
+
+
+@variant(MARGINAL)
+def marginal_by_the_mean_beta(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = 0.5 * t * (2 * beta_min + t * (beta_max - beta_min))
+    return x0 * torch.exp(-0.5 * B).unsqueeze(1), torch.sqrt(-torch.expm1(-B))
+
+
+@variant(MARGINAL)
+def marginal_by_the_log_mean_coefficient(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    log_coefficient = -0.25 * t**2 * (beta_max - beta_min) - 0.5 * t * beta_min
+    return torch.exp(log_coefficient)[:, None] * x0, torch.sqrt(-torch.special.expm1(2.0 * log_coefficient))
+
+
+@variant(MARGINAL)
+def marginal_transposed(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = beta_min * t + (beta_max - beta_min) * t * t / 2
+    return (x0.T * torch.exp(-B / 2)).T, (-torch.expm1(-B)) ** 0.5
+
+
+# -- reverse_sde_step --
+
+
+def _back(
+    score: Score, x: Tensor, t: float, dt: float, beta: float, generator: torch.Generator,
+    of_x: float = 0.5, of_score: float = 1.0, deviation: float | None = None,
+) -> Tensor:  # fmt: skip
+    drift = of_x * x + of_score * score(x, torch.full_like(x[:, 0], t))
+    return x + beta * dt * drift + (math.sqrt(beta * dt) if deviation is None else deviation) * _noise(x, generator)
+
+
+def _beta(t: float, low: float, high: float) -> float:
+    return low + t * (high - low)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="The score has a factor 1/2. That is the flow's; the way back of the SDE has the whole score.")
+def half_of_the_score(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_score=0.5)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="x shrinks, as on the way forward. Back in time it grows: x/2 is added.")
+def shrinks_on_the_way_back(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=-0.5)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="You walk against the score.")
+def back_against_the_score(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_score=-1.0)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="Beta is taken at the end of the step. Euler-Maruyama takes it at its start, at t.")
+def beta_at_the_end(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t - dt, low, high), generator)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="x itself is added, not half of it.")
+def whole_of_x(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=1.0)
+
+
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by sqrt(beta) dt. Its variance grows with time: sqrt(beta dt).")
+def noise_by_dt(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, deviation=math.sqrt(beta) * dt)
+
+
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by beta. Its variance is beta dt: take the root.")
+def noise_by_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, deviation=beta * math.sqrt(dt))
+
+
+@mistake(BACK, killed_by=B_LAW, says="The noise is missing. Without it the score has the factor 1/2: that is another way back.")
+def back_without_noise(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, deviation=0.0)
+
+
+@mistake(BACK, killed_by=B_SOURCE, says="Your noise does not come from the generator that you are given.")
+def back_by_the_global_generator(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), torch.default_generator)
+
+
+@variant(BACK)
+def back_by_drift_and_diffusion(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = (1 - t) * low + t * high
+    level = torch.ones(len(x), dtype=x.dtype) * t
+    reverse_drift = -0.5 * beta * x - beta * score(x, level)
+    return x - reverse_drift * dt + math.sqrt(beta) * math.sqrt(dt) * _noise(x, generator)
+
+
+@variant(BACK)
+def back_by_torch_normal(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = low + (high - low) * t
+    with torch.no_grad():
+        mean = x * (1 + beta * dt / 2) + beta * dt * score(x, x.new_full((len(x),), t))
+        return torch.normal(mean, (beta * dt) ** 0.5, generator=generator)
+
+
+@variant(BACK)
+def back_with_tensors(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    times = torch.full((x.size(0),), t, dtype=x.dtype)
+    beta = (low + times * (high - low)).unsqueeze(-1)
+    return x + beta * (x / 2 + score(x, times)) * dt + (beta * dt).sqrt() * _noise(x, generator)
+
+
+# -- probability_flow_drift --
+
+
+def _flow(score: Score, x: Tensor, t: float, of_x: float, of_score: float) -> Tensor:
+    return of_x * x + of_score * score(x, torch.full_like(x[:, 0], t))
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The score has no factor 1/2: that is the drift of the reverse SDE. The flow takes half of the score.")
+def whole_score(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta = _beta(t, beta_min, beta_max)
+    return _flow(score, x, t, -beta / 2, -beta)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The sign is turned: this is the velocity backwards in time.")
+def backwards_flow(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta = _beta(t, beta_min, beta_max)
+    return _flow(score, x, t, beta / 2, beta / 2)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The factor 1/2 is missing.")
+def flow_without_half(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta = _beta(t, beta_min, beta_max)
+    return _flow(score, x, t, -beta, -beta)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The score is subtracted from x. It is added.")
+def flow_with_the_score_subtracted(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta = _beta(t, beta_min, beta_max)
+    return _flow(score, x, t, -beta / 2, beta / 2)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="This is the SDE's own drift, without the score.")
+def drift_of_the_sde(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return _flow(score, x, t, -_beta(t, beta_min, beta_max) / 2, 0.0)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="You take beta's integral for beta itself.")
+def flow_with_the_integral(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    B = beta_min * t + (beta_max - beta_min) * t**2 / 2
+    return _flow(score, x, t, -B / 2, -B / 2)
+
+
+@variant(FLOW)
+def flow_by_drift_and_score(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta = (1 - t) * beta_min + t * beta_max
+    return -0.5 * beta * x - 0.5 * beta * score(x, torch.ones(len(x), dtype=x.dtype) * t)
+
+
+@variant(FLOW)
+def flow_with_tensors(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    times = x.new_full((x.shape[0],), t)
+    return -(beta_min + times * (beta_max - beta_min))[:, None] / 2 * (x + score(x, times))
+
+
+@variant(FLOW)
+def flow_row_by_row(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta, level = beta_min + (beta_max - beta_min) * t, torch.tensor([t], dtype=x.dtype)
+    return torch.stack([(row + score(row[None], level)[0]) * (-beta / 2) for row in x])

@@ -1,0 +1,191 @@
+"""Langevin dynamics, and the coin that makes it exact."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.energies import (
+    exponential_log_shape,
+    exponential_shape_score,
+    gaussian_log_shape,
+    gaussian_shape_score,
+    quartic_log_shape,
+    quartic_shape_score,
+)
+from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
+from grader.sandbox.wire.families import Family
+
+langevin_step = pytest.mark.exercise("energy.langevin_step")
+metropolis = pytest.mark.exercise("energy.metropolis_log_acceptance")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+# -- langevin_step --
+
+
+@langevin_step
+@weight(0.6)
+def test_where_the_slope_is_steep_the_noise_hardly_counts(student, seed):
+    """With scores of 10^8 a step of 0.5 goes a quarter of the score; the noise moves it by less than 10 more."""
+    for dtype in draw.DTYPES:
+        score = exponential_shape_score(draw.tensor([-1e8, 3e8], dtype))
+        x = draw.tensor([[1.0, -2.0], [4e8, 0.25]], dtype)
+        want = draw.tensor([[2.5e7, -7.5e7], [4.25e8, -7.5e7]])
+        got = student.langevin_step(score, x, 0.5, student.generator(seed))
+        assert_agrees(got, want, like=torch.float32, error=10 / 32, scale=4e8)
+
+
+@langevin_step
+@weight(0.8)
+def test_a_step_drifts_along_the_score_and_shakes(student, ref, seed):
+    """Without its mean x + step/2 score(x), in units of sqrt(step), a step is standard normal noise; for small and large steps."""
+    key = seed % 2**31
+    score = gaussian_shape_score(draw.normal((COLUMNS,), key), draw.uniform((COLUMNS,), key + 1, 0.5, 2.0))
+    few = draw.strided(draw.normal((8, COLUMNS), key + 2, 2.0))
+    for step in (0.3, 1.7):
+        mean = ref.langevin_mean(score, few, step).repeat(ROWS // 8, 1)
+        got = student.langevin_step(score, few.repeat(ROWS // 8, 1), step, student.generator(seed))
+        assert_form(got, (ROWS, COLUMNS))
+        assert_standard_normal((got.double() - mean) / math.sqrt(step))
+
+
+@langevin_step
+@weight(0.35)
+def test_langevin_steps_draw_from_the_generator(student, seed):
+    """The same state gives the same step, the next call another one, and rows of a batch are independent."""
+    zero = torch.zeros(8, 8)
+    score = gaussian_shape_score(zero[0], zero[0] + 1)
+    assert_drawn_from_the_generator(student, lambda g: student.langevin_step(score, zero, 0.5, g), seed)
+
+
+@langevin_step
+@weight(0.1)
+def test_a_step_of_one_row_of_one_dimension(student, seed):
+    """n = 1 and m = 1 are legal."""
+    score = exponential_shape_score(draw.tensor([-1e8]))
+    got = student.langevin_step(score, draw.tensor([[1.0]]), 0.5, student.generator(seed))
+    assert_agrees(got, draw.tensor([[2.5e7]]), like=torch.float32, error=10 / 32, scale=2.5e7)
+
+
+@langevin_step
+@weight(0.15)
+def test_a_step_has_the_dtype_of_its_start(student, seed):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        zero = torch.zeros(2, 2, dtype=dtype)
+        score = gaussian_shape_score(zero[0], zero[0] + 1)
+        assert_dtype(student.langevin_step(score, zero, 0.5, student.generator(seed)), dtype)
+
+
+# -- metropolis_log_acceptance --
+
+
+def problem(kind: str, m: int, key: int, dtype: torch.dtype) -> tuple[Family, Family, Tensor, Tensor]:
+    """A density, its score, points and proposals."""
+    x, proposal = draw.normal((5, m), key, 1.0, dtype), draw.normal((5, m), key + 1, 1.0, dtype)
+    if kind == "quartic":
+        a = draw.tensor(0.5, dtype)
+        return quartic_log_shape(a), quartic_shape_score(a), draw.strided(x), draw.strided(proposal)
+    mu, sigma = draw.normal((m,), key + 2, 1.0, dtype), draw.uniform((m,), key + 3, 0.5, 2.0, dtype)
+    return gaussian_log_shape(mu, sigma), gaussian_shape_score(mu, sigma), draw.strided(x), draw.strided(proposal)
+
+
+@metropolis
+@weight(1.25)
+def test_acceptances_known_by_hand(student):
+    """On a standard normal with step 1: ways outward are refused now and then, ways inward never; without a drift p alone decides."""
+    for dtype in draw.DTYPES:
+        zero, one = torch.zeros(2, dtype=dtype), torch.ones(2, dtype=dtype)
+        log_p, score = gaussian_log_shape(zero, one), gaussian_shape_score(zero, one)
+        x, proposal = draw.tensor([[1.0, 0.0], [0.0, 3.0], [2.0, 2.0]], dtype), draw.tensor([[2.0, 0.0], [0.0, 1.0], [2.0, -2.0]], dtype)
+        got = student.metropolis_log_acceptance(log_p, score, x, proposal, 1.0)
+        assert_agrees(got, draw.tensor([-0.375, 0.0, 0.0]), like=torch.float32, scale=40.0)
+        flat = exponential_shape_score(zero)  # a score of zero: the proposal is symmetric
+        got = student.metropolis_log_acceptance(log_p, flat, x, proposal, 0.5)
+        assert_agrees(got, draw.tensor([-1.5, 0.0, 0.0]), like=torch.float32, scale=40.0)
+        rate = draw.tensor([2.0, 1.0], dtype)
+        log_p, score = exponential_log_shape(rate), exponential_shape_score(rate)
+        got = student.metropolis_log_acceptance(log_p, score, x + 1, proposal + 4, 0.25)
+        assert_agrees(got, draw.tensor([0.0, 0.0, 0.0]), like=torch.float32, scale=200.0)
+
+
+@metropolis
+@weight(1.0)
+@examples(4)
+@given(kind=st.sampled_from(["quartic", "gaussian"]), m=st.integers(2, 4), step=st.sampled_from([0.05, 0.5, 2.0]), key=draw.seeds,
+       dtype=draw.dtypes)
+@example(kind="quartic", m=3, step=0.5, key=0, dtype=torch.float32)
+@example(kind="gaussian", m=2, step=2.0, key=1, dtype=torch.float64)
+def test_acceptance_weighs_densities_and_both_ways(student, ref, kind, m, step, key, dtype):
+    """p(x') q(x|x') over p(x) q(x'|x), at most one, where each way starts with a drift of its own."""
+    given_ = problem(kind, m, key, dtype)
+    want, scale = ref.metropolis_log_acceptance(*given_, step), ref.rounding_of_acceptance(*given_, step)
+    assert_agrees(student.metropolis_log_acceptance(*given_, step), want, like=dtype, scale=scale)
+
+
+@metropolis
+@weight(0.5)
+def test_hopeless_and_impossible_proposals(student):
+    """A log-probability of -5000 stays what it is; where the density is zero it is -inf, never nan."""
+    for dtype in draw.DTYPES:
+        zero, one = torch.zeros(1, dtype=dtype), torch.ones(1, dtype=dtype)
+        log_p, flat = gaussian_log_shape(zero, one), exponential_shape_score(zero)
+        got = student.metropolis_log_acceptance(log_p, flat, draw.tensor([[0.0]], dtype), draw.tensor([[100.0]], dtype), 1.0)
+        assert_agrees(got, draw.tensor([-5000.0]), like=torch.float32, scale=1e4)
+        log_p, score = exponential_log_shape(one), exponential_shape_score(one)
+        x, proposal = draw.tensor([[1.0], [0.5]], dtype), draw.tensor([[-0.25], [0.75]], dtype)
+        got = student.metropolis_log_acceptance(log_p, score, x, proposal, 0.5)
+        assert_agrees(got, draw.tensor([-math.inf, 0.0]), like=torch.float32, scale=10.0)
+
+
+@metropolis
+@weight(0.4)
+def test_one_of_two_ways_is_always_accepted(student):
+    """The ratio of the way back is the inverse one: the larger of the two log-probabilities is 0."""
+    log_p, score, x, proposal = problem("quartic", 3, 5, torch.float64)
+    there = student.metropolis_log_acceptance(log_p, score, x, proposal, 0.5)
+    back = student.metropolis_log_acceptance(log_p, score, proposal, x, 0.5)
+    for one in (there, back):
+        assert_form(one, (5,))
+    what = "the larger one of the log-probabilities of there and back"
+    assert_agrees(torch.maximum(there.double(), back.double()), torch.zeros(5, dtype=torch.float64), scale=100.0, what=what)
+
+
+@metropolis
+@weight(0.25)
+def test_the_acceptance_of_one_row_one_dimension_and_many_rows(student, ref):
+    """n = 1 and m = 1 are legal; in 4099 rows each has its own coin."""
+    log_p, score, x, proposal = problem("quartic", 1, 2, torch.float64)
+    want = ref.metropolis_log_acceptance(log_p, score, x, proposal, 0.5)
+    for rows in (torch.tensor([0]), draw.integers((4099,), 0, 5)):
+        got = student.metropolis_log_acceptance(log_p, score, x[rows], proposal[rows], 0.5)
+        assert_agrees(got, want[rows], like=torch.float32, scale=100.0)
+
+
+@metropolis
+@weight(0.35)
+def test_the_acceptance_has_gradients_below_one(student, ref):
+    """Where a proposal may be refused the log-probability can be differentiated in both points and in the density."""
+    zero, one = draw.tensor([0.0, 0.5]), draw.tensor([1.0, 0.75])
+    log_p, score = gaussian_log_shape(zero, one), gaussian_shape_score(zero, one)
+    x, proposal = draw.tensor([[0.25, 0.5], [-0.5, 0.25]]), draw.tensor([[2.0, 2.5], [-3.0, 1.0]])
+    args = [log_p, score, x, proposal, 0.5]
+    wrt = {"the density's mu": log_p.parameters["mu"], "x": x, "proposal": proposal}
+    assert_gradients_agree(student.metropolis_log_acceptance, ref, args, wrt, weights=draw.tensor([1.0, -2.0]), scale=100.0)
+
+
+@metropolis
+@weight(0.25)
+def test_the_acceptance_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.metropolis_log_acceptance(*problem("gaussian", 2, 0, dtype), 0.5), dtype)

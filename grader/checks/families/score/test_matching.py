@@ -1,0 +1,246 @@
+"""Learning a score, with noise and without, and what it is good for: denoising."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.checks.families.shared.scores import (
+    level_score,
+    noisy_gaussian_score,
+    plain_linear_score,
+    plain_tanh_score,
+    tanh_score,
+)
+from grader.sandbox.wire.families import Family
+
+denoising = pytest.mark.exercise("score.denoising_score_loss")
+implicit = pytest.mark.exercise("score.implicit_score_loss")
+denoise = pytest.mark.exercise("score.denoise")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+sizes = st.tuples(st.integers(2, 4), st.integers(2, 4))
+
+
+def problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Family, Tensor, Tensor, Tensor]:
+    """A score, data, noise, and a level for each row."""
+    score = tanh_score(draw.normal((5, m), key, 1.0, dtype), draw.normal((m, 5), key + 1, 1.0, dtype))
+    x, noise = draw.strided(draw.normal((n, m), key + 2, 1.0, dtype)), draw.strided(draw.normal((n, m), key + 3, 1.0, dtype))
+    return score, x, noise, draw.uniform((n,), key + 4, 0.25, 4.0, dtype)
+
+
+# -- denoising_score_loss --
+
+
+@denoising
+@weight(1.0)
+def test_denoising_losses_known_by_hand(student):
+    """A score of zero leaves the mean squared noise; sigma w, at levels 1/2 and 2, adds sigma^2 w to the noise."""
+    for dtype in draw.DTYPES:
+        x, noise = draw.tensor([[1.0, 2.0, 5.0], [3.0, 4.0, 0.0]], dtype), draw.tensor([[1.0, 0.0, 2.0], [-2.0, 1.0, 0.0]], dtype)
+        sigma, w = draw.tensor([0.5, 2.0], dtype), draw.tensor([4.0, 0.0, -1.0], dtype)
+        got = student.denoising_score_loss(level_score(0 * w), x, noise, sigma)
+        assert_agrees(got, draw.tensor(5.0), like=torch.float32, scale=10.0)
+        got = student.denoising_score_loss(level_score(w), x, noise, sigma)
+        assert_agrees(got, draw.tensor((4 + 3.0625 + 196 + 1 + 16) / 2), like=torch.float32, scale=300.0)
+        # the exact score of one clean point explains all of its noise
+        x = draw.tensor([[1.0, 2.0, 5.0], [1.0, 2.0, 5.0]], dtype)
+        got = student.denoising_score_loss(noisy_gaussian_score(x[0], 0 * w), x, noise, sigma)
+        assert_agrees(got, draw.tensor(0.0), like=torch.float32, error=1e-11, scale=0.001)
+
+
+@denoising
+@weight(0.75)
+@examples(4)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(2, 4), key=0, dtype=torch.float32)
+@example(size=(4, 2), key=1, dtype=torch.float64)
+def test_the_loss_compares_the_score_of_noisy_data_with_their_noise(student, ref, size, key, dtype):
+    """At x + sigma noise the score is to be -noise / sigma; rows are averaged, dimensions added, levels weighed by sigma^2."""
+    given_ = problem(*size, key, dtype)
+    want = ref.denoising_score_loss(*given_)
+    assert_agrees(student.denoising_score_loss(*given_), want, like=dtype, scale=20.0 + 20 * want)
+
+
+@denoising
+@weight(0.25)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_each_row_has_its_own_level_also_in_a_square_batch(student, ref, key):
+    """With as many rows as dimensions the levels still belong to the rows."""
+    given_ = problem(3, 3, key, torch.float64)
+    want = ref.denoising_score_loss(*given_)
+    assert_agrees(student.denoising_score_loss(*given_), want, like=torch.float32, scale=20.0 + 20 * want)
+
+
+@denoising
+@weight(0.25)
+def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(student, ref):
+    """n = 1 and m = 1 are legal, levels of 10^-6 and 10^3 too; 4099 rows are all counted."""
+    for n, m in ((1, 3), (3, 1), (1, 1)):
+        given_ = problem(n, m, 2, torch.float64)
+        want = ref.denoising_score_loss(*given_)
+        assert_agrees(student.denoising_score_loss(*given_), want, like=torch.float32, scale=20.0 + 20 * want)
+    score, x, noise, _ = problem(2, 3, 4, torch.float64)
+    sigma = draw.tensor([1e-6, 1e3])
+    want = ref.denoising_score_loss(score, x, noise, sigma)
+    assert_agrees(student.denoising_score_loss(score, x, noise, sigma), want, like=torch.float32, scale=10 * want)
+    many = torch.zeros(4099, 1, dtype=torch.float64)
+    many[-1] = 4099.0**0.5
+    got = student.denoising_score_loss(level_score(draw.tensor([0.0])), 0 * many, many, 1 + 0 * many[:, 0])
+    assert_agrees(got, draw.tensor(1.0), like=torch.float32, scale=4.0)
+
+
+@denoising
+@weight(0.55)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_denoising_loss_trains_the_score(student, ref, key):
+    """Gradients reach the score's parameters, and the data where these carry a graph."""
+    score, x, noise, sigma = problem(4, 3, key, torch.float64)
+    wrt = {"A": score.parameters["A"], "B": score.parameters["B"], "x": x}
+    assert_gradients_agree(student.denoising_score_loss, ref, [score, x, noise, sigma], wrt, scale=200.0)
+
+
+@denoising
+@weight(0.2)
+def test_the_denoising_loss_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.denoising_score_loss(*problem(2, 3, 0, dtype)), dtype)
+
+
+# -- implicit_score_loss --
+
+
+@implicit
+@weight(0.75)
+def test_implicit_losses_known_by_hand(student):
+    """A linear score A x + b: the trace of A plus half the mean square. For the score -x at the origin it is -m."""
+    for dtype in draw.DTYPES:
+        x = draw.tensor([[1.0, 2.0], [0.0, -1.0]], dtype)
+        A, b = draw.tensor([[1.0, 2.0], [-1.0, -3.0]], dtype), draw.tensor([0.5, 0.0], dtype)
+        got = student.implicit_score_loss(plain_linear_score(A, b), x)
+        assert_agrees(got, draw.tensor(-2 + (5.5**2 + 7**2 + 1.5**2 + 3**2) / 4), like=torch.float32, scale=100.0)
+        minus = -torch.eye(2, dtype=dtype)
+        got = student.implicit_score_loss(plain_linear_score(minus, 0 * b), 0 * x)
+        assert_agrees(got, draw.tensor(-2.0), like=torch.float32, scale=4.0)
+
+
+@implicit
+@weight(0.45)
+@examples(3)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(2, 4), key=0, dtype=torch.float32)
+@example(size=(4, 3), key=1, dtype=torch.float64)
+def test_the_implicit_loss_is_divergence_plus_half_the_square(student, ref, size, key, dtype):
+    """For any score: the exact divergence at each row, plus half of the squared norm there, averaged over the rows."""
+    n, m = size
+    score = plain_tanh_score(draw.normal((5, m), key, 1.0, dtype), draw.normal((m, 5), key + 1, 1.0, dtype))
+    x = draw.strided(draw.normal((n, m), key + 2, 1.0, dtype))
+    want = ref.implicit_score_loss(score, x)
+    assert_agrees(student.implicit_score_loss(score, x), want, like=dtype, scale=100.0)
+
+
+@implicit
+@weight(0.15)
+def test_the_implicit_loss_of_single_and_of_many_rows(student, ref):
+    """n = 1 and m = 1 are legal; 131 rows are all counted."""
+    for n, m in ((1, 3), (3, 1), (1, 1)):
+        score = plain_tanh_score(draw.normal((5, m), 1), draw.normal((m, 5), 2))
+        x = draw.normal((n, m), 3)
+        want = ref.implicit_score_loss(score, x)
+        assert_agrees(student.implicit_score_loss(score, x), want, like=torch.float32, scale=100.0)
+    many = torch.zeros(131, 1, dtype=torch.float64)
+    many[-1] = 262.0**0.5
+    got = student.implicit_score_loss(plain_linear_score(draw.tensor([[-1.0]]), draw.tensor([0.0])), many)
+    assert_agrees(got, draw.tensor(0.0), like=torch.float32, scale=4.0)
+
+
+@implicit
+@weight(0.55)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_implicit_loss_trains_the_score(student, ref, key):
+    """Gradients flow through the divergence, too: for a linear score the identity, plus what the square gives."""
+    A, b, x = draw.normal((2, 2), key), draw.normal((2,), key + 1), draw.normal((3, 2), key + 2)
+    _, (in_A, in_b) = student.implicit_score_loss.gradient(plain_linear_score(A, b), x, wrt=[A, b])
+    s = x @ A.T + b
+    assert_gradient_agrees(in_A, torch.eye(2, dtype=torch.float64) + s.T @ x / 3, of="A", scale=100.0)
+    assert_gradient_agrees(in_b, s.mean(0), of="b", scale=100.0)
+    score = plain_tanh_score(draw.normal((5, 2), key), draw.normal((2, 5), key + 1))
+    wrt = {"A": score.parameters["A"], "B": score.parameters["B"]}
+    assert_gradients_agree(student.implicit_score_loss, ref, [score, x], wrt, scale=200.0)
+
+
+@implicit
+@weight(0.1)
+def test_the_implicit_loss_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x = torch.ones(2, 2, dtype=dtype)
+        assert_dtype(student.implicit_score_loss(plain_linear_score(x, x[0]), x), dtype)
+
+
+# -- denoise --
+
+
+@denoise
+@weight(0.45)
+def test_denoised_points_known_by_hand(student):
+    """For data N(1, 1) and noise of deviation 1 one goes half of the way to 1, for deviation 3 nine tenths."""
+    for dtype in draw.DTYPES:
+        score = noisy_gaussian_score(draw.tensor([1.0, 1.0, 0.0], dtype), draw.tensor([1.0, 1.0, 3.0], dtype))
+        x = draw.tensor([[3.0, 0.0, 10.0], [11.0, 1.0, -2.0]], dtype)
+        got = student.denoise(score, x, draw.tensor([1.0, 3.0], dtype))
+        assert_agrees(got, draw.tensor([[2.0, 0.5, 9.0], [2.0, 1.0, -1.0]]), like=torch.float32, scale=50.0)
+
+
+@denoise
+@weight(0.25)
+@examples(3)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(2, 4), key=1, dtype=torch.float64)
+def test_denoising_walks_along_the_score(student, ref, size, key, dtype):
+    """x + sigma^2 score, with a level for each row, also where there are as many rows as dimensions."""
+    score, x, _, sigma = problem(*size, key, dtype)
+    assert_agrees(student.denoise(score, x, sigma), ref.denoise(score, x, sigma), like=dtype, scale=200.0)
+
+
+@denoise
+@weight(0.1)
+def test_denoising_one_row_and_many(student, ref):
+    """n = 1 and m = 1 are legal; 1031 rows are all denoised."""
+    score, x, _, sigma = problem(4, 1, 0, torch.float64)
+    want = ref.denoise(score, x, sigma)
+    for rows in (torch.tensor([1]), draw.integers((1031,), 0, 4)):
+        assert_agrees(student.denoise(score, x[rows], sigma[rows]), want[rows], like=torch.float32, scale=200.0)
+
+
+@denoise
+@weight(0.1)
+def test_denoising_has_gradients(student, ref):
+    """The guess can be differentiated in the noisy point and in the score's parameters."""
+    score, x, _, sigma = problem(3, 2, 1, torch.float64)
+    wrt = {"A": score.parameters["A"], "x": x}
+    assert_gradients_agree(student.denoise, ref, [score, x, sigma], wrt, weights=draw.normal((3, 2), 5), scale=200.0)
+
+
+@denoise
+@weight(0.1)
+def test_denoising_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        score, x, _, sigma = problem(2, 3, 0, dtype)
+        assert_dtype(student.denoise(score, x, sigma), dtype)
