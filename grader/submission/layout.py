@@ -187,8 +187,10 @@ def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[st
 
 
 def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> Owned:
-    more = {"late": bool(match["late"]), "attempt": match["attempt"] or ""} if layout == "canvas" else {}
-    return Owned(f"{match['name']}_{match['id']}", files, Person(match["name"], match["id"], platform=layout, **more))
+    person = Person(match["name"], match["id"], platform=layout)
+    if layout == "canvas":
+        person = msgspec.structs.replace(person, late=bool(match["late"]), attempt=match["attempt"] or "")
+    return Owned(f"{match['name']}_{match['id']}", files, person)
 
 
 def _renamed(file: File, name: str) -> File:
