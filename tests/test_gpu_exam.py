@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-import torch
 
 from dgm_ref import catalogue
 from grader.assignment import REPO_ROOT

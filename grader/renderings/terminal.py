@@ -82,18 +82,19 @@ def class_table(records: Iterable[Record]) -> Table:
     return table
 
 
-def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str) -> str:
+def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "") -> str:
     """Each exercise without colour, for a plain display."""
     console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
     for exercise in exercises:
-        console.print(exercise_view(exercise, call_it))
+        console.print(exercise_view(exercise, call_it, where))
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
 
-def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str) -> Group:
+def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str, where: str = "") -> Group:
     """One exercise: a line when it is fine, the first failure in full when it is not.
 
-    `call_it`: the name by which a student calls an exercise; without it that is the full one.
+    `call_it`: the name by which a student calls an exercise; without it that is the full one. `where`: what is missing
+    should stand; without it that is the topic's module.
     """
     topic, name = exercise.exercise.split(".")[0], call_it(exercise.exercise)
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
@@ -108,7 +109,7 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str)
     first = failures[0]
     aside = [*bonus, *([f"slide {exercise.slide}"] if exercise.slide else [])]
     if first.outcome == "missing":
-        return Group(_head(name, "missing", f"{first.message}, in {topic}.py", *aside))
+        return Group(_head(name, "missing", f"{first.message}, in {where or f'{topic}.py'}", *aside))
     lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, *aside)]
     if exercise.depends_on_failed:
         called = " and ".join(f"your {call_it(other)}" for other in exercise.depends_on_failed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from grader.checks.lecture1.shared.layouts import every_other, expanded, layouts, refilled, transposed
+from grader.checks.lecture1.shared.layouts import every_other, expanded, kept, layouts, refilled, transposed
 from grader.sandbox.wire.families import Family
 
 X = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
@@ -26,9 +26,9 @@ def test_gradients_reach_the_plain_tensor() -> None:
 
 
 def test_a_refilled_tensor_is_the_object_of_before_with_other_numbers() -> None:
-    first = refilled(X).build()
-    kept = first.clone()
+    first = kept(X).build()
     first.requires_grad_()  # a student's function may mark what it is given
     second = refilled(X + 1).build()
     assert second is first
-    assert torch.equal(second, kept + 1)
+    assert torch.equal(second, X + 1)
+    assert kept(X).build() is not first  # what one function leaves there is no other's

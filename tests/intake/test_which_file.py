@@ -85,6 +85,11 @@ ALL_RIGHT = {
     },
     "a zip of a folder with a helper": {"hw.zip": zipped({"hw/flows.py": in_a_helper("from own import planar"), "hw/own.py": HELPER})},
     "stubs beside a zip of the work": {"flows.py": STUBS, "flows.ipynb": notebook(STUBS), "lecture9.zip": zipped({"flows.py": flows()})},
+    "one of two definitions": {"flows.py": WITHOUT_PLANAR + 'if math.pi > 3:\n    def planar(x): return "right"\nelse:\n    def planar(x): return "wrong"\n'},
+    "an earlier version under another name": {
+        "flows.py": flows() + 'first = planar\ndef planar(x): return first(x)\nif first is planar:\n    del planar\n',
+    },
+    "a stub below the work in a module": {"flows.py": flows() + stub("planar")},
     "a main block with stubs": {"flows.py": flows() + 'if __name__ == "__main__":\n    def planar(x): ...\n'},
     "a name that needs composing": {"flo\u0077s.py": flows(), "u\u0308bung.py": "x = 1\n"},
 }  # fmt: skip

@@ -307,7 +307,7 @@ def through_the_inverse_jacobian(f_inverse: Map, log_p_x: Map, z: Tensor) -> Ten
 
 @variant(LOG_PROB_Z)
 def data_and_jacobian_by_vjp(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    x, pull_back = torch.func.vjp(f_inverse, z)
+    x, pull_back = torch.func.vjp(f_inverse, z)  # type: ignore[misc]
     rows = [pull_back(axis.expand_as(x))[0] for axis in torch.eye(z.shape[1], dtype=z.dtype)]
     return log_p_x(x) + torch.linalg.slogdet(torch.stack(rows, dim=1))[1]
 
@@ -319,5 +319,4 @@ def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
         torch.autograd.functional.jacobian(lambda v: f_inverse(v.unsqueeze(0)).squeeze(0), row, create_graph=True)
         for row in z
     ])  # fmt: skip
-    _, log_volume = torch.linalg.slogdet(jacobians)
-    return log_p_x(x) + log_volume
+    return log_p_x(x) + torch.linalg.slogdet(jacobians).logabsdet

@@ -191,6 +191,14 @@ def epsilon_in_the_denominator(joint, y):
     return joint @ y / (joint.sum(dim=1, keepdim=True) + 1e-8)
 
 
+@mistake(PREDICTOR, killed_by="test_best_prediction_is_the_conditional_mean",
+         says="A square table is turned over: rows are values of x, columns those of y, whatever the shape.",
+         when=lambda joint: joint.shape[0] == joint.shape[1])
+def transposes_a_square_table(joint, y):
+    joint = joint.T if joint.shape[0] == joint.shape[1] else joint
+    return joint @ y / joint.sum(dim=1, keepdim=True)
+
+
 @mistake(PREDICTOR, killed_by="test_only_ratios_of_masses_matter",
          says="You treat a row of small mass as one without mass. Only a mass of exactly zero leaves nothing to average.")
 def nan_for_unlikely_rows(joint, y):

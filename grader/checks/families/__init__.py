@@ -5,4 +5,5 @@ IN_THE_WORKER = (  # what a worker imports before it meets a submission: public 
     "shared.flows",
     "shared.noise_models",
     "shared.scores",
+    "shared.velocities",
 )

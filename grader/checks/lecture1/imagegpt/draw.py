@@ -166,7 +166,12 @@ def law_of_the_model(model: Remote, right: Tensor, prefix: Sequence[int] = ()) -
 
 @st.composite
 def networks(
-    draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int = 2, max_m: int = 6, min_e: int = 1, probes: bool = False
+    draw_: st.DrawFn,
+    dtype: torch.dtype | None = None,
+    max_layers: int = 2,
+    max_m: int = 6,
+    min_e: int = 1,
+    probes: bool = False,
 ) -> Network:
     """A network of any small size: one head or several, one layer or several, K = 1 and m = 1 too."""
     return (probed_network if probes else network)(

@@ -140,26 +140,6 @@ def get_mode(model: nn.Module) -> bool:
 
 
 @helper
-def get_weights(module: nn.Module) -> dict[str, Tensor]:
-    """The module's weights."""
-    return {name: w.detach().clone() for name, w in module.state_dict().items()}
-
-
-@helper
-def set_modes(model: nn.Module) -> list[bool]:
-    """Put every other submodule into eval mode, the others into training mode; the modes in order."""
-    for index, module in enumerate(model.modules()):
-        module.training = index % 2 == 0
-    return get_modes(model)
-
-
-@helper
-def get_modes(model: nn.Module) -> list[bool]:
-    """`training` of every submodule, in order."""
-    return [module.training for module in model.modules()]
-
-
-@helper
 def elsewhere(module: nn.Module, name: str, *args: Any) -> str | None:
     """Take `module` to another device and run a function of the submission, or a method of `module`, there.
 

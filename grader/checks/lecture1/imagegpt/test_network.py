@@ -170,7 +170,8 @@ def test_a_block_has_the_gradient_that_training_needs(student, ref, net, n, t, k
     for name in ("h", *want):
         place = lambda weights, h, name=name: _part(ref.block_gradients(weights, net.num_heads, h, w), name)  # noqa: E731
         condition = condition_of(place, net.block(), h, dtype=h.dtype, trials=2).max()
-        gradient, exact = (of_h, want_h) if name == "h" else (of_weights.get(name), want[name])
+        gradient = of_h if name == "h" else of_weights.get(name)
+        exact = want_h if name == "h" else want[name]
         assert_gradient_agrees(gradient, exact, of=name, like=h, condition=condition, scale=32 * size)
 
 

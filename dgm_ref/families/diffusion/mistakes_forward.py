@@ -1,0 +1,266 @@
+"""Wrong and other right answers about adding noise and the step before."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.families.diffusion.parts import before, coefficients, column, noisy, signal, step_before
+
+BAR, ADD, POSTERIOR, PREDICT = "diffusion.alpha_bar", "diffusion.add_noise", "diffusion.posterior", "diffusion.predict_x0"
+BAR_BY_HAND, ADD_BY_HAND = "test_the_signal_that_is_left_known_by_hand", "test_noisy_data_known_by_hand"
+POST_BY_HAND, FIRST = "test_the_step_before_known_by_hand", "test_before_the_first_step_are_the_data"
+PREDICT_BY_HAND = "test_predicted_data_known_by_hand"
+
+Pair = tuple[Tensor, Tensor]
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="These are the single factors alpha_t. alpha_bar_t is the product of all up to t.")
+def single_factors(betas: Tensor) -> Tensor:
+    return 1 - betas
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="You multiply the betas. What is left after a step is 1 - beta of it.")
+def product_of_betas(betas: Tensor) -> Tensor:
+    return torch.cumprod(betas, 0)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="This is 1 minus the sum of the betas. Shares of what is left multiply.")
+def one_minus_the_sum(betas: Tensor) -> Tensor:
+    return 1 - torch.cumsum(betas, 0)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="The list is shifted by one: alpha_bar_0 has the first step in it.")
+def shifted_by_one(betas: Tensor) -> Tensor:
+    return before(betas)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="This is the root of alpha_bar, the factor of the data themselves.")
+def root_of_alpha_bar(betas: Tensor) -> Tensor:
+    return signal(betas).sqrt()
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="This is exp of minus the summed betas, which is near alpha_bar for tiny betas alone.")
+def exponential_of_the_sum(betas: Tensor) -> Tensor:
+    return torch.exp(-torch.cumsum(betas, 0))
+
+
+@variant(BAR)
+def bar_by_logarithms(betas: Tensor) -> Tensor:
+    return torch.log1p(-betas).cumsum(0).exp()
+
+
+@variant(BAR)
+def bar_by_a_loop(betas: Tensor) -> Tensor:
+    product, products = torch.ones((), dtype=betas.dtype), []
+    for beta in betas:
+        product = product * (1.0 - beta)
+        products.append(product)
+    return torch.stack(products)
+
+
+@variant(BAR)
+def bar_by_prefixes(betas: Tensor) -> Tensor:
+    alphas = 1.0 - betas
+    return torch.stack([torch.prod(alphas[: t + 1]) for t in range(len(alphas))])
+
+
+# -- add_noise --
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The roots are missing: alpha_bar is a share of the variance.")
+def shares_without_roots(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a * x0 + (1 - a) * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="This is one step of noise. All steps up to t are asked for: alpha_bar, not alpha.")
+def one_step_of_noise(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    beta = column(betas, t)
+    return (1 - beta).sqrt() * x0 + beta.sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="Data and noise are swapped.")
+def data_and_noise_swapped(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(noise, t, x0, betas)
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The time is off by one: x_t has t + 1 steps of noise.")
+def one_step_too_few(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(before(betas), t)
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="All rows have the noise of the first row's time. Each row has a time of its own.")
+def first_time_for_all(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, t[:1].expand(len(t)), noise, betas)
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The data are not shrunk: the variance explodes.")
+def data_not_shrunk(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return x0 + (1 - column(signal(betas), t)).sqrt() * noise
+
+
+@variant(ADD)
+def add_by_gather(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = torch.cumprod(1.0 - betas, dim=0).gather(0, t).view(-1, 1)
+    return torch.sqrt(a) * x0 + torch.sqrt(1.0 - a) * noise
+
+
+@variant(ADD)
+def add_transposed(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas).index_select(0, t)
+    return (a.sqrt() * x0.T + (1 - a).sqrt() * noise.T).T
+
+
+@variant(ADD)
+def add_row_by_row(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = bar_by_logarithms(betas)
+    return torch.stack([a[s] ** 0.5 * row + (1 - a[s]) ** 0.5 * e for row, s, e in zip(x0, t.tolist(), noise, strict=True)])
+
+
+# -- posterior --
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The variance is beta_t. Given the data it is smaller, by (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t).")
+def variance_of_the_step(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    return step_before(x0, xt, t, betas)[0], betas[t]
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficients are swapped: what belongs to x0 is at xt.")
+def coefficients_swapped(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    return step_before(xt, x0, t, betas)
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The second part is the deviation. The variance is asked for.")
+def deviation_of_the_step_before(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance.sqrt()
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The root is missing in the coefficient of x0: sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t).")
+def root_missing_at_x0(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    _, of_xt, variance = coefficients(t, betas)
+    of_x0 = before(betas)[t] * betas[t] / (1 - signal(betas)[t])
+    return of_x0[:, None] * x0 + of_xt[:, None] * xt, variance
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="alpha_bar_t stands where alpha_bar_{t-1} belongs.")
+def alpha_bar_not_shifted(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a, beta = signal(betas)[t], betas[t]
+    of_x0, of_xt = a.sqrt() * beta / (1 - a), (1 - beta).sqrt()
+    return of_x0[:, None] * x0 + of_xt[:, None] * xt, beta
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficient of xt has alpha_bar_t under its root. It is sqrt(alpha_t), of one step.")
+def alpha_bar_at_xt(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    of_x0, _, variance = coefficients(t, betas)
+    a, earlier = signal(betas)[t], before(betas)[t]
+    of_xt = a.sqrt() * (1 - earlier) / (1 - a)
+    return of_x0[:, None] * x0 + of_xt[:, None] * xt, variance
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The variance has an axis too many: one number for each row, (n,).")
+def variance_with_an_axis_too_many(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance[:, None]
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND,
+         says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.")
+def index_minus_one(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a, earlier, beta = signal(betas)[t], signal(betas)[t - 1], betas[t]
+    of_x0, of_xt = earlier.sqrt() * beta / (1 - a), (1 - beta).sqrt() * (1 - earlier) / (1 - a)
+    return of_x0[:, None] * x0 + of_xt[:, None] * xt, (1 - earlier) / (1 - a) * beta
+
+
+@mistake(POSTERIOR, killed_by=FIRST, says="The variance at t = 0 is kept away from zero. There the step before is the data, without noise.")
+def variance_clamped(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance.clamp(min=1e-20)
+
+
+@mistake(POSTERIOR, killed_by="test_the_step_before_has_gradients", says="The mean has lost its graph.")
+def mean_detached(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean.detach(), variance
+
+
+@variant(POSTERIOR)
+def posterior_with_padded_signal(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a = torch.nn.functional.pad(signal(betas), (1, 0), value=1.0)
+    now, earlier, beta = a[t + 1].unsqueeze(1), a[t].unsqueeze(1), betas[t].unsqueeze(1)
+    mean = (earlier.sqrt() * beta * x0 + (1 - beta).sqrt() * (1 - earlier) * xt) / (1 - now)
+    return mean, (beta * (1 - earlier) / (1 - now)).squeeze(1)
+
+
+@variant(POSTERIOR)
+def posterior_with_where(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a = signal(betas)
+    earlier = torch.where(t > 0, a[(t - 1).clamp(min=0)], torch.ones_like(betas[t]))
+    left = 1 - a[t]
+    mean = (earlier.sqrt() * betas[t] / left)[:, None] * x0 + ((1 - betas[t]).sqrt() * (1 - earlier) / left)[:, None] * xt
+    return mean, betas[t] * (1 - earlier) / left
+
+
+@variant(POSTERIOR)
+def posterior_from_the_guess_of_the_noise(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    of_x0, of_xt, variance = coefficients(t, betas)
+    return torch.einsum("n,nm->nm", of_x0, x0) + torch.einsum("n,nm->nm", of_xt, xt), variance
+
+
+# -- predict_x0 --
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The division by sqrt(alpha_bar) is missing: the data were shrunk, too.")
+def not_divided(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return xt - (1 - column(signal(betas), t)).sqrt() * noise
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The noise is added. It is to be taken away.")
+def noise_added_again(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt + (1 - a).sqrt() * noise) / a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="You divide before you take the noise away: both are divided by sqrt(alpha_bar).")
+def noise_not_divided(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return xt / a.sqrt() - (1 - a).sqrt() * noise
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The roots are missing.")
+def predicted_without_roots(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - (1 - a) * noise) / a
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="One step is undone. The data lie t + 1 steps back: alpha_bar, not alpha.")
+def one_step_undone(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    beta = column(betas, t)
+    return (xt - beta.sqrt() * noise) / (1 - beta).sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The guess is clipped to [-1, 1]. Nothing is clipped here.")
+def guess_clipped(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return ((xt - (1 - a).sqrt() * noise) / a.sqrt()).clamp(-1, 1)
+
+
+@variant(PREDICT)
+def predict_with_reciprocals(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return torch.rsqrt(a) * xt - (1 / a - 1).sqrt() * noise
+
+
+@variant(PREDICT)
+def predict_by_gather(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas).gather(0, t).reshape(-1, 1)
+    return torch.div(xt - torch.sqrt(1 - a) * noise, torch.sqrt(a))
+
+
+@variant(PREDICT)
+def predict_row_by_row(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)
+    return torch.stack([(x - (1 - a[s]).sqrt() * e) / a[s].sqrt() for x, s, e in zip(xt, t.tolist(), noise, strict=True)])

@@ -1,0 +1,259 @@
+"""Wrong and other right answers about the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, randn, signal, step_before
+
+STEP, SAMPLE, DDIM = "diffusion.denoising_step", "diffusion.sample", "diffusion.ddim_step"
+S_BY_HAND, S_LAW = "test_a_step_back_known_by_hand", "test_steps_back_have_the_mean_and_the_variance_of_the_posterior"
+S_SOURCE = "test_steps_back_draw_their_noise_from_the_generator"
+LAW, ONE, SOURCE = (
+    "test_samples_have_the_law_that_the_recursion_of_steps_gives", "test_a_sample_of_one_step_is_the_guess_at_pure_noise",
+    "test_whole_samples_come_from_the_generator",
+)  # fmt: skip
+D_BY_HAND, D_AGAIN = "test_deterministic_steps_known_by_hand", "test_deterministic_steps_add_the_predicted_noise_again"
+
+Model = Callable[[Tensor, Tensor], Tensor]
+
+
+def _times(x: Tensor, t: int) -> Tensor:
+    return torch.full((len(x),), t)
+
+
+def _parts(model: Model, x: Tensor, t: int, betas: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean, and variance as a column."""
+    times = _times(x, t)
+    mean, variance = step_before(guess(x, times, model(x, times), betas), x, times, betas)
+    return mean, variance[:, None]
+
+
+def _step(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean + variance.sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="The guess of the data is returned at every time. One step back is asked for.")
+def jumps_to_the_data(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return guess(x, _times(x, t), model(x, _times(x, t)), betas)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="The predicted noise is put in place of the data: predict the data from it first.")
+def noise_for_the_data(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = step_before(model(x, _times(x, t)), x, _times(x, t), betas)
+    return mean + variance.sqrt()[:, None] * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="Noise of variance beta_0 is added at t = 0. The last step is the mean itself.")
+def noise_at_the_end(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean + (variance if t > 0 else betas[0]).sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="The noise has the variance beta_t. That of the posterior is smaller.")
+def noise_of_variance_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, _ = _parts(model, x, t, betas)
+    return mean + (betas[t].sqrt() if t > 0 else 0) * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="The noise is scaled by the variance. Scale by its root.")
+def noise_by_the_variance(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean + variance * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="The noise is missing: only the last step has none.")
+def step_without_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _parts(model, x, t, betas)[0]
+
+
+@mistake(STEP, killed_by=S_LAW, says="All rows share their noise: draw noise of its own for every row.")
+def noise_shared_by_rows(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean + variance.sqrt() * randn(x[:1], generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="The model is asked at the time before. It is asked at t.")
+def model_asked_at_the_time_before(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _step(lambda y, times: model(y, (times - 1).clamp(min=0)), x, t, betas, generator)
+
+
+@mistake(STEP, killed_by=S_SOURCE, says="Your noise does not come from the generator that you are given.")
+def step_by_the_global_generator(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _step(model, x, t, betas, torch.default_generator)
+
+
+@variant(STEP)
+def step_as_in_algorithm_two(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
+    mean = (x - beta / (1 - a).sqrt() * model(x, torch.full((x.shape[0],), t, dtype=torch.int64))) / (1 - beta).sqrt()
+    if t == 0:
+        return mean
+    return mean + (beta * (1 - earlier) / (1 - a)).sqrt() * randn(x, generator)
+
+
+@variant(STEP)
+def step_by_torch_normal(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    with torch.no_grad():
+        mean, variance = _parts(model, x, t, betas)
+        return torch.normal(mean, variance.sqrt().expand_as(mean), generator=generator)
+
+
+@variant(STEP)
+def step_with_scalar_coefficients(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = torch.ones(len(x), dtype=torch.int64) * t
+    of_x0, of_xt, variance = coefficients(torch.tensor([t]), betas)
+    return of_x0 * guess(x, times, model(x, times), betas) + of_xt * x + variance.sqrt() * randn(x, generator)
+
+
+# -- sample --
+
+
+def _run(model: Model, x: Tensor, times: list[int], betas: Tensor, generator: torch.Generator) -> Tensor:
+    for t in times:
+        x = _step(model, x, t, betas, generator)
+    return x
+
+
+def _start(n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return torch.randn(n, m, generator=generator, dtype=betas.dtype)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The last step, t = 0, is left out.")
+def without_the_last_step(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _run(model, _start(n, m, betas, generator), list(range(len(betas) - 1, 0, -1)), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The first step, t = T - 1, is left out.")
+def without_the_first_step(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = list(reversed(range(max(len(betas) - 1, 1))))
+    return _run(model, _start(n, m, betas, generator), times, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The times run upwards. Sampling goes from T - 1 down to 0.")
+def upwards_in_time(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _run(model, _start(n, m, betas, generator), list(range(len(betas))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The start is zero. It is standard normal noise.")
+def starts_at_zero(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    start = 0 * _start(n, m, betas, generator)
+    return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The start is uniform. It is standard normal noise.")
+def starts_uniformly(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    start = torch.rand(n, m, generator=generator, dtype=betas.dtype)
+    return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="Noise is drawn once and used in every step.")
+def one_noise_for_all_steps(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    noise = randn(x, generator)
+    for t in reversed(range(len(betas))):
+        mean, variance = _parts(model, x, t, betas)
+        x = mean + variance.sqrt() * noise
+    return x
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The steps have no noise: this is not ancestral sampling.")
+def sample_without_noise(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        x = _parts(model, x, t, betas)[0]
+    return x
+
+
+@mistake(SAMPLE, killed_by=SOURCE, says="Your noise does not come from the generator that you are given.")
+def sample_by_the_global_generator(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _run(model, _start(n, m, betas, generator), list(reversed(range(len(betas)))), betas, torch.default_generator)
+
+
+@variant(SAMPLE)
+def sample_without_a_graph(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    with torch.no_grad():
+        return _run(model, _start(n, m, betas, generator), list(range(len(betas)))[::-1], betas, generator)
+
+
+@variant(SAMPLE)
+def sample_by_algorithm_two(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = torch.empty(n, m, dtype=betas.dtype).normal_(generator=generator)
+    for t in range(len(betas) - 1, -1, -1):
+        x = step_as_in_algorithm_two(model, x, t, betas, generator)
+    return x
+
+
+@variant(SAMPLE)
+def sample_with_all_noise_first(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    noise = torch.randn(len(betas) + 1, n, m, generator=generator, dtype=betas.dtype)
+    x = noise[-1]
+    for t in reversed(range(len(betas))):
+        mean, variance = _parts(model, x, t, betas)
+        x = torch.addcmul(mean, variance.sqrt(), noise[t])
+    return x
+
+
+# -- ddim_step --
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The predicted data are returned. They are made noisy again, for the earlier time.")
+def always_the_guess(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    return guess(x, _times(x, t), model(x, _times(x, t)), betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The index -1 takes the last noise level. It means the data, without noise.")
+def minus_one_is_the_last(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    noise = model(x, _times(x, t))
+    return noisy(guess(x, _times(x, t), noise, betas), _times(x, previous), noise, betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The noise is taken at the level of t again. It is that of the earlier time.")
+def noise_level_kept(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    a, noise = signal(betas), model(x, _times(x, t))
+    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    return earlier.sqrt() * guess(x, _times(x, t), noise, betas) + (1 - a[t]).sqrt() * noise
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The mean of the ancestral step is returned. DDIM adds the predicted noise again.")
+def mean_of_the_ancestral_step(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    return _parts(model, x, t, betas)[0]
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="x takes the place of the predicted noise.")
+def x_for_the_noise(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    found = guess(x, _times(x, t), model(x, _times(x, t)), betas)
+    return found if previous < 0 else noisy(found, _times(x, previous), x, betas)
+
+
+@mistake(DDIM, killed_by=D_AGAIN, says="You always go one step back. The step goes to `previous`, however far that is.")
+def one_step_back_only(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    noise = model(x, _times(x, t))
+    found = guess(x, _times(x, t), noise, betas)
+    return noisy(found, _times(x, t - 1), noise, betas) if previous >= 0 else found
+
+
+@variant(DDIM)
+def ddim_with_padded_signal(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    a = torch.cat([torch.ones(1, dtype=betas.dtype), torch.cumprod(1 - betas, 0)])
+    noise = model(x, torch.full((x.size(0),), t))
+    found = (x - torch.sqrt(1 - a[t + 1]) * noise) / torch.sqrt(a[t + 1])
+    return torch.sqrt(a[previous + 1]) * found + torch.sqrt(1 - a[previous + 1]) * noise
+
+
+@variant(DDIM)
+def ddim_along_the_noise(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    a = signal(betas)
+    now, earlier = a[t], a[previous] if previous >= 0 else torch.ones_like(a[0])
+    ratio = (earlier / now).sqrt()
+    return ratio * x + ((1 - earlier).sqrt() - ratio * (1 - now).sqrt()) * model(x, _times(x, t))
+
+
+@variant(DDIM)
+def ddim_row_by_row(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    return torch.cat([ddim_with_padded_signal(model, row[None], t, previous, betas) for row in x])

@@ -1,0 +1,209 @@
+"""Wrong and other right answers about the losses of diffusion, and about guidance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, signal, step_before
+
+SIMPLE, BOUND, GUIDED = "diffusion.simple_loss", "diffusion.bound_term", "diffusion.guided_noise"
+S_BY_HAND, S_ASKS = "test_simple_losses_known_by_hand", "test_the_simple_loss_asks_for_the_noise"
+S_TRAINS = "test_the_simple_loss_trains_the_model"
+B_BY_HAND, B_TRAINS = "test_bound_terms_known_by_hand", "test_bound_terms_train_the_model"
+G_BY_HAND, G_BEYOND = "test_guided_noise_known_by_hand", "test_guidance_goes_beyond_the_label"
+
+Model = Callable[..., Tensor]
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="You averaged over the dimensions, too. The squared norm adds them up.")
+def averaged_squares(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).square().mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The rows are added up. The loss is their average.")
+def summed_squares(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).square().sum()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The prediction is compared with the data. This model predicts the noise.")
+def compared_with_the_data(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (x0 - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The model is asked at the clean data. It sees the noisy ones.")
+def model_at_clean_data(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(x0, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="This is the norm, not its square.")
+def plain_norm(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).norm(dim=1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="There is a factor 1/2 that the loss does not have.")
+def halved_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return 0.5 * (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_ASKS, says="The model is asked for the time t + 1. It counts from 0, as t does.")
+def time_counted_from_one(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t + 1)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_TRAINS, says="The prediction is detached: nothing can be trained by this loss.")
+def prediction_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    predicted = model(noisy(x0, t, noise, betas), t)
+    return (noise - predicted.detach()).square().sum(1).mean() + 0 * predicted.sum()
+
+
+@variant(SIMPLE)
+def simple_by_mse(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return torch.nn.functional.mse_loss(model(noisy(x0, t, noise, betas), t), noise, reduction="sum") / len(x0)
+
+
+@variant(SIMPLE)
+def simple_by_mean_times_m(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return ((model(noisy(x0, t, noise, betas), t) - noise) ** 2).mean() * x0.shape[1]
+
+
+@variant(SIMPLE)
+def simple_row_by_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    xt = noisy(x0, t, noise, betas)
+    rows = [torch.linalg.vector_norm(noise[i] - model(xt[i : i + 1], t[i : i + 1])[0]) ** 2 for i in range(len(x0))]
+    return torch.stack(rows).sum() / len(rows)
+
+
+# -- bound_term --
+
+
+def _means(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    xt = noisy(x0, t, noise, betas)
+    (mean, variance), (other, _) = step_before(x0, xt, t, betas), step_before(guess(xt, t, model(xt, t), betas), xt, t, betas)
+    return mean, other, variance
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The factor 1/2 is missing: the exponent of a normal density has it.")
+def bound_without_half(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / variance
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The variance is taken as beta_t. Both laws have that of the posterior.")
+def bound_with_beta(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, _ = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * betas[t])
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The distance is divided by the deviation. It is squared, and divided by the variance.")
+def bound_with_the_deviation(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance.sqrt())
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="This is the simple loss of each row, without the weight that the bound gives it.")
+def simple_loss_of_each_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The guesses of the data are compared, not the means of the two steps.")
+def distance_of_the_guesses(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    xt = noisy(x0, t, noise, betas)
+    _, _, variance = coefficients(t, betas)
+    return (x0 - guess(xt, t, model(xt, t), betas)).square().sum(1) / (2 * variance)
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The rows are averaged. Each row has a term of its own.")
+def bound_of_the_batch(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return ((mean - other).square().sum(1) / (2 * variance)).mean()
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="You averaged over the dimensions. Divergences of independent dimensions add.")
+def bound_per_dimension(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().mean(1) / (2 * variance)
+
+
+@mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.")
+def bound_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return ((mean - other).square().sum(1) / (2 * variance)).detach()
+
+
+@variant(BOUND)
+def bound_by_torch_distributions(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    scale = variance.sqrt()[:, None]
+    Normal = torch.distributions.Normal
+    return torch.distributions.kl_divergence(Normal(mean, scale), Normal(other, scale)).sum(-1)
+
+
+@variant(BOUND)
+def bound_as_a_weighted_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
+    simple = (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
+    return beta / (2 * (1 - beta) * (1 - earlier)) * simple
+
+
+@variant(BOUND)
+def bound_from_the_error_of_the_guess(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    xt = noisy(x0, t, noise, betas)
+    of_x0, _, variance = coefficients(t, betas)
+    error = (x0 - guess(xt, t, model(xt, t), betas)) * of_x0.unsqueeze(-1)
+    return 0.5 * (error**2).sum(-1) / variance
+
+
+# -- guided_noise --
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
+def interpolated(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 - scale) * model(x, t, None) + scale * model(x, t, label)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="Labelled and unlabelled prediction are swapped.")
+def label_swapped(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, None) - scale * model(x, t, label)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The unlabelled prediction is added. It is subtracted: the weights sum to one.")
+def unlabelled_added(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label) + scale * model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
+def weights_sum_to_zero(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return scale * (model(x, t, label) - model(x, t, None))
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The scale is not used: this is the labelled prediction.")
+def without_guidance(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return model(x, t, label)
+
+
+@mistake(GUIDED, killed_by=G_BEYOND, says="The prediction is clipped for strong guidance. Nothing is clipped here.")
+def guidance_clamped(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return ((1 + scale) * model(x, t, label) - scale * model(x, t, None)).clamp(-1, 1) if scale > 1 else (
+        (1 + scale) * model(x, t, label) - scale * model(x, t, None)
+    )
+
+
+@variant(GUIDED)
+def guided_by_the_way(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    with_label, without = model(x, t, label), model(x, t, None)
+    return without + (1 + scale) * (with_label - without)
+
+
+@variant(GUIDED)
+def guided_by_lerp(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return torch.lerp(model(x, t, None), model(x, t, label), 1.0 + scale)
+
+
+@variant(GUIDED)
+def guided_row_by_row(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    rows = [(x[i : i + 1], t[i : i + 1], label[i : i + 1]) for i in range(len(x))]
+    return torch.cat([(1 + scale) * model(*row) - scale * model(row[0], row[1], None) for row in rows])

@@ -1,0 +1,246 @@
+"""Wrong and other right answers about following a field, and about the field of Gaussian data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+EULER, VELOCITY, SCORE = "flow_matching.euler_sample", "flow_matching.gaussian_velocity", "flow_matching.score_from_velocity"
+E_BY_HAND = "test_euler_steps_known_by_hand"
+V_BY_HAND, V_ENDS = "test_velocities_of_gaussian_data_known_by_hand", "test_the_velocity_at_both_ends_and_without_a_spread"
+V_MEAN, V_TRAINS = "test_the_velocity_is_the_mean_of_the_lines_that_pass", "test_the_velocity_has_gradients"
+S_BY_HAND, S_CONTAINS = "test_scores_from_velocities_known_by_hand", "test_a_velocity_contains_the_score"
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+
+
+def _at(x: Tensor, t: float) -> Tensor:
+    return torch.full_like(x[:, 0], t)
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The field is asked at the end of each step. Euler's method asks at its start.")
+def field_at_the_end(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x + v(x, _at(x, (i + 1) / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The field is asked at the middle of each step. Euler's method asks at its start.")
+def field_at_the_middle(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x + v(x, _at(x, (i + 0.5) / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="You go back, from data to noise: the step is added.")
+def from_data_to_noise(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x - v(x, _at(x, i / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The times are spread from 0 to 1, both included. The last step starts at 1 - 1/steps.")
+def times_to_the_end(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for t in torch.linspace(0, 1, max(steps, 2), dtype=torch.float64).tolist()[:steps]:
+        x = x + v(x, _at(x, t)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The step is not divided: each goes 1/steps of the way.")
+def whole_steps(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x + v(x, _at(x, i / steps))
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The field is always asked at the noise. It is asked where the way has come to.")
+def field_at_the_start_alone(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    return x0 + sum(v(x0, _at(x0, i / steps)) for i in range(steps)) / steps
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The last step is missing.")
+def one_step_short(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps - 1):
+        x = x + v(x, _at(x, i / steps)) / steps
+    return x
+
+
+@variant(EULER)
+def euler_without_a_graph(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    dt, x = 1.0 / steps, x0.clone()
+    with torch.no_grad():
+        for i in range(steps):
+            x += dt * v(x, torch.ones(len(x), dtype=x.dtype) * (i * dt))
+    return x
+
+
+@variant(EULER)
+def euler_with_times_from_linspace(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    times = torch.linspace(0, 1, steps + 1, dtype=x0.dtype)
+    x = x0
+    for t, after in zip(times[:-1], times[1:], strict=True):
+        x = x + (after - t) * v(x, t.expand(len(x)))
+    return x
+
+
+@variant(EULER)
+def euler_with_an_accumulated_time(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x, t = x0, torch.zeros(x0.shape[0], dtype=x0.dtype)
+    for _ in range(steps):
+        x, t = x + v(x, t) / steps, t + 1 / steps
+    return x
+
+
+# -- gaussian_velocity --
+
+
+def _line(x: Tensor, t: Tensor, mu: Tensor, covariance: Tensor, variance: Tensor) -> Tensor:
+    return mu + covariance / variance * (x - t[:, None] * mu)
+
+
+def _variance(t: Tensor, sigma: Tensor) -> Tensor:
+    return (1 - t[:, None]) ** 2 + t[:, None] ** 2 * sigma**2
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="You have sigma where its square, the variance, belongs.")
+def deviation_for_variance(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma - (1 - s), (1 - s) ** 2 + s**2 * sigma)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The covariance of the noise has the wrong sign: the velocity is x_1 - x_0, so 1 - t is subtracted.")
+def noise_added_to_the_velocity(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 + (1 - s), _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="This is the mean of x_1 given x_t. The mean of x_0 is to be subtracted.")
+def mean_of_the_data(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return _line(x, t, mu, t[:, None] * sigma**2, _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="x is compared with mu. The mean of x_t is t mu.")
+def compared_with_mu(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return mu + (s * sigma**2 - (1 - s)) / _variance(t, sigma) * (x - mu)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The mean mu of the velocity is missing.")
+def velocity_without_its_mean(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return (s * sigma**2 - (1 - s)) / _variance(t, sigma) * (x - s * mu)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The variance of x_t has (1 - t) and t in it. They are squared.")
+def weights_not_squared(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s), (1 - s) + s * sigma**2)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The ends are swapped: noise is at t = 0, data at t = 1.")
+def time_turned_round(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = 1 - t
+    return -_line(x, s, mu, s[:, None] * sigma**2 - (1 - s[:, None]), _variance(s, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_ENDS, says="Dividing by 1 - t gives nan at the end. The form with both variances holds at both ends.")
+def divided_by_what_is_left(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    data = mu + s * sigma**2 / _variance(t, sigma) * (x - s * mu)
+    return (data - x) / (1 - s)
+
+
+@mistake(VELOCITY, killed_by=V_ENDS, says="A small number in the variance moves the velocity where the variance is small.")
+def epsilon_in_the_variance(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s), _variance(t, sigma) + 1e-8)
+
+
+@mistake(VELOCITY, killed_by=V_TRAINS, says="The deviation is detached.")
+def deviation_detached(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s, sigma = t[:, None], sigma.detach()
+    return _line(x, t, mu, s * sigma**2 - (1 - s), _variance(t, sigma))
+
+
+@variant(VELOCITY)
+def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t.unsqueeze(1)
+    innovation = (x - s * mu) / ((1 - s).square() + (s * sigma).square())
+    return (mu + s * sigma.square() * innovation) - (1 - s) * innovation
+
+
+@variant(VELOCITY)
+def velocity_from_slopes_of_mean_and_deviation(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    deviation = ((1 - s) ** 2 + (s * sigma) ** 2).sqrt()
+    slope = (s * sigma**2 + s - 1) / deviation
+    return slope / deviation * (x - s * mu) + mu
+
+
+@variant(VELOCITY)
+def velocity_row_by_row(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    rows = []
+    for row, s in zip(x, t, strict=True):
+        rows.append(mu + (s * sigma**2 - 1 + s) * (row - s * mu) / ((1 - s) ** 2 + s**2 * sigma**2))
+    return torch.stack(rows)
+
+
+# -- score_from_velocity --
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The division by 1 - t is missing.")
+def not_divided_by_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return t[:, None] * velocity - x
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The sign is turned: at t = 0 the score is -x.")
+def score_turned_round(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (x - t[:, None] * velocity) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="You divide by t. It is 1 - t, what is left of the noise.")
+def divided_by_t(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity - x) / t[:, None]
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The velocity is not multiplied by t.")
+def velocity_without_t(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (velocity - x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="You divide by the square of 1 - t.")
+def divided_by_the_square(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity - x) / (1 - t[:, None]) ** 2
+
+
+@mistake(SCORE, killed_by=S_CONTAINS, says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
+def score_along_the_dimensions(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    s = t if x.shape[0] == x.shape[1] else t[:, None]
+    return (s * velocity - x) / (1 - s)
+
+
+@variant(SCORE)
+def score_by_the_mean_noise(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    s = t.view(-1, 1)
+    return -(x - s * velocity) / (1 - s)
+
+
+@variant(SCORE)
+def score_transposed(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return ((t * velocity.T - x.T) / (1 - t)).T
+
+
+@variant(SCORE)
+def score_by_addcmul(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    s = t.unsqueeze(-1)
+    return torch.addcmul(-x, s, velocity).div(1 - s)

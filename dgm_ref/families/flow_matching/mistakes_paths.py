@@ -1,0 +1,201 @@
+"""Wrong and other right answers about straight paths, the loss on them, and pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import permutations
+
+import torch
+from torch import Tensor
+
+from dgm_ref.catalogue import mistake, variant
+
+PATH, LOSS, PAIRS = "flow_matching.conditional_path", "flow_matching.flow_matching_loss", "flow_matching.optimal_pairs"
+P_BY_HAND, P_LEADS = "test_points_of_a_line_known_by_hand", "test_a_line_leads_from_noise_to_data"
+L_BY_HAND, L_TRAINS = "test_flow_matching_losses_known_by_hand", "test_the_flow_matching_loss_trains_the_field"
+L_MANY = "test_the_flow_matching_loss_of_single_and_of_many_rows"
+BY_HAND, SHORTEST = "test_pairs_known_by_hand", "test_no_other_pairs_are_shorter"
+
+Velocity = Callable[[Tensor, Tensor], Tensor]
+Pair = tuple[Tensor, Tensor]
+
+
+def _path(x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (1 - t[:, None]) * x0 + t[:, None] * x1
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The ends are swapped: at t = 0 there is noise, x0, at t = 1 data, x1.")
+def ends_swapped(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x1, x0, t), x1 - x0
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The velocity points back to the noise. It is x1 - x0.")
+def velocity_backwards(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, t), x0 - x1
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The velocity is that of what is left of the way: it does not shrink, the line is run through evenly.")
+def velocity_of_what_is_left(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    x = _path(x0, x1, t)
+    return x, x1 - x
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The weights are roots, as in diffusion: this path is no straight line.")
+def variance_preserving_path(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    s = t[:, None]
+    return (1 - s).sqrt() * x0 + s.sqrt() * x1, x1 - x0
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The velocity is multiplied by t.")
+def velocity_times_t(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, t), t[:, None] * (x1 - x0)
+
+
+@mistake(PATH, killed_by=P_LEADS, says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
+def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    s = t if x0.shape[0] == x0.shape[1] else t[:, None]
+    return (1 - s) * x0 + s * x1, x1 - x0
+
+
+@variant(PATH)
+def path_by_lerp(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return torch.lerp(x0, x1, t.unsqueeze(-1)), x1 - x0
+
+
+@variant(PATH)
+def path_from_the_noise(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    velocity = x1 - x0
+    return x0 + t.view(-1, 1) * velocity, velocity
+
+
+@variant(PATH)
+def path_transposed(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return ((1 - t) * x0.T + t * x1.T).T, torch.sub(x1, x0)
+
+
+# -- flow_matching_loss --
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="You averaged over the dimensions, too. The squared norm adds them up.")
+def averaged_over_all(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x1 - x0)).square().mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The rows are added up. The loss is their average.")
+def summed_over_all(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The target points back to the noise. It is x1 - x0.")
+def target_backwards(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x0 - x1)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is compared with the data. It is a velocity: compare it with x1 - x0.")
+def data_for_the_target(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - x1).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is asked at the noise, not where the line is at time t.")
+def field_at_the_noise(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(x0, t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="There is a factor 1/2 that the loss does not have.")
+def halved_flow_matching(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return 0.5 * (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.")
+def at_most_1000_rows(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x1 - x0))[:1000].square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_TRAINS, says="The field is detached: nothing can be trained by this loss.")
+def field_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    value = v(_path(x0, x1, t), t)
+    return (value.detach() - (x1 - x0)).square().sum(1).mean() + 0 * value.sum()
+
+
+@variant(LOSS)
+def flow_matching_by_mse(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return torch.nn.functional.mse_loss(v(_path(x0, x1, t), t), x1 - x0) * x0.shape[1]
+
+
+@variant(LOSS)
+def flow_matching_by_norms(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    x = x0 + t[:, None] * (x1 - x0)
+    return (torch.linalg.vector_norm(x1 - x0 - v(x, t), dim=-1) ** 2).mean()
+
+
+@variant(LOSS)
+def flow_matching_row_by_row(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    x = _path(x0, x1, t)
+    rows = [(v(x[i : i + 1], t[i : i + 1])[0] - x1[i] + x0[i]).pow(2).sum() for i in range(len(x))]
+    return sum(rows) / len(rows)
+
+
+# -- optimal_pairs --
+
+
+def _cost(x0: Tensor, x1: Tensor) -> Tensor:
+    return (x0[:, None] - x1).square().sum(2)
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="This is the inverse permutation: entry i is the row of x1 that belongs to row i of x0.")
+def inverse_permutation(x0: Tensor, x1: Tensor) -> Tensor:
+    return permutation_by_trying(x1, x0)
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="Each row takes its nearest partner, also one that is taken already. A permutation takes each once.")
+def nearest_partner(x0: Tensor, x1: Tensor) -> Tensor:
+    return _cost(x0, x1).argmin(1)
+
+
+@mistake(PAIRS, killed_by=SHORTEST, says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.")
+def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
+    cost, found = _cost(x0, x1), []
+    for row in cost:
+        free = row.clone()
+        free[found] = torch.inf
+        found.append(int(free.argmin()))
+    return torch.tensor(found)
+
+
+@mistake(PAIRS, killed_by=SHORTEST, says="Both samples are sorted by their first dimension: that is optimal on a line alone.")
+def sorted_by_the_first_dimension(x0: Tensor, x1: Tensor) -> Tensor:
+    perm = torch.empty(len(x0), dtype=torch.int64)
+    perm[x0[:, 0].argsort()] = x1[:, 0].argsort()
+    return perm
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="The pairs are as they came. Others are shorter.")
+def pairs_as_they_came(x0: Tensor, x1: Tensor) -> Tensor:
+    return torch.arange(len(x0))
+
+
+@mistake(PAIRS, killed_by=SHORTEST, says="The lengths are added up, not their squares.")
+def lengths_not_squared(x0: Tensor, x1: Tensor) -> Tensor:
+    cost, every = _cost(x0, x1).sqrt(), torch.tensor(list(permutations(range(len(x0)))))
+    return every[cost[torch.arange(len(x0)), every].sum(1).argmin()]
+
+
+@variant(PAIRS)
+def permutation_by_trying(x0: Tensor, x1: Tensor) -> Tensor:
+    cost = torch.cdist(x0, x1, compute_mode="donot_use_mm_for_euclid_dist") ** 2
+    best = min(permutations(range(len(x0))), key=lambda perm: sum(cost[i, j].item() for i, j in enumerate(perm)))
+    return torch.tensor(best)
+
+
+@variant(PAIRS)
+def permutation_by_scipy(x0: Tensor, x1: Tensor) -> Tensor:
+    from scipy.optimize import linear_sum_assignment
+
+    _, columns = linear_sum_assignment(_cost(x0, x1).detach().numpy())
+    return torch.as_tensor(columns)
+
+
+@variant(PAIRS)
+def permutation_by_inner_products(x0: Tensor, x1: Tensor) -> Tensor:
+    gain, every = x0.double() @ x1.double().T, torch.tensor(list(permutations(range(len(x0)))))
+    return every[gain.gather(1, every.T).sum(0).argmax()]

@@ -1,0 +1,263 @@
+"""Adding noise, and what one knows about the step before."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype
+from grader.checks.families.diffusion.draw import batch, by_hand, growth, rounding, schedule
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.gradients import assert_gradients_agree
+
+alpha_bar = pytest.mark.exercise("diffusion.alpha_bar")
+add_noise = pytest.mark.exercise("diffusion.add_noise")
+posterior = pytest.mark.exercise("diffusion.posterior")
+predict_x0 = pytest.mark.exercise("diffusion.predict_x0")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+sizes = st.tuples(st.integers(2, 4), st.integers(2, 4), st.integers(3, 6))  # n, m, T
+
+# -- alpha_bar --
+
+
+@alpha_bar
+@weight(0.5)
+def test_the_signal_that_is_left_known_by_hand(student):
+    """Halves and quarters: 1/2, then 3/4 of it, then 1/5 of that."""
+    for dtype in draw.DTYPES:
+        got = student.alpha_bar(draw.tensor([0.5, 0.25, 0.8], dtype))
+        assert_agrees(got, draw.tensor([0.5, 0.375, 0.075]), like=torch.float32, scale=1.0)
+
+
+@alpha_bar
+@weight(0.2)
+@examples(2)
+@given(key=draw.seeds, dtype=draw.dtypes)
+@example(key=0, dtype=torch.float32)
+@example(key=0, dtype=torch.float64)
+def test_the_signal_that_is_left_after_a_thousand_steps(student, ref, key, dtype):
+    """Every step takes its share, for short and for long schedules."""
+    for betas in (schedule(5, key, dtype), torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).to(dtype)):
+        want = ref.alpha_bar(betas)
+        assert_agrees(student.alpha_bar(betas), want, like=dtype, scale=len(betas) * want)
+
+
+@alpha_bar
+@weight(0.1)
+def test_a_schedule_of_one_step(student):
+    """T = 1 is legal."""
+    assert_agrees(student.alpha_bar(draw.tensor([0.25])), draw.tensor([0.75]), like=torch.float32, scale=1.0)
+
+
+@alpha_bar
+@weight(0.1)
+def test_the_signal_has_gradients_in_the_schedule(student, ref):
+    """A schedule can be learned."""
+    betas = schedule(4, 0, torch.float64)
+    wrt, weights = {"betas": betas}, draw.normal((4,), 1)
+    assert_gradients_agree(student.alpha_bar, ref, [betas], wrt, weights=weights, scale=20.0)
+
+
+@alpha_bar
+@weight(0.1)
+def test_the_signal_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.alpha_bar(schedule(3, 0, dtype)), dtype)
+
+
+# -- add_noise --
+
+
+@add_noise
+@weight(0.5)
+def test_noisy_data_known_by_hand(student):
+    """After one step 0.8 of the data and 0.6 of the noise, after two 0.6 and 0.8, each row at its own time."""
+    for dtype in draw.DTYPES:
+        x0, noise = draw.tensor([[5.0, 0.0, 10.0], [5.0, -5.0, 0.0]], dtype), draw.tensor([[10.0, 5.0, 0.0], [0.0, 5.0, 10.0]], dtype)
+        got = student.add_noise(x0, torch.tensor([0, 1]), noise, by_hand(dtype))
+        assert_agrees(got, draw.tensor([[10.0, 3.0, 8.0], [3.0, 1.0, 8.0]]), like=torch.float32, scale=40.0)
+
+
+@add_noise
+@weight(0.25)
+@examples(3)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3, 4), key=0, dtype=torch.float32)
+@example(size=(2, 4, 6), key=1, dtype=torch.float64)
+def test_all_steps_to_a_time_are_one(student, ref, size, key, dtype):
+    """What is left of the data, and the noise that fills up the variance, for a batch that mixes times."""
+    betas, given_ = schedule(size[2], key, dtype), batch(*size, key, dtype)
+    want = ref.add_noise(*given_, betas)
+    assert_agrees(student.add_noise(*given_, betas), want, like=dtype, scale=4 * rounding(betas))
+
+
+@add_noise
+@weight(0.1)
+def test_noisy_data_of_one_row_of_many_and_of_one_step(student, ref):
+    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows and 1000 steps."""
+    for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1)):
+        betas, given_ = schedule(T, 1, torch.float64), batch(n, m, T, 1, torch.float64)
+        assert_agrees(student.add_noise(*given_, betas), ref.add_noise(*given_, betas), like=torch.float32, scale=100.0)
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    x0, t, noise = batch(4, 2, 1000, 2, torch.float64)
+    rows = draw.integers((1031,), 3, 4)
+    got = student.add_noise(x0[rows], t[rows], noise[rows], betas)
+    assert_agrees(got, ref.add_noise(x0, t, noise, betas)[rows], like=torch.float32, scale=100.0)
+
+
+@add_noise
+@weight(0.1)
+def test_noisy_data_have_gradients(student, ref):
+    """They can be differentiated in the data and in the noise."""
+    betas, (x0, t, noise) = schedule(4, 0, torch.float64), batch(3, 2, 4, 0, torch.float64)
+    wrt, weights = {"x0": x0, "noise": noise}, draw.normal((3, 2), 5)
+    assert_gradients_agree(student.add_noise, ref, [x0, t, noise, betas], wrt, weights=weights, scale=20.0)
+
+
+@add_noise
+@weight(0.1)
+def test_noisy_data_keep_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.add_noise(*batch(2, 2, 3, 0, dtype), schedule(3, 0, dtype)), dtype)
+
+
+# -- posterior --
+
+
+@posterior
+@weight(1.0)
+def test_the_step_before_known_by_hand(student):
+    """From the second step back to the first: the variance is 0.36 0.4375 / 0.64; from the first one, to the data: they themselves."""
+    for dtype in draw.DTYPES:
+        x0, xt = draw.tensor([[64.0, 0.0, 1.0], [3.0, -4.0, 2.0]], dtype), draw.tensor([[0.0, 64.0, 1.0], [7.0, 8.0, 9.0]], dtype)
+        mean, variance = [[35.0, 27.0, 0.96875], [3.0, -4.0, 2.0]], [0.24609375, 0.0]
+        # 0.8 0.4375 / 0.64 = 35/64 of the data, 0.75 0.36 / 0.64 = 27/64 of the noisy ones
+        got = student.posterior(x0, xt, torch.tensor([1, 0]), by_hand(dtype))
+        assert_agrees(got, (draw.tensor(mean), draw.tensor(variance)), like=torch.float32, scale=200.0)
+
+
+@posterior
+@weight(0.75)
+@examples(4)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3, 4), key=0, dtype=torch.float32)
+@example(size=(4, 2, 6), key=1, dtype=torch.float64)
+def test_the_step_before_by_bayes_rule(student, ref, size, key, dtype):
+    """Precisions of what the data and the noisy data say add up, for a batch that mixes times."""
+    betas, (x0, t, xt) = schedule(size[2], key, dtype), batch(*size, key, dtype)
+    want = ref.posterior(x0, xt, t, betas)
+    assert_agrees(student.posterior(x0, xt, t, betas), want, like=dtype, scale=4 * rounding(betas))
+
+
+@posterior
+@weight(0.4)
+def test_before_the_first_step_are_the_data(student):
+    """At t = 0 the mean is x0, whatever the noisy data are, and the variance exactly 0."""
+    for dtype in draw.DTYPES:
+        x0, xt = draw.tensor([[1.5, -2.0]], dtype), draw.tensor([[1e3, 7.0]], dtype)
+        for betas in (draw.tensor([1e-3], dtype), draw.tensor([0.5, 0.25], dtype)):
+            got = student.posterior(x0, xt, torch.tensor([0]), betas)
+            assert_agrees(got, (x0.double(), draw.tensor([0.0])), like=torch.float32, scale=4.0 / betas[0].item() * 10)
+            if (got[1] != 0).any():
+                raise Mismatch("value", f"the variance at t = 0 is {got[1].max().item():.2g}", got[1], expected="exactly 0")
+
+
+@posterior
+@weight(0.2)
+def test_the_step_before_in_a_long_schedule_and_for_many_rows(student, ref):
+    """1000 steps from 0.0001 to 0.02, and 1031 rows; one row of one dimension."""
+    betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
+    x0, t, xt = batch(4, 2, 1000, 2, torch.float64)
+    t[1] = 1
+    (mean, variance), rows = ref.posterior(x0, xt, t, betas), draw.integers((1031,), 3, 4)
+    got = student.posterior(x0[rows], xt[rows], t[rows], betas)
+    assert_agrees(got, (mean[rows], variance[rows]), like=torch.float32, scale=4.0)
+    one = torch.ones(1, 1, dtype=torch.float64)
+    want = (draw.tensor([[0.96875]]), draw.tensor([0.24609375]))
+    assert_agrees(student.posterior(one, one, torch.tensor([1]), by_hand(torch.float64)), want, like=torch.float32, scale=4.0)
+
+
+@posterior
+@weight(0.45)
+def test_the_step_before_has_gradients(student, ref):
+    """Mean and variance can be differentiated in the data, in the noisy data and in the schedule."""
+    betas, (x0, t, xt) = schedule(4, 0, torch.float64), batch(3, 2, 4, 0, torch.float64, first=1)
+    weights = [draw.normal((3, 2), 5), draw.normal((3,), 6)]
+    wrt = {"x0": x0, "xt": xt, "betas": betas}
+    assert_gradients_agree(student.posterior, ref, [x0, xt, t, betas], wrt, weights=weights, scale=1000.0)
+
+
+@posterior
+@weight(0.2)
+def test_the_step_before_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x0, t, xt = batch(2, 2, 3, 0, dtype)
+        got = student.posterior(x0, xt, t, schedule(3, 0, dtype))
+        if not isinstance(got, tuple | list) or len(got) != 2:
+            raise Mismatch("type", "this is not a pair of tensors, mean and variance", got)
+        assert_dtype(got[0], dtype, what="the mean")
+        assert_dtype(got[1], dtype, what="the variance")
+
+
+# -- predict_x0 --
+
+
+@predict_x0
+@weight(0.5)
+def test_predicted_data_known_by_hand(student):
+    """Take 0.6 of the noise away and divide by 0.8, after two steps 0.8 and 0.6: the data are back."""
+    for dtype in draw.DTYPES:
+        xt, noise = draw.tensor([[10.0, 3.0, 8.0], [3.0, 1.0, 8.0]], dtype), draw.tensor([[10.0, 5.0, 0.0], [0.0, 5.0, 10.0]], dtype)
+        got = student.predict_x0(xt, torch.tensor([0, 1]), noise, by_hand(dtype))
+        assert_agrees(got, draw.tensor([[5.0, 0.0, 10.0], [5.0, -5.0, 0.0]]), like=torch.float32, scale=80.0)
+
+
+@predict_x0
+@weight(0.25)
+@examples(3)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3, 4), key=0, dtype=torch.float32)
+@example(size=(2, 4, 6), key=1, dtype=torch.float64)
+def test_predicted_data_undo_the_noise(student, ref, size, key, dtype):
+    """The inverse of add_noise, for a batch that mixes times; nothing is clipped."""
+    betas, (xt, t, noise) = schedule(size[2], key, dtype), batch(*size, key, dtype)
+    want = ref.predict_x0(xt, t, noise, betas)
+    assert_agrees(student.predict_x0(xt, t, noise, betas), want, like=dtype, scale=4 * rounding(betas) * growth(betas))
+
+
+@predict_x0
+@weight(0.1)
+def test_predicted_data_of_one_row_of_many_and_of_one_step(student, ref):
+    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows."""
+    for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1)):
+        betas, given_ = schedule(T, 1, torch.float64), batch(n, m, T, 1, torch.float64)
+        want = ref.predict_x0(*given_, betas)
+        assert_agrees(student.predict_x0(*given_, betas), want, like=torch.float32, scale=100.0)
+    rows = draw.integers((1031,), 3, 3)
+    betas, (xt, t, noise) = schedule(4, 1, torch.float64), batch(3, 2, 4, 1, torch.float64)
+    want = ref.predict_x0(xt, t, noise, betas)[rows]
+    assert_agrees(student.predict_x0(xt[rows], t[rows], noise[rows], betas), want, like=torch.float32, scale=100.0)
+
+
+@predict_x0
+@weight(0.1)
+def test_predicted_data_have_gradients(student, ref):
+    """They can be differentiated in the noisy data and in the noise."""
+    betas, (xt, t, noise) = schedule(4, 0, torch.float64), batch(3, 2, 4, 0, torch.float64)
+    wrt, weights = {"xt": xt, "noise": noise}, draw.normal((3, 2), 5)
+    assert_gradients_agree(student.predict_x0, ref, [xt, t, noise, betas], wrt, weights=weights, scale=200.0)
+
+
+@predict_x0
+@weight(0.1)
+def test_predicted_data_keep_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.predict_x0(*batch(2, 2, 3, 0, dtype), schedule(3, 0, dtype)), dtype)

@@ -1,0 +1,180 @@
+"""The way back: ancestral steps, whole samples, and DDIM's deterministic steps."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form
+from grader.checks.families.diffusion.draw import by_hand, growth, rounding, schedule
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
+from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, noise_net
+
+denoising_step = pytest.mark.exercise("diffusion.denoising_step")
+sample = pytest.mark.exercise("diffusion.sample")
+ddim_step = pytest.mark.exercise("diffusion.ddim_step")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+# -- denoising_step --
+
+
+@denoising_step
+@weight(0.6)
+def test_a_step_back_known_by_hand(student, seed):
+    """At t = 0 the guess itself: (10 - 0.6 10) / 0.8. At t = 1, far out, 35/64 of the guess plus 27/64 of x, give or take 5."""
+    for dtype in draw.DTYPES:
+        betas, e = by_hand(dtype), draw.tensor([10.0, -5.0], dtype)
+        got = student.denoising_step(constant_noise(e), draw.tensor([[10.0, 1.0]], dtype), 0, betas, student.generator(seed))
+        assert_agrees(got, draw.tensor([[5.0, 5.0]]), like=torch.float32, scale=100.0)
+        x = draw.tensor([[6e8, 0.0], [0.0, 12e8]], dtype)
+        far = constant_noise(draw.tensor([0.0, 3e8], dtype))
+        got = student.denoising_step(far, x, 1, betas, student.generator(seed))
+        want = draw.tensor([[10e8 * 35 / 64 + 6e8 * 27 / 64, -4e8 * 35 / 64], [0.0, 16e8 * 35 / 64 + 12e8 * 27 / 64]])
+        assert_agrees(got, want, like=torch.float32, scale=2e10, error=5 / 32)
+
+
+@denoising_step
+@weight(0.8)
+def test_steps_back_have_the_mean_and_the_variance_of_the_posterior(student, ref, seed):
+    """Without its mean, in units of its deviation, a step from t >= 1 is standard normal noise, whatever the model says."""
+    key = seed % 2**31
+    betas = draw.tensor([0.3, 0.5, 0.2, 0.6])
+    model = noise_net(draw.normal((COLUMNS, COLUMNS), key, 0.3), draw.normal((COLUMNS,), key + 1, 0.5))
+    few = draw.strided(draw.normal((8, COLUMNS), key + 2, 2.0))
+    for t in (1 + key % 2, 3):
+        mean, deviation = ref.law_of_denoising_step(model, few, t, betas)
+        got = student.denoising_step(model, few.repeat(ROWS // 8, 1), t, betas, student.generator(seed))
+        assert_form(got, (ROWS, COLUMNS))
+        assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
+
+
+@denoising_step
+@weight(0.3)
+def test_steps_back_draw_their_noise_from_the_generator(student, seed):
+    """The same state gives the same step, the next call another one, and rows of a batch are independent."""
+    zero, betas = torch.zeros(8, 8), torch.tensor([0.5, 0.4, 0.3])
+    model = constant_noise(zero[0])
+    assert_drawn_from_the_generator(student, lambda g: student.denoising_step(model, zero, 2, betas, g), seed)
+
+
+@denoising_step
+@weight(0.15)
+def test_a_step_back_with_one_row_one_dimension_and_one_level(student, seed):
+    """n = 1, m = 1 and T = 1 are legal."""
+    args = constant_noise(draw.tensor([10.0])), draw.tensor([[10.0]]), 0, draw.tensor([0.36])
+    got = student.denoising_step(*args, student.generator(seed))
+    assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
+
+
+@denoising_step
+@weight(0.15)
+def test_a_step_back_has_the_dtype_of_its_start(student, seed):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x = torch.ones(2, 2, dtype=dtype)
+        got = student.denoising_step(constant_noise(x[0]), x, 1, by_hand(dtype), student.generator(seed))
+        assert_dtype(got, dtype)
+
+
+# -- sample --
+
+
+@sample
+@weight(1.0)
+def test_samples_have_the_law_that_the_recursion_of_steps_gives(student, ref, seed):
+    """For Gaussian data every step is affine, so the law of the samples is known: from N(0, 1) through all steps, the last one too."""
+    key, betas = seed % 2**31, draw.tensor([0.3, 0.1, 0.5, 0.05, 0.4])
+    model = gaussian_noise_model(draw.normal((COLUMNS,), key, 2.0), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5), betas)
+    mean, deviation = ref.law_of_sample(model, COLUMNS, betas)
+    got = student.sample(model, ROWS, COLUMNS, betas, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean) / deviation)
+
+
+@sample
+@weight(0.4)
+def test_a_sample_of_one_step_is_the_guess_at_pure_noise(student, seed):
+    """With T = 1 and a model that says 10^8 the sample is -0.6 10^8 / 0.8, give or take 13; n = 1 and m = 1 are legal."""
+    for n, m in ((3, 2), (1, 1)):
+        model = constant_noise(torch.full((m,), 1e8, dtype=torch.float64))
+        got = student.sample(model, n, m, draw.tensor([0.36]), student.generator(seed))
+        want = torch.full((n, m), -7.5e7, dtype=torch.float64)
+        assert_agrees(got, want, like=torch.float32, scale=1e8, error=13 / 32)
+
+
+@sample
+@weight(0.4)
+def test_whole_samples_come_from_the_generator(student, seed):
+    """The same state gives the same samples, the next call other ones, and rows of a batch are independent."""
+    betas = draw.tensor([0.5, 1 - 1e-10])  # so nothing is left of where a sample starts: the noise of the steps is seen alone
+    model = gaussian_noise_model(torch.zeros(8, dtype=torch.float64), torch.ones(8, dtype=torch.float64), betas)
+    assert_drawn_from_the_generator(student, lambda g: student.sample(model, 8, 8, betas, g), seed)
+
+
+@sample
+@weight(0.2)
+def test_samples_have_the_dtype_of_the_schedule(student, seed):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        betas = by_hand(dtype)
+        got = student.sample(constant_noise(torch.zeros(2, dtype=dtype)), 2, 2, betas, student.generator(seed))
+        assert_dtype(got, dtype)
+
+
+# -- ddim_step --
+
+
+@ddim_step
+@weight(0.45)
+def test_deterministic_steps_known_by_hand(student):
+    """From 0.6 and 0.8 to 0.8 and 0.6: the guess (10 - 0.8 5) / 0.6 = 10 becomes 8 + 3; at -1 it is the guess."""
+    for dtype in draw.DTYPES:
+        model = constant_noise(draw.tensor([5.0, 0.0], dtype))
+        x, betas = draw.tensor([[10.0, 3.0], [4.0, -6.0]], dtype), by_hand(dtype)
+        got = student.ddim_step(model, x, 1, 0, betas)
+        assert_agrees(got, draw.tensor([[11.0, 4.0], [3.0, -8.0]]), like=torch.float32, scale=100.0)
+        got = student.ddim_step(model, x, 1, -1, betas)
+        assert_agrees(got, draw.tensor([[10.0, 5.0], [0.0, -10.0]]), like=torch.float32, scale=100.0)
+
+
+@ddim_step
+@weight(0.25)
+@examples(3)
+@given(m=st.integers(2, 4), t=st.integers(1, 4), back=st.integers(1, 5), key=draw.seeds, dtype=draw.dtypes)
+@example(m=3, t=4, back=2, key=0, dtype=torch.float32)
+@example(m=2, t=3, back=1, key=1, dtype=torch.float64)
+@example(m=2, t=2, back=3, key=1, dtype=torch.float64)
+def test_deterministic_steps_add_the_predicted_noise_again(student, ref, m, t, back, key, dtype):
+    """The predicted data with the predicted noise, at any earlier time, near or far."""
+    betas = schedule(5, key, dtype)
+    model = noise_net(draw.normal((m, m), key, 0.5, dtype), draw.normal((m,), key + 1, 0.25, dtype))
+    x = draw.strided(draw.normal((3, m), key + 2, 1.0, dtype))
+    want = ref.ddim_step(model, x, t, max(t - back, -1), betas)
+    got = student.ddim_step(model, x, t, max(t - back, -1), betas)
+    assert_agrees(got, want, like=dtype, scale=10 * rounding(betas) * growth(betas))
+
+
+@ddim_step
+@weight(0.1)
+def test_a_deterministic_step_of_one_row_and_of_many(student):
+    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows."""
+    model = constant_noise(draw.tensor([5.0]))
+    got = student.ddim_step(model, draw.tensor([[7.0]]), 0, -1, draw.tensor([0.36]))
+    assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
+    x = torch.full((1031, 1), 10.0, dtype=torch.float64)
+    got = student.ddim_step(model, x, 1, 0, by_hand(torch.float64))
+    assert_agrees(got, x + 1, like=torch.float32, scale=100.0)
+
+
+@ddim_step
+@weight(0.1)
+def test_a_deterministic_step_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x = torch.ones(2, 2, dtype=dtype)
+        for previous in (0, -1):
+            assert_dtype(student.ddim_step(constant_noise(x[0]), x, 1, previous, by_hand(dtype)), dtype)

@@ -1,0 +1,200 @@
+"""Following a field, the exact field of Gaussian data, and the score that it contains."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import example, given
+from hypothesis import strategies as st
+from torch import Tensor
+
+from grader.checking.compare import assert_agrees, assert_dtype
+from grader.checks.families.shared import draw
+from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.checks.families.shared.velocities import tanh_velocity, time_velocity
+
+euler_sample = pytest.mark.exercise("flow_matching.euler_sample")
+gaussian_velocity = pytest.mark.exercise("flow_matching.gaussian_velocity")
+score_from_velocity = pytest.mark.exercise("flow_matching.score_from_velocity")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+sizes = st.tuples(st.integers(2, 4), st.integers(2, 4))
+
+# -- euler_sample --
+
+
+@euler_sample
+@weight(0.9)
+def test_euler_steps_known_by_hand(student):
+    """The field x multiplies by 1 + 1/k, k times; the field t b is summed on the left: b (0 + 1/4 + 1/2 + 3/4) / 4."""
+    for dtype in draw.DTYPES:
+        zero, one, x0 = torch.zeros(2, 2, dtype=dtype), torch.eye(2, dtype=dtype), draw.tensor([[1.0, -2.0], [16.0, 0.0]], dtype)
+        got = student.euler_sample(time_velocity(one, zero[0]), x0, 2)
+        assert_agrees(got, draw.tensor([[2.25, -4.5], [36.0, 0.0]]), like=torch.float32, scale=50.0)
+        got = student.euler_sample(time_velocity(zero, draw.tensor([8.0, -16.0], dtype)), x0, 4)
+        assert_agrees(got, draw.tensor([[4.0, -8.0], [19.0, -6.0]]), like=torch.float32, scale=50.0)
+
+
+@euler_sample
+@weight(0.6)
+@examples(3)
+@given(size=sizes, steps=st.integers(1, 6), key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3), steps=3, key=0, dtype=torch.float32)
+@example(size=(2, 4), steps=5, key=1, dtype=torch.float64)
+def test_each_step_asks_the_field_where_and_when_it_starts(student, ref, size, steps, key, dtype):
+    """Equal steps from 0 to 1, for any field and any number of steps."""
+    v = tanh_velocity(draw.normal((5, size[1]), key, 1.0, dtype), draw.normal((size[1], 5), key + 1, 1.0, dtype))
+    x0 = draw.strided(draw.normal(size, key + 2, 1.0, dtype))
+    assert_agrees(student.euler_sample(v, x0, steps), ref.euler_sample(v, x0, steps), like=dtype, scale=200.0)
+
+
+@euler_sample
+@weight(0.35)
+def test_one_euler_step_of_one_row_and_many_of_many(student):
+    """steps = 1, n = 1 and m = 1 are legal; 100 steps of 1031 rows reach 1.01^100 times the start."""
+    v = time_velocity(draw.tensor([[1.0]]), draw.tensor([5.0]))
+    assert_agrees(student.euler_sample(v, draw.tensor([[3.0]]), 1), draw.tensor([[6.0]]), like=torch.float32, scale=10.0)
+    v, x = time_velocity(draw.tensor([[1.0]]), draw.tensor([0.0])), torch.arange(1031, dtype=torch.float64)[:, None]
+    assert_agrees(student.euler_sample(v, x, 100), 1.01**100 * x, like=torch.float32, scale=2e4)
+
+
+@euler_sample
+@weight(0.15)
+def test_an_euler_sample_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x = torch.ones(2, 2, dtype=dtype)
+        assert_dtype(student.euler_sample(time_velocity(x, x[0]), x, 2), dtype)
+
+
+# -- gaussian_velocity --
+
+
+def gaussian(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    x, t = draw.normal((n, m), key, 2.0, dtype), draw.uniform((n,), key + 1, 0.05, 0.95, dtype)
+    return draw.strided(x), t, draw.normal((m,), key + 2, 2.0, dtype), draw.uniform((m,), key + 3, 0.25, 2.0, dtype)
+
+
+@gaussian_velocity
+@weight(1.0)
+def test_velocities_of_gaussian_data_known_by_hand(student):
+    """Half-way, sigma = 1 leaves the mean alone; sigma = 3 adds 8/5 of what x is off from mu / 2, sigma = 1/2 takes 6/5 of it."""
+    for dtype in draw.DTYPES:
+        mu, sigma = draw.tensor([2.0, 4.0, -6.0], dtype), draw.tensor([1.0, 3.0, 0.5], dtype)
+        x, t = draw.tensor([[7.0, 12.0, 2.0], [-1.0, 2.0, -3.0]], dtype), draw.tensor([0.5, 0.5], dtype)
+        want = draw.tensor([[2.0, 20.0, -12.0], [2.0, 4.0, -6.0]])
+        assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=100.0)
+        t = draw.tensor([0.2, 0.75], dtype)  # gains (0.2 9 - 0.8) / (0.64 + 0.04 9) = 1 and (0.75 9 - 0.25) / (0.0625 + 0.5625 9)
+        want = draw.tensor([[4 + (12 - 0.8), 4 + 6.5 / 5.125 * (2 - 3)]])
+        got = student.gaussian_velocity(x[:, 1:2], t, mu[1:2], sigma[1:2])
+        assert_agrees(got, want.T, like=torch.float32, scale=100.0)
+
+
+@gaussian_velocity
+@weight(0.75)
+@examples(4)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(2, 4), key=1, dtype=torch.float64)
+def test_the_velocity_is_the_mean_of_the_lines_that_pass(student, ref, size, key, dtype):
+    """E[x_1 | x] - E[x_0 | x], in every dimension with its own mean and deviation, in every row at its own time."""
+    given_ = gaussian(*size, key, dtype)
+    want = ref.gaussian_velocity(*given_)
+    t, sigma = given_[1].double()[:, None], given_[3].double()
+    scale = 100 * (1 + 1 / ((1 - t) ** 2 + (t * sigma) ** 2))
+    assert_agrees(student.gaussian_velocity(*given_), want, like=dtype, scale=scale)
+
+
+@gaussian_velocity
+@weight(0.5)
+def test_the_velocity_at_both_ends_and_without_a_spread(student):
+    """At t = 0 it is mu - x, at t = 1 it is x; data in one point mu are approached with (mu - x) / (1 - t)."""
+    for dtype in draw.DTYPES:
+        mu, sigma = draw.tensor([2.0, -4.0], dtype), draw.tensor([0.5, 3.0], dtype)
+        x, t = draw.tensor([[1.0, 5.0], [3.0, 0.0]], dtype), draw.tensor([0.0, 1.0], dtype)
+        want = draw.tensor([[1.0, -9.0], [3.0, 0.0]])
+        assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=50.0)
+        narrow = draw.tensor([1e-6, 1e-3], dtype)
+        got = student.gaussian_velocity(x[1:], t[1:], mu, narrow)
+        assert_agrees(got, want[1:], like=torch.float32, scale=50.0)
+        t, sigma = draw.tensor([0.75, 0.0], dtype), draw.tensor([0.0, 0.0], dtype)
+        want = draw.tensor([[4.0, -36.0], [-1.0, -4.0]])
+        assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=200.0)
+
+
+@gaussian_velocity
+@weight(0.25)
+def test_the_velocity_of_one_row_one_dimension_and_many_rows(student, ref):
+    """n = 1 and m = 1 are legal; so are 1031 rows."""
+    x, t, mu, sigma = gaussian(3, 1, 0, torch.float64)
+    want = ref.gaussian_velocity(x, t, mu, sigma)
+    for rows in (torch.tensor([1]), draw.integers((1031,), 0, 3)):
+        got = student.gaussian_velocity(x[rows], t[rows], mu, sigma)
+        assert_agrees(got, want[rows], like=torch.float32, scale=1000.0)
+
+
+@gaussian_velocity
+@weight(0.3)
+def test_the_velocity_has_gradients(student, ref):
+    """It can be differentiated in the point, the mean and the deviation."""
+    x, t, mu, sigma = gaussian(3, 2, 1, torch.float64)
+    wrt = {"x": x, "mu": mu, "sigma": sigma}
+    weights = draw.normal((3, 2), 5)
+    assert_gradients_agree(student.gaussian_velocity, ref, [x, t, mu, sigma], wrt, weights=weights, scale=1000.0)
+
+
+@gaussian_velocity
+@weight(0.2)
+def test_the_velocity_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        assert_dtype(student.gaussian_velocity(*gaussian(2, 2, 0, dtype)), dtype)
+
+
+# -- score_from_velocity --
+
+
+@score_from_velocity
+@weight(0.5)
+def test_scores_from_velocities_known_by_hand(student):
+    """At t = 1/2 the score is v - 2 x, at t = 3/4 it is 3 v - 4 x, at t = 0 it is -x, that of the noise."""
+    for dtype in draw.DTYPES:
+        v, x = draw.tensor([[6.0, 0.0], [1.0, 2.0], [50.0, 1.0]], dtype), draw.tensor([[1.0, -2.0], [1.0, 0.5], [3.0, 4.0]], dtype)
+        got = student.score_from_velocity(v, x, draw.tensor([0.5, 0.75, 0.0], dtype))
+        assert_agrees(got, draw.tensor([[4.0, 4.0], [-1.0, 4.0], [-3.0, -4.0]]), like=torch.float32, scale=50.0)
+
+
+@score_from_velocity
+@weight(0.25)
+@examples(3)
+@given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
+@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(2, 4), key=1, dtype=torch.float64)
+def test_a_velocity_contains_the_score(student, ref, size, key, dtype):
+    """Minus the mean noise over 1 - t, with a time for each row."""
+    v, x = draw.strided(draw.normal(size, key, 1.0, dtype)), draw.strided(draw.normal(size, key + 1, 1.0, dtype))
+    t = draw.uniform((size[0],), key + 2, 0.0, 0.95, dtype)
+    want = ref.score_from_velocity(v, x, t)
+    assert_agrees(student.score_from_velocity(v, x, t), want, like=dtype, scale=100 / (1 - t.double()[:, None]))
+
+
+@score_from_velocity
+@weight(0.15)
+def test_the_score_of_one_row_and_its_gradients(student, ref):
+    """n = 1 and m = 1 are legal; the score can be differentiated in the velocity and in the point."""
+    got = student.score_from_velocity(draw.tensor([[6.0]]), draw.tensor([[1.0]]), draw.tensor([0.5]))
+    assert_agrees(got, draw.tensor([[4.0]]), like=torch.float32, scale=10.0)
+    v, x, t = draw.normal((3, 2), 1), draw.normal((3, 2), 2), draw.tensor([0.0, 0.25, 0.75])
+    wrt = {"velocity": v, "x": x}
+    weights = draw.normal((3, 2), 5)
+    assert_gradients_agree(student.score_from_velocity, ref, [v, x, t], wrt, weights=weights)
+
+
+@score_from_velocity
+@weight(0.1)
+def test_the_score_keeps_the_dtype(student):
+    """float32 in, float32 out; float64 in, float64 out."""
+    for dtype in draw.DTYPES:
+        x = torch.ones(2, 2, dtype=dtype)
+        assert_dtype(student.score_from_velocity(x, x, x[0] / 2), dtype)
