@@ -8,7 +8,7 @@ INSTALLED := .venv/installed
 
 demo: install
 	.venv/bin/python examples/make_submissions.py
-	.venv/bin/dgm grade examples/submissions --output results
+	.venv/bin/dgm grade examples/submissions --output results --regrade
 
 test: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup

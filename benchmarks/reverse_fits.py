@@ -3,8 +3,9 @@
     python benchmarks/reverse_fits.py [SEEDS]
 
 Every optimiser of torch that takes gradients alone, with every positive parametrisation of the spread, and every unbiased
-estimator of the gradient with some of them, sits the checks of `divergences.fit_gaussian_reverse_kl` on SEEDS (20) seeds. For each band: the largest error in units of the band, and the
-least distance from the band in standard deviations over the seeds, with whose optimiser that is.
+estimator of the gradient with some of them, sits the checks of `divergences.fit_gaussian_reverse_kl` on SEEDS (20) seeds. For
+each band: the largest error in units of the band, and the least distance from the band in standard deviations over the seeds,
+with whose optimiser that is.
 """
 
 from __future__ import annotations
@@ -95,7 +96,8 @@ SOME = ("gradient descent", "momentum", "Adam", "RMSprop")
 
 
 def fit(estimate: Callable[..., Tensor], optimiser: Callable[..., Optimizer], parameter: Callable[[Tensor], Tensor],
-        positive: Callable[[Tensor], Tensor], log_p_data: Any, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: torch.Generator) -> Any:
+        positive: Callable[[Tensor], Tensor], log_p_data: Any, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
+        generator: torch.Generator) -> Any:
     """`fit_gaussian_reverse_kl` by any optimiser and parametrisation."""
     mu, rho = mu.detach().clone().requires_grad_(), parameter(sigma.detach()).requires_grad_()
     descent = optimiser([mu, rho], lr=lr)

@@ -57,6 +57,7 @@ class Assignment(msgspec.Struct, frozen=True):
     exercises: tuple[Exercise, ...]
     switched_off: tuple[str, ...] = ()  # names of exercises that are there for nobody
     rubric: dict[str, float] = {}  # "topic.function.mistake": the share of the exercise that a named mistake leaves
+    kit_url: str = ""  # where a notebook's kernel gets the kit from, if not from a wheel beside it
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -97,6 +98,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     """The keys of assignment.toml."""
 
     title: str
+    kit_url: str = ""
     exercise: tuple[Exercise, ...] = ()
     rubric: dict[str, float] = {}
 
@@ -124,7 +126,7 @@ def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     off = tuple(exercise.name for exercise in file.exercise if not exercise.enabled)
     _refuse_disorder(file.exercise, on, path)
     _refuse_rubric(file, path)
-    return Assignment(name=name, title=file.title, exercises=on, switched_off=off, rubric=file.rubric)
+    return Assignment(name=name, title=file.title, exercises=on, switched_off=off, rubric=file.rubric, kit_url=file.kit_url)
 
 
 def lectures(house: Path = REPO_ROOT) -> tuple[str, ...]:

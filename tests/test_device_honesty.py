@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F
+from torch.nn.attention.bias import causal_lower_right
+from torch.nn.attention.flex_attention import flex_attention
 
 from grader.checking.student import Student
 from grader.checks.lecture1.imagegpt.helpers import elsewhere
@@ -45,6 +48,11 @@ def test_a_hard_coded_device_is_found(name):
 @pytest.mark.parametrize("name", RIGHT)
 def test_what_a_gpu_would_accept_is_accepted(name):
     assert problem(RIGHT[name]) == ""
+
+
+def test_what_cannot_be_watched_is_neither_right_nor_wrong():
+    assert problem(flex_attention) is None
+    assert problem(lambda q, k, v: F.scaled_dot_product_attention(q, k, v, causal_lower_right(4, 4))) == ""
 
 
 @pytest.mark.parametrize("function", ["forward", "sample"])

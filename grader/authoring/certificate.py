@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
-from grader.authoring.certify import Certificate, certify
+from grader.authoring.certify import Certificate, certify, cost
 
 LECTURE, SEED = "lecture1", "certify"
 PAGE = REPO_ROOT / "docs" / "certificate.md"
@@ -20,6 +20,7 @@ def page(certificates: Sequence[Certificate], seconds: float) -> str:
     rows = [(one.exercise, one.mistakes, one.killed, one.named, one.variants, one.accepted) for one in certificates]
     total = [sum(numbers) for numbers in list(zip(*rows, strict=True))[1:]]
     mistakes, _, named, _, _ = total
+    costs = [*(one.costs for one in certificates), [share for one in certificates for share in one.costs]]
     lines = [
         "# Certificate of the checks",
         "",
@@ -27,16 +28,17 @@ def page(certificates: Sequence[Certificate], seconds: float) -> str:
         "it is *killed* when the very check that claims it fails on it, and *named* when the student is told its name. A",
         "*variant* is another right answer; it is *accepted* when it gets full marks. A mistake that only a GPU or a training",
         "run shows is not counted. A tester's yes or no (`histogram.accepts`) tells no mistake from another; what a device",
-        "shows is not compared with the catalogue.",
+        "shows is not compared with the catalogue. What a mistake *costs* is the share of its exercise, the median and the largest.",
         "",
         f"{datetime.now(UTC):%Y-%m-%d}, grading seed `{SEED}`, {seconds:.0f} s on {os.cpu_count()} cores. "
         f"Named: {named / mistakes:.1%} of the mistakes.",
         "",
-        "| exercise | mistakes | killed | named | variants | accepted |",
-        "|---|---|---|---|---|---|",
+        "| exercise | mistakes | killed | named | variants | accepted | costs |",
+        "|---|---|---|---|---|---|---|",
     ]
-    lines += [f"| {' | '.join(map(str, row))} |" for row in rows]
-    return "\n".join([*lines, f"| **all** | {' | '.join(map(str, total))} |", ""])
+    rows.append(("**all**", *total))
+    lines += [f"| {' | '.join(map(str, row))} | {cost(shares)} |" for row, shares in zip(rows, costs, strict=True)]
+    return "\n".join([*lines, ""])
 
 
 def main() -> None:

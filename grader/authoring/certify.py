@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -13,6 +14,7 @@ from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.authoring import build
+from grader.authoring.sentences import compares_with_own_value, said_badly
 from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import APOLOGY, Examiner
@@ -35,33 +37,38 @@ class Certificate:
     named: int = 0
     variants: int = 0
     accepted: int = 0
+    costs: list[float] = field(default_factory=list)  # the share of the exercise that each mistake loses
     faults: list[str] = field(default_factory=list)
+    figures: dict[str, str] = field(default_factory=dict)  # what its checks have measured of the solution
 
 
-def certify(lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1) -> Iterator[Certificate]:
+def certify(
+    lecture: str, seed: str, exercises: Sequence[str] = (), jobs: int = 1, device: str = "cpu"
+) -> Iterator[Certificate]:
     """Put solutions, stubs, mistakes and variants to the checks of each exercise (all without names), as they are done."""
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
     checks = collect(lecture)
-    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture), device="cpu", quick=True)
+    examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture), device=device, quick=True)
     wanted = list(exercises) or list(dict.fromkeys(check.exercise for check in checks))
-    pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name))
+    pool: GraderPool[str, Certificate] = GraderPool(jobs, lambda name: _certify(examiner, name, device))
     for _, certificate in pool.run(wanted):
         yield certificate
 
 
-def _certify(examiner: Examiner, exercise: str) -> Certificate:
+def _certify(examiner: Examiner, exercise: str, device: str) -> Certificate:
     found = Certificate(exercise)
     checks = [check for check in examiner.checks if check.exercise == exercise]
+    found.faults += [bad for check in checks for bad in compares_with_own_value(check)]
     topic, lecture = exercise.split(".")[0], examiner.assignment.name
-    found.faults += [
-        f"the solution fails {_line(bad)}" for bad in not_passed(examiner, checks, candidates.solution(lecture, topic))
-    ]
+    solved = _records(examiner, checks, candidates.solution(lecture, topic))
+    found.faults += [f"the solution fails {_line(bad)}" for bad in _bad(solved)]
+    found.figures = {name: figure for record in solved for name, figure in record.figures.items()}
     for record in _records(examiner, checks, candidates.stub(lecture, topic)):
         if record.outcome not in ("missing", "not_graded"):
             found.faults.append(f"the stub is not `missing` but {_line(record)}")
     for mistake in catalogue.load(lecture).mistakes.get(exercise, []):
-        if mistake.needs_gpu:
-            continue  # for `dgm gpu-exam --mistakes`
+        if mistake.needs_gpu and device == "cpu":
+            continue
         found.mistakes += 1
         _put(examiner, checks, mistake, found)
     for variant in catalogue.load(lecture).variants.get(exercise, []):
@@ -89,6 +96,9 @@ def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: C
         found.faults.append(f"mistake {mistake.name} survives {mistake.killed_by}")
         return
     found.killed += 1
+    if mistake.replaces == mistake.exercise:
+        found.costs.append(1 - examiner.share(mistake.exercise, transport))
+    found.faults += [f"mistake {mistake.name}: {bad}" for record in failed for bad in said_badly(record)]
     names = {record.mistake for record in failed} - {None}
     for check in checks:
         if not names and check not in claiming and not check.gpu:
@@ -103,7 +113,10 @@ def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) 
 
 def not_passed(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:
     """What a right answer may never get: a check that it does not pass, or one that breaks on it."""
-    records = _records(examiner, checks, transport)
+    return _bad(_records(examiner, checks, transport))
+
+
+def _bad(records: Sequence[CheckRecord]) -> list[CheckRecord]:
     broken = [record for record in records if record.message == APOLOGY]
     return [record for record in records if record.outcome not in ("passed", "not_graded")] + broken
 
@@ -114,15 +127,24 @@ def _line(record: CheckRecord) -> str:
 
 def table(certificates: Sequence[Certificate]) -> Table:
     """Exercise × mistakes killed × variants accepted."""
-    result = Table("exercise", "mistakes killed", "named", "variants accepted")
+    result = Table("exercise", "mistakes killed", "named", "a mistake costs", "variants accepted")
     for one in certificates:
-        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), f"{one.accepted}/{one.variants}")
+        accepted = f"{one.accepted}/{one.variants}"
+        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), cost(one.costs), accepted)
     total = [
         sum(getattr(one, name) for one in certificates)
         for name in ("killed", "mistakes", "named", "accepted", "variants")
     ]
-    result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), f"{total[3]}/{total[4]}", style="bold")
+    costs = [share for one in certificates for share in one.costs]
+    result.add_row(
+        "all", f"{total[0]}/{total[1]}", str(total[2]), cost(costs), f"{total[3]}/{total[4]}", style="bold"
+    )
     return result
+
+
+def cost(shares: Sequence[float]) -> str:
+    """What mistakes cost of their exercise: the median and the largest."""
+    return f"{statistics.median(shares):.0%} to {max(shares):.0%}" if shares else ""
 
 
 def catalogue_faults(lecture: str) -> list[str]:
@@ -133,11 +155,6 @@ def catalogue_faults(lecture: str) -> list[str]:
         f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm build" for path in build.outdated(lecture)
     ]
     for exercise in assignment.exercises:
-        points = sum(check.points for check in collect(lecture) if check.exercise == exercise.name)
-        if abs(points - exercise.points) > 1e-9:
-            faults.append(
-                f"{exercise.name}: its checks are worth {points:g} points, the assignment says {exercise.points:g}"
-            )
         enough = MANY_MISTAKES if exercise.points >= 3 else FEW_MISTAKES
         if not exercise.of and len(registered.mistakes.get(exercise.name, [])) < enough:
             faults.append(f"{exercise.name} has fewer than {enough} registered mistakes")

@@ -24,6 +24,7 @@ from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions as candidates
 from grader.hidden.answer_key import InstructorsKey
+from grader.hidden.places import solutions
 
 EXPLAINED = REPO_ROOT / "docs" / "mutation-survivors.toml"
 SECONDS = 20.0  # for one check on one mutant: a loop without end counts as noticed
@@ -62,7 +63,7 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
     examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture, names=False))
     found = MutationRun(topics=set() if exercises else set(topics))
     for topic in topics:
-        solution = sources.read(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
+        solution = sources.read(solutions(lecture) / f"{topic}.py")
         order = _cheapest_first(examiner, topic, candidates.solution(lecture, topic))
         own = set(solution.functions)
         for mutant in mutants(solution):

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT, Assignment, Exercise
+from grader.hidden.places import reference, solutions
 
 REMINDER = "REPLACE ME"  # `dgm dev check` fails as long as one stands in an exercise's files
 
@@ -143,11 +144,11 @@ def new_exercise(assignment: Assignment, name: str, root: Path = REPO_ROOT) -> l
     words = {"topic": topic, "name": function, "title": function.replace("_", " ").capitalize()}
     topic_words = words | {"title": topic.replace("_", " ").capitalize()}
     places = _places(assignment.name, topic, function, root)
-    source, toml, reference, checks, mistakes = places
+    source, toml, by_another_road, checks, mistakes = places
     for path in (checks, mistakes):
         if path.exists():
             raise CannotMake(f"{path} is there already")
-    for path, head, body in ((source, SOURCE_HEAD, SOURCE), (reference, REFERENCE_HEAD, REFERENCE)):
+    for path, head, body in ((source, SOURCE_HEAD, SOURCE), (by_another_road, REFERENCE_HEAD, REFERENCE)):
         _write(path, (path.read_text("utf-8") if path.exists() else head.format(**topic_words)) + body.format(**words), root)
     _write(toml, _with_row(toml.read_text("utf-8"), topic, ROW.format(**words)), root)
     _write(checks, CHECKS.format(**words), root)
@@ -162,19 +163,20 @@ def new_assignment(name: str, root: Path = REPO_ROOT) -> list[Path]:
     """
     if not re.fullmatch(r"[a-z]\w*", name):
         raise CannotMake(f"{name!r}: a name of small letters, digits and underscores, such as lecture2")
+    checks = root / "grader" / "checks" / name
     files = {
-        f"assignments/{name}/__init__.py": "",
-        f"assignments/{name}/assignment.toml": f'title = "{REMINDER}"\n\n',
-        f"solutions/{name}/__init__.py": "",
-        f"dgm_ref/{name}/__init__.py": "",
-        f"grader/checks/{name}/__init__.py": "IN_THE_WORKER = ()  # modules of public callables that a worker imports\n",
-        f"grader/checks/{name}/shared/__init__.py": "",
+        root / "assignments" / name / "__init__.py": "",
+        root / "assignments" / name / "assignment.toml": f'title = "{REMINDER}"\n\n',
+        solutions(name, root) / "__init__.py": "",
+        reference(name, root) / "__init__.py": "",
+        checks / "__init__.py": "IN_THE_WORKER = ()  # modules of public callables that a worker imports\n",
+        checks / "shared" / "__init__.py": "",
     }
     if (root / "assignments" / name).exists():
         raise CannotMake(f"{root / 'assignments' / name} is there already")
     for path, text in files.items():
-        _write(root / path, text, root)
-    return [root / path for path in files]
+        _write(path, text, root)
+    return list(files)
 
 
 def reminders(assignment: str, exercise: Exercise, root: Path = REPO_ROOT) -> Iterator[str]:
@@ -192,11 +194,11 @@ def reminders(assignment: str, exercise: Exercise, root: Path = REPO_ROOT) -> It
 
 def _places(assignment: str, topic: str, function: str, root: Path) -> tuple[Path, ...]:
     return (
-        root / "solutions" / assignment / f"{topic}.py",
+        solutions(assignment, root) / f"{topic}.py",
         root / "assignments" / assignment / "assignment.toml",
-        root / "dgm_ref" / assignment / topic / "reference.py",
+        reference(assignment, root) / topic / "reference.py",
         root / "grader" / "checks" / assignment / topic / f"test_{function}.py",
-        root / "dgm_ref" / assignment / topic / f"mistakes_{function}.py",
+        reference(assignment, root) / topic / f"mistakes_{function}.py",
     )
 
 

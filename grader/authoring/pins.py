@@ -115,7 +115,7 @@ def write(lecture: str) -> None:
 
 def _passes(examiner: Examiner, check: Check, transport: Transport) -> bool:
     try:
-        return all(examiner.run(check, example, transport) is None for example in examiner.examples(check))
+        return examiner.passes(check, transport)
     except Exception:  # the check breaks on such an answer
         return False
 

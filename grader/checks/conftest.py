@@ -20,12 +20,12 @@ from grader.checking.student import Student
 from grader.exam.collect import MARKS, Check, check_of
 from grader.exam.inputs import derive
 from grader.exam.transport import LocalTransport
-from grader.hidden.reference import Reference, available
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.submission import lone, read
 
 SEED = "plain pytest"
+LATER = "graded after submission: it compares with the hidden reference"
 CHECK = pytest.StashKey[Check]()
 
 
@@ -73,8 +73,12 @@ def student(request: pytest.FixtureRequest, submitted: LocalTransport) -> Studen
 @pytest.fixture
 def ref(request: pytest.FixtureRequest) -> Any:
     lecture = request.path.parent.parent.name
+    try:
+        from grader.hidden.reference import Reference, available  # a student's kit has neither
+    except ModuleNotFoundError:
+        pytest.skip(LATER)
     if not available(lecture):
-        pytest.skip("graded after submission: it compares with the hidden reference")
+        pytest.skip(LATER)
     return Reference(lecture, request.node.stash[CHECK].topic)
 
 

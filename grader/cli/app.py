@@ -4,13 +4,30 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-from typing import Annotated
+from typing import Annotated, Any
 
+import click
 import typer
+import typer.core
 
 from grader.cli import show, student
+from grader.cli.chosen import stop
+from grader.errors import GraderError
+
+
+
+class Commands(typer.core.TyperGroup):
+    """The commands, each of which ends with a sentence where the reader can do something about what is wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except GraderError as error:
+            stop(error)
+
 
 app = typer.Typer(
+    cls=Commands,
     help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 student.add_to(app)

@@ -35,7 +35,8 @@ AssignmentName = Annotated[
 
 def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = None, handed_in: Path | None = None) -> str:
     """The assignment `named`; without a name the only one, the one whose folder this is (`folder`, or where one stands),
-    that of the exercises `names`, or that whose topics the files of `handed_in` are called by. Else the command ends."""
+    that of the exercises `names`, or that whose topics the files in `folder` or `handed_in` are called by. Else the command
+    ends with the choices."""
     known = assignments.lectures()
     if named is not None and named not in known:
         stop(f"there is no assignment {named!r}: {_listed(known)}")
@@ -44,14 +45,18 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
     for part in reversed((folder or Path()).resolve().parts):
         if part in known:
             return part
+    unknown: list[UnknownName] = []
     if names:
-        meant = [name for name in known if _has(load(name), names)]
+        meant = [name for name in known if _has(load(name), names, unknown)]
         if len(meant) == 1:
             return meant[0]
-    if handed_in is not None:
-        ranked = _recognised(handed_in, known).most_common(2)
+    work = handed_in or folder
+    if work is not None:
+        ranked = _recognised(work, known).most_common(2)
         if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]):
             return ranked[0][0]
+    if len(unknown) == len(known):  # of the sentences, the one that suggests a name
+        stop(max(map(str, unknown), key=lambda said: "Did you mean" in said))
     return stop(f"which assignment? {_listed(known)}")
 
 
@@ -78,10 +83,11 @@ def _listed(known: Sequence[str]) -> str:
     return f"say --assignment with one of {', '.join(known)}" if known else "the folder assignments/ is empty"
 
 
-def _has(assignment: Assignment, names: Sequence[str]) -> bool:
+def _has(assignment: Assignment, names: Sequence[str], unknown: list[UnknownName]) -> bool:
     try:
         return bool(select(assignment, names))
-    except UnknownName:
+    except UnknownName as error:
+        unknown.append(error)
         return False
 
 

@@ -29,6 +29,7 @@ def check(
     ] = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
+    device: Annotated[str, typer.Option(help="cuda: put the checks that need a GPU on it; cpu: run them small.")] = "cpu",
     assignment: AssignmentName = None,
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
@@ -43,8 +44,11 @@ def check(
     except UnknownName as error:
         console.print(f"[red]{error}[/red]")
         raise typer.Exit(2) from None
-    certificates = sorted(certify(lecture, seed, exercises, jobs), key=lambda one: exercises.index(one.exercise))
+    certificates = sorted(certify(lecture, seed, exercises, jobs, device), key=lambda one: exercises.index(one.exercise))
     console.print(table(certificates))
+    for one in certificates:
+        for name, figure in one.figures.items():
+            console.print(f"{one.exercise}: {name}: {figure}", highlight=False, markup=False)
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
         [] if names else catalogue_faults(lecture)
     )

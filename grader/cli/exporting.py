@@ -9,7 +9,7 @@ from typing import Annotated
 import msgspec
 import typer
 
-from grader.cli.chosen import listed, stop
+from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
 from grader.grading import store
 from grader.record import Record
 from grader.renderings import comparison, gradebook, platforms
@@ -32,6 +32,7 @@ def add_to(app: typer.Typer) -> None:
     app.command()(export)
     app.command()(report)
     app.command()(diff)
+    app.command("gradescope")(gradescope_autograder)
 
 
 def export(
@@ -131,6 +132,22 @@ def report(
     console = SafeConsole(soft_wrap=True, highlight=False)
     first, *pages = write(_read(results, console), output)
     console.print(f"{first}, and {len(pages)} students' pages in {pages[0].parent}", markup=False)
+
+
+def gradescope_autograder(
+    output: Annotated[Path, typer.Option("--output", "-o", help="The zip to upload.")] = Path("autograder.zip"),
+    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed).")] = None,
+    assignment: AssignmentName = None,
+) -> None:
+    """Write the zip that Gradescope makes an autograder of. It holds the seed and the reference: it is for the staff."""
+    from grader.grading import gradescope_zip
+    from grader.grading.kit import SeedError, grading_seed
+
+    try:
+        names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
+    except (SeedError, OSError) as error:
+        stop(error)
+    SafeConsole(soft_wrap=True, highlight=False).print(f"{output}: {len(names)} files, for Configure Autograder", markup=False)
 
 
 def _read(results: Path, console: SafeConsole) -> list[Record]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
@@ -60,6 +61,7 @@ def grade(
     json: Annotated[bool, typer.Option("--json", help="A line of JSON for each submission, for scripts.")] = False,
 ) -> None:
     """Grade a folder of submissions."""
+    from grader.grading import store
     from grader.grading.grade import CannotGrade, submissions_in
     from grader.grading.grade import grade as run
     from grader.grading.kit import SeedError, grading_seed
@@ -71,8 +73,10 @@ def grade(
     name = chosen(assignment, handed_in=submissions)
     try:
         exercises = tuple(select(load(name), only)) if only else ()
+        graded_before = bool(store.manifest(output).graded_by)
+        seed = grading_seed(seed_file, first=not graded_before, say=lambda said: print(said, file=sys.stderr))
         options = GradingOptions(
-            name, grading_seed(seed_file), isolation, quick, show_expected=not hide_expected, only=exercises
+            name, seed, isolation, quick, show_expected=not hide_expected, only=exercises
         )
         handed_in = submissions_in(submissions, name, layout)
         if json:

@@ -1,4 +1,4 @@
-"""`dgm show`: pictures of what your functions do; `dgm gpu-exam`: the checks that need a GPU."""
+"""`dgm show`: pictures of what your functions do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ console = SafeConsole()
 
 def add_to(app: typer.Typer) -> None:
     app.command()(show)
-    app.command()(gpu_exam)
 
 
 def show(
@@ -63,24 +62,3 @@ def show(
             console.print(path, soft_wrap=True, markup=False, highlight=False)
             console.print(below(Text(picture.sentence, "dim")))
     raise typer.Exit(0 if written else 1)
-
-
-def gpu_exam(
-    module: Annotated[Path, typer.Argument(help="An imagegpt.py that you trust: it runs unprotected.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="Where the report goes.")] = Path("results/gpu"),
-    mistakes: Annotated[
-        bool, typer.Option("--mistakes", help="Put the registered mistakes to the checks as well (instructors).")
-    ] = False,
-) -> None:
-    """Put the checks that need a GPU to one module, and write what they measured."""
-    from grader.exam import gpu_exam as exam
-
-    report = exam.gpu_exam(module, mistakes)
-    for path in exam.write(report, out):
-        console.print(f"wrote {path}")
-    for finding in report.findings:
-        console.print(f"{finding.outcome}  {finding.sentence} {finding.message}", highlight=False, markup=False)
-    for verdict in report.verdicts:
-        said = "found" if verdict.found else f"NOT FOUND by {verdict.check}"
-        console.print(f"{said}  {verdict.mistake}", highlight=False, markup=False)
-    raise typer.Exit(0 if report.passed else 1)

@@ -11,11 +11,13 @@ import typer
 from rich.text import Text
 
 from grader import assignment as assignments
+from grader.assignment import Exercise
 from grader.cli.chosen import AssignmentName, chosen, load, stop, work_in
 from grader.practice import overview, progress
 from grader.practice.names import UnknownName, select, short_name
 from grader.practice.progress import Progress
 from grader.practice.work import remarks_on
+from grader.record import ExerciseRecord
 from grader.renderings import terminal
 
 if TYPE_CHECKING:
@@ -46,11 +48,18 @@ console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, watch, list_exercises, hint, reset, pack):
+    for command in (check, watch, list_exercises, hint, debug, reset, pack):
         app.command("list" if command is list_exercises else None)(command)
 
 
-def check(names: Names = None, folder: Folder = None, assignment: AssignmentName = None) -> None:
+def check(
+    names: Names = None,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    device: Annotated[
+        str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")
+    ] = None,
+) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import Practice
     from grader.practice.work import NothingHere
@@ -59,22 +68,29 @@ def check(names: Names = None, folder: Folder = None, assignment: AssignmentName
     folder = work_in(name, folder)
     state = progress.load(folder)
     fine: list[bool] = []
+    records: list[ExerciseRecord] = []
     try:
-        with Practice(name, folder) as practice:
+        with Practice(name, folder, device=device) as practice:
             for record in practice.check(names or []):
                 if not fine:
                     _say_what_is_checked(practice, names or [])
+                records.append(record)
                 console.print(terminal.exercise_view(record, short_name))
+                for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
+                    console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
                 state.note(record)
                 progress.save(state, folder)
                 outcome = state.states[record.exercise]
                 asked = {record.exercise, record.exercise.split(".", 1)[1]} & {*(names or [])}
-                fine.append(outcome == "passed" or (outcome == "missing" and record.bonus and not asked))
+                fine.append(outcome in ("passed", "not_graded") or (outcome == "missing" and record.bonus and not asked))
+            if not fine:  # a module that is no Python: what is remembered of it stays
+                _say_what_is_checked(practice, names or [])
             if len(fine) > 1:
+                console.print(overview.points_line(records), highlight=False)
                 console.print(overview.progress_line(practice.assignment, state))
     except (UnknownName, NothingHere) as error:
         stop(error)
-    raise typer.Exit(0 if all(fine) else 1)
+    raise typer.Exit(0 if fine and all(fine) else 1)
 
 
 def watch(
@@ -96,16 +112,16 @@ def watch(
     try:
         with Practice(name, folder, warm=True) as practice, single_keys() as read_key:
             watcher = Watcher(folder, practice.assignment, read_key, poll)
-            _show(practice, state, [state.current(practice.assignment).name])
+            on_screen = _show(practice, state, [state.current(practice.assignment).name])
             for event in watcher.events():
                 if not isinstance(event, Pressed):
-                    _show(practice, state, event.exercises)
+                    on_screen = _show(practice, state, event.exercises)
                 elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
                     console.print(overview.exercise_list(practice.assignment, state), overview.KEYS)
                 elif event.key in "hH":
-                    _hint(state, practice.assignment, state.current(practice.assignment))
+                    _hint(state, practice.assignment, on_screen)
                 progress.save(state, folder)
     except NothingHere as error:
         stop(error)
@@ -128,6 +144,34 @@ def hint(name: Name, folder: Folder = None, assignment: AssignmentName = None) -
     progress.save(state, folder)
 
 
+def debug(
+    name: Name,
+    folder: Folder = None,
+    assignment: AssignmentName = None,
+    start: Annotated[bool, typer.Option(help="Open it in the debugger at once.")] = True,
+) -> None:
+    """Write the call on which an exercise fails as a small program, and step through it."""
+    from grader.practice import debug as debugging
+    from grader.practice.run import Practice
+    from grader.practice.work import NothingHere
+
+    meant = load(chosen(assignment, [name], folder))
+    folder, exercise = work_in(meant.name, folder), meant[_one(meant, name)]
+    try:
+        with Practice(meant.name, folder) as practice:
+            failure = practice.failure(exercise.name)
+            sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
+        if failure is None:
+            console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
+            return
+        program = debugging.write(exercise, failure, folder, sources)
+    except (debugging.CannotDebug, NothingHere) as error:
+        stop(error)
+    console.print(program, highlight=False, soft_wrap=True)
+    if start:
+        raise typer.Exit(debugging.start(program))
+
+
 def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:
     """Put one function back to the way it was handed out. Asks first, and keeps a backup."""
     from grader.practice.reset import CannotReset
@@ -141,6 +185,9 @@ def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) 
         backup = put_back(exercise, folder, meant.name)
     except CannotReset as error:
         stop(error)
+    state = progress.load(folder)
+    state.states.pop(exercise.name, None)
+    progress.save(state, folder)
     console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
 
 
@@ -169,16 +216,39 @@ def pack(
     console.print(f"sha256 {packed.digest}", style="dim", highlight=False)
 
 
-def _show(practice: Practice, state: Progress, names: list[str]) -> None:
-    """A fresh screen with the results of these exercises and the way still to go."""
+def _show(practice: Practice, state: Progress, names: list[str]) -> Exercise:
+    """A fresh screen with the results of these exercises and the way still to go. Returns the exercise to work on.
+
+    Where all are right now, it says what the last one means, and shows the next.
+    """
     console.clear()
-    for number, record in enumerate(practice.check(names)):
-        if not number:
+    meant, before = practice.assignment, dict(state.states)
+    open_ones = _checked(practice, state, names)
+    if open_ones is not None and not open_ones:
+        last = meant[names[-1]]
+        if before.get(last.name) != "passed" and (said := overview.meaning(meant, last)):
+            console.print(terminal.below(Text(f"{last.function} gives: {said}", "green")))
+        if state.current(meant).name not in names:
+            open_ones = _checked(practice, state, [state.current(meant).name])
+    console.print(overview.progress_line(meant, state))
+    console.print(overview.KEYS)
+    return meant[open_ones[0]] if open_ones else state.current(meant)
+
+
+def _checked(practice: Practice, state: Progress, names: list[str]) -> list[str] | None:
+    """Check and show these exercises; those of them that are not right, or None where nothing could be checked."""
+    open_ones: list[str] | None = None
+    for record in practice.check(names):
+        if open_ones is None:
             _say_what_is_checked(practice, names)
+        open_ones = open_ones or []
         console.print(terminal.exercise_view(record, short_name))
         state.note(record)
-    console.print(overview.progress_line(practice.assignment, state))
-    console.print(overview.KEYS)
+        if state.states[record.exercise] not in ("passed", "not_graded"):
+            open_ones.append(record.exercise)
+    if open_ones is None:
+        _say_what_is_checked(practice, names)
+    return open_ones
 
 
 def _say_what_is_checked(practice: Practice, names: list[str]) -> None:
@@ -188,12 +258,13 @@ def _say_what_is_checked(practice: Practice, names: list[str]) -> None:
         console.print(remark, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def _hint(state: Progress, assignment: assignments.Assignment, exercise: assignments.Exercise) -> None:
+def _hint(state: Progress, assignment: assignments.Assignment, exercise: Exercise) -> None:
     hints = state.next_hint(exercise)
     for number, text in enumerate(hints, start=1):
         console.print(terminal.below(Text(f"hint {number} of {len(exercise.hints)}: {text}")))
     if len(hints) == len(exercise.hints):
-        console.print(terminal.below(Text(f"that was the last one; slide {exercise.slide} has the rest", "dim")))
+        more = f"; the formula is on slide {exercise.slide}" if isinstance(exercise.slide, int) else ""
+        console.print(terminal.below(Text(f"that was the last one{more}", "dim")))
 
 
 def _one(assignment: assignments.Assignment, name: str) -> str:

@@ -142,8 +142,8 @@ def with_points(checks: Sequence[Check], assignment: Assignment) -> Iterator[Che
 
 
 def _parts(points: float, weights: Sequence[float]) -> list[float]:
-    """`points` in proportion to the weights, in hundredths (in whole parts of `points` where these are finer): the sum is exact."""
-    unit = 0.01 if abs(round(points * 100) - points * 100) < 1e-9 else points / 10_000
+    """`points` in proportion to the weights, in hundredths (millionths where `points` are finer): the sum is exact."""
+    unit = 0.01 if abs(round(points * 100) - points * 100) < 1e-9 else 1e-6
     exact = [points * weight / sum(weights) / unit for weight in weights]
     whole = [int(part + 1e-9) for part in exact]
     left = round(points / unit) - sum(whole)

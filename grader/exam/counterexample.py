@@ -6,18 +6,14 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from grader.checking.student import Call, Remote
-from grader.sandbox.wire.families import Family
-from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable
+from grader.checking.student import Call
+from grader.exam.plain_torch import Script, wrapped
+from grader.sandbox.wire.objects import Unsendable
 
-LITERAL = 24  # elements of a tensor that are still written out
 CALLS = 4  # the last calls of a check that are shown; the failure is at their end
 LENGTH = 2000  # characters
-
-
 NOTES = {
     "gradient": "   # and its gradient",
     "no_grad": "   # under torch.no_grad()",
@@ -27,18 +23,30 @@ NOTES = {
 
 
 def of_calls(calls: Sequence[Call], got: Any = None) -> str:
-    """The last calls, one a line. Where there are several, the one that gave `got` is marked, with what came back."""
+    """The last calls, below what they need. Where there are several, the one that gave `got` is marked, with what came back.
+
+    It runs where it is pasted below `import torch`, unless a tensor is too long to be shown.
+    """
+    needed, lines = parts(calls, got)
+    text = "\n".join([*needed, *lines])
+    return text if len(text) <= LENGTH else "\n".join([text[:LENGTH].rpartition("\n")[0], "…", *lines[-1:]])[: 2 * LENGTH]
+
+
+def parts(calls: Sequence[Call], got: Any = None, *, whole: bool = False) -> tuple[list[str], list[str]]:
+    """What the last calls need, and the calls. `whole`: a long tensor is written out."""
     shown = [call for call in calls[-CALLS:] if call.message["target"][0] != "helper"]
-    if len(shown) < 2:
-        return "\n".join(map(_call, shown))[:LENGTH]
-    gave = [call for call in shown if _gave(call, got)]
-    failed = gave[-1] if gave else shown[-1] if "value" not in shown[-1].answer else None
-    return "\n".join(f"{_call(call)}{_came_back(call) if call is failed else ''}" for call in shown)[:LENGTH]
+    script = Script([call.message for call in shown], whole)
+    lines = [_call(script, call) for call in shown]
+    if len(shown) > 1:
+        gave = [number for number, call in enumerate(shown) if _gave(call, got)]
+        failed = gave[-1] if gave else len(shown) - 1 if "value" not in shown[-1].answer else None
+        lines = [line + (_came_back(shown[number]) if number == failed else "") for number, line in enumerate(lines)]
+    return script.lines(), lines
 
 
 def short(value: Any) -> str:
     """A value in at most a line."""
-    text = literal(value)
+    text = Script().expression(value)
     return text if len(text) <= 200 else text[:180] + " …"
 
 
@@ -53,33 +61,6 @@ def form(value: Any) -> str:
     if isinstance(value, float) and not math.isfinite(value):
         return f"the float {value}"
     return value.description if isinstance(value, Unsendable) else f"a Python {type(value).__name__}"
-
-
-def literal(value: Any) -> str:
-    """Python source for `value`, where it is small enough to be read."""
-    if isinstance(value, Tensor):
-        return _tensor(value)
-    if isinstance(value, Family):
-        return f"{value.name}({', '.join(f'{name}={literal(item)}' for name, item in value.parameters.items())})"
-    if isinstance(value, SeededGenerator):
-        return f"torch.Generator().manual_seed({value.seed})"
-    if isinstance(value, RemoteObject):
-        return f"<your {value.label}>"
-    if isinstance(value, BlackBox):
-        return value.name
-    if isinstance(value, Unsendable):
-        return f"<{value.description}>"
-    if isinstance(value, Remote):
-        return repr(value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return f"float('{value}')"
-    if isinstance(value, tuple):
-        return f"({', '.join(map(literal, value))}{',' if len(value) == 1 else ''})"
-    if isinstance(value, list):
-        return f"[{', '.join(map(literal, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key!r}: {literal(item)}' for key, item in value.items())}}}"
-    return repr(value)
 
 
 def _gave(call: Call, got: Any) -> bool:
@@ -101,33 +82,7 @@ def _came_back(call: Call) -> str:
     return f"   # <- this call gave {short(call.answer['value'])}"
 
 
-def _call(call: Call) -> str:
-    arguments = [literal(item) for item in call.message["args"]]
-    arguments += [f"{name}={literal(item)}" for name, item in call.message["kwargs"].items()]
-    note = NOTES.get(call.message["mode"], "")
-    return f"{call.name}({', '.join(arguments)}){note}"
-
-
-def _tensor(value: Tensor) -> str:
-    value = value.detach()
-    dtype = "" if value.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={value.dtype}"
-    if value.numel() == 0:
-        return f"torch.empty({tuple(value.shape)}{dtype})"
-    if value.numel() <= LITERAL:
-        return f"torch.tensor({_nested(value)}{dtype})"
-    name = f"{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
-    if value.is_complex():
-        return f"<{name}>"
-    return f"<{name}, values from {value.double().min().item():.4g} to {value.double().max().item():.4g}>"
-
-
-def _nested(value: Tensor) -> str:
-    if value.dim():
-        return f"[{', '.join(map(_nested, value))}]"
-    if not value.is_floating_point():
-        return repr(value.item())
-    if not value.isfinite():
-        return f"float('{value.item()}')"
-    exact = value.float() if value.dtype == torch.bfloat16 else value
-    text = str(exact.numpy()[()])  # the shortest that gives this very number in its dtype
-    return f"{text[:-2]}." if text.endswith(".0") else text
+def _call(script: Script, call: Call) -> str:
+    arguments = [script.argument(item) for item in call.message["args"]]
+    arguments += [f"{name}={script.argument(item)}" for name, item in call.message["kwargs"].items()]
+    return wrapped(f"{call.name}({', '.join(arguments)})") + NOTES.get(call.message["mode"], "")

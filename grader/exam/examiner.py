@@ -111,16 +111,13 @@ class Examiner:
             return not_graded(check, unable)
         started = time.perf_counter()
         self._figures.clear()
-        transport.begin_check(check.seconds)
         try:
-            failure = self._first_failure(check, transport, transport.waited + check.seconds)
+            failure = self.failure(check, transport)
             if failure is None:
                 return CheckRecord(
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
                     sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
-            if failure.outcome in ("failed", "error") and check.drawn:
-                failure = self._smallest(check, transport, failure, transport.waited + check.seconds)
             named = None if self._blamed(check.exercise, transport, failed) else self._name(check, failure, transport)
             return self._record(check, failure, named, _since(started))
         except CannotObserve as why:
@@ -128,6 +125,29 @@ class Examiner:
         except Exception:  # a fault of ours must cost nobody anything
             self.faults.append(Fault(check.identity, traceback.format_exc()))
             return not_graded(check, APOLOGY)
+
+    def failure(self, check: Check, transport: Transport) -> Failure | None:
+        """What a check fails with, on the smallest input that can be found; None where it passes."""
+        transport.begin_check(check.seconds)
+        failure = self._first_failure(check, transport, transport.waited + check.seconds)
+        if failure is not None and failure.outcome in ("failed", "error") and check.drawn:
+            failure = self._smallest(check, transport, failure, transport.waited + check.seconds)
+        return failure
+
+    def passes(self, check: Check, transport: Transport) -> bool:
+        """Whether a check holds, without a word on why not: no smaller input, no name."""
+        return all(self.run(check, example, transport) is None for example in self.examples(check))
+
+    def share(self, name: str, transport: Transport) -> float:
+        """How much of an exercise is earned, of what this machine can grade."""
+        checks = [check for check in self.checks if check.exercise == name and not self._unable(check)]
+        records = []
+        for check in checks:
+            right = self.passes(check, transport)
+            points, outcome = (check.points, "passed") if right else (0.0, "failed")
+            records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points))
+        earned = sum(record.points for record in credit.in_proportion(checks, records))
+        return earned / sum(check.points for check in checks)
 
     def examples(self, check: Check) -> list[Example]:
         """The inputs of a check: the same for every submission."""

@@ -12,7 +12,8 @@ import inspect
 import math
 import sys
 import textwrap
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
@@ -28,9 +29,16 @@ WIDTH = 76  # columns
 
 
 class Script:
-    """Lines of plain torch: definitions first, then values by name; `expression` adds what it needs."""
+    """Lines of plain torch: definitions first, then values by name; `expression` adds what it needs.
 
-    def __init__(self) -> None:
+    `used`: everything that will be written; what stands in it twice, such as a generator, gets a name. `whole`: a long
+    tensor is written out.
+    """
+
+    def __init__(self, used: Any = (), whole: bool = False) -> None:
+        self._whole = whole
+        self._often = Counter(map(_key, _values(used)))
+        self._names: dict[object, str] = {}
         self._definitions: dict[str, str] = {}
         self._assignments: list[str] = []
         self._taken: set[str] = set()
@@ -59,6 +67,17 @@ class Script:
             return f"{{{', '.join(f'{key!r}: {self.expression(item)}' for key, item in value.items())}}}"
         return _other(value)
 
+    def argument(self, value: Any) -> str:
+        """Python for an argument: a name for what is long or comes again, else an expression."""
+        key = _key(value)
+        if key not in self._names and (isinstance(value, Family) or _is_long(value) or self._often[key] > 1):
+            kind = {Family: "f", SeededGenerator: "generator"}.get(type(value), "x")
+            written = self.expression(value)
+            if isinstance(value, Tensor) and written.startswith("<"):
+                return written  # only told of
+            self._names[key] = self.assign(kind, written)
+        return self._names.get(key) or self.expression(value)
+
     def assign(self, name: str, expression: str) -> str:
         """Give an expression a name that no other has."""
         unique = next(one for one in (name, *(f"{name}{number}" for number in range(2, 100))) if one not in self._taken)
@@ -69,7 +88,7 @@ class Script:
     def _tensor(self, value: Tensor) -> str:
         recipe = recipe_of(value) if value.numel() > LITERAL else None
         if recipe is None:
-            return tensor(value)
+            return tensor(value) if self._whole or value.numel() <= LITERAL or _is_constant(value) else _told(value)
         self._define(recipe.function)
         arguments = [self.expression(item) for item in recipe.args]
         arguments += [f"{name}={self.expression(item)}" for name, item in recipe.kwargs.items()]
@@ -117,9 +136,43 @@ def tensor(value: Tensor) -> str:
     dtype = "" if value.dtype in (torch.float32, torch.int64, torch.bool) else f", dtype={value.dtype}"
     if value.numel() == 0:
         return f"torch.empty({tuple(value.shape)}{dtype})"
-    if value.numel() > LITERAL and bool((value == value.flatten()[0]).all()):
+    if value.numel() > LITERAL and _is_constant(value):
         return f"torch.full({tuple(value.shape)}, {_nested(value.flatten()[0])}{dtype})"
     return f"torch.tensor({_nested(value)}{dtype})"
+
+
+def _told(value: Tensor) -> str:
+    """What a long tensor is, for a reader; it cannot be pasted."""
+    name = f"{str(value.dtype).removeprefix('torch.')} tensor of shape {tuple(value.shape)}"
+    if value.is_complex():
+        return f"<{name}>"
+    values = value.detach().double()
+    return f"<{name}, values from {values.min().item():.4g} to {values.max().item():.4g}>"
+
+
+def _is_constant(value: Tensor) -> bool:
+    return value.numel() > 0 and bool((value == value.flatten()[0]).all())
+
+
+def _is_long(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.numel() > LITERAL
+
+
+def _key(value: Any) -> object:
+    """What tells that two arguments are one and the same object."""
+    return ("generator", value.identity) if isinstance(value, SeededGenerator) else id(value)
+
+
+def _values(used: Any) -> Iterator[Any]:
+    """Every tensor, family and generator in the structure."""
+    if isinstance(used, Tensor | Family | SeededGenerator):
+        yield used
+    elif isinstance(used, dict):
+        for item in used.values():
+            yield from _values(item)
+    elif isinstance(used, list | tuple):
+        for item in used:
+            yield from _values(item)
 
 
 def wrapped(line: str) -> str:

@@ -59,11 +59,17 @@ class WorkerTransport:
         self._call_seconds = patience.call
         self._check_seconds = self._check_ends = math.inf
         self._spent_before = 0.0  # by workers that are gone, and by starting all of them
+        self._loading = 0.0  # how much of what was spent
+
+    @property
+    def spent(self) -> float:
+        """Seconds that the submission has taken; what the grader itself takes is nobody's fault."""
+        return self._spent_before + (self._worker.spent if self._worker is not None else 0.0)
 
     @property
     def waited(self) -> float:
-        """Seconds that the submission has taken; what the grader itself takes is nobody's fault."""
-        return self._spent_before + (self._worker.spent if self._worker is not None else 0.0)
+        """Those of them that went into calls."""
+        return self.spent - self._loading
 
     @property
     def problems(self) -> list[str]:
@@ -84,11 +90,11 @@ class WorkerTransport:
         """From now on the submission may take so long."""
         self._check_seconds, self._check_ends = seconds, self.waited + seconds
 
-    def _reach(self, use: Callable[[Worker, float], Result], most: float = math.inf) -> Result:
+    def _reach(self, use: Callable[[Worker, float], Result]) -> Result:
         """Use the worker within what is left of the time; one that fails is gone."""
         try:
             worker = self._ready()
-            return use(worker, min(most, self._call_seconds, self._left()))
+            return use(worker, min(self._call_seconds, self._left()))
         except WorkerGone as gone:
             self.close()
             self._left()
@@ -98,7 +104,7 @@ class WorkerTransport:
 
     def _left(self) -> float:
         """What is left of the check's time and of the submission's. Raises: `WorkerTimeout` where that is nothing."""
-        submission, check = self._patience.submission - self.waited, self._check_ends - self.waited
+        submission, check = self._patience.submission - self.spent, self._check_ends - self.waited
         if submission <= 0:
             raise WorkerTimeout(f"the submission as a whole took longer than {self._patience.submission:g} s")
         if check <= 0:
@@ -123,7 +129,15 @@ class WorkerTransport:
         """A worker with the submission in it. Raises: `NoWorkers` where none can be had."""
         if self._unloadable is not None:
             raise self._unloadable
-        before = self.waited
+        if self._worker is None:
+            before = self.spent
+            try:
+                return self._loaded()
+            finally:
+                self._loading += self.spent - before
+        return self._worker
+
+    def _loaded(self) -> Worker:
         while self._worker is None:
             self._left()
             began = time.monotonic()
@@ -142,7 +156,6 @@ class WorkerTransport:
                     self._unloadable = type(gone)(f"while the submission was loaded: {gone}")
                     raise self._unloadable from None
                 self._definitions_only = True  # the second attempt leaves out whatever is not a definition
-        self._check_ends += self.waited - before  # of the submission's time, not of the check's
         return self._worker
 
     def _load(self, worker: Worker) -> dict[str, list[str]]:
@@ -150,7 +163,7 @@ class WorkerTransport:
             "do": "load", "package": self._package, "topics": self._topics,
             "seconds": self._patience.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
-        match worker.request(message, min(self._patience.load, self._patience.submission - self.waited)):
+        match worker.request(message, min(self._patience.load, self._patience.submission - self.spent)):
             case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
                 self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
                 kept = itertools.islice(problems.items(), PROBLEMS)

@@ -46,7 +46,12 @@ IN_HAND = 500  # submissions that the scheduler holds; more would only cost its 
 
 
 def grade_on(
-    scheduler: Scheduler, handed_in: Sequence[HandedIn], results: Path, order: GradingOptions, source: Path | None = None, regrade: bool = False
+    scheduler: Scheduler,
+    handed_in: Sequence[HandedIn],
+    results: Path,
+    order: GradingOptions,
+    source: Path | None = None,
+    regrade: bool = False,
 ) -> Iterator[Done]:
     """Grade submissions on the cluster behind a scheduler; yields them as they are done. The rest as for `grade`.
 
@@ -172,16 +177,18 @@ def _device_session(order: GradingOptions, kit: str) -> DeviceSession:
     return _open(_device_sessions, DeviceSession, order, kit)
 
 
-def _open(desks: dict[GradingOptions, AnySession], make: Callable[[GradingOptions], AnySession], order: GradingOptions, kit: str) -> AnySession:
+def _open(
+    sessions: dict[GradingOptions, AnySession], make: Callable[[GradingOptions], AnySession], order: GradingOptions, kit: str
+) -> AnySession:
     if kit != version():
         raise CannotGrade(f"a machine of the cluster has the kit {version()}, here is {kit}: install the same on all")
     if not available(order.lecture):
         raise CannotGrade(f"a machine of the cluster lacks the hidden reference dgm_ref/{order.lecture}")
-    if order not in desks:
-        for earlier in list(desks):
-            desks.pop(earlier).__exit__()
-        desks[order] = make(order).__enter__()
-    return desks[order]
+    if order not in sessions:
+        for earlier in list(sessions):
+            sessions.pop(earlier).__exit__()
+        sessions[order] = make(order).__enter__()
+    return sessions[order]
 
 
 def _graded(

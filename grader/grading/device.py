@@ -29,7 +29,7 @@ from grader.grading.kit import hidden
 from grader.grading.options import GradingOptions
 from grader.hidden import known_submissions as candidates
 from grader.hidden.answer_key import InstructorsKey
-from grader.record import ExerciseRecord, KitRecord, Record, exercise_record, summed
+from grader.record import ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
 from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
@@ -86,7 +86,8 @@ class DeviceSession:
             checks = {name: self._not_graded(self._assignment[name]) for name in self._names}
         exercises = [checks.get(one.exercise, one) for one in record.examined]
         seconds = round(record.seconds + time.perf_counter() - started, 3)
-        return msgspec.structs.replace(record, kit=self.kit(record.kit), seconds=seconds, **summed(exercises))
+        completed = msgspec.structs.replace(record, kit=self.kit(record.kit), seconds=seconds, **summed(exercises))
+        return bounded(completed) if self.name else completed
 
     def _open(self, name: str) -> None:
         """Take the device into use if the kit's own solutions pass on it."""

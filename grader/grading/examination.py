@@ -62,7 +62,7 @@ def _exercises(
 ) -> Iterator[ExerciseRecord]:
     failed: list[str] = []
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
-        if transport.waited >= patience.submission:
+        if transport.spent >= patience.submission:
             checks = [
                 not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, patience.submission)
                 for check in examiner.checks

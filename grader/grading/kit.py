@@ -7,10 +7,11 @@ import hashlib
 import importlib.metadata
 import os
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT
+from grader.hidden.places import SECRET, out_of_reach
 from grader.record import KitRecord
 from grader.sandbox.workers import Isolation
 
@@ -22,8 +23,13 @@ class SeedError(Exception):
     """There is no usable grading seed; the message says what to do."""
 
 
-def grading_seed(seed_file: Path | None = None, folder: Path = Path()) -> str:
-    """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else `.dgm-seed` in `folder`, made on first use."""
+def grading_seed(
+    seed_file: Path | None = None, folder: Path = Path(), first: bool = True, say: Callable[[str], None] = lambda _: None
+) -> str:
+    """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else `.dgm-seed` in `folder`.
+
+    There it is made, and `say` told so, unless something was graded before (`first`), which another seed would not match.
+    """
     if seed_file is None and os.environ.get(SEED_VARIABLE):
         return os.environ[SEED_VARIABLE]
     path = seed_file or folder / SEED_FILE
@@ -34,7 +40,13 @@ def grading_seed(seed_file: Path | None = None, folder: Path = Path()) -> str:
             raise SeedError(
                 f"{seed_file}: there is no such file. Make one with: python -c 'import secrets; print(secrets.token_hex())' > {seed_file}"
             ) from None
+        if not first:
+            raise SeedError(
+                f"there is no grading seed: neither ${SEED_VARIABLE} nor {path.resolve()}. These results were graded with one: "
+                f"name its file with --seed-file, or grade into a new folder with --into NEW"
+            ) from None
         seed = secrets.token_hex()
+        say(f"a new grading seed: {path.resolve()}. Keep it, and keep it to yourself: the same seed gives the same grades")
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(seed + "\n")
@@ -54,7 +66,7 @@ def fingerprint(seed: str) -> str:
 def version() -> str:
     """The kit's version with a digest of everything that a grade depends on: engine, checks, assignment, reference."""
     digest = hashlib.sha256()
-    for folder in ("grader", "assignments", "dgm_ref"):
+    for folder in ("grader", "assignments", SECRET[0]):
         for path in sorted((REPO_ROOT / folder).rglob("*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.relative_to(REPO_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
@@ -76,5 +88,4 @@ def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> 
 
 def hidden() -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
-    places = [REPO_ROOT / name for name in ("dgm_ref", "solutions", "tests", ".git")] + [Path(SEED_FILE).resolve()]
-    return tuple(place for place in places if place.exists())
+    return out_of_reach(Path(SEED_FILE))

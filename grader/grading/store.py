@@ -5,6 +5,7 @@ RESULTS/<submission>/record.json     RESULTS/records.jsonl     RESULTS/grades.cs
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Collection, Iterator
@@ -85,9 +86,10 @@ class Store:
         if options.only and not known.graded_by:
             raise StoreError(f"{self.folder} holds no records yet, of which one exercise could be graded again: leave out --only")
         before, now = {"assignment": known.assignment, **known.graded_by}, {"assignment": options.lecture, **identity(kit)}
-        may_differ = (*SOFTWARE, *(now if regrade and known.assignment == options.lecture else ())) if options.only or regrade else ()
-        differs = [name for name, value in now.items() if known.graded_by and before.get(name) != value and name not in may_differ]
-        if differs:
+        differs = [name for name, value in now.items() if before.get(name) != value] if known.graded_by else []
+        if options.only:
+            differs = [name for name in differs if name not in SOFTWARE]
+        if differs and not (regrade and "assignment" not in differs):
             said = "; ".join(f"{name}: {before.get(name)} there, {now[name]} now" for name in differs)
             raise StoreError(
                 f"{self.folder} holds records that were graded differently ({said}). Keep them and grade into a new "
@@ -129,7 +131,12 @@ class Store:
         grades = _Grades()
         with _explained(self.folder):
             with _replacing(self.folder / "records.jsonl") as file:
-                for record in stored(self.folder):
+                for path in _paths(self.folder):
+                    try:
+                        record = records.decode(path.read_bytes())
+                    except msgspec.DecodeError as error:
+                        self.note_fault(path.parent.name, f"{path} is damaged and in no table ({error}): delete it and grade again")
+                        continue
                     file.write(msgspec.json.encode(record) + b"\n")
                     grades.add(record, note(record, self._manifest))
             with _replacing(self.folder / "grades.csv") as file:
@@ -144,8 +151,12 @@ def manifest(folder: Path) -> Manifest:
     try:
         return msgspec.json.decode((folder / MADE_BY_DGM).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError):
-        first = next(stored(folder), None)
-    return Manifest(first.assignment, identity(first.kit)) if first else Manifest()
+        pass
+    for path in _paths(folder):
+        with contextlib.suppress(msgspec.DecodeError):
+            first = records.decode(path.read_bytes())
+            return Manifest(first.assignment, identity(first.kit))
+    return Manifest()
 
 
 def note(record: Record, of: Manifest) -> str:
@@ -159,10 +170,8 @@ def note(record: Record, of: Manifest) -> str:
     return ""
 
 
-def stored(folder: Path) -> Iterator[Record]:
-    """Every record in a folder of results, by the submission's name, one at a time."""
-    for path in sorted(folder.glob("*/record.json"), key=lambda path: path.parent.name):
-        yield records.decode(path.read_bytes())
+def _paths(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*/record.json"), key=lambda path: path.parent.name)
 
 
 @contextmanager
@@ -181,7 +190,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 def read(folder: Path) -> list[Record]:
     """Every record in a folder of results, by the submission's name."""
-    return list(stored(folder))
+    return [records.decode(path.read_bytes()) for path in _paths(folder)]
 
 
 class _Grades:

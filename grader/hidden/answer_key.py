@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 
 from dgm_ref import catalogue
+from grader import assignment as assignments
+from grader.assignment import AssignmentError
 from grader.checking.student import Transport
 from grader.exam.collect import Check
 from grader.exam.examiner import Examiner, Failure
@@ -18,6 +20,10 @@ class InstructorsKey:
 
     def __init__(self, lecture: str, *, names: bool = True) -> None:
         self.lecture = lecture
+        if unknown := self._unknown(assignments.load(lecture).rubric):
+            raise AssignmentError(
+                f"assignments/{lecture}/assignment.toml: rubric: no mistake is registered as {', '.join(unknown)}"
+            )
         self.recognise = NameFromCatalogue(lecture) if names else _nobody
         self.reference = functools.cache(functools.partial(Reference, lecture))
         self.solution = functools.cache(functools.partial(known_submissions.solution, lecture))
@@ -30,13 +36,9 @@ class InstructorsKey:
             for m in registered
             if m.name == mistake
         ]
-        return any(
-            examiner.run(check, example, transport) is not None
-            for transport in wrong
-            for example in examiner.examples(check)
-        )
+        return any(not examiner.passes(check, transport) for transport in wrong)
 
-    def unknown(self, rubric: dict[str, float]) -> list[str]:
+    def _unknown(self, rubric: dict[str, float]) -> list[str]:
         """The keys of a rubric that name no registered mistake."""
         registered = catalogue.load(self.lecture).mistakes
         return sorted(rubric.keys() - {f"{name}.{mistake.name}" for name in registered for mistake in registered[name]})

@@ -35,6 +35,7 @@ LARGE_INPUTS = 3  # on which a name must hold beside the failing one
 FURTHER_INPUTS = 12  # asked while more than one mistake still fits
 AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 EXPLAINED = 0.05  # at most this part of the error may be left over
+ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
 
 
 class NameFromCatalogue:
@@ -81,10 +82,15 @@ class NameFromCatalogue:
 
         def alike(mistake: Mistake) -> bool:
             theirs = _seen(examiner, check, example, self._with(mistake).transport)
-            return (theirs.outcome, len(theirs.calls)) == (mine.outcome, len(mine.calls)) and all(
-                _alike(one, other, answer, mine.outcome == "passed")
-                for one, other, answer in zip(mine.calls, theirs.calls, right, strict=False)
-            )
+            if (theirs.outcome, len(theirs.calls)) != (mine.outcome, len(mine.calls)):
+                return False
+            both = list(zip(mine.calls, theirs.calls, right, strict=False))
+            if not all(_alike(one, other, answer) for one, other, answer in both):
+                return False
+            if mine.outcome != "failed":
+                return True
+            parts = [part for one, other, answer in both for part in _explained(one.answer, other.answer, answer)]
+            return all(parts) and bool(parts)
 
         return [mistake for mistake in mistakes if alike(mistake)]
 
@@ -157,13 +163,13 @@ def _size(example: Example) -> int:
     return sum(tensor.numel() for tensor in tensors_in(list(example.values())))
 
 
-def _alike(mine: Call, theirs: Call, right: Any, passed: bool) -> bool:
-    """Whether two answers to the same call are the same, and differ alike from the right one."""
+def _alike(mine: Call, theirs: Call, right: Any) -> bool:
+    """Whether two answers to the same call are the same; errors where the right answer is none have the same reason."""
     if mine.name != theirs.name or not _same(mine.answer, theirs.answer):
         return False
     if "error" in mine.answer and not (right and "error" in right):
         return _same_error(mine.answer["error"], theirs.answer["error"])
-    return passed or right is None or _explained(mine.answer, theirs.answer, right)
+    return True
 
 
 def _same_error(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:
@@ -192,27 +198,29 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and (not isinstance(one, int | str | None) or one == other)
 
 
-def _explained(mine: Any, theirs: Any, right: Any) -> bool:
-    """Whether the mistake leaves but a small part of the error unexplained, wherever the student's answer is not right."""
+def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[bool]:
+    """For every part of an answer that is visibly wrong: whether the mistake leaves but little of the error."""
     if isinstance(mine, float):
         mine, theirs, right = (
             torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right)
         )
-    if isinstance(mine, Tensor) and mine.is_floating_point():
+    if isinstance(mine, dict):
+        for key in mine:
+            yield from _explained(mine[key], theirs[key], right.get(key) if isinstance(right, dict) else None)
+    elif isinstance(mine, list | tuple):
+        parts = right if isinstance(right, list | tuple) and len(right) == len(mine) else [None] * len(mine)
+        for one, other, answer in zip(mine, theirs, parts, strict=True):
+            yield from _explained(one, other, answer)
+    elif isinstance(mine, Tensor) and mine.is_floating_point():
         if not isinstance(right, Tensor) or right.shape != mine.shape or not right.is_floating_point():
-            return True  # of another form than the right one: there is no difference to explain
+            yield True  # of another form than the right one: there is no difference to explain
+            return
         error, size = _left(mine, right)
         left, _ = _left(mine, theirs)
-        rounding = 8 * torch.finfo(mine.dtype).eps * size
-        return error <= rounding or left <= EXPLAINED * error
-    if isinstance(mine, dict):
-        return all(
-            _explained(mine[key], theirs[key], right.get(key) if isinstance(right, dict) else None) for key in mine
-        )
-    if isinstance(mine, list | tuple):
-        parts = right if isinstance(right, list | tuple) and len(right) == len(mine) else [None] * len(mine)
-        return all(map(_explained, mine, theirs, parts))
-    return True
+        if error > ROUNDING * torch.finfo(mine.dtype).eps * size:
+            yield left <= EXPLAINED * error
+    elif not _same(mine, right):
+        yield True  # no numbers, or whole ones: the same is the same
 
 
 def _left(one: Tensor, other: Tensor) -> tuple[float, float]:

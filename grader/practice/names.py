@@ -14,11 +14,11 @@ class UnknownName(Exception):
 
 
 def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
-    """The exercises meant by full names, function names or topics; all of them for no name."""
+    """The exercises meant by names of topics, functions, classes and methods, or full ones; all of them for no name."""
     known = [exercise.name for exercise in assignment.exercises]
     chosen: list[str] = []
     for name in names:
-        found = [one for one in known if name == one or one.startswith(f"{name}.") or one.split(".", 1)[1] == name]
+        found = [one for one in known if _means(name, one)] or [one for one in known if _means(name.lower(), one.lower())]
         if not found:
             alike = difflib.get_close_matches(name, [*known, *(one.split(".", 1)[1] for one in known)], n=1, cutoff=0.5)
             raise UnknownName(
@@ -28,6 +28,11 @@ def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen or known))
+
+
+def _means(name: str, exercise: str) -> bool:
+    """Whether a name is the exercise's, its topic's, its function's, or of a method, that of its class or its own."""
+    return f".{name}." in f".{exercise}."
 
 
 @functools.cache

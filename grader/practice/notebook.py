@@ -1,4 +1,4 @@
-"""Checks and pictures inside a notebook: `check("kl_divergence")` and `show("kl_divergence")` on what this kernel defines.
+"""Inside a notebook: `check("kl_divergence")`, `show("kl_divergence")` and `hint("kl_divergence")`, on what this kernel defines.
 
 Works wherever IPython shows rich results (JupyterLab, VS Code, Colab); nothing to install but the kit.
 """
@@ -6,9 +6,12 @@ Works wherever IPython shows rich results (JupyterLab, VS Code, Colab); nothing 
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -17,12 +20,15 @@ from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
 from grader.practice.names import select, short_name
+from grader.practice.progress import Progress
 from grader.practice.run import PUBLIC_SEED
 from grader.record import ExerciseRecord
 from grader.renderings import html, terminal
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import Topic
+from grader.sandbox.workers import WorkerTimeout
 
+CALL_SECONDS = 10
 _examiners: dict[str, Examiner] = {}
 
 
@@ -46,6 +52,23 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
         return report
 
     return check
+
+
+def hinter(lecture: str, topic: str) -> Callable[[str], None]:
+    """The `hint` of one notebook: one more hint for an exercise each time."""
+    assignment, read = assignments.load(lecture), Progress()
+
+    def hint(name: str) -> None:
+        """Show the hints for this exercise that you have read, and one more."""
+        found = select(assignment, _of_topic(topic, [name]))
+        if len(found) > 1:
+            print(f"{name!r} may be {' or '.join(found)}: say which")
+            return
+        hints = assignment[found[0]].hints
+        for number, text in enumerate(read.next_hint(assignment[found[0]]), start=1):
+            print(f"hint {number} of {len(hints)}: {text}")
+
+    return hint
 
 
 def painter(lecture: str, topic: str) -> Callable[..., None]:
@@ -81,10 +104,10 @@ class Report:
         self.exercises = exercises
 
     def __repr__(self) -> str:
-        return terminal.as_text(self.exercises, short_name)
+        return terminal.as_text(self.exercises, short_name, "this notebook")
 
     def _repr_html_(self) -> str:
-        return html.exercises(self.exercises)
+        return html.exercises(self.exercises, fold=True)
 
 
 class _KernelTransport(LocalTransport):
@@ -98,7 +121,34 @@ class _KernelTransport(LocalTransport):
         super().__init__(host)
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        answer = super().ask(message)
-        if answer.get("error", {}).get("type") == "KeyboardInterrupt":
+        with _limited(CALL_SECONDS):
+            answer = super().ask(message)
+        error = answer.get("error", {}).get("type")
+        if error == "KeyboardInterrupt":
             raise KeyboardInterrupt
+        if error == TooSlow.__name__:
+            raise WorkerTimeout(f"no answer within {CALL_SECONDS} s")
         return answer
+
+
+class TooSlow(BaseException):
+    """A call has run for longer than a call may."""
+
+
+@contextlib.contextmanager
+def _limited(seconds: int) -> Iterator[None]:
+    """Raise `TooSlow` in the block when the time is over, where the platform can."""
+    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise TooSlow
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

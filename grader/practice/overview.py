@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ast
+from collections.abc import Sequence
+
 from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from grader.assignment import Assignment
+from grader.assignment import REPO_ROOT, Assignment, Exercise
 from grader.practice.progress import Progress
+from grader.record import ExerciseRecord
 from grader.renderings.terminal import SIGNS, STYLES
 
 BAR = 30  # characters of the progress bar
@@ -26,10 +30,32 @@ def exercise_list(assignment: Assignment, progress: Progress) -> Group:
 
 def progress_line(assignment: Assignment, progress: Progress) -> Text:
     """How far the student is, as far as the public checks can tell."""
-    passed, total = progress.passed(assignment), len(assignment.required)
+    passed, later, total = progress.passed(assignment), progress.later(assignment), len(assignment.required)
     done = round(BAR * passed / total)
     current = progress.current(assignment)
-    follows = f"next: {current.function}" if passed < total else "all done: dgm pack"
-    if passed == total and current.bonus:
+    follows = f"next: {current.function}" if passed + later < total else "all done: dgm pack"
+    if passed + later == total and current.bonus:
         follows += f"   bonus: {current.function}"
-    return Text.assemble(("█" * done, "green"), ("░" * (BAR - done), "dim"), f" {passed}/{total}   {follows}")
+    waiting = f", {later} graded after submission" if later else ""
+    return Text.assemble(("█" * done, "green"), ("░" * (BAR - done), "dim"), f" {passed}/{total}{waiting}   {follows}")
+
+
+def points_line(records: Sequence[ExerciseRecord]) -> str:
+    """What the exercises just checked are worth so far."""
+    score, possible = sum(record.score for record in records), sum(record.max_score for record in records)
+    later = sum(record.not_graded for record in records)
+    done = sum(record.score == record.max_score > 0 for record in records)
+    after = f"; {later:g} more are graded after submission" if later else ""
+    share = f" ({score / possible:.0%})" if possible else ""
+    return f"{done} of {len(records)} exercises, {score:g} of {possible:g} points{share}{after}"
+
+
+def meaning(assignment: Assignment, exercise: Exercise) -> str:
+    """The first sentence of the exercise's docstring: what was just got right."""
+    stub = REPO_ROOT / "assignments" / assignment.name / f"{exercise.topic}.py"
+    node: ast.AST | None = ast.parse(stub.read_text("utf-8")) if stub.exists() else None
+    for name in exercise.function.split("."):
+        body = getattr(node, "body", [])
+        node = next((one for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name == name), None)
+    said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
+    return " ".join((said or "").split("\n\n")[0].split())

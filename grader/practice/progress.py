@@ -17,15 +17,14 @@ FILE = ".dgm-progress.json"
 class Progress(msgspec.Struct):
     """The state file. A damaged one starts anew: it holds nothing that cannot be had again."""
 
-    states: dict[str, str] = {}  # exercise -> passed, failed, missing
+    states: dict[str, str] = {}  # exercise -> passed, failed, missing, not_graded
     hints: dict[str, int] = {}  # exercise -> hints read
 
     def note(self, record: ExerciseRecord) -> None:
         """Remember how an exercise came out."""
         outcomes = {check.outcome for check in record.checks} - {"not_graded"}
-        self.states[record.exercise] = (
-            "passed" if outcomes <= {"passed"} else "missing" if outcomes == {"missing"} else "failed"
-        )
+        alike = outcomes.pop() if len(outcomes) == 1 else "failed" if outcomes else "not_graded"
+        self.states[record.exercise] = alike if alike in ("passed", "missing", "not_graded") else "failed"
 
     def next_hint(self, exercise: Exercise) -> list[str]:
         """The hints read so far and one more, while there is one."""
@@ -37,9 +36,16 @@ class Progress(msgspec.Struct):
         return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.required)
 
     def current(self, assignment: Assignment) -> Exercise:
-        """The first exercise that is not done, then the first bonus; the last exercise when all are."""
+        """The first exercise that is not done, then the first bonus; the last exercise when all are.
+
+        One that nothing on this machine can check holds nobody up.
+        """
         in_turn = sorted(assignment.exercises, key=lambda exercise: exercise.bonus)
-        return next((e for e in in_turn if self.states.get(e.name) != "passed"), assignment.required[-1])
+        return next((e for e in in_turn if self.states.get(e.name) not in ("passed", "not_graded")), assignment.required[-1])
+
+    def later(self, assignment: Assignment) -> int:
+        """How many exercises are graded after submission only, bonus apart."""
+        return sum(self.states.get(exercise.name) == "not_graded" for exercise in assignment.required)
 
 
 def load(folder: Path) -> Progress:

@@ -26,7 +26,7 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
     Raises: `CannotReset`.
     """
     path = folder / f"{exercise.topic}.py"
-    original = _original(lecture, exercise.topic)
+    original = _original(lecture, exercise.topic, path)
     try:
         content = path.read_bytes()
         text = content.decode("utf-8-sig")
@@ -57,18 +57,16 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
     return backup
 
 
-def _original(lecture: str, topic: str) -> str:
-    """The module as it was handed out: kept by the release, or made from the solution where that is at hand."""
-    kept = REPO_ROOT / "assignments" / lecture / ORIGINALS
-    if kept.exists():
-        with zipfile.ZipFile(kept) as archive:
+def _original(lecture: str, topic: str, work: Path) -> str:
+    """The module as it was handed out: kept by the release, or in a checkout the stub, unless that is the work itself."""
+    stubs = REPO_ROOT / "assignments" / lecture
+    if (stubs / ORIGINALS).exists():
+        with zipfile.ZipFile(stubs / ORIGINALS) as archive:
             return archive.read(f"{topic}.py").decode("utf-8")
-    source = REPO_ROOT / "solutions" / lecture / f"{topic}.py"
-    if source.exists():
-        from grader.authoring import build
-
-        return build.stub(build.read(source))
-    raise CannotReset(f"{kept} is missing: unpack the kit again to get the originals")
+    stub = stubs / f"{topic}.py"
+    if stub.exists() and stub.resolve() != work.resolve():
+        return stub.read_text("utf-8")
+    raise CannotReset(f"{stubs / ORIGINALS} is missing: unpack the kit again to get the originals")
 
 
 def _span(text: str, function: str) -> tuple[int, int] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,10 +14,10 @@ import torch
 from grader import assignment as assignments
 from grader.assignment import Assignment
 from grader.exam.collect import collect, families
-from grader.exam.examiner import Examiner
+from grader.exam.examiner import Examiner, Failure
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
-from grader.practice.work import read_work
+from grader.practice.work import read_work, unreadable
 from grader.record import ExerciseRecord
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
@@ -28,16 +29,18 @@ PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grad
 class Practice:
     """A working copy and everything it takes to check it again and again.
 
-    With `warm` a fresh process always stands ready, so that a result comes within a second of saving.
+    With `warm` a fresh process always stands ready, so that a result comes within a second of saving. `device`: what checks
+    that need a GPU are put on, "cuda", or "cpu" at small size.
     """
 
-    def __init__(self, lecture: str, folder: Path, warm: bool = False) -> None:
+    def __init__(self, lecture: str, folder: Path, warm: bool = False, device: str | None = None) -> None:
         torch.set_num_threads(1)  # small tensors: threads would only wait for each other
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self.submission: Submission | None = None  # what was checked last
         self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED)
+        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED, device=device)
+        self._call_seconds = 10.0 if device is None else 120.0  # opening a GPU takes its time
 
     def __enter__(self) -> Practice:
         return self
@@ -51,15 +54,31 @@ class Practice:
         Raises: `UnknownName`; `NothingHere`.
         """
         wanted = select(self.assignment, names)
-        submission = self.submission = read_work(self.assignment, self.folder)
-        package = f"assignments.{self.assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(submission=math.inf))
         failed: list[str] = []
-        try:
-            for name in wanted:
+        with self._reached() as transport:
+            assert self.submission is not None
+            broken = unreadable(self.submission)
+            for name in (one for one in wanted if self.assignment[one].topic not in broken):
                 record = self._examiner.exercise(name, transport, failed)
                 failed += [name] if record.failed else []
                 yield record
+
+    def failure(self, name: str) -> Failure | None:
+        """The first failure of one exercise, with its calls; None where all public checks pass.
+
+        Raises: `NothingHere`.
+        """
+        with self._reached() as transport:
+            public = (check for check in self._examiner.checks if check.exercise == name and not check.needs_reference and not check.gpu)
+            return next(filter(None, (self._examiner.failure(check, transport) for check in public)), None)
+
+    @contextlib.contextmanager
+    def _reached(self) -> Iterator[WorkerTransport]:
+        submission = self.submission = read_work(self.assignment, self.folder)
+        package = f"assignments.{self.assignment.name}"
+        transport = WorkerTransport(self._workers, package, submission.topics, Timeouts(call=self._call_seconds, submission=math.inf))
+        try:
+            yield transport
         finally:
             transport.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from pathlib import Path
 
 from grader.assignment import Assignment
@@ -21,6 +22,19 @@ def read_work(assignment: Assignment, folder: Path) -> Submission:
     if submission is None or all("/" in submission.taken.get(topic, "/")[0] for topic in assignment.topics):
         raise NothingHere(f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder")
     return submission
+
+
+def unreadable(submission: Submission) -> set[str]:
+    """The topics that stand in a module which is no Python: nothing in it is known to be right or wrong."""
+    return {topic for topic, cells in submission.topics.items() if len(cells) == 1 and not _is_python(cells[0])}
+
+
+def _is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
 
 
 def remarks_on(submission: Submission, topics: set[str], assignment: Assignment) -> list[str]:

@@ -17,6 +17,7 @@ from grader.renderings.platforms import feedback
 
 CANVAS_COLUMN = re.compile(r".*\S \(\d+\)")  # the title of an assignment, and its number
 CANVAS_FIXED = 4  # columns about a student, at least; the first is the name, the second Canvas' own id
+IDENTIFIER = re.compile(r"\D*(\d+)")  # Moodle's: "Participant 12345", in any language
 COMMENTS = re.compile(r"feedback|comment|komment|coment|retroal|reactie|отзыв|обратн|反馈|评语|フィードバック", re.IGNORECASE)
 
 
@@ -38,6 +39,7 @@ class Filled:
 
 @dataclass(frozen=True)
 class _Columns:
+    about_student: int  # the first so many
     grade: int
     comments: int | None
     maximum: int | None
@@ -63,8 +65,7 @@ def fill(content: bytes, records: Sequence[Record], column: str = "") -> Filled:
     _fill_rows(rows, columns, records, filled)
     table = io.StringIO(newline="")
     ends = "\r\n" if "\r\n" in text else "\n"
-    quoting = csv.QUOTE_ALL if text.lstrip().startswith('"') and columns.maximum is None else csv.QUOTE_MINIMAL
-    csv.writer(table, delimiter=separator, lineterminator=ends, quoting=quoting).writerows(rows)
+    csv.writer(table, delimiter=separator, lineterminator=ends).writerows(rows)
     filled.content = table.getvalue().encode(encoding)
     return filled
 
@@ -78,11 +79,12 @@ def _fill_rows(rows: list[list[str]], columns: _Columns, records: Sequence[Recor
     for row in rows[columns.first_row :]:
         if len(row) <= columns.grade:
             continue
-        named = row[: columns.grade]
-        record = next((known[key] for cell in named for key in _cell_keys(cell) if key in known), None)
-        if record is None:
+        named = row[: columns.about_student]
+        found = [known[key] for key in _row_keys(named) if key in known]
+        if not found:
             filled.without_record.append(row[0] if columns.maximum is None else " ".join(named[:2]))
             continue
+        record = found[0]
         met.add(record.submission)
         comma = columns.maximum is not None and "," in row[columns.maximum]
         row[columns.grade] = f"{record.score:.10g}".replace(".", "," if comma else ".")
@@ -105,11 +107,12 @@ def _keys(record: Record) -> Iterator[str]:
         yield from (key.casefold() for key in (person.id, person.email) if key)
 
 
-def _cell_keys(cell: str) -> Iterator[str]:
-    yield cell.strip().casefold()
-    number = re.fullmatch(r"\D+ (\d+)", cell.strip())  # "Participant 12345", in any language
-    if number:
-        yield number[1]
+def _row_keys(cells: Sequence[str]) -> Iterator[str]:
+    """What a row calls its student."""
+    yield from (cell.strip().casefold() for cell in cells)
+    participant = IDENTIFIER.fullmatch(cells[0].strip())
+    if participant:
+        yield participant[1]
 
 
 def _moodle(rows: list[list[str]], column: str) -> _Columns | None:
@@ -124,12 +127,12 @@ def _moodle(rows: list[list[str]], column: str) -> _Columns | None:
             three[2] and not _is_number(three[2]) for three in cells
         ) and all(_identifier(row[0]) for row in students):
             last = len(rows[0]) - 1
-            return _Columns(at - 1, last if last > at + 1 and COMMENTS.search(rows[0][last]) else None, at, 1)
+            return _Columns(at - 1, at - 1, last if last > at + 1 and COMMENTS.search(rows[0][last]) else None, at, 1)
     return None
 
 
 def _identifier(cell: str) -> bool:
-    return re.fullmatch(r"(?:\D+ )?\d+", cell.strip()) is not None
+    return IDENTIFIER.fullmatch(cell.strip()) is not None
 
 
 def _is_number(cell: str) -> bool:
@@ -151,4 +154,4 @@ def _canvas(rows: list[list[str]], column: str, assignment: str) -> _Columns:
             "this is neither Canvas' gradebook nor Moodle's grading worksheet: export it there as CSV and give that file"
         )
     first = next((at for at, row in enumerate(rows) if at and len(row) > 1 and row[1].strip().isdigit()), len(rows))
-    return _Columns(meant[0], None, None, first)
+    return _Columns(titles[0], meant[0], None, None, first)

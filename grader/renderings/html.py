@@ -13,9 +13,9 @@ from grader.record import ExerciseRecord
 from grader.renderings.terminal import SIGNS
 
 
-def exercises(records: Sequence[ExerciseRecord]) -> str:
-    """One block an exercise; every word from a submission is escaped."""
-    return environment().get_template("exercises.html").render(exercises=records)
+def exercises(records: Sequence[ExerciseRecord], fold: bool = False) -> str:
+    """One block an exercise; every word from a submission is escaped. `fold`: only the first failure of each is open."""
+    return environment().get_template("exercises.html").render(exercises=records, fold=fold)
 
 
 @functools.cache

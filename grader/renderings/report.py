@@ -11,7 +11,7 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from grader.record import ExerciseRecord, Record
+from grader.record import MADE_BY_DGM, ExerciseRecord, Record
 from grader.renderings import class_statistics, html
 
 
@@ -19,6 +19,7 @@ def write(records: Sequence[Record], target: Path) -> list[Path]:
     """Write the report to `target` and the students' pages into ``<stem>_students`` beside it; returns all paths."""
     folder = target.with_name(f"{target.stem}_students")
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / MADE_BY_DGM).touch()  # no submission, should it lie among those
     pages = {record.submission: f"{folder.name}/{_file_name(record.submission)}" for record in records}
     target.write_text(class_page(records, pages), "utf-8")
     written = [target]

@@ -8,7 +8,8 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, ConsoleOptions, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
+from rich.measure import Measurement
 from rich.padding import Padding
 from rich.segment import Segment
 from rich.table import Column, Table
@@ -29,6 +30,18 @@ STYLES = {
 }
 
 
+WORDS = {
+    "passed": "ok",
+    "failed": "WRONG",
+    "error": "ERROR",
+    "timeout": "TOO SLOW",
+    "crashed": "CRASHED",
+    "missing": "to do",
+    "not_graded": "later",
+}  # where a terminal has no signs
+IN_ASCII = str.maketrans("✓✗∞☠○–█░·…≥≤", "+x~#o-#-|~><")
+
+
 class SafeConsole(Console):
     """A terminal that shows what strangers wrote and obeys nothing of it."""
 
@@ -38,8 +51,15 @@ class SafeConsole(Console):
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What `renderable` is made of, every text of it fit to be shown."""
         for segment in super().render(renderable, options):
-            yield segment if segment.control else Segment(printable(segment.text), segment.style)
+            yield segment if segment.control else Segment(self._shown(printable(segment.text)), segment.style)
 
+    def _shown(self, text: str) -> str:
+        """With something like it for every sign that this terminal does not have."""
+        try:
+            text.encode(self.encoding)
+        except UnicodeEncodeError:
+            return text.translate(IN_ASCII)
+        return text
 
 
 def class_table(records: Iterable[Record]) -> Table:
@@ -62,18 +82,19 @@ def class_table(records: Iterable[Record]) -> Table:
     return table
 
 
-def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str) -> str:
+def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "") -> str:
     """Each exercise without colour, for a plain display."""
     console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
     for exercise in exercises:
-        console.print(exercise_view(exercise, call_it))
+        console.print(exercise_view(exercise, call_it, where))
     return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
 
 
-def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str) -> Group:
+def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str, where: str = "") -> Group:
     """One exercise: a line when it is fine, the first failure in full when it is not.
 
-    `call_it`: the name by which a student calls an exercise; without it that is the full one.
+    `call_it`: the name by which a student calls an exercise; without it that is the full one. `where`: what is missing
+    should stand; without it that is the topic's module.
     """
     topic, name = exercise.exercise.split(".")[0], call_it(exercise.exercise)
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
@@ -83,13 +104,17 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str)
     if not graded:
         return Group(_head(name, "not_graded", f"{later} checks, all graded after submission", *bonus))
     if not failures:
-        more = f", {later} more graded after submission" if later else ""
-        return Group(_head(name, "passed", f"{len(graded)} checks{more}", *bonus))
+        more = f" of {len(exercise.checks)} checks; {exercise.not_graded:g} points are graded after submission" if later else " checks"
+        return Group(_head(name, "passed", f"{len(graded)}{more}", *bonus))
     first = failures[0]
     aside = [*bonus, *([f"slide {exercise.slide}"] if exercise.slide else [])]
     if first.outcome == "missing":
-        return Group(_head(name, "missing", f"{first.message}, in {topic}.py", *aside))
-    lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, *aside), *_details(first)]
+        return Group(_head(name, "missing", f"{first.message}, in {where or f'{topic}.py'}", *aside))
+    lines: list[RenderableType] = [_head(name, first.outcome, first.sentence or first.check, *aside)]
+    if exercise.depends_on_failed:
+        called = " and ".join(f"your {call_it(other)}" for other in exercise.depends_on_failed)
+        lines.append(below(Text(f"calls {called}, which fails: repair that first", "cyan")))
+    lines += _details(first)
     if len(failures) > 1:
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
     again = _fit([f"again: dgm check {name}", f"hint: dgm hint {name}"])
@@ -105,8 +130,24 @@ def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
         expand=True,
         padding=(0, 2, 0, 0),
     )
-    head.add_row(Text(f"{name}  {SIGNS[outcome]}", STYLES[outcome]), Text(sentence), ", ".join(aside))
+    head.add_row(_Name(name, outcome), Text(sentence), ", ".join(aside))
     return head
+
+
+class _Name:
+    """The name of an exercise and how it came out: a sign, or a word where the terminal has no signs."""
+
+    def __init__(self, name: str, outcome: str) -> None:
+        self._name, self._outcome = name, outcome
+
+    def _text(self, options: ConsoleOptions) -> Text:
+        return Text(f"{self._name}  {(WORDS if options.ascii_only else SIGNS)[self._outcome]}", STYLES[self._outcome])
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        yield self._text(options)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement.get(console, options, self._text(options))
 
 
 def _details(check: CheckRecord) -> list[Padding]:

@@ -13,7 +13,8 @@ OTHER_LANGUAGES = {
     "python", "python2", "python3", "R", "ruby", "script", "sh", "skip", "sql", "sx", "svg", "system", "writefile",
 }  # fmt: skip
 KIT = re.compile(  # our own cells: nothing to grade, and pictures take seconds to draw
-    r"from grader\.(?:practice\.)?notebook import checker\b|check = checker\(|show = painter\(|(check|show)\([^()]*\)\s*(#|$)"
+    r"\s*from grader\.(?:practice\.)?notebook import checker\b|check = checker\(|show = painter\(|hint = hinter\("
+    r"|(check|show|hint)\([^()]*\)\s*(#|$)"
 )
 SHELL = re.compile(r"!(?!=)|=[ \t]*%[ \t]*[A-Za-z]|\?")  # in a line without its strings: never Python
 TIMED = re.compile(r"%time[ \t]+(?=[^\s-])")

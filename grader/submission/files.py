@@ -6,6 +6,7 @@ missing from a class because of what they handed in.
 
 from __future__ import annotations
 
+import functools
 import os
 import stat
 import unicodedata
@@ -35,14 +36,14 @@ class File:
     refusal: str | None = None  # why it must not be read
     modified: float = 0.0  # seconds; 0 where nobody knows
 
-    @property
+    @functools.cached_property
     def suffix(self) -> str:
         """``.ipynb`` also of ``histogram.ipynb.txt``, which browsers make of a download."""
         rest, last = os.path.splitext(self.name.lower())
         inner = os.path.splitext(rest)[1]
         return inner if last in (".txt", ".json") and inner in (".py", ".ipynb") else last
 
-    @property
+    @functools.cached_property
     def stem(self) -> str:
         name = self.name.rsplit("/", 1)[-1]
         place = name.lower().rfind(self.suffix) if self.suffix else -1

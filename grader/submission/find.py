@@ -53,8 +53,8 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
                 kind, entries = within, below
     else:
         kind = layout
-    if kind == "one" or not entries or (kind == "class" and path.is_file()):
-        return _found([_whole(path)] if kind == "one" or path.is_file() else [], "1 submission")
+    if kind == "one" or (path.is_file() and not entries):
+        return _found([_whole(path)], "1 submission")
     return _sorted_out(entries, kind, assignment)
 
 

@@ -17,6 +17,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import msgspec
+
 from grader.assignment import Assignment
 from grader.record import MADE_BY_DGM, Person
 from grader.submission.files import OTHER_ARCHIVES, WANTED, File, Folder, clean
@@ -24,13 +26,14 @@ from grader.submission.topics import is_plain
 
 Layout = Literal["auto", "one", "class", "canvas", "moodle", "gradescope", "nbgrader"]
 CANVAS = re.compile(
-    r"(?P<name>[^/]+?)(?:_LATE)?_(?P<id>\d{2,})_(?:\d{2,}_(?P<file>.+)|(?P<note>(?:text|link)\.html))"
+    r"(?P<name>[^/]+?)(?P<late>_LATE)?_(?P<id>\d{2,})_(?:(?P<attempt>\d{2,})_(?P<file>.+)|(?P<note>(?:text|link)\.html))"
     r"|(?:LATE_)?(?P<anonymous>anon_[A-Za-z0-9]{5})(?:_LATE)?_\d{2,}_(?P<own>.+)"
 )
 MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_[a-z]+_?(?P<file>.*)", re.DOTALL)
 GRADESCOPE = re.compile(r"submission_(?P<id>\d+)")
 METADATA = "submission_metadata.yml"
 LOOKED_AT = 1 << 16  # bytes of a module whose name says nothing
+MOST_MEMBERS = 50  # of one group
 MOST_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
 NOBODY = re.compile(  # what systems, browsers and we ourselves leave beside submissions
     r"thumbs\.db|ehthumbs\.db|desktop\.ini|index\.html?|icon[\r\ufffd]|\$recycle\.bin|system volume information|"
@@ -144,7 +147,9 @@ def _holds_work(entry: Entry, assignment: Assignment) -> bool:
 
 def is_nobody(entry: Entry) -> bool:
     """Whether an entry of a class is no submission: what systems leave, and results of an earlier run."""
-    return NOBODY.fullmatch(entry.name) is not None or (entry.is_folder and entry.has(MADE_BY_DGM))
+    return NOBODY.fullmatch(entry.name) is not None or (
+        entry.is_folder and (entry.has(MADE_BY_DGM) or (entry.has("records.jsonl") and entry.has(".lock")))
+    )
 
 
 def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[Owned]:
@@ -182,7 +187,8 @@ def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[st
 
 
 def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> Owned:
-    return Owned(f"{match['name']}_{match['id']}", files, Person(match["name"], match["id"], platform=layout))
+    more = {"late": bool(match["late"]), "attempt": match["attempt"] or ""} if layout == "canvas" else {}
+    return Owned(f"{match['name']}_{match['id']}", files, Person(match["name"], match["id"], platform=layout, **more))
 
 
 def _renamed(file: File, name: str) -> File:
@@ -190,7 +196,7 @@ def _renamed(file: File, name: str) -> File:
 
 
 def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
-    """From the folder's number to its (first) submitter.
+    """From the folder's number to its first submitter, with the others of the group.
 
     The file is long, and most of it is what students' programs printed; only what names submitters is parsed.
     """
@@ -199,11 +205,14 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
     text = metadata.read(MOST_METADATA).decode("utf-8", "replace")
     for entry in re.split(r"^(?=submission_\d+:)", text, flags=re.MULTILINE)[1:]:
         number = entry[len("submission_") : entry.index(":")]
-        block = re.search(r"^  :submitters:\n  - (.*\n(?:    .*\n)*)", entry + "\n", re.MULTILINE)
+        block = re.search(r"^  :submitters:\n((?:  - .*\n(?:    .*\n)*)+)", entry + "\n", re.MULTILINE)
+        late = re.search(r"^  :(?:late|lateness): *(?!false|0|null|\n|~)", entry, re.MULTILINE) is not None
         try:
-            submitter = yaml.safe_load("    " + block[1]) if block else None
+            submitters = yaml.safe_load(block[1]) if block else None
         except yaml.YAMLError:
             continue
-        if isinstance(submitter, dict) and submitter.get(":name"):
-            name, student_id, email = (clean(str(submitter.get(key) or "")) for key in (":name", ":sid", ":email"))
-            yield number, Person(name, student_id or number, email, "gradescope")
+        group = [one for one in submitters or () if isinstance(one, dict) and one.get(":name")]
+        said = [[clean(str(one.get(key) or "")) for key in (":name", ":sid", ":email")] for one in group[:MOST_MEMBERS]]
+        people = [Person(name, student_id or number, email, "gradescope", late, number) for name, student_id, email in said]
+        if people:
+            yield number, msgspec.structs.replace(people[0], members=tuple(people[1:]))

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 
 from grader.submission.source import Source
 
-OURS = {"assignments", "grader", "dgm_ref"}
+OURS = {"assignments", "grader"}
 
 
 class Modules:

@@ -12,13 +12,13 @@ from grader.submission.archive import in_archive
 from grader.submission.files import File, Folder, Unreadable, printable
 from grader.submission.find import HandedIn
 from grader.submission.layout import CANVAS, MOODLE
-from grader.submission.source import Source, read_source
+from grader.submission.source import MOST_SOURCE, Source, read_source
 from grader.submission.topics import choose, is_plain
 
 MOST_FILES = 500  # modules and notebooks of one submission
 MOST_BYTES = 128 << 20  # of one submission, archives in archives counted at each level
 DEEPEST_ARCHIVE = 3  # the student's zip, and what may be in it
-MOST_SOURCE = 800_000  # characters of all topics as JSON; a worker takes no larger message
+DOCUMENTS = {".txt", ".json", ".html", ".htm", ".pdf", ".docx", ".doc", ".md", ".rtf"}  # that work was mistaken for
 MOST_PROBLEMS = 40  # sentences
 LONGEST_PROBLEM = 500  # characters
 
@@ -38,7 +38,7 @@ class Submission:
 
 def read(handed_in: HandedIn, assignment: Assignment, archives: bool = True) -> Submission:
     """Read one submission, whatever it is; without archives where an old hand-in may lie beside the work."""
-    reading = _Reading(assignment, archives)
+    reading = _Reading(assignment.topics, archives)
     reading.take(_expanded(handed_in.files), depth=0)
     choice = choose(reading.sources, assignment)
     problems = [*reading.problems, *choice.problems]
@@ -66,7 +66,7 @@ def _expanded(files: Sequence[File | Folder]) -> list[File]:
 class _Reading:
     """Sources found so far, and what the submission may still cost."""
 
-    assignment: Assignment
+    topics: tuple[str, ...]
     archives: bool
     sources: list[Source] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
@@ -101,8 +101,11 @@ class _Reading:
         self.take(in_archive(file, content), depth, file.name if beside else "")
 
     def _say_if_named_like_work(self, file: File) -> None:
-        document = file.suffix in (".txt", ".json", ".html", ".htm", ".pdf", ".docx", ".doc", ".md", ".rtf", "")
-        if document and any(is_plain(file.stem, topic) for topic in self.assignment.topics):
+        if file.refusal and not file.suffix:
+            self.problems.append(f"{file.shown} was not read: {file.refusal}")
+        name = file.name.lower()
+        topics = [topic for topic in self.topics if topic in name] if file.suffix in DOCUMENTS else []
+        if any(is_plain(file.stem, topic) for topic in topics):
             self.problems.append(f"{file.shown} was not read: hand in a module (.py) or a notebook (.ipynb)")
 
     def _say_who_else_is_named(self, files: Iterable[File]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 import re
 import sys
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from grader.submission.text import decode
 
 LONGEST_CELL = 60_000  # characters; a worker takes no longer string
 MOST_CELLS = 2_000  # of one notebook
+MOST_SOURCE = 800_000  # characters of all topics as JSON; a worker takes no larger message
 MOST_SAID = 5  # lines that were left out, of one notebook
 HERE = sys.version_info[:2]
 NEWER = re.compile(r"(?:async )?def \w+\[|class \w+\[|type \w+|match |except [\w.]+,")  # at the start of a line
@@ -119,10 +121,14 @@ def read_source(file: File, content: bytes, archive: str = "") -> list[Source]:
 
 
 def _short_enough(file: File, cells: list[str], remarks: list[str]) -> list[str]:
+    """The cells that a worker takes; the others are empty."""
     kept = [cell if len(cell) <= LONGEST_CELL else "" for cell in cells]
     if kept != cells:
         remarks.append(f"{file.shown}: code of more than {LONGEST_CELL} characters in one cell or module was left out")
-    return kept
+    sizes = list(itertools.accumulate(map(len, kept)))
+    if sizes and sizes[-1] > MOST_SOURCE:
+        remarks.append(f"{file.shown} has more than {MOST_SOURCE} characters of code: only the first ones were read")
+    return [cell if size <= MOST_SOURCE else "" for cell, size in zip(kept, sizes, strict=True)]
 
 
 def _if_newer(text: str, error: SyntaxError) -> str:

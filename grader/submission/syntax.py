@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,24 +16,36 @@ class Definition:
     """One place where a name of a module gets its value."""
 
     written: bool  # not as it was handed out
-    says: str  # equal for equal code, wherever it stands
-    node: ast.stmt
+    value: ast.AST
+    node: ast.stmt  # the statement that gives it
     cell: int
     imported: tuple[str, str] | None = None  # the module and the name there
+
+    @functools.cached_property
+    def says(self) -> str:
+        """Equal for equal code, wherever it stands."""
+        try:
+            return ast.dump(self.value)
+        except RecursionError:
+            return f"nested too deeply {id(self.value)}"
 
 
 def parsed(text: str, strict: bool = False) -> list[ast.stmt] | None:
     """The statements of a source, or None where it is no Python (``strict``: the ``SyntaxError`` is raised)."""
+    body = _parsed(text)
+    if strict and isinstance(body, SyntaxError):
+        raise body.with_traceback(None)
+    return body if isinstance(body, list) else None
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(text: str) -> list[ast.stmt] | Exception:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about "\d" and the like: the student's own matter
             return ast.parse(text).body
-    except SyntaxError:
-        if strict:
-            raise
-    except (ValueError, RecursionError, MemoryError):
-        pass
-    return None
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        return error
 
 
 def definitions(cells: list[list[ast.stmt]]) -> dict[str, list[Definition]]:
@@ -54,23 +67,29 @@ def executed(body: list[ast.stmt]) -> Iterator[ast.stmt]:
         if isinstance(node, ast.If) and _never_on_import(node.test):
             waiting += reversed(node.orelse)
         elif isinstance(node, ast.If | ast.Try | ast.With | ast.For | ast.While):
-            parts = [getattr(node, part, []) for part in ("body", "orelse", "finalbody")]
-            parts += [handler.body for handler in getattr(node, "handlers", [])]
-            waiting += reversed([statement for part in parts for statement in part])
+            waiting += reversed(_blocks(node))
 
 
 def imports(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, list[str]]]:
     """The modules that a source imports anywhere, each with the names that it takes from it."""
-    for body in cells:
-        for node in (inner for statement in body for inner in ast.walk(statement)):
-            if isinstance(node, ast.Import):
-                yield from ((without_package(alias.name), []) for alias in node.names)
-            elif isinstance(node, ast.ImportFrom):
-                module = without_package(node.module or "")
-                if module:
-                    yield module, [alias.name for alias in node.names]
-                else:
-                    yield from ((alias.name, []) for alias in node.names)
+    waiting = [statement for body in cells for statement in body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from ((without_package(alias.name), []) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            names = [alias.name for alias in node.names]
+            module = without_package(node.module or "")
+            yield from [(module, names)] if module else [(name, []) for name in names]
+        else:
+            waiting += _blocks(node)
+
+
+def _blocks(node: ast.stmt) -> list[ast.stmt]:
+    """The statements within a statement, one level deeper."""
+    parts = [part for name in ("body", "orelse", "finalbody") if isinstance(part := getattr(node, name, None), list)]
+    parts += [inner.body for name in ("handlers", "cases") for inner in getattr(node, name, [])]
+    return [statement for part in parts for statement in part]
 
 
 def without_package(module: str) -> str:
@@ -81,36 +100,29 @@ def without_package(module: str) -> str:
 
 def _defined(node: ast.stmt, cell: int) -> Iterator[tuple[str, Definition]]:
     if isinstance(node, Function):
-        yield node.name, Definition(_is_written(node), _dump(node), node, cell)
+        yield node.name, Definition(_is_written(node), node, node, cell)
     elif isinstance(node, ast.ClassDef):
         methods = {inner.name: inner for inner in executed(node.body) if isinstance(inner, Function)}
-        yield node.name, Definition(any(map(_is_written, methods.values())), _dump(node), node, cell)
+        yield node.name, Definition(any(map(_is_written, methods.values())), node, node, cell)
         for name, method in methods.items():
-            yield f"{node.name}.{name}", Definition(_is_written(method), _dump(method), node, cell)
+            yield f"{node.name}.{name}", Definition(_is_written(method), method, node, cell)
     elif isinstance(node, ast.Assign | ast.AnnAssign) and node.value is not None:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target]
         written = not (isinstance(node.value, ast.Constant) and node.value.value in (None, ...))
         for target in [inner for one in targets for inner in getattr(one, "elts", [one])]:
             name = _name(target)
             if name:
-                yield name, Definition(written, _dump(node.value), node, cell)
+                yield name, Definition(written, node.value, node, cell)
     elif isinstance(node, ast.ImportFrom):
         for alias in node.names:
             origin = (without_package(node.module or ""), alias.name)
-            yield alias.asname or alias.name, Definition(True, f"from {origin[0]} import {origin[1]}", node, cell, origin)
+            yield alias.asname or alias.name, Definition(True, node, node, cell, origin)
 
 
 def _name(target: ast.expr) -> str:
     if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
         return f"{target.value.id}.{target.attr}"
     return target.id if isinstance(target, ast.Name) else ""
-
-
-def _dump(node: ast.AST) -> str:
-    try:
-        return ast.dump(node)
-    except RecursionError:
-        return f"nested too deeply {id(node)}"
 
 
 def _is_written(function: Function) -> bool:

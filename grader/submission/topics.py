@@ -120,16 +120,17 @@ class _Topic:
         return all(_is_block(definition) for definition in source.definitions.get(unit, []))
 
     def _cells(self, source: Source, picked: dict[str, Source]) -> list[str]:
-        """The cells without definitions of what is taken from elsewhere, and of what is written a second time there."""
+        """The cells without definitions of what is taken from elsewhere, of another topic, and without stubs below work."""
         blank: list[Definition] = []
         for unit in self.units:
             blocks = [definition for definition in source.definitions.get(unit, []) if _is_block(definition)]
             if picked.get(unit, source) is not source:
                 blank += blocks
             elif len(blocks) > 1:
-                own = [block for block in blocks if self._nearest_topic(source, block, unit) == self.topic] or blocks
-                written = [block for block in own if block.written] or own
-                blank += [block for block in blocks if block is not written[-1]]
+                nearest = [self._nearest_topic(source, block, unit) == self.topic for block in blocks]
+                blank += [block for block, near in zip(blocks, nearest, strict=True) if any(nearest) and not near]
+                last = max((place for place, block in enumerate(blocks) if block.written), default=len(blocks))
+                blank += [block for block in blocks[last + 1 :] if block not in blank]
         return _without(source.cells, blank) if blank else source.cells
 
     def _nearest_topic(self, source: Source, block: Definition, unit: str) -> str:
@@ -172,7 +173,7 @@ class _Topic:
             blocks = source.definitions.get(unit, [])
             if len(blocks) > 1 and len({block.says for block in blocks if block.written}) > 1:
                 shared = sum(unit in self.assignment.functions(topic) for topic in self.assignment.topics) > 1
-                which = "the one nearest to this topic" if shared else "the last one"
+                which = "what stands nearest to this topic" if shared else "the last one"
                 yield f"{self.topic}: {_shown(source)} defines {unit} {len(blocks)} times: {which} counts"
 
     def _differ(self, one: Source, other: Source, unit: str) -> bool:

@@ -134,7 +134,7 @@ def pushforward_pmf(p: Float[Tensor, "S"], f: Int[Tensor, "S"], K: int) -> Float
 
     $$P(y = k) = \sum_{s \,:\, f(s) = k} p_s$$
 
-    The masses are summed as they are: linear in ``p``, without a normalisation of its own.
+    The masses are added as they are: the result is linear in ``p``, and is not normalised again.
 
     Shapes: ``p``: ``(S,)``; ``f``: ``(S,)`` int64, the table of a map into ``0..K-1``, many-to-one allowed; result
     ``(K,)``, zero where nothing lands.
@@ -315,7 +315,7 @@ def dirac_expectation(
 
     $$\mathbb E\, \mathbf f(\mathbf x), \qquad p(\mathbf x) = \sum_{i=1}^k w_i\, \delta(\mathbf x - \mathbf x_i)$$
 
-    The weights are used as they are: linear in ``weights``, without a normalisation of its own.
+    The weights are used as they are: the result is linear in them, and they are not normalised again.
 
     Shapes: ``points``: ``(k, m)``; ``weights``: ``(k,)``, summing to one; ``f``: ``(k, m) -> (k, d)``; result ``(d,)``.
     Slide: 27.

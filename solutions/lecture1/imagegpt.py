@@ -13,7 +13,7 @@
 # Letters, here and in the comments at line ends: `n` images, `m` pixels in a sequence, `K` colours, `t` positions
 # at hand, `h` heads of size `e`, `dim = h e`.
 #
-# What holds for every function of the course:
+# **What holds everywhere:**
 #
 # - Arguments are legal: samples are there, shapes fit, sizes are at least 1. Check nothing unless a docstring says so.
 # - The first axis is the batch. Results have the dtype and device of the floating-point inputs; integers are `int64`.
@@ -473,9 +473,9 @@ def sample(
 # %% [markdown]
 # ## What it has learnt
 #
-# All of it at work: your `train_step` trains a model of 8 x 8 digits in 17 grey levels, and the pictures show what it
-# draws, how it completes the upper half of a digit, which pixels surprise it, and where it looks. 150 steps take a
-# quarter of a minute; 600 draw better digits. `dgm show imagegpt` draws the same pictures into files.
+# All of it at work: your `train_step` trains a model of 8 x 8 digits in 17 grey levels. `dgm show imagegpt` (`show` in
+# the notebook) pictures what it draws, how it completes the upper half of a digit, which pixels surprise it, and where
+# it looks. 150 steps take a quarter of a minute; 600 draw better digits.
 
 # %% tags=["active-ipynb"]
 # show(steps=150)

@@ -153,7 +153,7 @@ def test_an_edited_product_is_outdated_and_built_anew(house):
 def test_a_notebook_checks_each_function_after_the_cell_that_defines_it(house):
     code = ["".join(cell["source"]) for cell in cells(house) if cell["cell_type"] == "code"]
     assert [source.splitlines()[-1].strip() for source in code] == [
-        'show = painter("lecture9", "flows")',
+        'hint = hinter("lecture9", "flows")',
         "import torch",
         'raise NotImplementedError("planar")',
         'check("planar")  # 1 point',

@@ -22,7 +22,8 @@ def test_a_solved_notebook_runs_and_shows(lecture, topic, monkeypatch):
     notebook = build.instructor_notebook(source, load(lecture))
     module = types.ModuleType(topic)
     monkeypatch.setitem(sys.modules, topic, module)  # dataclasses look their own module up
-    for number, cell in enumerate(map(as_python, parse_notebook(topic, notebook.encode()).cells), 1):  # without our own: check(...), show(...)
+    cells = map(as_python, parse_notebook(topic, notebook.encode()).cells)  # without our own: check(...), show(...)
+    for number, cell in enumerate(cells, 1):
         flags = __future__.annotations.compiler_flag  # a kernel keeps what the first cell imported from __future__
         exec(compile(cell.text, f"{topic}, cell {number}", "exec", flags), module.__dict__)
     pictures = [cell for cell in json.loads(notebook)["cells"] if "active-ipynb" in cell["metadata"].get("tags", [])]

@@ -19,7 +19,8 @@ DANGERS = [
     "[a][r]\n\n[r]: javascript:alert(1)", "> [r]: javascript:alert(1)\n\n[r]", "<javascript:alert(1)>", "<a href=javascript:alert(1)>x</a>",
     "![](https://evil.example/pixel.png)", "![a [b](https://x)](https://evil.example/pixel.png)", "![a][r]\n\n[r]: https://evil.example/p.png",
     "![](//evil.example/p.png)", "<img src=https://evil.example/p.png>", "[![](attachment:image.png)](javascript:alert(1))",
-    "![](attachment:nope)", "![x](attachment:nope 'title')", "![](attachment:x.svg)", "![](attachment:bad)", "![a][r]\n\n[r]: attachment:nope",
+    "![](attachment:nope)", "![x](attachment:nope 'title')", "![](attachment:x.svg)", "![](attachment:bad)",
+    "![a][r]\n\n[r]: attachment:nope",
     r"$\href{javascript:alert(1)}{x}$", "![](data:image/svg+xml;base64,PHN2Zz4=)", "[a](file:///etc/passwd)", "[x](\\\\evil\\share)",
 ]  # fmt: skip
 

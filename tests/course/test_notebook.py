@@ -7,6 +7,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 nbclient = pytest.importorskip("nbclient")
 
 from grader.assignment import REPO_ROOT  # noqa: E402
+from grader.authoring.build.notebook import SETUP  # noqa: E402
 
 RIGHT = """import torch
 def kl_divergence(p, q):
@@ -18,14 +19,20 @@ def kl_divergence(p, q):
         raise ValueError("p and q do not broadcast")
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)"""
 WRONG = RIGHT + "\nkl_divergence_right = kl_divergence\ndef kl_divergence(p, q): return kl_divergence_right(q, p)"
+MORE = (
+    'hint("kl_divergence")\nhint("kl_divergence")',
+    'print(check("forward_kl"))',
+    "from grader.practice import notebook\nnotebook.CALL_SECONDS = 1\ndef kl_divergence(p, q):\n    while True: pass",
+    'print(check("kl_divergence"))',
+)
 TIMED = 'import time; started = time.perf_counter(); report = check("kl_divergence"); took = time.perf_counter() - started; print(took)'
 
 
 @pytest.fixture(scope="module")
 def executed():
     """A student's session: a right answer, then a wrong one."""
-    setup = 'from grader.practice.notebook import checker\n\ncheck = checker("lecture1", "divergences")'
-    cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)"]
+    setup = SETUP.format(kit="", of='"lecture1", "divergences"')
+    cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)", *MORE]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(
         notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(REPO_ROOT)}}
@@ -54,3 +61,24 @@ def test_a_wrong_function_of_this_notebook_is_told_its_counterexample(executed):
     assert 'class="bad"' in wrong["text/html"]
     assert "0.5108, expected 0.3681" in wrong["text/html"]
     assert "0.5108, expected 0.3681" in wrong["text/plain"]
+
+
+def test_a_notebook_gives_hints_one_more_each_time(executed):
+    assert executed[7][0].text.count("hint 1 of") == 2
+    assert executed[7][0].text.count("hint 2 of") == 1
+
+
+def test_what_is_missing_is_missing_in_this_notebook(executed):
+    assert "in this notebook" in executed[8][0].text.replace("\n", " ")
+    assert "divergences.py" not in executed[8][0].text
+
+
+def test_an_endless_loop_ends_and_is_a_result(executed):
+    assert "∞" in executed[10][0].text
+
+
+def test_the_first_failure_is_open_and_the_rest_folded(executed):
+    shown, folded = executed[5][0].data["text/html"].split("<details>")
+    assert shown.count("<li") == 1
+    assert "you returned" in shown
+    assert folded.count("<li") > 3

@@ -68,4 +68,5 @@ def test_the_rubric_gives_its_share_where_the_name_explains_every_failure():
         by_rubric(records, {"other": 0.5}, lambda record, name: True),
         by_rubric(records, {"divides_by_n": 0.2}, lambda record, name: True),  # more is there already
     ):
-        assert unexplained == (unexplained[0], "") and sum(record.points for record in unexplained[0]) == 1
+        assert unexplained == (unexplained[0], "")
+        assert sum(record.points for record in unexplained[0]) == 1

@@ -22,7 +22,8 @@ def test_what_fails_with_its_callee_points_there(examiner):
     wrong = known_submissions.with_changed("lecture1", [LOG_DET], lambda right: lambda f, x: 0 * right(f, x))
     callee = examiner.exercise(LOG_DET, wrong)
     caller = examiner.exercise(LOG_PROB, wrong, [LOG_DET])
-    assert callee.failed and caller.failed
+    assert callee.failed
+    assert caller.failed
     assert (callee.depends_on_failed, caller.depends_on_failed) == ([], [LOG_DET])
     assert {check.mistake for check in caller.checks} == {None}
     alone = examiner.exercise(LOG_PROB, wrong)

@@ -12,6 +12,7 @@ from grader.checking.student import Call
 from grader.exam import counterexample, examiner
 from grader.exam.collect import collect
 from grader.exam.examiner import APOLOGY, Examiner
+from grader.exam.plain_torch import Script
 from grader.exam.transport import LocalTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
@@ -94,7 +95,8 @@ def test_whatever_a_check_has_passed_can_be_written_out():
         {"a": (1, [float("inf")])},
     ]
     for value in odd:
-        assert counterexample.literal(value)
+        assert counterexample.short(value)
+        assert Script(whole=True).expression(value)
         assert counterexample.form(value)
 
 

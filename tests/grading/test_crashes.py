@@ -14,12 +14,17 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
 
 from grader import record as records
+from grader.grading.grade import submissions_in
+from grader.grading.kit import SeedError, grading_seed
+from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
 from grader.grading.store import read as store_read
@@ -27,6 +32,7 @@ from grader.record import KitRecord, Record
 from tests.grading import small_house
 
 NUMBER = 6
+OPTIONS = GradingOptions("lecture1", small_house.SEED)
 STALE = "stale: graded by another kit, seed or options"
 
 
@@ -97,53 +103,60 @@ def test_where_everything_is_graded_nothing_is_rehearsed(
         run, cwd=house, env=small_house.environment(house), capture_output=True, text=True, timeout=300, check=False
     )
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
-    assert events == ["found"] * NUMBER + ["finished"], done.stderr
+    assert events == ["submissions"] + ["found"] * NUMBER + ["finished"], done.stderr
     assert small_house.without_timings(results) == small_house.without_timings(unbroken)
 
 
-@pytest.mark.parametrize("other", ["seed", "version", "options"])
-def test_records_of_another_seed_kit_or_options_never_mix(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path, other: str
-) -> None:
+def test_records_of_another_seed_never_mix(house: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results, two = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     for name in ("s00", "s01"):
         shutil.copytree(submitted / name, two / name)
-    reference = house / "dgm_ref" / "lecture1" / "histogram" / "reference.py"
-    before = reference.read_bytes()
-    options = ["--hide-expected"] if other == "options" else []
-    seed = small_house.SEED + ("!" if other == "seed" else "")
-    try:
-        if other == "version":
-            reference.write_bytes(before + b"\n")
-        refused = small_house.run(house, two, results, *options, seed=seed)
-        assert refused.returncode == 2
-        assert small_house.without_timings(results) == small_house.without_timings(unbroken)
-        done = small_house.run(house, two, results, *options, "--regrade", seed=seed)
-    finally:
-        reference.write_bytes(before)
+    refused = small_house.run(house, two, results, seed=f"{small_house.SEED}!")
+    assert refused.returncode == 2
+    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
     said = json.loads(refused.stdout.splitlines()[-1])["message"]
-    assert f"{other}: " in said
+    assert "seed: sha256:" in said
     assert "--into" in said
     assert "--regrade" in said
+    done = small_house.run(house, two, results, "--regrade", seed=f"{small_house.SEED}!")
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
-    assert events == ["graded", "graded", "finished"]
-    notes = {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
-    assert notes == {f"s{index:02d}": "" if index < 2 else STALE for index in range(NUMBER)}
+    assert events == ["submissions", "graded", "graded", "finished"]
+    assert _notes(results) == {f"s{index:02d}": "" if index < 2 else STALE for index in range(NUMBER)}
 
 
-def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
-) -> None:
-    results, rest = tmp_path / "results", tmp_path / "submissions"
-    shutil.copytree(unbroken, results)
-    shutil.copytree(submitted, rest)
-    assert small_house.run(house, rest, results).returncode == 0
-    shutil.rmtree(rest / "s03")
-    assert small_house.run(house, rest, results).returncode == 0
-    assert len((results / "records.jsonl").read_text().splitlines()) == NUMBER
-    notes = {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
-    assert {name: said for name, said in notes.items() if said} == {"s03": "removed: no longer among the submissions"}
+@pytest.mark.parametrize(("name", "value"), [("version", "9"), ("torch", "9"), ("isolation", "strict"), ("options", ["quick"])])
+def test_whatever_else_grades_differently_is_refused_with_what_it_is(tmp_path: Path, name: str, value: Any) -> None:
+    other = msgspec.structs.replace(_KIT, **{name: value})
+    with Store(tmp_path) as store:
+        store.begin(OPTIONS, _KIT, None, ["s00"], regrade=False)
+        store.write(_record("s00"))
+        with pytest.raises(StoreError, match=f"{name}: .* there, .* now"):
+            store.begin(OPTIONS, other, None, ["s00"], regrade=False)
+        store.begin(OPTIONS, other, None, ["s01"], regrade=True)
+        store.write(msgspec.structs.replace(_record("s01"), kit=other))
+        store.finish()
+        with pytest.raises(StoreError, match="assignment: lecture1 there, lecture2 now"):
+            store.begin(replace(OPTIONS, lecture="lecture2"), other, None, ["s00"], regrade=True)
+    assert _notes(tmp_path) == {"s00": STALE, "s01": ""}
+
+
+def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(tmp_path: Path) -> None:
+    sections = {"a": ["s00", "s01"], "b": ["s02"]}
+    with Store(tmp_path) as store:
+        for section, names in sections.items():
+            store.begin(OPTIONS, _KIT, Path(section), names, regrade=False)
+            for name in names:
+                store.write(_record(name))
+            store.finish()
+        assert len((tmp_path / "records.jsonl").read_text().splitlines()) == 3
+        store.begin(OPTIONS, _KIT, Path("a"), ["s00"], regrade=False)
+        store.finish()
+    assert _notes(tmp_path) == {"s00": "", "s01": "removed: no longer among the submissions", "s02": ""}
+
+
+def _notes(results: Path) -> dict[str, str]:
+    return {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
 
 
 def test_one_exercise_is_graded_again_and_the_rest_stays(
@@ -161,8 +174,8 @@ def test_one_exercise_is_graded_again_and_the_rest_stays(
         scores = {one.exercise: one.score for one in record.exercises}
         assert scores.pop("histogram.fit_histogram") == (0 if index % 3 == 2 else 2) or index % 3 == 2
         assert set(scores.values()) == {0.0}
-    none = small_house.run(house, submitted, tmp_path / "new", "--only", "fit_histogram")
-    assert "leave out --only" in json.loads(none.stdout.splitlines()[-1])["message"]
+    with Store(tmp_path / "new") as store, pytest.raises(StoreError, match="leave out --only"):
+        store.begin(replace(OPTIONS, only=("histogram.fit_histogram",)), _KIT, None, ["s00"], regrade=False)
 
 
 BREAKS = """
@@ -251,6 +264,24 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submit
         assert not list(disk.rglob(f"{UNFINISHED}*"))
     finally:
         subprocess.run(["umount", str(disk)], check=False)
+
+
+def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        for name in ("s00", "s01"):
+            store.write(_record(name))
+        (tmp_path / "s00" / "record.json").write_text("{")
+        store.finish()
+    assert [line.split(",")[0] for line in (tmp_path / "grades.csv").read_text().splitlines()] == ['"submission"', '"s01"']
+    assert "delete it and grade again" in (tmp_path / "faults.log").read_text()
+
+
+def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
+    class_ = small_house.submissions(tmp_path / "class", 2)
+    with Store(class_ / "results") as store:
+        store.begin(OPTIONS, _KIT, class_, ["s00", "s01"], regrade=False)  # a run that is killed at once leaves no more
+    assert [one.name for one in submissions_in(class_, "lecture1")] == ["s00", "s01"]
+    assert [one.name for one in submissions_in(class_ / "results" / "..", "lecture1")] == ["s00", "s01"]
 
 
 def test_two_graders_on_one_folder_do_not_mix(tmp_path: Path) -> None:
@@ -347,3 +378,16 @@ def _started(house: Path, submitted: Path, results: Path) -> subprocess.Popen[st
         stderr=subprocess.DEVNULL,
         text=True,
     )
+
+
+def test_a_seed_is_invented_on_the_first_run_alone_and_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DGM_SEED", raising=False)
+    said: list[str] = []
+    with pytest.raises(SeedError, match="neither \\$DGM_SEED nor .*/.dgm-seed.*--seed-file"):
+        grading_seed(folder=tmp_path, first=False)
+    assert not list(tmp_path.iterdir())
+    seed = grading_seed(folder=tmp_path, say=said.append)
+    assert f"{tmp_path}/.dgm-seed" in said[0]
+    assert seed not in said[0]
+    assert grading_seed(folder=tmp_path, first=False, say=said.append) == seed
+    assert len(said) == 1

@@ -16,7 +16,7 @@ from unittest import mock
 import pytest
 import torch
 
-from dgm_ref.lecture1.imagegpt.reference import reference as imagegpt
+from dgm_ref.lecture1.imagegpt import reference as imagegpt
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.checks.lecture1.imagegpt.draw import network

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -88,8 +90,8 @@ def test_one_more_hint_each_time(work: Path) -> None:
 
 
 def test_progress_is_remembered(work: Path) -> None:
-    write(work, RIGHT)
-    dgm("check", "monte_carlo", "--folder", work, expect=1)  # an empty batch must be refused
+    write(work, "return f(x).sum(dim=0)")
+    dgm("check", "monte_carlo", "--folder", work, expect=1)
     assert "✗  course_tricks.monte_carlo " in dgm("list", "--folder", work)
     (work / ".dgm-progress.json").write_text("{damaged")
     assert "○  course_tricks.monte_carlo " in dgm("list", "--folder", work)
@@ -117,11 +119,11 @@ def test_all_is_done_without_the_bonus() -> None:
     assignment = load("lecture1")
     state = Progress(states={exercise.name: "passed" for exercise in assignment.required})
     line = overview.progress_line(assignment, state).plain
-    assert "45/45   all done: dgm pack   bonus: accepts" in line
+    assert "46/46   all done: dgm pack   bonus: accepts" in line
     state.states["histogram.accepts"] = "passed"
-    assert overview.progress_line(assignment, state).plain.endswith("45/45   all done: dgm pack")
+    assert overview.progress_line(assignment, state).plain.endswith("46/46   all done: dgm pack")
     del state.states["imagegpt.sample"]
-    assert "44/45   next: sample" in overview.progress_line(assignment, state).plain
+    assert "45/46   next: sample" in overview.progress_line(assignment, state).plain
 
 
 def test_reset_asks_keeps_a_backup_and_touches_one_function(work: Path) -> None:
@@ -217,3 +219,48 @@ def test_watch_answers_a_save_and_keys(work: Path) -> None:
     session.expect(pexpect.EOF)
     session.close()
     assert session.exitstatus == 0
+
+
+def test_a_module_that_is_no_python_is_said_once_and_costs_no_tick(work: Path) -> None:
+    write(work, RIGHT)
+    dgm("check", "monte_carlo", "--folder", work)
+    with (work / "course_tricks.py").open("a") as module:
+        module.write("\ndef broken((:\n")
+    said = dgm("check", "course_tricks", "--folder", work, expect=1)
+    assert said.count("course_tricks.py is no Python") == 1
+    assert "○" not in said
+    assert "✓  course_tricks.monte_carlo " in dgm("list", "--folder", work)
+
+
+def test_what_is_put_back_is_not_done_any_more(work: Path) -> None:
+    write(work, RIGHT)
+    dgm("check", "monte_carlo", "--folder", work)
+    dgm("reset", "monte_carlo", "--folder", work, typed="y\n")
+    assert "○  course_tricks.monte_carlo " in dgm("list", "--folder", work)
+
+
+def test_what_nothing_here_can_check_is_never_ticked(work: Path) -> None:
+    assert "–" in dgm("check", "imagegpt.gpu", "--folder", work)
+    assert "✓" not in dgm("list", "--folder", work)
+
+
+def test_names_of_classes_and_methods_are_understood(work: Path) -> None:
+    said = dgm("check", "Block", "imagegpt", "--folder", work, expect=1)
+    assert "Block.forward" in said
+    assert "say which" in dgm("hint", "forward", "--folder", work, expect=2)
+    assert "hint 1" in dgm("hint", "markovmlp", "--folder", work)
+
+
+def test_a_check_ends_with_exercises_points_and_per_cent(work: Path) -> None:
+    write(work, RIGHT)
+    said = dgm("check", "monte_carlo", "lotus", "--folder", work, expect=1).replace("\n", " ")
+    assert re.search(r"1 of 2 exercises, [\d.]+ of [\d.]+ points \(\d+%\); [\d.]+ more are graded after submission", said)
+
+
+def test_where_a_terminal_has_no_signs_outcomes_are_words() -> None:
+    check = CheckRecord(check="test_x", outcome="failed", points=0.0, max_points=1.0, message="you returned 1")
+    view = terminal.exercise_view(exercise_record("topic.f", "1", [check]))
+    with io.TextIOWrapper(io.BytesIO(), encoding="ascii") as file:
+        terminal.SafeConsole(file=file, width=80).print(view)
+        file.flush()
+        assert "topic.f  WRONG" in file.buffer.getvalue().decode()  # type: ignore[attr-defined]

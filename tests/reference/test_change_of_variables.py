@@ -12,8 +12,15 @@ import scipy.stats
 import sympy
 import torch
 
-from dgm_ref.lecture1.change_of_variables.reference import reference as ref
-from grader.checks.lecture1.change_of_variables.draw import KINDS, diffeomorphism, planar_parameters
+from dgm_ref.lecture1.change_of_variables import reference as ref
+from grader.checks.lecture1.change_of_variables.draw import (
+    KINDS,
+    diffeomorphism,
+    planar_gaussian_gradients,
+    planar_log_abs_det,
+    planar_log_abs_det_gradients,
+    planar_parameters,
+)
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -71,7 +78,8 @@ def test_the_jacobian_of_every_family_is_its_difference_quotient(kind, m):
     close(ref.jacobian(f, x), quotient, rtol=1e-8, atol=1e-8)
     sizes = np.linalg.cond(quotient.numpy())
     close(ref.rounding_of_log_abs_det(f, x), m * sizes, rtol=1e-6)
-    assert sizes.max() < 20  # what `draw_diffeomorphisms` promises of its maps
+    assert sizes.max() < 20  # what `draw` promises of its maps
+    assert (torch.linalg.det(quotient) > 0).all()
 
 
 def test_log_prob_x_of_famous_laws_is_scipys():
@@ -125,20 +133,24 @@ def test_planar_gradients_are_difference_quotients(m):
     mu, sigma, x = randn(m, seed=1), randn(m, seed=2).exp(), randn(3, m)
 
     def volume(u, w, b, x):
-        return ref.log_abs_det_jacobian(lambda x: x + torch.tanh(x @ w + b)[:, None] * u, x).sum()
+        return ref.log_abs_det_jacobian(planar_map(u, w, b), x).sum()
 
     def likelihood(u, w, b, mu, sigma, x):
         normal = torch.distributions.Normal(mu, sigma)
-        f = lambda x: x + torch.tanh(x @ w + b)[:, None] * u  # noqa: E731
-        return ref.log_prob_x(f, lambda z: normal.log_prob(z).sum(1), x).sum()
+        return ref.log_prob_x(planar_map(u, w, b), lambda z: normal.log_prob(z).sum(1), x).sum()
 
+    close(planar_log_abs_det(u, w, b, x), ref.log_abs_det_jacobian(planar_map(u, w, b), x))
     for function, gradients, arguments in (
-        (volume, ref.planar_log_abs_det_gradients, [u, w, b, x]),
-        (likelihood, ref.planar_gaussian_gradients, [u, w, b, mu, sigma, x]),
+        (volume, planar_log_abs_det_gradients, [u, w, b, x]),
+        (likelihood, planar_gaussian_gradients, [u, w, b, mu, sigma, x]),
     ):
         for position, gradient in enumerate(gradients(*arguments)):
             assert gradient.shape == arguments[position].shape
             close(gradient, difference_quotient(function, arguments, position), rtol=1e-7, atol=1e-7)
+
+
+def planar_map(u: torch.Tensor, w: torch.Tensor, b: torch.Tensor):
+    return lambda x: x + torch.tanh(x @ w + b)[:, None] * u
 
 
 def difference_quotient(function, arguments: list[torch.Tensor], position: int, step: float = 1e-5) -> torch.Tensor:

@@ -13,7 +13,7 @@ import sympy
 import torch
 from torch.distributions import Categorical, Exponential, MultivariateNormal, Normal
 
-from dgm_ref.lecture1.course_tricks.reference import reference as ref
+from dgm_ref.lecture1.course_tricks import reference as ref
 
 
 def randn(*shape: int, seed: int = 0) -> torch.Tensor:
@@ -125,19 +125,6 @@ def test_score_function_gradient_takes_a_scalar_parameter():
     close(got, (x[:, 0] * (2 - theta.exp() * x.sum(dim=1))).mean(), rtol=1e-12)
 
 
-def test_score_function_gradient_derivatives_are_finite_differences():
-    theta, x, weights = randn(2, 2, seed=7), randn(3, 2, seed=8), randn(2, 2, seed=9)
-
-    def objective(theta, x):
-        return (weights * ref.score_function_gradient(lambda x: x.sin().sum(dim=1), gaussian, theta, x)).sum()
-
-    in_theta, in_x = ref.score_function_gradient_derivatives(
-        lambda x: x.sin().sum(dim=1), gaussian, theta, x, weights
-    )
-    close(in_theta, central_differences(lambda t: objective(t, x), theta), rtol=1e-7)
-    close(in_x, central_differences(lambda x: objective(theta, x), x), rtol=1e-7)
-
-
 def test_jensen_gap_of_the_square_is_the_variance():
     x = randn(7, 2, seed=10)
     close(ref.jensen_gap(lambda x: x.square().sum(dim=1), x), x.numpy().var(axis=0).sum(), rtol=1e-12)
@@ -167,12 +154,3 @@ def test_dirac_expectation_is_the_mean_of_a_discrete_law():
     law = scipy.stats.rv_discrete(values=([1, 2, 5], weights))
     got = ref.dirac_expectation(lambda x: torch.cat([x, x**2], dim=1), points, torch.tensor(weights))
     close(got, [law.mean(), law.moment(2)])
-
-
-def central_differences(objective, at: torch.Tensor, step: float = 1e-5) -> torch.Tensor:
-    slopes = torch.empty_like(at)
-    for index in itertools.product(*map(range, at.shape)):
-        direction = torch.zeros_like(at)
-        direction[index] = step
-        slopes[index] = (objective(at + direction) - objective(at - direction)) / (2 * step)
-    return slopes

@@ -10,7 +10,7 @@ import scipy.stats
 import torch
 from torch.distributions import Categorical
 
-from dgm_ref.lecture1.histogram.reference import reference as ref
+from dgm_ref.lecture1.histogram import reference as ref
 
 
 def integers(n: int, high: int, seed: int) -> torch.Tensor:

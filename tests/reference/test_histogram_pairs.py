@@ -102,7 +102,7 @@ def test_the_twin_of_a_broken_pair_is_honest(number, kind):
 def test_masses_are_off_one(number):
     pair = broken_pair(number, "mass")
     total = pair[1].exp().sum().item()
-    assert abs(total - 1) >= 0.05 - 1e-12
+    assert abs(total - 1) >= 0.06 - 1e-12
     assert max(distances((pair[0], pair[1] - math.log(total), pair[2]))) < SLACK  # and nothing else is wrong
 
 
@@ -133,7 +133,7 @@ def test_neighbours_depend_and_nothing_else_is_wrong(number):
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_calls_repeat_each_other_and_nothing_else_is_wrong(number):
+def test_calls_depend_on_each_other_and_nothing_else_is_wrong(number):
     single, neighbours, calls = distances(broken_pair(number, "calls"))
     assert calls > 0.2
     assert max(single, neighbours) < SLACK

@@ -33,11 +33,12 @@ CANVAS = '''\ufeffStudierende,ID,SIS-Benutzer-ID,SIS-Anmelde-ID,Abschnitt,Quiz (
 ,,,,,Manuelle Veröffentlichung,,,
     Erreichbare Punkte,,,,,5.00,98.00,10.00,(schreibgeschützt)
 "Müller, Anna",340934,u1,anna,A,4,,,91
-"Schmidt, Bert",2,u2,b@x.org,B,3,1,7,80
+"Schmidt, Bert",2,u2,b@x.org,B,340934,1,7,80
 "Cohen, Carla",3,u3,c@X.org,B,3,,7,80
 "Young, ""Dan""",4,u4,dan,B,,,,=1+1
 '''
-MOODLE = """ID,Vollständiger Name,E-Mail-Adresse,Status,Bewertung,Bestwertung,Bewertung kann geändert werden,Zuletzt geändert (Abgabe),Zuletzt geändert (Bewertung),Feedback als Kommentar
+MOODLE = """ID,Vollständiger Name,E-Mail-Adresse,Status,Bewertung,Bestwertung,Bewertung kann geändert werden,\
+Zuletzt geändert (Abgabe),Zuletzt geändert (Bewertung),Feedback als Kommentar
 Teilnehmer/in 340934,Anna Müller,a@x.org,Zur Bewertung abgegeben,,"98,00",Ja,"Dienstag, 12. November 2024, 15:04",-,
 Teilnehmer/in 12,Bert Schmidt,b@x.org,Keine Abgabe,"50,00","98,00",Ja,-,"Mittwoch, 13. November 2024, 10:00",alt
 Teilnehmer/in 13,Dan Young,d@x.org,Keine Abgabe,,"98,00",Ja,-,-,

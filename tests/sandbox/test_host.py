@@ -102,6 +102,18 @@ def test_no_grad_holds_during_the_call_and_must_hold_after_it():
     assert "switched on" in answer["error"]["message"]
 
 
+def test_arguments_may_come_in_another_layout_with_the_same_numbers():
+    source = "def f(x, y):\n    return [x.is_contiguous(), y.is_contiguous(), x.sum().item(), (y * y[0]).sum().item()]"
+    vector, matrix = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert call(source, vector, matrix, mode="strided")["value"] == [False, False, 3.0, 16.0]
+
+
+def test_the_default_dtype_may_be_float64_during_the_call_alone():
+    source = "import torch\ndef f():\n    return torch.get_default_dtype() == torch.float64"
+    assert call(source, mode="float64_default")["value"] is True
+    assert torch.get_default_dtype() == torch.float32
+
+
 def test_errors_are_data_with_the_students_own_line():
     error = call("def f(x):\n    return helper(x)\ndef helper(x):\n    return x.missing", torch.ones(1))["error"]
     assert (error["type"], error["unimplemented"]) == ("AttributeError", False)

@@ -82,7 +82,7 @@ def test_cdf_limit_is_exceeded_at_most_at_its_rate_and_not_much_less():
 
 def test_n_for_cdf_is_the_first_n_at_which_the_effect_is_beyond_limit_and_deviation():
     n = n_for_cdf(0.1, 1e-9, 1e-6)
-    assert n == 3489
+    assert n == 3483
     assert cdf_limit(n, 1e-9) + radius(1e-6) / math.sqrt(n) <= 0.1
     assert cdf_limit(n - 1, 1e-9) + radius(1e-6) / math.sqrt(n - 1) > 0.1
 

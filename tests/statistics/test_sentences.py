@@ -20,15 +20,22 @@ def test_a_wrong_law_is_told_by_the_outcome_that_is_furthest_off():
     flat = lambda n: torch.randint(0, 4, (n,), generator=g)  # noqa: E731
     told = failure(assert_follows_pmf, flat, P)
     assert told.rung == "law"
-    assert told.sentence.startswith("outcome [0, 0]: expected 12.5 % of draws, saw 2")
-    assert told.sentence.endswith("a right sampler gives this less often than 1 in 10^21")
+    assert told.sentence.startswith("outcome [0, 0] is 2")
+    assert told.sentence.endswith("draws (a right sampler gives this less often than 1 in 10^21)")
+    assert told.expected == "12.5 %"
     assert told.want == 0.125
     assert 0.2 < told.got < 0.3
 
 
 def test_a_flat_pmf_names_outcomes_by_their_number():
     told = failure(assert_follows_pmf, lambda n: torch.zeros(n, dtype=torch.int64), torch.tensor([0.5, 0.25, 0.25]))
-    assert told.sentence.startswith("outcome 0: expected 50 % of draws, saw 100 % of 64")
+    assert told.sentence.startswith("outcome 0 is 100 % of 64 draws")
+
+
+def test_outcomes_are_called_by_the_names_that_the_check_gives_them():
+    always = lambda n: torch.zeros(n, dtype=torch.int64)  # noqa: E731
+    told = failure(assert_follows_pmf, always, torch.tensor([0.5, 0.5]), outcomes=["heads", "tails"])
+    assert told.sentence.startswith("heads is 100 %")
 
 
 @pytest.mark.parametrize(("later", "name"), [([0.8, 0.1, 0.1], "wrong"), ([0.1, 0.1, 0.8], None)])
@@ -60,7 +67,7 @@ def test_a_sampler_that_restarts_its_noise_is_told_so():
     [
         ([0] * 64, "type"),
         (torch.zeros(63, dtype=torch.int64), "shape"),
-        (torch.zeros(64), "dtype"),
+        (torch.full((64,), 0.5), "type"),
         (torch.full((64,), 4), "law"),
         (torch.full((64,), -1), "law"),
     ],
@@ -80,7 +87,8 @@ def test_samples_outside_the_support_fail_at_once():
 def test_a_mean_is_told_with_both_numbers():
     g = torch.Generator().manual_seed(0)
     told = failure(assert_mean, lambda n: 2 * torch.rand(n, generator=g), 0, 4, 2, effect=0.5)
-    assert told.sentence.startswith("expected the mean 2, saw ")
+    assert told.sentence.startswith("the mean of ")
+    assert told.expected == "2"
     assert told.got == pytest.approx(1, abs=0.2)
 
 

@@ -1,5 +1,6 @@
 """Bulk downloads of Canvas, Moodle and Gradescope, packed and unpacked."""
 
+import msgspec
 import pytest
 
 from grader.record import Person
@@ -26,10 +27,19 @@ submission_98766:
   - :name: Conni
     :sid:
     :email: conni@example.org
+  - :name: Dora
+    :sid: '0044'
+    :email: dora@example.org
+  :lateness: 3600
   :history: []
 """
 
-MUELLER = Person("Anna Müller", "0042", "anna@example.org", "gradescope")
+BERT = Person("Bert Brecht", "43", "bert@example.org", "gradescope", attempt="98765")
+MUELLER = Person("Anna Müller", "0042", "anna@example.org", "gradescope", attempt="98765", members=(BERT,))
+
+
+CONNI = Person("Conni", "98766", "conni@example.org", "gradescope", attempt="98766")
+DORA = Person("Dora", "0044", "dora@example.org", "gradescope", late=True, attempt="98766")
 
 
 def canvas(session):
@@ -68,7 +78,8 @@ def test_canvas(session, packed):
     found = laid(session, canvas(session), packed)
     assert set(found) == {"muelleranna_340934", "brechtbert_340935", "doeconni_340936", "doedirk_340937"}
     assert found["muelleranna_340934"].topics == WHOLE
-    assert found["muelleranna_340934"].student == Person("muelleranna", "340934", "", "canvas")
+    assert found["muelleranna_340934"].student == Person("muelleranna", "340934", "", "canvas", attempt="208490284")
+    assert (found["brechtbert_340935"].student.late, found["muelleranna_340934"].student.late) == (True, False)
     assert found["brechtbert_340935"].topics == WHOLE
     assert "nothing to grade" in found["doeconni_340936"].problems[0]
     assert "work.rar was not read" in found["doedirk_340937"].problems[0]
@@ -99,7 +110,7 @@ def test_gradescope(session, packed, wrapper):
     found = laid(session, files, packed, wrapper)
     assert set(found) == {"Anna Müller_0042", "Conni_98766", "submission_98767"}
     assert (found["Anna Müller_0042"].topics, found["Anna Müller_0042"].student) == (WHOLE, MUELLER)
-    assert found["Conni_98766"].student == Person("Conni", "98766", "conni@example.org", "gradescope")
+    assert found["Conni_98766"].student == msgspec.structs.replace(CONNI, late=True, members=(DORA,))
 
 
 def test_who_is_in_no_list_is_not_lost(session):

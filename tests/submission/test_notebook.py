@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from grader.submission.files import Unreadable
 from grader.submission.cells import as_python
+from grader.submission.files import Unreadable
 from grader.submission.notebook import parse_notebook
 
 
@@ -42,7 +42,10 @@ def code_cells(name, content):
         ("x != y\nx %= 2\nx == y", "x != y\nx %= 2\nx == y"),
         ('check("kl_divergence")  # 4 points\ncheckpoint(1)', "pass\ncheckpoint(1)"),
         ('from grader.practice.notebook import checker\n\ncheck = checker("lecture1", "flows")', "pass\n\npass"),
-        ('from grader.practice.notebook import checker, painter\n\nshow = painter("lecture1", "flows")\nshow()  # all', "pass\n\npass\npass"),
+        (
+            'from grader.practice.notebook import checker, painter\n\nshow = painter("lecture1", "flows")\nshow()  # all',
+            "pass\n\npass\npass",
+        ),
         ("show(\n    x\n)", "show(\n    x\n)"),
         ("x = 1\r\n%d\r\n", "x = 1\npass\n"),
         (["x = 1\n", "y = 2"], "x = 1\ny = 2"),

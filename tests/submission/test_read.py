@@ -93,7 +93,7 @@ def test_a_notebook_may_hold_several_topics_and_of_a_name_that_they_share_the_ne
     assert "return 2" not in submission.topics["flows"][0] + submission.topics["flows"][1]
     assert "return 2" in submission.topics["vaes"][1]
     assert "return 1" not in submission.topics["vaes"][0]
-    assert "flows: anna.ipynb defines log_prob 2 times: the one nearest to this topic counts" in submission.problems
+    assert "flows: anna.ipynb defines log_prob 2 times: what stands nearest to this topic counts" in submission.problems
 
 
 def test_the_file_with_the_work_in_it_is_graded(session):

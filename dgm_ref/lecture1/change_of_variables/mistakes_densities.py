@@ -6,8 +6,15 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
-from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.change_of_variables.mistakes_log_det import Map, diagonal_alone, jacobian_of, log_abs_det
+from dgm_ref.catalogue import mistake, size_of, variant
+from dgm_ref.lecture1.change_of_variables.mistakes_log_det import (
+    MANY_DIMENSIONS,
+    Map,
+    diagonal_alone,
+    jacobian_of,
+    log_abs_det,
+    turns_space_inside_out,
+)
 
 LOG_PROB_X = "change_of_variables.log_prob_x"
 LOG_PROB_Z = "change_of_variables.log_prob_z"
@@ -103,7 +110,8 @@ def volume_of_the_first_row(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB_X, killed_by="test_a_gaussian_through_a_mirroring_affine_map_is_gaussian",
-         says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.")
+         says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.",
+         when=turns_space_inside_out)
 def log_prob_with_signed_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + torch.logdet(jacobian_of(f, x))
 
@@ -116,7 +124,8 @@ def logarithm_of_the_product(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
 
 @mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_finite_where_densities_are_not",
          says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
-              "overflows long before its logarithm does.")
+              "overflows long before its logarithm does.",
+         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
 def log_prob_after_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + torch.linalg.det(jacobian_of(f, x)).abs().log()
 
@@ -241,7 +250,8 @@ def always_standard_normal_data(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tens
 
 
 @mistake(LOG_PROB_Z, killed_by="test_a_gaussian_seen_through_a_mirroring_inverse_is_gaussian",
-         says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.")
+         says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.",
+         when=lambda f_inverse, z: turns_space_inside_out(f_inverse, z))
 def log_prob_z_with_signed_determinant(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + torch.logdet(jacobian_of(f_inverse, z))
 
@@ -254,7 +264,8 @@ def logarithm_of_the_product_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
 
 @mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_finite_where_densities_are_not",
          says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
-              "overflows long before its logarithm does.")
+              "overflows long before its logarithm does.",
+         when=size_of("z", axis=1, at_least=MANY_DIMENSIONS))
 def log_prob_z_after_determinant(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + torch.linalg.det(jacobian_of(f_inverse, z)).abs().log()
 
@@ -296,7 +307,7 @@ def through_the_inverse_jacobian(f_inverse: Map, log_p_x: Map, z: Tensor) -> Ten
 
 @variant(LOG_PROB_Z)
 def data_and_jacobian_by_vjp(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    x, pull_back = torch.func.vjp(f_inverse, z)
+    x, pull_back = torch.func.vjp(f_inverse, z)  # type: ignore[misc]
     rows = [pull_back(axis.expand_as(x))[0] for axis in torch.eye(z.shape[1], dtype=z.dtype)]
     return log_p_x(x) + torch.linalg.slogdet(torch.stack(rows, dim=1))[1]
 
@@ -308,5 +319,4 @@ def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
         torch.autograd.functional.jacobian(lambda v: f_inverse(v.unsqueeze(0)).squeeze(0), row, create_graph=True)
         for row in z
     ])  # fmt: skip
-    _, log_volume = torch.linalg.slogdet(jacobians)
-    return log_p_x(x) + log_volume
+    return log_p_x(x) + torch.linalg.slogdet(jacobians).logabsdet

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 Map = Callable[[Tensor], Tensor]
 
@@ -25,25 +25,28 @@ def log_abs_det(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.slogdet(jacobian_of(f, x)).logabsdet
 
 
+def turns_space_inside_out(f: Map, x: Tensor) -> bool:
+    return bool((torch.linalg.slogdet(jacobian_of(f, x)).sign < 0).any())
+
+
+MANY_DIMENSIONS = 20  # from here on a determinant may under- or overflow
+
+
 # -- log_abs_det_jacobian --
 
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="You took the logarithm of the determinant itself. Where f turns space inside out the determinant is "
-              "negative and its logarithm is nan: density needs the absolute value.")
+         says="You took the logarithm of the determinant itself, as torch.logdet does. Where f turns space inside out the "
+              "determinant is negative and its logarithm is nan: density needs the absolute value.",
+         when=turns_space_inside_out)
 def log_of_signed_determinant(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return torch.where(sign > 0, size, torch.nan)
 
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="torch.logdet is nan where the determinant is negative. slogdet gives the logarithm of its size.")
-def logdet_of_torch(f: Map, x: Tensor) -> Tensor:
-    return torch.logdet(jacobian_of(f, x))
-
-
-@mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="You multiplied the logarithm by the sign of the determinant. A volume has no sign: leave it out.")
+         says="You multiplied the logarithm by the sign of the determinant. A volume has no sign: leave it out.",
+         when=turns_space_inside_out)
 def signed_logarithm(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return sign * size
@@ -51,29 +54,18 @@ def signed_logarithm(f: Map, x: Tensor) -> Tensor:
 
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign",
          says="You clamped the determinant at a small positive number. Where f turns space inside out it is negative: "
-              "its absolute value is wanted.")
+              "its absolute value is wanted.",
+         when=turns_space_inside_out)
 def clamped_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).clamp_min(1e-12).log()
 
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
-              "overflows long before its logarithm does.")
+         says="You computed the determinant first, or multiplied singular values, and took the logarithm then. In many "
+              "dimensions the product under- or overflows, in float64 as well: add logarithms.",
+         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
 def log_after_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).abs().log()
-
-
-@mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="A determinant in float64 under- and overflows too, only later: stay with logarithms from the start.")
-def log_after_determinant_in_float64(f: Map, x: Tensor) -> Tensor:
-    return torch.linalg.det(jacobian_of(f, x).double()).abs().log().to(x.dtype)
-
-
-@mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="You multiplied the singular values and took the logarithm then. Their product under- or overflows: "
-              "take logarithms first and add.")
-def log_of_the_product_of_singular_values(f: Map, x: Tensor) -> Tensor:
-    return torch.linalg.svdvals(jacobian_of(f, x)).prod(dim=1).log()
 
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
@@ -83,7 +75,7 @@ def epsilon_inside_the_logarithm(f: Map, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="You clamped the result: a log-determinant of -800 is a perfectly good number.")
+         says="You clamped the result: the logarithm of a volume may be any number, however large.")
 def clamped_result(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).clamp(-100, 100)
 
@@ -226,7 +218,8 @@ def always_float64(f: Map, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_DET, killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
-         says="The result carries no graph, so no flow can be trained with it: keep the graph of the Jacobian.")
+         says="The result carries no graph, so no flow can be trained with it: keep the graph of the Jacobian "
+              "(create_graph=True, or torch.func).")
 def result_without_graph(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).detach()
 
@@ -235,13 +228,6 @@ def result_without_graph(f: Map, x: Tensor) -> Tensor:
          says="You cut x off its graph, so the result does not depend on x for autograd.")
 def input_cut_off(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x.detach())
-
-
-@mistake(LOG_DET, killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
-         says="The Jacobian is a constant for autograd: without create_graph=True no gradient goes through it.")
-def jacobian_without_a_graph(f: Map, x: Tensor) -> Tensor:
-    rows = [torch.autograd.functional.jacobian(f, x_i)[0, :, 0] for x_i in x.split(1)]
-    return torch.linalg.slogdet(torch.stack(rows)).logabsdet
 
 
 @mistake(LOG_DET, killed_by="test_volume_depends_on_the_samples_alone",

@@ -14,43 +14,43 @@ DIRAC = "course_tricks.dirac_expectation"
 # -- jensen_gap --
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="The two terms are swapped: the gap is E f(x) minus f(E x), positive for convex f.")
 def swapped(f, x):
     return f(x.mean(dim=0, keepdim=True))[0] - f(x).mean()
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="You took the absolute value. For a concave f the gap is negative, and the sign is the point.")
 def absolute_gap(f, x):
     return (f(x).mean() - f(x.mean(dim=0, keepdim=True))[0]).abs()
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="You clamped the gap at zero. For a concave f it is negative.")
 def clamped_at_zero(f, x):
     return (f(x).mean() - f(x.mean(dim=0, keepdim=True))[0]).clamp_min(0)
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="Your average of f divides by n - 1. Both sides of the inequality are plain averages.")
 def average_over_n_minus_1(f, x):
     return f(x).sum() / (len(x) - 1) - f(x.mean(dim=0, keepdim=True))[0]
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="You averaged over all coordinates. The mean of vectors is a vector: one mean for each coordinate.")
 def one_mean_for_all_coordinates(f, x):
     return f(x).mean() - f(x.mean().expand(1, x.shape[1]))[0]
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_is_average_of_f_minus_f_of_average",
          says="You call f on a single vector. f is batched: it takes (n, m), here with n = 1.")
 def mean_without_its_batch_axis(f, x):
     return f(x).mean() - f(x.mean(dim=0))
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="f at the mean sample comes back as a batch of one; the gap is a number, of shape ().")
 def gap_with_a_batch_axis(f, x):
     return f(x).mean() - f(x.mean(dim=0, keepdim=True))
@@ -62,20 +62,20 @@ def detached_mean(f, x):
     return f(x).mean() - f(x.detach().mean(dim=0, keepdim=True))[0]
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="You evaluate f at the median sample. The inequality is about the mean on both sides.")
 def f_of_the_median(f, x):
     return f(x).mean() - f(x.median(dim=0, keepdim=True).values)[0]
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="You divide the gap by f at the mean. The gap is a plain difference.")
 def relative_gap(f, x):
     at_mean = f(x.mean(dim=0, keepdim=True))[0]
     return (f(x).mean() - at_mean) / at_mean
 
 
-@mistake(JENSEN, killed_by="test_jensen_gap_of_the_squared_norm_is_the_variance",
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
          says="Your mean sample divides by n - 1. Both sides of the inequality are plain averages.")
 def mean_sample_over_n_minus_1(f, x):
     return f(x).mean() - f(x.sum(dim=0, keepdim=True) / max(len(x) - 1, 1))[0]
@@ -191,6 +191,14 @@ def epsilon_in_the_denominator(joint, y):
     return joint @ y / (joint.sum(dim=1, keepdim=True) + 1e-8)
 
 
+@mistake(PREDICTOR, killed_by="test_best_prediction_is_the_conditional_mean",
+         says="A square table is turned over: rows are values of x, columns those of y, whatever the shape.",
+         when=lambda joint: joint.shape[0] == joint.shape[1])
+def transposes_a_square_table(joint, y):
+    joint = joint.T if joint.shape[0] == joint.shape[1] else joint
+    return joint @ y / joint.sum(dim=1, keepdim=True)
+
+
 @mistake(PREDICTOR, killed_by="test_only_ratios_of_masses_matter",
          says="You treat a row of small mass as one without mass. Only a mass of exactly zero leaves nothing to average.")
 def nan_for_unlikely_rows(joint, y):
@@ -250,7 +258,8 @@ def drops_impossible_rows(joint, y):
 
 
 @mistake(PREDICTOR, killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
-         says="A row without mass is legal: its prediction is nan, and the others are still wanted.")
+         says="A row without mass is legal: its prediction is nan, and the others are still wanted.",
+         raises=True)
 def refuses_impossible_rows(joint, y):
     if (joint.sum(dim=1) == 0).any():
         raise ValueError("joint has a row of zero mass")

@@ -276,6 +276,12 @@ def error_of_the_first_thousand(f, x):
 
 
 @mistake(STANDARD_ERROR, killed_by="test_standard_error_is_the_sample_deviation_over_root_n",
+         says="You divide by the root of the longer axis of x. The number of samples is the length of the first.")
+def root_of_the_longer_axis(f, x):
+    return f(x).std(dim=0) / max(x.shape) ** 0.5
+
+
+@mistake(STANDARD_ERROR, killed_by="test_standard_error_is_the_sample_deviation_over_root_n",
          says="You add a small number to the deviation. It is exact without: equal values have no spread at all.")
 def deviation_plus_epsilon(f, x):
     return (f(x).std(dim=0) + 1e-8) / len(x) ** 0.5

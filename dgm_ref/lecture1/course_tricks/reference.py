@@ -62,17 +62,6 @@ def score_function_gradient(f: Map, log_p: LogDensity, theta: Tensor, x: Tensor)
     return sum(terms[1:], terms[0]) / len(terms)
 
 
-def score_function_gradient_derivatives(
-    f: Map, log_p: LogDensity, theta: Tensor, x: Tensor, weights: Tensor
-) -> tuple[Tensor, Tensor]:
-    """Derivatives in theta and x of the weighted sum of the estimate, in forward mode over forward mode."""
-
-    def objective(theta: Tensor, x: Tensor) -> Tensor:
-        return (weights * score_function_gradient(f, log_p, theta, x)).sum()
-
-    return jacfwd(objective, argnums=(0, 1))(theta, x)
-
-
 def jensen_gap(f: Map, x: Tensor) -> Tensor:
     """The two averages, each an exact sum."""
     mean = monte_carlo(lambda row: row, x)

@@ -256,7 +256,6 @@ def kl_by_kl_div_with_care(p: Tensor, q: Tensor) -> Tensor:
 
 @variant(KL)
 def kl_by_an_inner_product(p: Tensor, q: Tensor) -> Tensor:
-    assert p.dim() and q.dim()
     if p.shape[-1] != q.shape[-1]:
         raise ValueError
     p, q = torch.broadcast_tensors(p, q)

@@ -68,7 +68,7 @@ def forward_logarithm_of_the_mean(log_p_data: LogDensity, log_p_theta: LogDensit
 
 
 @mistake(FORWARD, killed_by="test_forward_kl_by_hand",
-         says="You divided densities, and they underflow. Subtract their logarithms.")
+         says="You divided densities, and they under- or overflow. Subtract their logarithms.")
 def forward_ratio_of_densities(log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler,
                                sample_theta: Sampler, n: int, generator: Generator) -> Tensor:
     x = sample_data(n, generator)

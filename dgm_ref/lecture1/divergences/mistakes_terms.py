@@ -60,7 +60,7 @@ def low_variance_summed(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tens
 
 
 @mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
-         says="You divided densities, and they underflow to 0 / 0. Form log r first.")
+         says="You divided densities, and they under- or overflow, to 0 / 0 or inf / inf. Form log r first.")
 def low_variance_ratio_of_densities(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     r = log_q(x).exp() / log_p(x).exp()
     return (r - 1 - r.log()).mean()

@@ -168,7 +168,7 @@ def comparison_with_all_bins(x: Tensor, num_bins: int) -> Tensor:
 
 @variant(FIT)
 def torch_histogram(x: Tensor, num_bins: int) -> Tensor:
-    if not ((0 <= x) & (x < num_bins)).all():
+    if not ((x >= 0) & (x < num_bins)).all():
         raise ValueError(f"values must be in [0, {num_bins})")
     counts = torch.histc(x.double(), bins=num_bins, min=-0.5, max=num_bins - 0.5)
     return (counts / counts.sum()).to(torch.get_default_dtype())

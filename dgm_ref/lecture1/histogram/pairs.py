@@ -153,7 +153,7 @@ def _of_repeated_calls(number: int) -> Pair:
     draw = _independent(p)
 
     def same(n: int, generator: Generator) -> Tensor:
-        return draw(n, Generator().manual_seed(generator.initial_seed()))
+        return draw(n, Generator().manual_seed((generator.initial_seed() + 1) % 2**63))  # not the stream of what is new
 
     def mostly_the_same(n: int, generator: Generator) -> Tensor:
         fresh = torch.rand(n, generator=generator, dtype=torch.float64) >= 0.95

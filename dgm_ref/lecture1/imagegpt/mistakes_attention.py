@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn.attention.bias import causal_lower_right
 from torch.nn.attention.flex_attention import flex_attention
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 ATTENTION = "imagegpt.causal_attention"
 AVERAGES = "test_attention_averages_the_values_seen_so_far"
@@ -18,6 +18,14 @@ LATER = "test_a_query_does_not_see_later_keys_and_values"
 LAST = "test_queries_stand_at_the_last_positions"
 LARGE = "test_large_scores_do_not_overflow"
 FAR = "test_a_query_looks_back_as_far_as_there_are_keys"
+
+
+def scores_are_large(q: Tensor, k: Tensor) -> bool:
+    return bool((q @ k.transpose(2, 3)).abs().max() > 40 * math.sqrt(q.shape[3]))
+
+
+def keys_are_stored(q: Tensor, k: Tensor) -> bool:
+    return k.shape[2] > q.shape[2]
 
 
 @mistake(
@@ -105,6 +113,7 @@ def own_key_masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     killed_by=LAST,
     says="With more keys than queries your mask starts at the first key (as is_causal=True does). The "
     "queries are the last positions.",
+    when=keys_are_stored,
 )
 def queries_at_the_first_positions(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -116,6 +125,7 @@ def queries_at_the_first_positions(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     killed_by=LAST,
     says="You use only the newest keys, as many as there are queries. The stored ones before them are "
     "there to be seen.",
+    when=keys_are_stored,
 )
 def forgets_the_stored_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)[..., -q.shape[2] :]
@@ -127,6 +137,7 @@ def forgets_the_stored_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     killed_by=LAST,
     says="With stored keys you dropped the mask. That is right for a single query; several new ones "
     "must not see each other's future.",
+    when=keys_are_stored,
 )
 def no_mask_when_keys_are_stored(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -157,6 +168,7 @@ def masked_after_the_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ATTENTION,
     killed_by=LARGE,
     says="A mask of -1e4 is not small enough when scores are that large themselves: use minus infinity.",
+    when=scores_are_large,
 )
 def masked_with_a_large_number(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -167,6 +179,7 @@ def masked_with_a_large_number(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ATTENTION,
     killed_by=LARGE,
     says="exp of a large score overflows. Subtract the largest score of the row first, as softmax does.",
+    when=scores_are_large,
 )
 def softmax_that_overflows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -238,14 +251,20 @@ def weights_without_gradient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 @mistake(
-    ATTENTION, killed_by=FAR, says="A query sees the last 64 keys only: all keys up to its own position are to be seen."
+    ATTENTION,
+    killed_by=FAR,
+    says="A query sees the last 64 keys only: all keys up to its own position are to be seen.",
+    when=size_of("k", axis=2, at_least=65),
 )
 def last_sixty_four_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _within(q, k, v, 64)
 
 
 @mistake(
-    ATTENTION, killed_by=FAR, says="A query sees the last 16 keys only: all keys up to its own position are to be seen."
+    ATTENTION,
+    killed_by=FAR,
+    says="A query sees the last 16 keys only: all keys up to its own position are to be seen.",
+    when=size_of("k", axis=2, at_least=17),
 )
 def last_sixteen_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _within(q, k, v, 16)
@@ -256,6 +275,7 @@ def last_sixteen_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     killed_by=LARGE,
     says="You subtract one maximum for all queries: where the scores of a query lie far below it, exp gives nothing but "
     "zeros. Each query has its own.",
+    when=scores_are_large,
 )
 def one_maximum_for_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k).masked_fill(_future(_scores(q, k)), -math.inf)
@@ -263,7 +283,12 @@ def one_maximum_for_all(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return mass / mass.sum(-1, keepdim=True) @ v
 
 
-@mistake(ATTENTION, killed_by=LARGE, says="You clamp the scores. Large ones are legal: they pick out one value.")
+@mistake(
+    ATTENTION,
+    killed_by=LARGE,
+    says="You clamp the scores. Large ones are legal: they pick out one value.",
+    when=scores_are_large,
+)
 def clamps_the_scores(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _masked_softmax(_scores(q, k).clamp(-50, 50)) @ v
 
@@ -278,6 +303,7 @@ def with_dropout(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     killed_by="test_attention_of_tensors_of_any_layout",
     says="`view` refuses queries and keys that do not lie in one piece in memory, as a split of one projection gives them: "
     "reshape copies where it has to, and `@` needs neither.",
+    raises=True,
 )
 def heads_viewed_as_batch(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     n, h, t, e = q.shape

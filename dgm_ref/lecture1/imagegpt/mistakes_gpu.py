@@ -16,16 +16,10 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.lecture1.imagegpt.mistakes_attention import mask_on_the_cpu
+from dgm_ref.lecture1.imagegpt.mistakes_law import feeds_the_prefix_position_by_position
 from dgm_ref.lecture1.imagegpt.mistakes_logits import positions_on_the_cpu
-from dgm_ref.lecture1.imagegpt.mistakes_sampling import (
-    ancestral,
-    buffer_on_the_cpu,
-    draws_from_the_global_state,
-    feeds_the_prefix_position_by_position,
-    multinomial,
-    picking,
-    truncate,
-)
+from dgm_ref.lecture1.imagegpt.mistakes_sampling import buffer_on_the_cpu, draws_from_the_global_state
+from dgm_ref.lecture1.imagegpt.samplers import ancestral, multinomial, picking, truncate
 
 GPU = "imagegpt.gpu"
 ATTENTION, DECODE, FORWARD = "imagegpt.causal_attention", "imagegpt.ImageGPT.decode", "imagegpt.ImageGPT.forward"

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 FORWARD = "imagegpt.ImageGPT.forward"
 
@@ -180,13 +180,20 @@ def forward_as_probabilities(self: Any, x: Tensor) -> Tensor:
     return _forward(self, x).softmax(dim=-1)
 
 
-@mistake(FORWARD, killed_by=LAW, says="You feed the last 64 values only: all values before pixel j are its context.")
+@mistake(
+    FORWARD,
+    killed_by=LAW,
+    says="You feed the last 64 values only: all values before pixel j are its context.",
+    when=size_of("x", axis=1, at_least=65),
+)
 def sixty_four_values_at_most(self: Any, x: Tensor) -> Tensor:
     h = _start(self, self.wte(x)) + self.wpe.weight[: x.shape[1]]
     return torch.cat([self.decode(h[:, max(0, j - 63) : j + 1])[:, -1:] for j in range(x.shape[1])], dim=1)
 
 
-@mistake(FORWARD, killed_by=SHORTER, says="Positions count from the end in your sum: pixel j carries the j-th row of wpe.")
+@mistake(
+    FORWARD, killed_by=SHORTER, says="Positions count from the end in your sum: pixel j carries the j-th row of wpe."
+)
 def positions_from_the_end(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(x)) + self.wpe.weight[-x.shape[1] :])
 

@@ -286,6 +286,7 @@ def block_with_dropout(self: Any, h: Tensor, layer: int, cache: Any = None) -> T
     BLOCK,
     killed_by=LAYOUT,
     says="`view` refuses positions that do not lie in one piece in memory, such as slices and transposed tensors.",
+    raises=True,
 )
 def positions_viewed(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     flat = h.view(-1, h.shape[2])

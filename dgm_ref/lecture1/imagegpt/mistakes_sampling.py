@@ -1,246 +1,37 @@
-"""Wrong answers about sampling images that students really give, and right ones that look different."""
+"""Wrong answers about sampling images that students really give."""
 
 from __future__ import annotations
 
-import functools
-import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake
+from dgm_ref.lecture1.imagegpt.samplers import (
+    ancestral,
+    buffer,
+    check,
+    draw,
+    evaluating,
+    looking,
+    new_cache,
+    newest,
+    picking,
+    sharing,
+    truncate,
+)
 
 SAMPLE = "imagegpt.sample"
-UNCACHED = "test_samples_without_a_cache_follow_the_joint_law"
-CACHED = "test_samples_with_a_cache_follow_the_joint_law"
-COMPLETES = "test_completions_follow_the_law_given_their_own_prefix"
-LIKELIEST = "test_the_likeliest_values_are_those_of_the_model_after_every_prefix"
-COLDER = "test_temperature_divides_the_logits"
-TOP_K = "test_top_k_keeps_exactly_k_values"
-ALL = "test_top_k_of_all_values_truncates_nothing"
 GENERATOR = "test_sampling_reads_its_generator"
 MODES = "test_the_model_samples_in_eval_mode_and_gets_its_mode_back"
 WORK = "test_sampling_with_a_cache_computes_every_position_once"
 REFUSES = "test_sampling_refuses_arguments_that_make_no_sense"
-EXACT = "test_temperature_one_is_exact_sampling"
 ALONE = "test_images_of_a_batch_are_independent"
 FAR = "test_a_large_image_is_drawn_as_a_small_one"
 SINGLE = "test_a_prefix_may_be_empty_or_whole_and_everything_single"
 DEVICE = "test_sampling_stays_on_the_device_of_the_model"
-
-Pick = Callable[..., Tensor]  # (logits (n, K), generator, temperature, top_k) -> (n,)
-LogitsAt = Callable[..., Tensor]  # (model, x, j, cache) -> (n, K)
-
-
-# -- what they share: the parts that are right --
-
-
-def ancestral(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True, *, logits_at: LogitsAt | None = None,
-    pick: Pick | None = None,
-) -> Tensor:  # fmt: skip
-    """The right sampler, with its two steps open to replacement."""
-    check(m, temperature, top_k, prefix)
-    x, start = buffer(model, n, m, prefix)
-    cache = new_cache(model, n) if use_cache else None
-    with evaluating(model):
-        for j in range(start, m):
-            x[:, j] = (pick or draw)((logits_at or newest)(model, x, j, cache), generator, temperature, top_k)
-    return x
-
-
-def check(m: int, temperature: float, top_k: int | None, prefix: Tensor | None) -> None:
-    if temperature <= 0:
-        raise ValueError("temperature")
-    if top_k is not None and top_k < 1:
-        raise ValueError("top_k")
-    if prefix is not None and prefix.shape[1] > m:
-        raise ValueError("prefix")
-
-
-def buffer(model: Any, n: int, m: int, prefix: Tensor | None) -> tuple[Tensor, int]:
-    x = torch.zeros(n, m, dtype=torch.int64, device=model.sos.device)
-    if prefix is None:
-        return x, 0
-    x[:, : prefix.shape[1]] = prefix
-    return x, prefix.shape[1]
-
-
-def new_cache(model: Any, n: int) -> Any:
-    return type(model).__init__.__globals__["KVCache"](model.config, n, model.sos.device, model.sos.dtype)
-
-
-@contextmanager
-def evaluating(model: Any) -> Iterator[None]:
-    training = model.training
-    model.eval()
-    with torch.no_grad():
-        yield
-    model.train(training)
-
-
-def newest(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        return model(x[:, : j + 1])[:, -1]
-    return model.decode(embed(model, x, len(cache), j + 1), cache)[:, -1]
-
-
-def embed(model: Any, x: Tensor, start: int, stop: int) -> Tensor:
-    before = torch.cat([model.sos.expand(len(x), 1, -1), model.wte(x)], dim=1)
-    return before[:, start:stop] + model.wpe.weight[start:stop]
-
-
-def draw(logits: Tensor, generator: torch.Generator | None, temperature: float, top_k: int | None) -> Tensor:
-    logits = truncate(logits, top_k)
-    return multinomial(((logits - logits.amax(-1, keepdim=True)) / temperature).softmax(-1), generator)
-
-
-def truncate(logits: Tensor, top_k: int | None) -> Tensor:
-    if top_k is None:
-        return logits
-    kept = logits.topk(min(top_k, logits.shape[1]), dim=1)
-    return torch.full_like(logits, -math.inf).scatter(1, kept.indices, kept.values)
-
-
-def multinomial(p: Tensor, generator: torch.Generator | None) -> Tensor:
-    return torch.multinomial(p, 1, generator=generator)[:, 0]
-
-
-def picking(pick: Pick) -> Callable[..., Tensor]:
-    """The right sampler with another way to pick a value from logits."""
-    return functools.update_wrapper(functools.partial(ancestral, pick=pick), pick)
-
-
-def looking(logits_at: LogitsAt) -> Callable[..., Tensor]:
-    """The right sampler with another way to get the logits of a pixel."""
-    return functools.update_wrapper(functools.partial(ancestral, logits_at=logits_at), logits_at)
-
-
-def sharing(images: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """The right sampler for images without a prefix, of which `images(draw_, n)` makes a batch of n."""
-
-    def sampler(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:
-        if how.get("prefix") is not None:
-            return ancestral(model, n, m, generator, *rest, **how)
-        return images(lambda few: ancestral(model, few, m, generator, *rest, **how), n)
-
-    return functools.update_wrapper(sampler, images)
-
-
-# -- how a value is picked --
-
-
-@mistake(
-    SAMPLE, killed_by=UNCACHED, says="You take the likeliest value each time. Sampling draws it with its probability."
-)
-@picking
-def takes_the_likeliest(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    multinomial(logits.softmax(-1), generator)
-    return logits.argmax(-1)
-
-
-@mistake(SAMPLE, killed_by=UNCACHED, says="You take the softmax of a softmax: the law becomes nearly uniform.")
-@picking
-def softmax_twice(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return multinomial((truncate(logits, top_k) / temperature).softmax(-1).softmax(-1), generator)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=COLDER,
-    says="You multiply the logits by the temperature. A low temperature makes the law sharper: divide.",
-)
-@picking
-def multiplies_by_the_temperature(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    return draw(logits, generator, 1 / temperature, top_k)
-
-
-@mistake(SAMPLE, killed_by=COLDER, says="The temperature has no effect in your sampler.")
-@picking
-def ignores_the_temperature(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    return draw(logits, generator, 1.0, top_k)
-
-
-@mistake(SAMPLE, killed_by=COLDER, says="You divide probabilities and not logits by the temperature.")
-@picking
-def temperature_of_probabilities(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    p = truncate(logits, top_k).softmax(-1)
-    return (
-        draw(logits, generator, 1.0, top_k)
-        if temperature == 1
-        else multinomial((p / temperature).softmax(-1), generator)
-    )
-
-
-@mistake(
-    SAMPLE,
-    killed_by=TOP_K,
-    says="You keep every value that is as likely as the k-th one. top_k keeps exactly k values.",
-)
-@picking
-def keeps_all_that_are_tied(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    if top_k is not None:
-        threshold = logits.topk(min(top_k, logits.shape[1]), dim=1).values[:, -1:]
-        logits = logits.masked_fill(logits < threshold, -math.inf)
-    return draw(logits, generator, temperature, None)
-
-
-@mistake(SAMPLE, killed_by=TOP_K, says="You keep one value too many: k of them, not k + 1.")
-@picking
-def keeps_one_value_more(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(logits, generator, temperature, top_k and top_k + 1)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=TOP_K,
-    says="You keep one value too few: values equal to the k-th likeliest belong to the k that are kept.",
-)
-@picking
-def drops_the_kth_value(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1]) - 1))
-
-
-@mistake(
-    SAMPLE,
-    killed_by=TOP_K,
-    says="You set the logits that are cut off to zero, and exp(0) = 1: they stay possible. Minus "
-    "infinity excludes them.",
-)
-@picking
-def fills_with_zero(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(truncate(logits, top_k).nan_to_num(neginf=0.0), generator, temperature, None)
-
-
-@mistake(SAMPLE, killed_by=TOP_K, says="top_k has no effect in your sampler.")
-@picking
-def ignores_top_k(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(logits, generator, temperature, None)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=ALL,
-    says="top_k larger than the number of values must truncate nothing: topk raises when asked for too many.",
-)
-@picking
-def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    if top_k is not None:
-        logits.topk(top_k, dim=1)
-    return draw(logits, generator, temperature, top_k)
 
 
 @mistake(
@@ -264,102 +55,6 @@ def seeds_inside(model: Any, n: int, m: int, generator: torch.Generator, *rest: 
     return ancestral(model, n, m, generator.manual_seed(0), *rest, **how)
 
 
-@mistake(SAMPLE, killed_by=UNCACHED, says="All images of a batch get the same noise. Their draws are independent.")
-@picking
-def one_noise_for_the_batch(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    cdf = (truncate(logits, top_k) / temperature).softmax(-1).cumsum(-1)
-    u = torch.rand(1, 1, generator=generator, dtype=cdf.dtype, device=cdf.device)
-    return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
-
-
-@mistake(
-    SAMPLE, killed_by=EXACT, says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more."
-)
-@picking
-def a_tenth_too_warm(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(logits, generator, 1.1 * temperature, top_k)
-
-
-@mistake(
-    SAMPLE, killed_by=EXACT, says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more."
-)
-@picking
-def a_tenth_too_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(logits, generator, 0.9 * temperature, top_k)
-
-
-@mistake(SAMPLE, killed_by=EXACT, says="You drop values less likely than 0.02. Without top_k nothing is cut off.")
-@picking
-def drops_rare_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    p = (truncate(logits, top_k) / temperature).softmax(-1)
-    return multinomial(torch.where(p < min(0.02, p.max().item()), 0, p), generator)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=EXACT,
-    says="You mix the law with the uniform one: a fifth of the pixels is drawn from all values alike.",
-)
-@picking
-def a_fifth_uniform(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    p = (truncate(logits, top_k) / temperature).softmax(-1)
-    return multinomial(0.8 * p + 0.2 / p.shape[1], generator)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=LIKELIEST,
-    says="Your temperature stops at 0.1. Colder ones are legal, and nearly take the likeliest value.",
-)
-@picking
-def never_colder_than_a_tenth(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    return draw(logits, generator, max(temperature, 0.1), top_k)
-
-
-@mistake(
-    SAMPLE,
-    killed_by="test_the_coldest_temperature_takes_the_likeliest_value",
-    says="A float32 logit divided by 1e-39 is infinite. Subtract the largest logit before you divide.",
-)
-@picking
-def overflows_when_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return multinomial((truncate(logits, top_k) / temperature).softmax(-1), generator)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=LIKELIEST,
-    says="You cut all images off at the threshold of the first one. Each has its own top k.",
-)
-@picking
-def threshold_of_the_first_image(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
-    kept = truncate(logits, top_k)[:1]
-    return draw(torch.where(kept.isinf(), -math.inf, logits), generator, temperature, None)
-
-
-@mistake(SAMPLE, killed_by=ALL, says="You keep K - 1 values at most. top_k >= K truncates nothing.")
-@picking
-def never_all_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1] - 1)))
-
-
-@mistake(
-    SAMPLE,
-    killed_by=UNCACHED,
-    says="The first pixel is drawn uniformly. It has a law as well: that after the start vector.",
-)
-@looking
-def first_pixel_uniform(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    logits = newest(model, x, j, cache)
-    return logits if j > 0 else torch.zeros_like(logits)
-
-
 @mistake(
     SAMPLE,
     killed_by=FAR,
@@ -381,98 +76,6 @@ def one_image_squeezed(*arguments: Any, **how: Any) -> Tensor:
     return ancestral(*arguments, **how).squeeze(0)
 
 
-# -- which logits are looked at --
-
-
-@mistake(
-    SAMPLE,
-    killed_by=UNCACHED,
-    says="All pixels are drawn without looking at each other. Each one needs the values drawn before it.",
-)
-@looking
-def all_pixels_at_once(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    return newest(model, torch.zeros_like(x), j, cache)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=UNCACHED,
-    says="You read the logits one position too early. logits[:, j] are those of x_j: forward makes the shift itself.",
-)
-@looking
-def reads_the_logits_of_the_pixel_before(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        return model(x[:, : j + 1])[:, max(j - 1, 0)]
-    return newest(model, x, max(j - 1, 0), None)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=CACHED,
-    says="With the cache each step gets the vector of position 0. A step at pixel j carries the j-th row of wpe.",
-)
-@looking
-def every_step_at_position_zero(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        return newest(model, x, j, None)
-    first, h = len(cache), embed(model, x, len(cache), j + 1)
-    if first > 0:
-        h = h - model.wpe.weight[first : j + 1] + model.wpe.weight[:1]
-    return model.decode(h, cache)[:, -1]
-
-
-@mistake(
-    SAMPLE,
-    killed_by=LIKELIEST,
-    says="With the cache a step is one position late: the value before pixel j carries the j-th row of "
-    "wpe, not row j - 1.",
-)
-@looking
-def cached_steps_one_position_late(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        return newest(model, x, j, None)
-    first, h = len(cache), embed(model, x, len(cache), j + 1)
-    if first > 0:
-        h = h - model.wpe.weight[first : j + 1] + model.wpe.weight[first - 1 : j]
-    return model.decode(h, cache)[:, -1]
-
-
-@mistake(
-    SAMPLE,
-    killed_by=LIKELIEST,
-    says="With the cache you never feed the start vector: the first position of the network is missing.",
-)
-@looking
-def cache_without_the_start_vector(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None or j == 0:
-        return newest(model, x, j, None)
-    return model.decode(embed(model, x, len(cache) + 1, j + 1), cache)[:, -1]
-
-
-@mistake(
-    SAMPLE,
-    killed_by=LIKELIEST,
-    says="With the cache the prefix never goes through the network: only the newest pixel does. Feed all of it first.",
-)
-@looking
-def prefix_not_fed(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        return newest(model, x, j, None)
-    return model.decode(embed(model, x, j, j + 1), cache)[:, -1]
-
-
-@mistake(
-    SAMPLE,
-    killed_by=LIKELIEST,
-    says="You read the first of the new positions after the prefix went in: the newest one is the last.",
-)
-@looking
-def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        return newest(model, x, j, None)
-    return model.decode(embed(model, x, len(cache), j + 1), cache)[:, 0]
-
-
 @mistake(
     SAMPLE,
     killed_by=WORK,
@@ -481,79 +84,6 @@ def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> T
 @looking
 def cache_without_use(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, x, j, None)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=CACHED,
-    says="The whole prefix goes into the cache again at every step, so that positions stand there "
-    "twice and it overflows.",
-)
-@looking
-def feeds_the_prefix_again_and_again(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    return newest(model, x, j, None) if cache is None else model.decode(embed(model, x, 0, j + 1), cache)[:, -1]
-
-
-# -- the prefix --
-
-
-@mistake(
-    SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well and overwrite them. A prefix is kept as given."
-)
-def overwrites_the_prefix(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    check(m, temperature, top_k, prefix)
-    if prefix is not None and prefix.shape[1] == m:
-        return prefix.clone()
-    return ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
-
-
-@mistake(
-    SAMPLE,
-    killed_by=COMPLETES,
-    says="You paste the prefix onto images drawn without it. What is drawn has to depend on the given pixels.",
-)
-def pastes_the_prefix_on(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    check(m, temperature, top_k, prefix)
-    x = ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
-    if prefix is not None:
-        x[:, : prefix.shape[1]] = prefix
-    return x
-
-
-@mistake(SAMPLE, killed_by=COMPLETES, says="Every image goes on from the first prefix. Each has its own.")
-def one_prefix_for_all(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    check(m, temperature, top_k, prefix)
-    if prefix is None:
-        return ancestral(model, n, m, generator, temperature, top_k, None, use_cache)
-    x = ancestral(model, n, m, generator, temperature, top_k, prefix[:1].expand(n, -1), use_cache)
-    x[:, : prefix.shape[1]] = prefix
-    return x
-
-
-@mistake(SAMPLE, killed_by=LIKELIEST, says="The result lacks the prefix: it holds all m pixels, the given ones first.")
-def returns_the_new_pixels_only(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    x = ancestral(model, n, m, generator, temperature, top_k, prefix, use_cache)
-    return x if prefix is None else x[:, prefix.shape[1] :]
-
-
-@mistake(SAMPLE, killed_by=UNCACHED, says="Your images always have config.m pixels. m says how many are drawn.")
-def always_full_length(model: Any, n: int, m: int, *rest: Any, **how: Any) -> Tensor:
-    return ancestral(model, n, model.config.m, *rest, **how)
-
-
-# -- how images of a batch share noise --
 
 
 @mistake(SAMPLE, killed_by=ALONE, says="You draw half of the images and give each of them twice.")
@@ -595,9 +125,6 @@ def antithetic_noise(logits: Tensor, generator: torch.Generator, temperature: fl
     cdf = (truncate(logits, top_k).double() / temperature).softmax(-1).cumsum(-1)
     u = torch.cat([half, 1 - half])[: len(logits)]
     return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
-
-
-# -- modes, arguments, device --
 
 
 @mistake(SAMPLE, killed_by=MODES, says="You leave the model in eval mode. Put it back into the mode it was in.")
@@ -671,136 +198,4 @@ def buffer_on_the_cpu(
     with evaluating(model):
         for j in range(start, m):
             x[:, j] = draw(newest(model, x, j, cache), generator, temperature, top_k)
-    return x
-
-
-# -- right answers --
-
-
-@variant(SAMPLE)
-@picking
-def gumbel_max(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    u = torch.rand(logits.shape, generator=generator, dtype=torch.float64, device=generator.device)
-    gumbel = -(-u.clamp(min=1e-300).log()).clamp(min=1e-300).log()
-    return (truncate(logits, top_k).double() / temperature + gumbel).argmax(-1)
-
-
-@variant(SAMPLE)
-@picking
-def inverse_cdf(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    cdf = (truncate(logits, top_k).double() / temperature).softmax(-1).cumsum(-1)
-    u = torch.rand(len(logits), 1, generator=generator, dtype=torch.float64, device=generator.device)
-    return torch.searchsorted(cdf, u * cdf[:, -1:], right=True)[:, 0].clamp(max=logits.shape[1] - 1)
-
-
-@variant(SAMPLE)
-def image_by_image(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    check(m, temperature, top_k, prefix)
-    given = [None] * n if prefix is None else prefix.split(1)
-    return torch.cat([ancestral(model, 1, m, generator, temperature, top_k, one, use_cache) for one in given])
-
-
-@variant(SAMPLE)
-@looking
-def feeds_the_prefix_position_by_position(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
-    if cache is None:
-        padded = torch.zeros(len(x), model.config.m, dtype=torch.int64, device=x.device)
-        padded[:, :j] = x[:, :j]
-        return model(padded)[:, j]  # the whole length: pixels not drawn yet are never looked at
-    for i in range(len(cache), j + 1):
-        logits = model.decode(embed(model, x, i, i + 1), cache)
-    return logits[:, -1]
-
-
-@variant(SAMPLE)
-@torch.inference_mode()
-def in_inference_mode(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    check(m, temperature, top_k, prefix)
-    training = model.training
-    model.eval()
-    x = torch.empty(n, 0, dtype=torch.long, device=model.sos.device) if prefix is None else prefix
-    cache = new_cache(model, n) if use_cache else None
-    while x.shape[1] < m:
-        padded = torch.cat([x, x.new_zeros(n, 1)], dim=1)
-        logits = newest(model, padded, x.shape[1], cache)
-        x = torch.cat([x, draw(logits, generator, temperature, top_k)[:, None]], dim=1)
-    model.train(training)
-    return x.clone()
-
-
-@variant(SAMPLE)
-@picking
-def exponential_race(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    p = ((truncate(logits, top_k) - logits.amax(-1, keepdim=True)) / temperature).softmax(-1)
-    return torch.argmax(p / torch.empty_like(p).exponential_(1, generator=generator), dim=-1)
-
-
-@variant(SAMPLE)
-@picking
-def top_k_by_sorting(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    values, order = logits.double().sort(dim=-1, descending=True)
-    if top_k is not None:
-        values, order = values[:, :top_k], order[:, :top_k]
-    picked = multinomial(F.softmax((values - values[:, :1]) / temperature, dim=-1), generator)
-    return order.gather(1, picked[:, None]).squeeze(1)
-
-
-@variant(SAMPLE)
-def as_nanogpt(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    if temperature <= 0 or (top_k is not None and top_k < 1) or (prefix is not None and prefix.size(1) > m):
-        raise ValueError("temperature, top_k or prefix makes no sense")
-    was_training = model.training
-    model.eval()
-    device = next(model.parameters()).device
-    idx = torch.zeros((n, 0), dtype=torch.long, device=device) if prefix is None else prefix.clone()
-    cache = new_cache(model, n) if use_cache else None
-    try:
-        with torch.no_grad():
-            while idx.size(1) < m:
-                j = idx.size(1)
-                h = (
-                    torch.cat((model.sos.view(1, 1, -1).expand(n, 1, -1), model.wte(idx)), dim=1)
-                    + model.wpe.weight[: j + 1]
-                )
-                h = h if cache is None else h[:, len(cache) :]
-                logits = model.decode(h, cache)[:, -1, :]
-                if top_k is not None:
-                    v, i = torch.topk(logits, min(top_k, logits.size(-1)))
-                    logits = torch.full_like(logits, -float("Inf")).scatter_(1, i, v)
-                logits = logits - logits.max(dim=-1, keepdim=True).values
-                probs = F.softmax(logits / temperature, dim=-1)
-                idx = torch.cat((idx, torch.multinomial(probs, num_samples=1, generator=generator)), dim=1)
-    finally:
-        model.train(was_training)
-    return idx
-
-
-@variant(SAMPLE)
-def with_a_prefill(
-    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
-    prefix: Tensor | None = None, use_cache: bool = True,
-) -> Tensor:  # fmt: skip
-    check(m, temperature, top_k, prefix)
-    x, start = buffer(model, n, m, prefix)
-    with evaluating(model):
-        if use_cache and start < m:
-            cache = new_cache(model, n)
-            logits = model.decode(embed(model, x, 0, start + 1), cache)[:, -1]
-            for j in range(start, m):
-                x[:, j] = draw(logits, generator, temperature, top_k)
-                if j + 1 < m:
-                    step = (model.wte(x[:, j]) + model.wpe.weight[j + 1])[:, None]
-                    logits = model.decode(step, cache)[:, 0]
-        else:
-            for j in range(start, m):
-                x[:, j] = draw(model(x)[:, j], generator, temperature, top_k)
     return x

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 STEP = "imagegpt.train_step"
 LOSS = "test_the_loss_is_in_nats_per_dimension_before_the_step"
@@ -139,13 +139,21 @@ def last_image_left_out(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x[:-1], _loss)
 
 
-@mistake(STEP, killed_by=LARGE, says="You use the first 64 images of the batch only: all of them count.")
+@mistake(
+    STEP,
+    killed_by=LARGE,
+    says="You use the first 64 images of the batch only: all of them count.",
+    when=size_of("x", axis=0, at_least=65),
+)
 def sixty_four_images_at_most(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x[:64], _loss)
 
 
 @mistake(
-    STEP, killed_by=LARGE, says="You average over mini-batches of 32, the last one smaller: its images count too much."
+    STEP,
+    killed_by=LARGE,
+    says="You average over mini-batches of 32, the last one smaller: its images count too much.",
+    when=size_of("x", axis=0, at_least=33),
 )
 def means_of_mini_batches(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, lambda model, x: torch.stack([_loss(model, part) for part in x.split(32)]).mean())

@@ -15,6 +15,7 @@ from grader.authoring.build.notebook import instructor_notebook, student_noteboo
 from grader.authoring.build.source import Source, SourceError, read
 from grader.authoring.build.stub import stub
 from grader.authoring.build.switched_off import without
+from grader.hidden.places import solutions
 
 __all__ = [
     "Source", "SourceError", "build", "instructor_notebook", "outdated", "products", "read", "source_of", "student_notebook",
@@ -50,11 +51,11 @@ def source_of(topic: str, assignment: Assignment, house: Path = REPO_ROOT) -> So
     Raises: ``SourceError``.
     """
     off = [name.split(".", 1)[1] for name in assignment.switched_off if name.split(".")[0] == topic]
-    return without(read(house / "solutions" / assignment.name / f"{topic}.py"), off)
+    return without(read(solutions(assignment.name, house) / f"{topic}.py"), off)
 
 
 def _sources(assignment: Assignment, house: Path) -> Iterator[Source]:
-    folder = house / "solutions" / assignment.name
+    folder = solutions(assignment.name, house)
     topics = {*assignment.topics, *(name.split(".")[0] for name in assignment.switched_off)}
     unknown = {path.stem for path in folder.glob("*.py")} - {"__init__"} - topics
     for topic in sorted(unknown):

@@ -31,6 +31,24 @@ def instructor_notebook(source: Source, assignment: Assignment) -> str:
 
 
 SOLUTION_ONLY = "solution-only"
+SETUP = """\
+KIT = "{kit}"  # where to get the kit's wheel; without, it lies beside this notebook
+
+try:
+    from grader.practice.notebook import checker, hinter, painter
+except ModuleNotFoundError:  # a fresh kernel, such as Colab's
+    import glob, subprocess, sys
+
+    wheels = [KIT] if KIT else glob.glob("dgm_kit*.whl")
+    if not wheels:
+        raise SystemExit("put the kit's wheel (dgm_kit….whl) beside this notebook, and run this cell again") from None
+    print("installing", *wheels)
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *wheels], check=True)
+    from grader.practice.notebook import checker, hinter, painter
+
+check = checker({of})
+show = painter({of})
+hint = hinter({of})"""
 
 
 def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: Rewriter) -> Iterator[NotebookNode]:
@@ -41,7 +59,7 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: R
     first_code = next(cell for cell in taught if cell.cell_type == "code")
     for cell in _helpers_early(taught, first_code):
         if cell is first_code:
-            yield _setup_cell(assignment.name, topic)
+            yield _setup_cell(assignment, topic)
         lines = cell.source.splitlines()
         functions = [m["name"] for m in map(MARKER.fullmatch, lines) if m and m["side"] == "BEGIN" and m["indent"]]
         cell.source = "\n".join(rewrite(lines)).strip("\n")
@@ -77,9 +95,8 @@ def _functions(exercise: Exercise) -> set[str]:
     return {name.split(".", 1)[1] for name in exercise.of} or {exercise.function}
 
 
-def _setup_cell(lecture: str, topic: str) -> NotebookNode:
-    of = f'"{lecture}", "{topic}"'
-    code = f"from grader.practice.notebook import checker, painter\n\ncheck = checker({of})\nshow = painter({of})"
+def _setup_cell(assignment: Assignment, topic: str) -> NotebookNode:
+    code = SETUP.format(kit=assignment.kit_url, of=f'"{assignment.name}", "{topic}"')
     return new_code_cell(code, metadata={"nbgrader": _nbgrader("setup", locked=True)})
 
 

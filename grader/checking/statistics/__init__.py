@@ -32,6 +32,9 @@ Which function
     ``assert_mean``         an estimator, a coverage: replicates in ``[low, high]`` with a known mean. ``effect`` is in
                             the units of the values.
 
+    ``assert_standard_normal``, ``assert_batch_not_standardised``  noise that should be normal, closely; a batch of it.
+    ``assert_no_row_repeats``, ``assert_rows_agree_by_chance``     the rows of one large call: no copies, no mirror images.
+
 How to choose an instance (it matters more than the test)
     * Test the *joint*: a sampler that conditions on the row above has nearly every marginal right.
     * Skewed laws tell more: a temperature of 1.1 costs 78 000 draws on a nearly flat binary pmf, 1800 on a joint of
@@ -60,7 +63,9 @@ exact, not statistical: ``torch.equal``. Two seeds agree on $n$ draws by chance 
 from grader.checking.statistics.categorical import SequentialPmf, assert_follows_pmf, outcome_index
 from grader.checking.statistics.design import draws_for_mean, draws_for_pmf, draws_for_uniform
 from grader.checking.statistics.mean import SequentialMean, assert_mean
+from grader.checking.statistics.normal import assert_batch_not_standardised, assert_standard_normal
 from grader.checking.statistics.repeats import assert_no_stretch_comes_twice, assert_repeats_are_those_of_chance
+from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
 from grader.checking.statistics.seeds import seeds
 from grader.checking.statistics.uniform import SequentialUniform, assert_uniform, randomized_pit
 from grader.checking.statistics.verdict import Verdict
@@ -70,10 +75,14 @@ __all__ = [
     "SequentialPmf",
     "SequentialUniform",
     "Verdict",
+    "assert_batch_not_standardised",
     "assert_follows_pmf",
     "assert_mean",
+    "assert_no_row_repeats",
     "assert_no_stretch_comes_twice",
     "assert_repeats_are_those_of_chance",
+    "assert_rows_agree_by_chance",
+    "assert_standard_normal",
     "assert_uniform",
     "draws_for_mean",
     "draws_for_pmf",

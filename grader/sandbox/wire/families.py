@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor
 
-FAMILIES: dict[str, Callable[..., Callable[..., Any]]] = {}
+FAMILIES: dict[str, Callable[..., Any]] = {}
 HELPERS: dict[str, Callable[..., Any]] = {}
 
 
@@ -44,8 +44,8 @@ class Family:
         return f"{self.name}({', '.join(f'{key}={value!r}' for key, value in self.parameters.items())})"
 
 
-def family(build: Callable[..., Callable[..., Any]]) -> Callable[..., Family]:
-    """Register `build` as a public family; calling it then describes the callable instead of building it."""
+def family(build: Callable[..., Any]) -> Callable[..., Family]:
+    """Register `build` as a public family; calling it then describes the callable (or the tensor) instead of building it."""
     _register(FAMILIES, build)
     signature = inspect.signature(build)
 

@@ -1,4 +1,4 @@
-"""Strategies of sequences and of the models that they are put to, small enough to enumerate every sequence."""
+"""Sequences and vectors, and the models that they are put to: small enough to enumerate, or worked out by hand."""
 
 from __future__ import annotations
 
@@ -8,9 +8,18 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from grader.checking.compare import assert_form
+from grader.checking.statistics import outcome_index
+from grader.checking.student import Student
 from grader.checks.lecture1.shared import draw as shared
-from grader.checks.lecture1.shared.conditionals import independent_table, prefix_table
+from grader.checks.lecture1.shared.conditionals import (
+    gaussian_independent,
+    gaussian_linear,
+    independent_table,
+    prefix_table,
+)
 from grader.sandbox.wire.families import Family
+from grader.sandbox.wire.objects import SeededGenerator
 
 SIZES = ((2, 3), (3, 2), (2, 4), (3, 3), (4, 2))  # (m, K), at most 27 sequences; edges have checks of their own
 
@@ -33,6 +42,22 @@ def log_prob_of_chain(x: Tensor) -> Tensor:
 def half_on_zero(m: int, K: int, dtype: torch.dtype = torch.float32) -> Family:
     """m independent variables: 0 has probability 1/2, each other value 1 / (2 (K - 1))."""
     return independent_table(torch.tensor([K - 1.0] + [1.0] * (K - 1), dtype=dtype).log().repeat(m, 1))
+
+
+def quarters(shape: tuple[int, ...], key: int, largest: int, dtype: torch.dtype) -> Tensor:
+    """Multiples of 1/4 of size at most ``largest``: sums of their products are exact in every dtype."""
+    return ((shared.integers(shape, key, 8 * largest + 1) - 4 * largest) / 4).to(dtype)
+
+
+def gaussian_model(m: int, key: int, dtype: torch.dtype = torch.float32) -> Family:
+    """Means and log-standard-deviations that are both linear in the prefix."""
+    A, S = quarters((m, m), key, 1, dtype), quarters((m, m), key + 2, 1, dtype) / 4
+    return gaussian_linear(A, quarters((m,), key + 1, 2, dtype), S, quarters((m,), key + 3, 1, dtype))
+
+
+def centred_model(log_sigma: Tensor) -> Family:
+    """Independent variables of mean 0."""
+    return gaussian_independent(torch.zeros_like(log_sigma), log_sigma)
 
 
 def all_sequences(m: int, K: int) -> Tensor:
@@ -88,6 +113,14 @@ def models_and_sequences() -> st.SearchStrategy[tuple[Family, Tensor]]:
         lambda size, n, seed, dtype: model_and_sequences(*size, n, seed, dtype),
         st.sampled_from(SIZES), st.integers(2, 5), shared.seeds, shared.dtypes,
     )  # fmt: skip
+
+
+def both_columns(student: Student, conditional: Family, n: int, generator: SeededGenerator, K: int) -> Tensor:
+    """n values of a model of two independent variables of the same law."""
+    x = student.sample(conditional, -(-n // 2), 2, generator)
+    outcome_index(x, K)  # refuses what are no samples
+    assert_form(x, (-(-n // 2), 2))
+    return x.flatten()[:n]
 
 
 def _prefixes(m: int, K: int) -> int:

@@ -1,4 +1,4 @@
-"""Continuous data (slide 41): Gaussian conditionals, their density and ancestral sampling."""
+"""Continuous data (slide 41): Gaussian conditionals and their density."""
 
 from __future__ import annotations
 
@@ -11,58 +11,25 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checking.compare import (
-    Mismatch,
     assert_agrees,
-    assert_calls_agree,
     assert_dtype,
     assert_form,
     assert_gradient_agrees,
 )
-from grader.checking.statistics import assert_uniform
-from grader.checking.statistics.normal import assert_batch_not_standardised, assert_standard_normal
-from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
+from grader.checks.lecture1.autoregressive.draw import centred_model, gaussian_model, quarters
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.conditionals import gaussian_independent, gaussian_linear
 from grader.checks.lecture1.shared.layouts import layouts
-from grader.sandbox.wire.families import Family
 
 gaussian_log_prob = pytest.mark.exercise("autoregressive.gaussian_log_prob")
-gaussian_sample = pytest.mark.exercise("autoregressive.gaussian_sample")
 weight = pytest.mark.weight
 examples = pytest.mark.examples
 
-STRAYS = 3  # rows of a call: a uniform number is exactly 0 once in 10^7, and its logarithm or quantile infinite
 MANY = 4099  # rows: more than any batch, and no round number
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 
 lengths = st.integers(2, 4)
 batches = st.integers(2, 4)
-
-
-def quarters(shape: tuple[int, ...], key: int, largest: int, dtype: torch.dtype) -> Tensor:
-    """Multiples of 1/4 of size at most ``largest``: sums of their products are exact in every dtype."""
-    return ((draw.integers(shape, key, 8 * largest + 1) - 4 * largest) / 4).to(dtype)
-
-
-def gaussian_model(m: int, key: int, dtype: torch.dtype = torch.float32) -> Family:
-    """Means and log-standard-deviations that are both linear in the prefix."""
-    A, S = quarters((m, m), key, 1, dtype), quarters((m, m), key + 2, 1, dtype) / 4
-    return gaussian_linear(A, quarters((m,), key + 1, 2, dtype), S, quarters((m,), key + 3, 1, dtype))
-
-
-def centred_model(log_sigma: Tensor) -> Family:
-    """Independent variables of mean 0."""
-    return gaussian_independent(torch.zeros_like(log_sigma), log_sigma)
-
-
-def noise_of(conditional: Family, x: Tensor) -> Tensor:
-    r"""$\varepsilon_j=(x_j-\mu_j)/\sigma_j$, independent and standard normal for a right sample; what is not finite is far out."""
-    x = x.double().nan_to_num(0.0, 0.0, 0.0)
-    mu, log_sigma = conditional.double()(x)
-    return (x - mu) * torch.exp(-log_sigma)
-
-
-# -- gaussian_log_prob --
 
 
 @gaussian_log_prob
@@ -191,93 +158,3 @@ def test_gaussian_log_prob_has_the_dtype_of_its_inputs_also_for_one_vector_or_va
             want = torch.full((n,), -m * HALF_LOG_2_PI, dtype=torch.float64)
             assert_agrees(got, want, like=torch.float32, scale=float(m), unit="nats")
             assert_dtype(got, dtype)
-
-
-# -- gaussian_sample --
-
-
-@gaussian_sample
-@weight(0.25)
-def test_without_noise_each_value_is_the_mean_given_those_before(student):
-    """For tiny sigma and means 3, 2 x_1 + 1, -x_1 + x_2 / 2 + 1/2 every sample is (3, 7, 1)."""
-    A = torch.tensor([[0.0, 0.0, 0.0], [2.0, 0.0, 0.0], [-1.0, 0.5, 0.0]])
-    conditional = gaussian_linear(A, torch.tensor([3.0, 1.0, 0.5]), torch.zeros(3, 3), torch.full((3,), -40.0))
-    got = student.gaussian_sample(conditional, 2, 3, student.generator(0))
-    assert_agrees(got, torch.tensor([[3.0, 7.0, 1.0]]).expand(2, 3))
-
-
-@gaussian_sample
-@weight(0.75)
-def test_gaussian_samples_follow_the_joint_law(student, seed):
-    """Every value follows the normal distribution that the values before it in its row give, with noise of its own."""
-    A = torch.tensor([[0, 0, 0], [1.5, 0, 0], [-1.0, 1.0, 0]])
-    S = torch.tensor([[0, 0, 0], [0.25, 0, 0], [-0.25, 0.125, 0]])
-    conditional = gaussian_linear(A, torch.tensor([1.0, -1.0, 0.5]), S, torch.tensor([-1.0, 0.5, -0.5]))
-    generator = student.generator(seed)
-
-    def uniforms(n: int) -> Tensor:
-        x = student.gaussian_sample(conditional, n, 3, generator)
-        assert_form(x, (n, 3))
-        if (~x.isfinite()).any(dim=1).sum() > STRAYS:
-            raise Mismatch("finite", "samples are not finite", x)
-        return 0.5 * torch.erfc(-noise_of(conditional, x) / math.sqrt(2))
-
-    assert_uniform(uniforms, columns=3)
-
-
-@gaussian_sample
-@weight(0.375)
-def test_the_noise_is_normal_for_any_sigma(student, seed):
-    """Samples of mean 0 and log sigma from -80 to 80 are standard normal once divided by sigma: width, mean and shape."""
-    log_sigma = torch.tensor([-80.0, -20.0, -3.0, 0.0, 0.0, 3.0, 20.0, 80.0])
-    conditional, generator, m = centred_model(log_sigma), student.generator(seed), len(log_sigma)
-
-    def noise(n: int) -> Tensor:
-        x = student.gaussian_sample(conditional, -(-n // m), m, generator)
-        assert_form(x, (-(-n // m), m))
-        return (x.double() * torch.exp(-log_sigma.double())).flatten()[:n]
-
-    assert_standard_normal(noise)
-
-
-@gaussian_sample
-@weight(0.25)
-def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
-    """Of 4099 vectors no two are equal, their signs agree no more than by chance, and their mean and width fluctuate."""
-    m = 8
-    conditional = centred_model(torch.zeros(m))
-    x = student.gaussian_sample(conditional, MANY, m, student.generator(seed))
-    assert_form(x, (MANY, m))
-    assert_no_row_repeats(x, log2_outcomes=8.0 * m)
-    assert_rows_agree_by_chance((x > 0).long(), 2)
-    assert_batch_not_standardised(noise_of(conditional, x))
-
-
-@gaussian_sample
-@weight(0.25)
-def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
-    """The same state gives the same samples, the next call gives other ones, and so does another seed."""
-    conditional = gaussian_model(3, key=5)
-    generator, again, other = student.generator(seed), student.generator(seed), student.generator(seed + 1)
-    first = student.gaussian_sample(conditional, 8, 3, generator)
-    assert_form(first, (8, 3))
-    assert_calls_agree(student.gaussian_sample(conditional, 8, 3, again), first,
-                       call="a generator in the same state", other_call="the first one")
-    for call, g in (("the next call with the generator", generator), ("another seed", other)):
-        second = student.gaussian_sample(conditional, 8, 3, g)
-        assert_form(second, (8, 3), what=call)
-        if torch.equal(first, second):  # of 24 values: by chance once in 10^100
-            raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
-
-
-@gaussian_sample
-@weight(0.125)
-@examples(8)
-@given(n=st.integers(1, 3), m=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
-@example(n=1, m=1, key=0, dtype=torch.float64)
-@example(n=2, m=3, key=0, dtype=torch.float32)
-def test_gaussian_samples_have_the_dtype_of_mu(student, n, m, key, dtype):
-    """Samples are (n, m), also for n = 1 and m = 1, and have the dtype of mu."""
-    got = student.gaussian_sample(gaussian_model(m, key, dtype), n, m, student.generator(key))
-    assert_form(got, (n, m))
-    assert_dtype(got, dtype)

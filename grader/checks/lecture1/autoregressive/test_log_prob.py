@@ -1,4 +1,4 @@
-"""Autoregressive models of sequences (slide 38): the density and the loss."""
+"""Autoregressive models of sequences (slide 38): the density."""
 
 from __future__ import annotations
 
@@ -29,7 +29,6 @@ from grader.checks.lecture1.shared.conditionals import independent_table, markov
 from grader.checks.lecture1.shared.layouts import layouts
 
 log_prob = pytest.mark.exercise("autoregressive.log_prob")
-negative_log_likelihood = pytest.mark.exercise("autoregressive.negative_log_likelihood")
 weight = pytest.mark.weight
 examples = pytest.mark.examples
 
@@ -39,9 +38,6 @@ LONG = 3072  # variables: a colour image of 32 x 32
 offsets = st.sampled_from((0.0, -1e4, 1e4))
 in_float32 = example(case=model_and_sequences(3, 3, 4, 0, torch.float32))
 in_float64 = example(case=model_and_sequences(3, 3, 4, 0, torch.float64))
-
-
-# -- log_prob --
 
 
 @log_prob
@@ -194,86 +190,3 @@ def test_log_prob_has_the_dtype_of_the_logits(student):
     """Logits in float32 give float32, logits in float64 float64."""
     for dtype in draw.DTYPES:
         assert_dtype(student.log_prob(chain(dtype), CHAIN_X), dtype)
-
-
-# -- negative_log_likelihood --
-
-
-@negative_log_likelihood
-@weight(0.25)
-def test_the_loss_of_four_sequences(student):
-    """Four sequences of two variables, of probability 1/8, 1/4, 1/12 and 1/8: the average has eight terms."""
-    want = torch.tensor(math.log(8 * 4 * 12 * 8) / 8, dtype=torch.float64)
-    got = student.negative_log_likelihood(chain(), CHAIN_X)
-    assert_agrees(got, want, like=torch.float32, scale=4.0, unit="nats per dimension")
-
-
-@negative_log_likelihood
-@weight(0.25)
-@examples(12)
-@in_float32
-@in_float64
-@given(case=models_and_sequences())
-def test_the_loss_is_the_mean_per_sample_and_dimension(student, ref, case):
-    """The loss is minus the log-likelihood, averaged over the batch and divided by the number of dimensions."""
-    conditional, x = case
-    scale = rounding(conditional, x).mean() / x.shape[1]
-    got = student.negative_log_likelihood(conditional, x)
-    want = ref.negative_log_likelihood(conditional, x)
-    assert_agrees(got, want, like=conditional.parameters["table"], scale=scale, unit="nats per dimension")
-
-
-@negative_log_likelihood
-@weight(0.125)
-@examples(6)
-@given(K=st.integers(1, 6), m=st.integers(1, 3), n=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
-@example(K=256, m=784, n=2, key=0, dtype=torch.float32)
-@example(K=2, m=LONG, n=1, key=0, dtype=torch.float64)
-def test_knowing_nothing_costs_log_K_nats_per_dimension(student, K, m, n, key, dtype):
-    """Under a uniform model the loss is log K, for any number of samples and dimensions."""
-    conditional = independent_table(torch.zeros(m, K, dtype=dtype))
-    got = student.negative_log_likelihood(conditional, draw.integers((n, m), key, K))
-    want = torch.tensor(math.log(K), dtype=torch.float64)
-    assert_agrees(got, want, like=dtype, scale=1 + m / 32, unit="nats per dimension")
-
-
-@negative_log_likelihood
-@weight(0.125)
-def test_every_sequence_of_a_large_batch_counts_alike(student):
-    """The mean over 4099 sequences, many of them equal, has 4099 terms of the same weight."""
-    x = torch.cat([draw.integers((MANY - 9, 2), 0, 2), all_sequences(2, 3)])
-    want = -log_prob_of_chain(x).mean() / 2
-    got = student.negative_log_likelihood(chain(torch.float64), x)
-    assert_agrees(got, want, scale=64.0, unit="nats per dimension")
-    for laid_out, plain in layouts(CHAIN_X, CHAIN_X.flip(0)[:, [0, 0]]):
-        got = student.negative_log_likelihood(chain(), laid_out)
-        assert_agrees(got, -log_prob_of_chain(plain).mean() / 2, like=torch.float32, scale=4.0, unit="nats per dimension")
-
-
-@negative_log_likelihood
-@weight(0.125)
-@examples(8)
-@given(K=st.integers(2, 5), n=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
-def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
-    """For one variable and equal logits the gradient is 1/K minus the frequency of each value."""
-    table, x = torch.full((1, K), 0.5, dtype=dtype), draw.integers((n, 1), key, K)
-    _, (got,) = student.negative_log_likelihood.gradient(prefix_table(table), x, wrt=[table])
-    frequency = torch.bincount(x[:, 0], minlength=K).double() / n
-    assert_gradient_agrees(got, 1 / K - frequency[None], of="the logits", like=dtype, scale=2.0)
-
-
-@negative_log_likelihood
-@weight(0.0625)
-def test_an_impossible_sequence_costs_everything(student):
-    """One impossible sequence in the batch makes the loss inf."""
-    never_one = prefix_table(torch.tensor([[0.0, -math.inf]]).expand(7, 2).contiguous())
-    x = torch.tensor([[0, 0, 0], [0, 0, 1]])
-    assert_agrees(student.negative_log_likelihood(never_one, x), torch.tensor(math.inf), unit="nats per dimension")
-
-
-@negative_log_likelihood
-@weight(0.0625)
-def test_the_loss_has_the_dtype_of_the_logits(student):
-    """Logits in float32 give float32, logits in float64 float64."""
-    for dtype in draw.DTYPES:
-        assert_dtype(student.negative_log_likelihood(chain(dtype), CHAIN_X), dtype)

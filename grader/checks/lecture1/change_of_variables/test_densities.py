@@ -66,7 +66,7 @@ def test_log_prob_x_of_three_points(student):
 @example(problem=(stretch(torch.ones(2)), standard_normal(2), torch.ones(3, 2)))
 @example(problem=(diffeomorphism("residual", 3, 1, torch.float64), standard_normal(3, torch.float64),
                   draw.normal((2, 3), 1, 1.0, torch.float64)))  # fmt: skip
-@example(problem=(diffeomorphism("coupling", 3, 1, torch.float32), logistic_log_density(), draw.normal((2, 3), 1)))
+@example(problem=(diffeomorphism("coupling", 3, 1, torch.float32), logistic_log_density(), draw.normal((3, 3), 1)))
 def test_log_prob_x_is_the_change_of_variables(student, ref, problem):
     """The log-density of a sample is that of its latent plus the log-volume change at the sample."""
     f, log_p_z, x = problem
@@ -209,7 +209,7 @@ def test_log_prob_z_of_three_points(student):
 @example(problem=(stretch(torch.ones(2)), standard_normal(2), torch.ones(3, 2)))
 @example(problem=(planar(*planar_parameters(2, 1, torch.float32)), logistic_log_density(), draw.normal((3, 2), 1)))
 @example(problem=(diffeomorphism("autoregressive", 3, 1, torch.float64), standard_normal(3, torch.float64),
-                  draw.normal((2, 3), 1, 1.0, torch.float64)))  # fmt: skip
+                  draw.normal((3, 3), 1, 1.0, torch.float64)))  # fmt: skip
 def test_log_prob_z_is_the_change_of_variables(student, ref, problem):
     """The log-density of a latent is that of its sample plus the log-volume change of the inverse at the latent."""
     f_inverse, log_p_x, z = problem

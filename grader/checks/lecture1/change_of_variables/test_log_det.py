@@ -58,7 +58,7 @@ def test_volumes_of_a_linear_map_and_of_an_exponential(student):
 @examples(4)
 @given(problem=map_problems())
 @example(problem=(diffeomorphism("affine", 3, 0, torch.float64), torch.ones(2, 3, dtype=torch.float64)))
-@example(problem=(diffeomorphism("residual", 4, 0, torch.float32), draw.normal((2, 4), 0)))
+@example(problem=(diffeomorphism("residual", 4, 0, torch.float32), draw.normal((4, 4), 0)))
 @example(problem=(diffeomorphism("coupling", 3, 0, torch.float32), draw.normal((2, 3), 1)))
 @example(problem=(diffeomorphism("autoregressive", 3, 0, torch.float64), draw.normal((2, 3), 2, 1.0, torch.float64)))
 @example(problem=(diffeomorphism("planar", 3, 0, torch.float32), draw.normal((4, 3), 3)))

@@ -36,7 +36,7 @@ def _random(shape: tuple[int, ...], seed: int) -> Tensor:
 def late_samples(n: int, dtype: torch.dtype) -> Tensor:
     """0, 1, 2, …; zeros but for the last three rows; and the first column again, far out in both directions."""
     i = torch.arange(n, dtype=dtype)
-    return torch.stack([i, 500 * (i >= n - 3), 2.0**40 * i, 2.0**-40 * i], dim=1)
+    return torch.stack([i, 500 * (i >= n - 3), -(2.0**40) * i, 2.0**-40 * i], dim=1)
 
 
 @recipe
@@ -183,7 +183,8 @@ edges = st.permutations((1, 2, 4)).map(tuple)
 @st.composite
 def vector_maps(pick: st.DrawFn) -> Samples:
     """A vector-valued function with samples."""
-    return vector_map(pick(st.sampled_from(VECTOR_MAPS)), *pick(shapes), pick(draw.seeds), pick(draw.dtypes))
+    n, m, d = pick(shapes)
+    return vector_map(pick(st.sampled_from(VECTOR_MAPS)), n, m, d, pick(draw.seeds), pick(draw.dtypes))
 
 
 def _batches(kind: Callable[..., Any], names: tuple[str, ...]) -> st.SearchStrategy[Any]:

@@ -58,7 +58,7 @@ log_normal = gaussian_log_density(torch.zeros(2), torch.ones(2))  # -|x|^2 / 2 a
 
 @jensen
 @weight(0.25)
-def test_jensen_gap_of_the_squared_norm_is_the_variance(student):
+def test_jensen_gap_has_the_sign_of_the_curvature(student):
     """The log-density of a Gaussian is -|x|^2 / 2 and a constant: its gap is half the variance, negative; turned, positive."""
     assert_agrees(student.jensen_gap(log_normal, four_samples), torch.tensor(-2.75), scale=20)
     energy = scaled(torch.tensor(-1.0), log_normal)
@@ -70,7 +70,7 @@ def test_jensen_gap_of_the_squared_norm_is_the_variance(student):
 @examples(4)
 @given(case=real_functions)
 @example(case=real_function("convex quadratic", n=5, m=2, key=0, dtype=torch.float32))
-@example(case=real_function("concave quadratic", n=3, m=2, key=0, dtype=torch.float64))
+@example(case=real_function("concave quadratic", n=3, m=3, key=0, dtype=torch.float64))
 @example(case=real_function("log-sum-exp", n=2, m=3, key=0, dtype=torch.float32))
 def test_jensen_gap_is_average_of_f_minus_f_of_average(student, ref, case):
     """The gap is the average of f over the samples minus f at the average sample, whatever its sign."""
@@ -182,6 +182,7 @@ def test_prediction_is_the_average_of_y_in_its_row(student):
 @examples(4)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes, far=st.sampled_from([1.0, 1e-20, 1e20]))
 @example(shape=(3, 5, 2), key=0, dtype=torch.float64, far=1.0)
+@example(shape=(3, 3, 3), key=0, dtype=torch.float32, far=1.0)
 @example(shape=(2, 3, 5), key=0, dtype=torch.float32, far=1e20)
 @example(shape=(5, 2, 3), key=0, dtype=torch.float32, far=1e-20)
 def test_best_prediction_is_the_conditional_mean(student, ref, shape, key, dtype, far):
@@ -332,7 +333,7 @@ def test_every_delta_sifts_out_a_value(student):
 @examples(4)
 @given(case=vector_maps(), key=draw.seeds, zeros=st.booleans(), far=st.sampled_from([1.0, 1e-20, 1e20]))
 @example(case=vector_map("square", n=5, m=2, d=3, key=0, dtype=torch.float32), key=0, zeros=True, far=1e20)
-@example(case=vector_map("sin", n=3, m=2, d=5, key=0, dtype=torch.float64), key=0, zeros=False, far=1.0)
+@example(case=vector_map("sin", n=3, m=3, d=3, key=0, dtype=torch.float64), key=0, zeros=False, far=1.0)
 @example(case=vector_map("tanh", n=2, m=5, d=3, key=0, dtype=torch.float32), key=0, zeros=False, far=1e-20)
 def test_dirac_expectation_weighs_the_values_at_the_points(student, ref, case, key, zeros, far):
     """A mixture of deltas gives every point's value with the point's weight; a point of weight zero does not count."""

@@ -46,6 +46,7 @@ def test_average_of_the_squares_is_not_the_square_of_the_average(student):
 @examples(4)
 @given(case=vector_maps(), far=st.sampled_from([1.0, 1e-25, 1e25]))
 @example(case=vector_map("square", n=5, m=2, d=3, key=0, dtype=torch.float64), far=1.0)
+@example(case=vector_map("square", n=3, m=3, d=3, key=0, dtype=torch.float32), far=1.0)
 @example(case=vector_map("abs", n=3, m=5, d=2, key=0, dtype=torch.float32), far=1e25)
 @example(case=vector_map("tanh", n=2, m=3, d=5, key=0, dtype=torch.float32), far=1e-25)
 def test_monte_carlo_averages_f_over_the_samples(student, ref, case, far):
@@ -76,7 +77,7 @@ def test_f_is_given_a_batch(student, shape, key, dtype):
 def test_every_one_of_many_samples_counts(student, dtype):
     """Of 4099 samples none is left out and none counts more than the others, the last ones included."""
     x = late_samples(MANY, dtype)
-    size = x.double().amax(dim=0)
+    size = x.double().abs().amax(dim=0)
     assert_agrees(student.monte_carlo(identity, x), x.double().mean(dim=0), like=dtype, scale=size)
 
 
@@ -172,7 +173,7 @@ def test_standard_error_of_three_values(student):
 @given(case=vector_maps(), far=st.sampled_from([1.0, 1e-12, 1e12]))
 @example(case=vector_map("square", n=2, m=5, d=3, key=0, dtype=torch.float32), far=1e12)
 @example(case=vector_map("identity", n=5, m=2, d=3, key=0, dtype=torch.float32), far=1e-12)
-@example(case=vector_map("sin", n=3, m=2, d=5, key=0, dtype=torch.float64), far=1.0)
+@example(case=vector_map("sin", n=3, m=3, d=3, key=0, dtype=torch.float64), far=1.0)
 def test_standard_error_is_the_sample_deviation_over_root_n(student, ref, case, far):
     """The standard error of every component is its sample standard deviation over the root of n."""
     f = scaled(torch.tensor(far, dtype=case.x.dtype), case.f)
@@ -226,7 +227,7 @@ def test_standard_error_of_many_samples(student, dtype):
     """Of 4099 samples every one counts, and n or n - 1 makes no difference: the error agrees to three digits."""
     x = late_samples(MANY, dtype)
     got, want = student.monte_carlo_standard_error(identity, x), true_error(identity, x)
-    assert_agrees(got, want, like=dtype, scale=want, error=want * 1e-3 / 32)
+    assert_agrees(got, want, like=dtype, scale=want, error=want * 2e-4 / 32)
 
 
 @standard_error
@@ -313,7 +314,7 @@ def test_lotus_applies_f_first_to_every_sample(student):
 @examples(4)
 @given(case=vector_maps(), outer=st.sampled_from(["sin", "tanh", "square", "softmax"]), key=draw.seeds)
 @example(case=vector_map("square", n=5, m=2, d=3, key=0, dtype=torch.float32), outer="square", key=0)
-@example(case=vector_map("abs", n=3, m=5, d=2, key=0, dtype=torch.float64), outer="softmax", key=0)
+@example(case=vector_map("abs", n=4, m=4, d=4, key=0, dtype=torch.float64), outer="softmax", key=0)
 def test_lotus_is_the_expectation_of_g_under_the_law_of_y(student, ref, case, outer, key):
     """Averaging g over the law of y = f(x) needs only samples of x, for an f that is not invertible as well."""
     k, dtype = case.size.shape[0], case.x.dtype

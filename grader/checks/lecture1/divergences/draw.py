@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checking.compare import assert_gradient_agrees
+from grader.checking.recipe import recipe
 from grader.checking.student import Student
 from grader.checks.lecture1.shared import draw, families, samplers
 from grader.sandbox.wire.families import Family
@@ -52,15 +53,25 @@ def boxes(m: int, dtype: torch.dtype) -> Laws:
     )
 
 
-def categoricals(log_p: list[float], log_q: list[float], x_data: list[int], x_theta: list[int],
-                 dtype: torch.dtype = torch.float32) -> Laws:
-    """Log-densities of the values 0..K-1, and samplers that give these very values."""
+def categoricals(log_p: list[float], log_q: list[float], x_data: Tensor, x_theta: Tensor) -> Laws:
+    """Log-densities of the values 0..K-1 in the dtype of x, and samplers that give these very values."""
     return Laws(
-        samplers.categorical_log_density(torch.tensor(log_p, dtype=dtype)),
-        samplers.categorical_log_density(torch.tensor(log_q, dtype=dtype)),
-        samplers.replay(torch.tensor(x_data, dtype=dtype)[:, None]),
-        samplers.replay(torch.tensor(x_theta, dtype=dtype)[:, None]),
+        samplers.categorical_log_density(torch.tensor(log_p, dtype=x_data.dtype)),
+        samplers.categorical_log_density(torch.tensor(log_q, dtype=x_data.dtype)),
+        samplers.replay(x_data),
+        samplers.replay(x_theta),
     )
+
+
+def column(values: list[float], dtype: torch.dtype = torch.float32) -> Tensor:
+    """Samples of one dimension, (n, 1)."""
+    return torch.tensor(values, dtype=dtype)[:, None]
+
+
+@recipe
+def zeros_and_three(other: float, dtype: torch.dtype) -> Tensor:
+    """4099 samples of one dimension, of which the last three are not zero."""
+    return torch.cat([torch.zeros(4096, 1, dtype=dtype), torch.full((3, 1), other, dtype=dtype)])
 
 
 def accuracy(x: Tensor, *log_densities: Family) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_unchanged
-from grader.checks.lecture1.divergences.draw import dims, numbers_of_draws
+from grader.checks.lecture1.divergences.draw import dims, numbers_of_draws, zeros_and_three
 from grader.checks.lecture1.shared import draw
 
 fit_gaussian_forward_kl = pytest.mark.exercise("divergences.fit_gaussian_forward_kl")
@@ -78,9 +78,7 @@ def test_the_fit_is_accurate_far_from_zero(student, dtype):
 @weight(0.0625)
 def test_the_fit_counts_every_sample(student):
     """Of 4099 samples 4096 are 0 and the last three 4099: the mean is 3, and its square plus that of the spread 3 x 4099."""
-    x = torch.zeros(4099, 1, dtype=torch.float64)
-    x[4096:] = 4099.0
-    mu, sigma = both(student.fit_gaussian_forward_kl(x))
+    mu, sigma = both(student.fit_gaussian_forward_kl(zeros_and_three(4099.0, torch.float64)))
     assert_agrees(mu, torch.tensor([3.0]).double(), scale=10.0, what="the mean")
     assert_agrees(sigma, torch.tensor([3 * 4096.0]).double().sqrt(), scale=4099.0, what="the standard deviation")
 

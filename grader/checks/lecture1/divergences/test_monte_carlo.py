@@ -14,6 +14,7 @@ from grader.checks.lecture1.divergences.draw import (
     assert_gradients,
     boxes,
     categoricals,
+    column,
     dims,
     mixture_and_gaussian,
     number,
@@ -21,6 +22,7 @@ from grader.checks.lecture1.divergences.draw import (
     reach,
     sampler_calls,
     with_draws,
+    zeros_and_three,
 )
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density, linear
@@ -35,8 +37,8 @@ INFINITY = number(math.inf)
 LOG2, LOG3 = math.log(2), math.log(3)
 LOG_P = [math.log(p) for p in (0.5, 0.25, 0.25)]
 LOG_Q = [math.log(q) for q in (0.125, 0.125, 0.75)]  # samples that have exactly these frequencies:
-X_P, X_Q = [0, 0, 1, 2], [0, 1, 2, 2, 2, 2, 2, 2]
-MANY = [0] * 4096 + [1] * 3  # draws with log-ratios of one, and three at the end with others
+X_P, X_Q = column([0, 0, 1, 2]), column([0, 1, 2, 2, 2, 2, 2, 2])
+ZERO = column([0])
 
 
 # -- forward_kl --
@@ -49,7 +51,7 @@ def test_forward_kl_by_hand(student):
     got = student.forward_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 4, student.generator(0))
     assert_agrees(got, number(1.25 * LOG2 - 0.25 * LOG3), like=torch.float32, scale=3.0, unit="nats")
     for log_p, log_q in ((-1000.0, -1600.0), (1000.0, 400.0)):
-        got = student.forward_kl(*categoricals([log_p], [log_q], [0], [0]), 1, student.generator(0))
+        got = student.forward_kl(*categoricals([log_p], [log_q], ZERO, ZERO), 1, student.generator(0))
         assert_agrees(got, number(600.0), like=torch.float32, scale=1600.0, unit="nats")
 
 
@@ -73,8 +75,8 @@ def test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data(student, ref, n
 @weight(0.125)
 def test_forward_kl_counts_every_one_of_many_draws(student):
     """Of 4099 draws 4096 have a log-ratio of 1 and the last three one of -500: the mean is (4096 - 1500) / 4099."""
-    laws = categoricals([-1.0, -501.0], [-2.0, -1.0], MANY, [0] * len(MANY), torch.float64)
-    got = student.forward_kl(*laws, len(MANY), student.generator(0))
+    laws = categoricals([-1.0, -501.0], [-2.0, -1.0], zeros_and_three(1.0, torch.float64), ZERO)
+    got = student.forward_kl(*laws, 4099, student.generator(0))
     assert_agrees(got, number((4096 - 1500) / 4099), scale=500.0, unit="nats")
 
 
@@ -150,7 +152,7 @@ def test_reverse_kl_by_hand(student):
     got = student.reverse_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 8, student.generator(0))
     assert_agrees(got, number(0.75 * LOG3 - 0.375 * LOG2), like=torch.float32, scale=3.0, unit="nats")
     for log_p, log_q in ((-1000.0, -1600.0), (1000.0, 400.0)):
-        got = student.reverse_kl(*categoricals([log_p], [log_q], [0], [0]), 1, student.generator(0))
+        got = student.reverse_kl(*categoricals([log_p], [log_q], ZERO, ZERO), 1, student.generator(0))
         assert_agrees(got, number(-600.0), like=torch.float32, scale=1600.0, unit="nats")
 
 
@@ -174,8 +176,8 @@ def test_reverse_kl_is_the_mean_log_ratio_over_draws_of_the_model(student, ref, 
 @weight(0.125)
 def test_reverse_kl_counts_every_one_of_many_draws(student):
     """Of 4099 draws 4096 have a log-ratio of 1 and the last three one of -500: the mean is (4096 - 1500) / 4099."""
-    laws = categoricals([-2.0, -1.0], [-1.0, -501.0], [0] * len(MANY), MANY, torch.float64)
-    got = student.reverse_kl(*laws, len(MANY), student.generator(0))
+    laws = categoricals([-2.0, -1.0], [-1.0, -501.0], ZERO.double(), zeros_and_three(1.0, torch.float64))
+    got = student.reverse_kl(*laws, 4099, student.generator(0))
     assert_agrees(got, number((4096 - 1500) / 4099), scale=500.0, unit="nats")
 
 
@@ -283,5 +285,5 @@ def assert_random_by_generator(student, function, key: int) -> None:
 
 def assert_dtype_of_densities(student, function) -> None:
     for dtype in (torch.float32, torch.float64):
-        laws = categoricals(LOG_P, LOG_Q, X_P, X_Q, dtype)
+        laws = categoricals(LOG_P, LOG_Q, X_P.to(dtype), X_Q.to(dtype))
         assert_dtype(function(*laws, 4, student.generator(0)), dtype)

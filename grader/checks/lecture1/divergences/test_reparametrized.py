@@ -17,6 +17,7 @@ from grader.checks.lecture1.divergences.draw import (
     number,
     numbers_of_draws,
     reach,
+    zeros_and_three,
 )
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density, linear
@@ -77,8 +78,7 @@ def test_the_reverse_kl_of_a_gaussian_averages_the_log_ratio(student, ref, n, m,
 @weight(0.125)
 def test_the_reverse_kl_of_a_gaussian_counts_every_row(student):
     """For log p_data = -x and 4099 rows of noise, of which the last three are 500 and the others 0, log q and x are averaged."""
-    noise = torch.zeros(4099, 1, dtype=torch.float64)
-    noise[4096:] = 500.0
+    noise = zeros_and_three(500.0, torch.float64)
     mu, sigma, zero = torch.tensor([[1.0], [2.0], [0.0]], dtype=torch.float64)
     got = student.reparametrized_reverse_kl(linear(-torch.ones_like(mu), zero[0]), mu, sigma, noise)
     assert_agrees(got, number(1 - LOG2 - HALF_LOG_2_PI + 3 * (1000 - 125000) / 4099), scale=125000.0, unit="nats")

@@ -8,18 +8,19 @@ import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
-from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form
 from grader.checking.tolerance import tolerance
 from grader.checks.lecture1.divergences.draw import (
     accuracy,
     assert_gradients,
+    column,
     dims,
     mixture_and_gaussian,
     number,
     numbers_of_draws,
     reach,
+    zeros_and_three,
 )
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density
@@ -40,10 +41,6 @@ def table(values: list[float], dtype: torch.dtype) -> Family:
     return categorical_log_density(torch.tensor(values, dtype=torch.float64).to(dtype))
 
 
-def column(values: list[int], dtype: torch.dtype) -> Tensor:
-    return torch.tensor(values, dtype=dtype)[:, None]
-
-
 # -- kl_low_variance --
 
 
@@ -59,7 +56,7 @@ def test_the_low_variance_estimate_by_hand(student, dtype):
     for row, want in zip(x, (1 - LOG2, LOG2 - 0.5, 0.0), strict=True):
         assert_agrees(student.kl_low_variance(log_p, log_q, row[None]), number(want), like=dtype, scale=2.0, unit="nats")
     assert_agrees(student.kl_low_variance(log_p, log_q, x), number(0.5 / 3), like=dtype, scale=2.0, unit="nats")
-    many = column([2] * 4096 + [0] * 3, dtype)
+    log_p, log_q, many = table([-1.0, -1.0], dtype), table([-1.0, LOG2 - 1], dtype), zeros_and_three(1.0, dtype)
     want = number(3 * (1 - LOG2) / 4099)
     assert_agrees(student.kl_low_variance(log_p, log_q, many), want, like=dtype, scale=0.01, unit="nats")
 
@@ -106,7 +103,8 @@ def test_every_single_term_is_non_negative(student, key, distance, dtype):
     assert_form(got, ())
     rounding = tolerance(number(0.0), dtype, scale=1 + (log_q - log_p).abs().item())
     if not got.double() >= -rounding:
-        raise Mismatch("value", f"one sample with log r = {(log_q - log_p).item():.4g} gives {got.item():.4g}", got, expected="no less than 0")
+        sentence = f"one sample with log r = {(log_q - log_p).item():.4g} gives {got.item():.4g}"
+        raise Mismatch("value", sentence, got, expected="no less than 0")
     if distance == 0 and got.double() > rounding:
         raise Mismatch("value", f"one sample with r = 1 gives {got.item():.4g}", got, number(0.0), expected="0")
 
@@ -189,8 +187,7 @@ def test_the_likelihood_by_hand(student, dtype):
     assert_agrees(cross_entropy, number(2.75 * LOG2 - 0.25 * LOG3), like=dtype, scale=2.0, unit="nats")
     assert_agrees(student.negative_log_likelihood(table([7.5], dtype), two_columns), number(-7.5), like=dtype, unit="nats")
     assert_agrees(student.negative_log_likelihood(table([-20000.0], dtype), x[:1]), number(20000.0), like=dtype, unit="nats")
-    many = column([0] * 4096 + [1] * 3, dtype)
-    got = student.negative_log_likelihood(table([-1.0, -501.0], dtype), many)
+    got = student.negative_log_likelihood(table([-1.0, -501.0], dtype), zeros_and_three(1.0, dtype))
     assert_agrees(got, number((4096 + 1503) / 4099), like=dtype, scale=10.0, unit="nats")
 
 

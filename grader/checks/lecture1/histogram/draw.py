@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Generator, Tensor
 
+from grader.checking.recipe import recipe
 from grader.sandbox.wire.black_boxes import Refusal
 from grader.sandbox.wire.objects import BlackBox
 
@@ -45,7 +46,8 @@ def of_masses(*p: float) -> tuple[Tensor, Callable[[int, Generator], Tensor]]:
     return masses.log(), lambda n, generator: torch.multinomial(masses, n, replacement=True, generator=generator)
 
 
+@recipe
 def samples(counts: Sequence[int], key: int) -> Tensor:
     """Samples of which exactly `counts[k]` are k, in an order that the key decides."""
     x = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
-    return x[torch.randperm(len(x), generator=Generator().manual_seed(key))]
+    return x[torch.randperm(len(x), generator=torch.Generator().manual_seed(key))]

@@ -2,8 +2,8 @@
 
 A verdict counts only beside its opposite: every hidden check has eight verdicts or more, on pairs to accept and pairs to
 reject, in an order that the grading seed decides, so that a test which always says the same, guesses, or counts how often it
-was called earns nothing. Which pairs there are stays hidden; what makes one honest or broken stands in the docstring of `accepts`. The solution's own test errs on a pair with a probability below 1e-18
-(tests/reference/test_histogram_pairs.py).
+was called earns nothing. Which pairs there are stays hidden; what makes one honest or broken stands in the docstring of `accepts`.
+The solution's own test errs on a pair with a probability below 1e-18 (tests/reference/test_histogram_pairs.py).
 """
 
 from __future__ import annotations

@@ -49,6 +49,7 @@ def test_each_bin_has_its_share(student, counts, key):
     share = torch.tensor(counts, dtype=torch.float64) / sum(counts)
     assert_agrees(student.fit_histogram(samples(counts, key), len(counts)), share, like=torch.float32)
     assert_agrees(student.fit_histogram.strided(samples(counts, key + 1), len(counts)), share, like=torch.float32)
+    assert_agrees(student.fit_histogram.float64_default(samples(counts, key), len(counts)), share)
 
 
 @fit_histogram
@@ -102,8 +103,9 @@ def test_each_class_has_its_own_histogram(student, K, C, key, high):
     counts = draw.integers((C, K), key, high)
     counts[torch.arange(C), torch.arange(C) % K] += 1  # every class has a sample
     pairs = samples(counts.flatten().tolist(), key)
-    got = student.fit_conditional_histogram.strided(pairs % K, pairs // K, K, C)
-    assert_agrees(got, counts.double() / counts.sum(1, keepdim=True), like=torch.float32)
+    want = counts.double() / counts.sum(1, keepdim=True)
+    assert_agrees(student.fit_conditional_histogram.strided(pairs % K, pairs // K, K, C), want, like=torch.float32)
+    assert_agrees(student.fit_conditional_histogram.float64_default(pairs % K, pairs // K, K, C), want)
 
 
 @fit_conditional_histogram

@@ -166,14 +166,19 @@ def law_of_the_model(model: Remote, right: Tensor, prefix: Sequence[int] = ()) -
 
 @st.composite
 def networks(
-    draw_: st.DrawFn, dtype: torch.dtype | None = None, max_layers: int = 2, max_m: int = 6, probes: bool = False
+    draw_: st.DrawFn,
+    dtype: torch.dtype | None = None,
+    max_layers: int = 2,
+    max_m: int = 6,
+    min_e: int = 1,
+    probes: bool = False,
 ) -> Network:
     """A network of any small size: one head or several, one layer or several, K = 1 and m = 1 too."""
     return (probed_network if probes else network)(
         draw_(draw.seeds),
         K=draw_(st.integers(1, 5)),
         m=draw_(st.integers(1, max_m)),
-        e=draw_(st.integers(1, 4)),
+        e=draw_(st.integers(min_e, 4)),
         num_layers=draw_(st.integers(1, max_layers)),
         num_heads=draw_(st.integers(1, 3)),
         dtype=draw_(draw.dtypes) if dtype is None else dtype,

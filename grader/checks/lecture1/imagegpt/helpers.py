@@ -140,26 +140,6 @@ def get_mode(model: nn.Module) -> bool:
 
 
 @helper
-def get_weights(module: nn.Module) -> dict[str, Tensor]:
-    """The module's weights."""
-    return {name: w.detach().clone() for name, w in module.state_dict().items()}
-
-
-@helper
-def set_modes(model: nn.Module) -> list[bool]:
-    """Put every other submodule into eval mode, the others into training mode; the modes in order."""
-    for index, module in enumerate(model.modules()):
-        module.training = index % 2 == 0
-    return get_modes(model)
-
-
-@helper
-def get_modes(model: nn.Module) -> list[bool]:
-    """`training` of every submodule, in order."""
-    return [module.training for module in model.modules()]
-
-
-@helper
 def elsewhere(module: nn.Module, name: str, *args: Any) -> str | None:
     """Take `module` to another device and run a function of the submission, or a method of `module`, there.
 
@@ -177,8 +157,8 @@ def elsewhere(module: nn.Module, name: str, *args: Any) -> str | None:
             value = function(*given)
     except MixedDevices as error:
         return str(error)
-    except Exception:
-        if device.values_read:
+    except Exception as error:
+        if device.values_read or "item() cannot be called on meta" in str(error):
             return ""
         try:  # not every function can be watched (flex_attention, subclasses of Tensor): then without the watch
             with _MetaDraws():

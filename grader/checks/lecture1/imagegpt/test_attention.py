@@ -137,7 +137,7 @@ def test_a_query_does_not_see_later_keys_and_values(student, qkv, key):
         assert_form(after, q.shape)
         assert_calls_agree(
             after[:, :, :seen], before[:, :, :seen], scale=v.abs().max(),
-            call=f"a call with other keys and values after position {seen}", other_call=f"the first {seen} rows before",
+            call=f"with other keys and values from position {seen} on, your call", other_call=f"before that change, rows up to {seen - 1}",
         )  # fmt: skip
 
 

@@ -10,15 +10,19 @@ import torch
 from hypothesis import strategies as st
 from torch import Tensor
 
+from grader.checking.recipe import recipe
+
 DTYPES = (torch.float32, torch.float64)
 
 
+@recipe
 def normal(shape: tuple[int, ...], seed: int, scale: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
     """Independent N(0, scale^2) values, rounded to two decimals of the scale."""
     values = torch.randn(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (values.round(decimals=2) * scale).to(dtype)
 
 
+@recipe
 def uniform(shape: tuple[int, ...], seed: int, low: float = 0.0, high: float = 1.0,
             dtype: torch.dtype = torch.float32) -> Tensor:
     """Independent uniform values in [low, high], rounded to two decimals of the width."""
@@ -26,11 +30,13 @@ def uniform(shape: tuple[int, ...], seed: int, low: float = 0.0, high: float = 1
     return (low + (high - low) * values.round(decimals=2)).to(dtype)
 
 
+@recipe
 def integers(shape: tuple[int, ...], seed: int, high: int) -> Tensor:
     """Independent uniform values in 0..high - 1, int64."""
     return torch.randint(high, shape, generator=torch.Generator().manual_seed(seed))
 
 
+@recipe
 def pmf(shape: tuple[int, ...], seed: int, zeros: bool = False, dtype: torch.dtype = torch.float32) -> Tensor:
     """Pmfs over the last axis; with ``zeros`` about a third of the values carry no mass."""
     generator = torch.Generator().manual_seed(seed)

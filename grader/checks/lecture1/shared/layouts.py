@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grader.sandbox.wire.families import Family, family
 
-_kept: dict[tuple[object, ...], Tensor] = {}  # where the student's code runs
+KEPT: dict[tuple[object, ...], Tensor] = {}  # by shape and dtype, where the student's code runs
 
 
 @family
@@ -33,14 +33,21 @@ def expanded(row: Tensor, n: int) -> Tensor:
 
 
 @family
+def kept(x: Tensor) -> Tensor:
+    """x, in a new tensor that `refilled` will fill with other numbers."""
+    KEPT[x.shape, x.dtype] = x.clone()
+    return KEPT[x.shape, x.dtype]
+
+
+@family
 def refilled(x: Tensor) -> Tensor:
-    """The tensor of an earlier call with one of this form, now filled with x: whatever remembered that object is wrong."""
-    kept = _kept.setdefault((x.shape, x.dtype), torch.empty_like(x))
+    """The very tensor that was kept in an earlier call, now filled with x: whatever remembers that object is wrong."""
+    known = KEPT.setdefault((x.shape, x.dtype), torch.empty_like(x))
     with torch.no_grad():
-        return kept.copy_(x)
+        return known.copy_(x)
 
 
 def layouts(x: Tensor, other: Tensor) -> list[tuple[Family, Tensor]]:
     """x in other layouts, then x and `other` in one tensor after the other: each with the plain tensor that it holds."""
     columnwise = [(transposed(x), x)] if x.dim() > 1 else []
-    return [*columnwise, (every_other(x), x), (refilled(x), x), (refilled(other), other)]
+    return [*columnwise, (every_other(x), x), (kept(x), x), (refilled(other), other)]

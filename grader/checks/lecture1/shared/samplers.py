@@ -18,8 +18,8 @@ from grader.sandbox.wire.families import family, helper
 Sampler = Callable[[int, torch.Generator], Tensor]
 LogDensity = Callable[[Tensor], Tensor]  # (n, m) -> (n,)
 
-_calls: list[tuple[str, int, torch.Generator]] = []  # of witnessed samplers, where the student's code runs
-_questions: list[Tensor] = []  # rows that witnessed densities were asked about, in float64
+CALLS: list[tuple[str, int, torch.Generator]] = []  # of witnessed samplers, where the student's code runs
+QUESTIONS: list[Tensor] = []  # rows that witnessed densities were asked about, in float64
 
 
 # -- samplers, (n, generator) -> (n, m) --
@@ -75,7 +75,7 @@ def witnessed(name: str, sampler: Sampler) -> Sampler:
     """The sampler, which also remembers that it was called, for how many draws and with which generator."""
 
     def sample(n: int, generator: torch.Generator) -> Tensor:
-        _calls.append((name, n, generator))
+        CALLS.append((name, n, generator))
         return sampler(n, generator)
 
     return sample
@@ -84,13 +84,13 @@ def witnessed(name: str, sampler: Sampler) -> Sampler:
 @helper
 def forget_calls() -> None:
     """Forget what witnessed samplers saw before."""
-    _calls.clear()
+    CALLS.clear()
 
 
 @helper
 def calls_seen(generator: torch.Generator) -> list[list[object]]:
     """For each call of a witnessed sampler: its name, n, and whether it got this very generator."""
-    return [[name, n, seen is generator] for name, n, seen in _calls]
+    return [[name, n, seen is generator] for name, n, seen in CALLS]
 
 
 # -- densities, (n, m) -> (n,) --
@@ -121,7 +121,7 @@ def witnessed_log_density(log_p: LogDensity) -> LogDensity:
         seen = x
         while torch._C._functorch.is_functorch_wrapped_tensor(seen):  # by torch.func.grad or vmap
             seen = torch._C._functorch.get_unwrapped(seen)
-        _questions.append(seen.detach().double().reshape(-1, x.shape[-1]).clone())
+        QUESTIONS.append(seen.detach().double().reshape(-1, x.shape[-1]).clone())
         return log_p(x)
 
     return ask
@@ -130,13 +130,13 @@ def witnessed_log_density(log_p: LogDensity) -> LogDensity:
 @helper
 def forget_questions() -> None:
     """Forget what witnessed densities were asked before."""
-    _questions.clear()
+    QUESTIONS.clear()
 
 
 @helper
 def rows_asked_about() -> Tensor:
     """The rows that witnessed densities were asked about, (rows, m) float64."""
-    return torch.cat(_questions) if _questions else torch.empty(0, 0, dtype=torch.float64)
+    return torch.cat(QUESTIONS) if QUESTIONS else torch.empty(0, 0, dtype=torch.float64)
 
 
 def _rows_of(x: Tensor) -> Callable[[int], Tensor]:

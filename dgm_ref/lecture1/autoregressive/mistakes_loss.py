@@ -1,0 +1,107 @@
+"""Wrong and right answers to the loss of autoregressive models."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from dgm_ref.catalogue import mistake, variant
+from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi
+
+LOSS = "autoregressive.negative_log_likelihood"
+MEAN = "test_the_loss_is_the_mean_per_sample_and_dimension"
+LARGE = "test_every_sequence_of_a_large_batch_counts_alike"
+
+
+@mistake(LOSS, killed_by=MEAN, says="This is the loss of a whole sequence. Per dimension: divide by m.")
+def not_divided_by_m(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).mean()
+
+
+@mistake(LOSS, killed_by=MEAN,
+         says="The sign is wrong: a likelihood below one has a negative logarithm, and the loss is its opposite.")
+def not_negated(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(conditional, x).mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="You add over the batch. The loss is a mean: it must not grow with the batch.")
+def summed_over_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).sum() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="One number for each sequence; the loss is a single number, their mean.")
+def one_loss_per_sequence(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x) / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN,
+         says="This is the logarithm of the mean likelihood. Maximum likelihood averages the logarithms.")
+def logarithm_of_the_mean(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).exp().mean().log() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="These are bits per dimension; the loss is in nats.")
+def loss_in_bits(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).mean() / x.shape[1] / math.log(2)
+
+
+@mistake(LOSS, killed_by=MEAN, says="A Python float carries no gradient: return the tensor, and train with it.")
+def python_float(conditional: Conditional, x: Tensor) -> float:
+    return (-log_likelihood(conditional, x).mean() / x.shape[1]).item()
+
+
+@mistake(LOSS, killed_by="test_one_variable_learns_its_frequencies",
+         says="The loss is cut off its graph: no gradient reaches the model.")
+def detached_loss(conditional: Conditional, x: Tensor) -> Tensor:
+    return (-log_likelihood(conditional, x).mean() / x.shape[1]).detach()
+
+
+@mistake(LOSS, killed_by="test_an_impossible_sequence_costs_everything",
+         says="You leave impossible sequences out of the mean. One of them makes the likelihood of the data zero, "
+              "and the loss inf.")
+def skips_impossible_sequences(conditional: Conditional, x: Tensor) -> Tensor:
+    total = log_likelihood(conditional, x)
+    return -total[total.isfinite()].mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=LARGE,
+         says="You average the means of batches of different sizes: a sequence in the small last one counts for more.",
+         when=lambda x: len(x) > 64)
+def mean_of_batch_means(conditional: Conditional, x: Tensor) -> Tensor:
+    return torch.stack([-log_likelihood(conditional, part).mean() for part in x.split(64)]).mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=LARGE, says="The last, incomplete batch is dropped: its sequences belong to the mean.",
+         when=lambda x: len(x) > 64)
+def drops_the_last_batch(conditional: Conditional, x: Tensor) -> Tensor:
+    whole = x[: len(x) // 64 * 64] if len(x) >= 64 else x
+    return -log_likelihood(conditional, whole).mean() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=LARGE, says="Equal sequences are counted once. Every sample of the batch has the weight 1/n.",
+         when=lambda x: len(x.unique(dim=0)) < len(x))
+def counts_equal_sequences_once(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x.unique(dim=0)).mean() / x.shape[1]
+
+
+@variant(LOSS)
+def mean_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
+    return F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())
+
+
+@variant(LOSS)
+def mean_over_both_axes(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x).mean(dim=(0, 1)).neg()
+
+
+@variant(LOSS)
+def total_over_numel(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).sum() / x.numel()
+
+
+@variant(LOSS)
+def cross_entropy_over_the_second_axis(conditional: Conditional, x: Tensor) -> Tensor:
+    return F.cross_entropy(conditional(x).transpose(1, 2), x)

@@ -1,0 +1,71 @@
+"""Ancestral sampling of sequences (slide 39): rows are independent draws, with all randomness from the generator."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+
+from grader.checking.compare import Mismatch, assert_calls_agree, assert_form
+from grader.checking.statistics import assert_follows_pmf, assert_no_row_repeats, assert_rows_agree_by_chance
+from grader.checks.lecture1.autoregressive.draw import (
+    both_columns,
+    table_model,
+)
+from grader.checks.lecture1.shared.conditionals import independent_table, prefix_table
+
+sample = pytest.mark.exercise("autoregressive.sample")
+weight = pytest.mark.weight
+examples = pytest.mark.examples
+
+STRAYS = 3  # of 400 samples: a uniform number is exactly 0 once in 10^7, and then finds an impossible value
+MANY = 4099  # rows: more than any batch, and no round number
+
+
+@sample
+@weight(0.25)
+def test_throws_of_a_fair_die_are_independent(student, seed):
+    """Throws of two fair dice are independent within a call and between calls, and no more even than chance."""
+    die, generator = independent_table(torch.zeros(2, 8)), student.generator(seed)
+    law = torch.full((8,), 1 / 8)
+    assert_follows_pmf(lambda n: both_columns(student, die, n, generator, 8), law, first=16)
+
+
+@sample
+@weight(0.5)
+def test_no_row_of_a_large_batch_repeats_or_mirrors_another(student, seed):
+    """Of 4099 sequences with 2^64 equally likely outcomes no two are equal, and they agree no more than by chance."""
+    m, K = 16, 16
+    x = student.sample(independent_table(torch.zeros(m, K)), MANY, m, student.generator(seed))
+    assert_form(x, (MANY, m))
+    assert_no_row_repeats(x, log2_outcomes=m * math.log2(K))
+    assert_rows_agree_by_chance(x, K)
+
+
+@sample
+@weight(0.5)
+def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
+    """The same state gives the same samples, the next call gives other ones, and so does another seed."""
+    conditional = table_model(4, 4, seed=1, scale=0.5)  # 24 rows agree by chance once in 10^50
+    generator, again, other = student.generator(seed), student.generator(seed), student.generator(seed + 1)
+    first = student.sample(conditional, 24, 4, generator)
+    assert_form(first, (24, 4))
+    assert_calls_agree(student.sample(conditional, 24, 4, again), first,
+                       call="a generator in the same state", other_call="the first one")
+    for call, g in (("the next call with the generator", generator), ("another seed", other)):
+        second = student.sample(conditional, 24, 4, g)
+        assert_form(second, (24, 4), what=call)
+        if torch.equal(first, second):
+            raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
+
+
+@sample
+@weight(0.125)
+def test_no_row_depends_on_the_logits_of_another(student, seed):
+    """After a 0 the logits are large and only 0 is possible, after a 1 they are small and only 1 is."""
+    conditional = prefix_table(torch.tensor([[0.0, 0.0], [1e4, -math.inf], [-math.inf, -1e4]]))
+    x = student.sample(conditional, 64, 2, student.generator(seed))
+    assert_form(x, (64, 2))
+    if (x[:, 0] != x[:, 1]).sum() > STRAYS:
+        raise Mismatch("value", "a sequence of two different values came up, which is impossible", x)

@@ -1,0 +1,44 @@
+"""What the checks of sampling share: images in a form to be counted, and the likeliest values."""
+
+import torch
+
+from grader.checking.compare import Mismatch, assert_agrees, assert_form
+from grader.checking.statistics import outcome_index
+from grader.checks.lecture1.imagegpt.draw import (
+    model_of,
+)
+
+A_TIE = 1e-3  # of two logits: which of them is drawn may fall either way
+
+
+def draws_of(student, model, m, generator, **how):
+    """n images of m pixels as a function of n, each call checked for its form."""
+    return lambda n: tokens_of(student.sample(model, n, m, generator, **how), n, m)
+
+
+def tokens_of(x, n, m):
+    """Images as whole numbers; whether they came as int64 is the business of a check of its own."""
+    assert_form(x, (n, m))
+    return x.long() if x.dtype != torch.bool and bool((x == x.long()).all()) else x
+
+
+def assert_likeliest(student, net, prefix, seed, how):
+    """Each pixel after the prefix is the likeliest of its own model's logits."""
+    n, t, m, K = *prefix.shape, net.sizes["m"], net.sizes["K"]
+    model = model_of(student, net)
+    x = tokens_of(student.sample(model, n, m, student.generator(seed), prefix=prefix, **how), n, m)
+    assert_agrees(x[:, :t], prefix, what="the part of the result that was given")
+    outcome_index(x, K)  # values lie in 0..K-1
+    logits = model(x)
+    assert_form(logits, (n, m, K), what="what your model's forward gives")
+    behind = logits.amax(dim=2) - logits.gather(2, x[..., None])[..., 0]
+    behind[:, :t] = 0
+    if (behind > A_TIE).any():  # a tie, or nearly one, may fall either way
+        i, j = (int(index) for index in (behind > A_TIE).nonzero()[0])
+        likeliest = logits[i, j].argmax().item()
+        raise Mismatch(
+            "value",
+            f"pixel {j} after {x[i, :j].tolist()} is {x[i, j].item()}, though your model finds another value likelier",
+            x,
+            expected=str(likeliest),
+        )
