@@ -10,9 +10,8 @@ from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_form
 from grader.checking.statistics import outcome_index
-from grader.checks.lecture1.imagegpt.draw import (
-    model_of,
-)
+from grader.checking.student import Remote, Student
+from grader.checks.lecture1.imagegpt.draw import Network, model_of
 
 A_TIE = 1e-3  # of two logits: which of them is drawn may fall either way
 
