@@ -45,11 +45,11 @@ def test_steps_back_have_the_mean_and_the_variance_of_the_posterior(student, ref
     betas = draw.tensor([0.3, 0.5, 0.2, 0.6])
     model = noise_net(draw.normal((COLUMNS, COLUMNS), key, 0.3), draw.normal((COLUMNS,), key + 1, 0.5))
     few = draw.strided(draw.normal((8, COLUMNS), key + 2, 2.0))
-    for t in (1 + key % 2, 3):
-        mean, deviation = ref.law_of_denoising_step(model, few, t, betas)
-        got = student.denoising_step(model, few.repeat(ROWS // 8, 1), t, betas, student.generator(seed))
-        assert_form(got, (ROWS, COLUMNS))
-        assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
+    t = 1 + key % 3
+    mean, deviation = ref.law_of_denoising_step(model, few, t, betas)
+    got = student.denoising_step(model, few.repeat(ROWS // 8, 1), t, betas, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
 
 
 @denoising_step

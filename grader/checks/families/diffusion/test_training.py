@@ -55,7 +55,8 @@ def test_simple_losses_known_by_hand(student):
 @example(size=(2, 4, 6), key=1, dtype=torch.float64)
 def test_the_simple_loss_asks_for_the_noise(student, ref, size, key, dtype):
     """The model sees the noisy data and each row's time; squares are added over dimensions and averaged over rows."""
-    given_ = problem(*size, key, dtype)
+    n, m, T = size
+    given_ = problem(n, m, T, key, dtype)
     want, lost = ref.simple_loss(*given_), rounding(given_[-1])
     assert_agrees(student.simple_loss(*given_), want, like=dtype, scale=10 * lost + lost * want)
 
@@ -114,7 +115,8 @@ def test_bound_terms_known_by_hand(student):
 @example(size=(2, 4, 6), key=1, dtype=torch.float64)
 def test_bound_terms_are_divergences_of_two_steps_back(student, ref, size, key, dtype):
     """Two Gaussians of one variance: that of the true step before, given the data, and that of the model's."""
-    given_ = problem(*size, key, dtype, first=1)
+    n, m, T = size
+    given_ = problem(n, m, T, key, dtype, first=1)
     want, betas = ref.bound_term(*given_), given_[-1]
     scale = rounding(betas) * growth(betas) * (1 + want) * 10
     assert_agrees(student.bound_term(*given_), want, like=dtype, scale=scale, unit="nats")

@@ -47,15 +47,15 @@ def test_where_the_slope_is_steep_the_noise_hardly_counts(student, seed):
 @langevin_step
 @weight(0.8)
 def test_a_step_drifts_along_the_score_and_shakes(student, ref, seed):
-    """Without its mean x + step/2 score(x), in units of sqrt(step), a step is standard normal noise; for small and large steps."""
+    """Without its mean x + step/2 score(x), in units of sqrt(step), a step is standard normal noise."""
     key = seed % 2**31
     score = gaussian_shape_score(draw.normal((COLUMNS,), key), draw.uniform((COLUMNS,), key + 1, 0.5, 2.0))
     few = draw.strided(draw.normal((8, COLUMNS), key + 2, 2.0))
-    for step in (0.3, 1.7):
-        mean = ref.langevin_mean(score, few, step).repeat(ROWS // 8, 1)
-        got = student.langevin_step(score, few.repeat(ROWS // 8, 1), step, student.generator(seed))
-        assert_form(got, (ROWS, COLUMNS))
-        assert_standard_normal((got.double() - mean) / math.sqrt(step))
+    step = 0.3 + 0.1 * (seed % 15)
+    mean = ref.langevin_mean(score, few, step).repeat(ROWS // 8, 1)
+    got = student.langevin_step(score, few.repeat(ROWS // 8, 1), step, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean) / math.sqrt(step))
 
 
 @langevin_step

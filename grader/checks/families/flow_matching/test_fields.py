@@ -99,7 +99,8 @@ def test_velocities_of_gaussian_data_known_by_hand(student):
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_the_velocity_is_the_mean_of_the_lines_that_pass(student, ref, size, key, dtype):
     """E[x_1 | x] - E[x_0 | x], in every dimension with its own mean and deviation, in every row at its own time."""
-    given_ = gaussian(*size, key, dtype)
+    n, m = size
+    given_ = gaussian(n, m, key, dtype)
     want = ref.gaussian_velocity(*given_)
     t, sigma = given_[1].double()[:, None], given_[3].double()
     scale = 100 * (1 + 1 / ((1 - t) ** 2 + (t * sigma) ** 2))

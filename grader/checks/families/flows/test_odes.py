@@ -274,8 +274,8 @@ def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(studen
 
 @ode_log_prob
 @weight(0.75)
-@examples(3)
-@given(m=dimensions, steps=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
+@examples(2)
+@given(m=st.integers(2, 3), steps=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(m=3, steps=2, key=0, dtype=torch.float32)
 @example(m=2, steps=1, key=1, dtype=torch.float64)
 def test_state_and_integral_are_carried_together(student, ref, m, steps, key, dtype):
@@ -290,9 +290,9 @@ def test_state_and_integral_are_carried_together(student, ref, m, steps, key, dt
 def test_the_ode_density_of_one_row_and_one_dimension_and_of_many_rows(student, ref):
     """n = 1 and m = 1 are legal; with 131 rows each has its own density."""
     f, base, x = density_problem(1, 2, torch.float64)
-    for rows in ([0], [0, 1]):
-        want = ref.ode_log_prob(f, base, x, 2)[rows]
-        assert_agrees(student.ode_log_prob(f, base, x[rows], 2), want, scale=200.0, like=torch.float32, unit="nats")
+    for few in ([0], [0, 1]):
+        want = ref.ode_log_prob(f, base, x, 2)[few]
+        assert_agrees(student.ode_log_prob(f, base, x[few], 2), want, scale=200.0, like=torch.float32, unit="nats")
     f, base, x = density_problem(2, 2, torch.float64)
     rows = draw.integers((131,), 0, 3)
     want = ref.ode_log_prob(f, base, x, 2)[rows]

@@ -68,8 +68,8 @@ def test_masks_of_any_size_follow_the_raster_order(student, ref, kind, groups, a
 @weight(0.25)
 def test_masks_of_a_single_weight_and_of_a_large_kernel(student):
     """A 1 x 1 kernel is its centre; of 15 x 15 weights 112 are before the centre."""
-    for kind, want in (("A", 0.0), ("B", 1.0)):
-        assert_agrees(student.causal_kernel_mask(kind, 1, 1, 1), torch.full((1, 1, 1, 1), want, dtype=torch.float64))
+    for kind, centre in (("A", 0.0), ("B", 1.0)):
+        assert_agrees(student.causal_kernel_mask(kind, 1, 1, 1), torch.full((1, 1, 1, 1), centre, dtype=torch.float64))
     got = student.causal_kernel_mask("A", 1, 1, 15)
     assert_form(got, (1, 1, 15, 15))
     want = (torch.arange(225) < 112).double().reshape(1, 1, 15, 15)

@@ -64,7 +64,8 @@ def test_denoising_losses_known_by_hand(student):
 @example(size=(4, 2), key=1, dtype=torch.float64)
 def test_the_loss_compares_the_score_of_noisy_data_with_their_noise(student, ref, size, key, dtype):
     """At x + sigma noise the score is to be -noise / sigma; rows are averaged, dimensions added, levels weighed by sigma^2."""
-    given_ = problem(*size, key, dtype)
+    n, m = size
+    given_ = problem(n, m, key, dtype)
     want = ref.denoising_score_loss(*given_)
     assert_agrees(student.denoising_score_loss(*given_), want, like=dtype, scale=20.0 + 20 * want)
 
@@ -214,7 +215,8 @@ def test_denoised_points_known_by_hand(student):
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_denoising_walks_along_the_score(student, ref, size, key, dtype):
     """x + sigma^2 score, with a level for each row, also where there are as many rows as dimensions."""
-    score, x, _, sigma = problem(*size, key, dtype)
+    n, m = size
+    score, x, _, sigma = problem(n, m, key, dtype)
     assert_agrees(student.denoise(score, x, sigma), ref.denoise(score, x, sigma), like=dtype, scale=200.0)
 
 

@@ -77,7 +77,8 @@ def test_the_elbo_of_two_rows_known_by_hand(student):
 @example(size=(2, 3, 2, 4), key=1, dtype=torch.float64)
 def test_the_elbo_averages_over_the_draws_and_subtracts_the_divergence(student, ref, size, key, dtype):
     """Each row averages the log-likelihood of its own draws, whatever the decoder is, and loses its divergence."""
-    given_ = problem(*size, key, dtype)
+    s, n, m, d = size
+    given_ = problem(s, n, m, d, key, dtype)
     want, scale = ref.elbo(*given_), ref.rounding_of_bounds(*given_)
     assert_agrees(student.elbo(*given_), want, like=dtype, scale=scale, unit="nats")
 
@@ -100,7 +101,8 @@ def test_the_elbo_of_a_large_batch_and_many_draws(student, ref):
 def test_the_elbo_with_one_draw_one_row_or_one_dimension(student, ref):
     """s = 1, n = 1, m = 1 and d = 1 are legal, alone and together."""
     for size in ((1, 3, 2, 2), (3, 1, 2, 2), (2, 2, 1, 1), (1, 1, 1, 1)):
-        given_ = problem(*size, 3, torch.float64)
+        s, n, m, d = size
+        given_ = problem(s, n, m, d, 3, torch.float64)
         assert_agrees(student.elbo(*given_), ref.elbo(*given_), scale=100.0, like=torch.float32, unit="nats")
 
 
@@ -157,7 +159,8 @@ def test_with_the_true_posterior_the_bound_is_the_evidence_at_any_draw(student, 
 @example(size=(2, 3, 2, 4), key=1, dtype=torch.float64)
 def test_the_importance_bound_is_the_log_mean_weight_of_each_row(student, ref, size, key, dtype):
     """Each row averages its own weights before the logarithm, whatever the decoder is."""
-    given_ = problem(*size, key, dtype)
+    s, n, m, d = size
+    given_ = problem(s, n, m, d, key, dtype)
     want, scale = ref.importance_bound(*given_), ref.rounding_of_bounds(*given_)
     assert_agrees(student.importance_bound(*given_), want, like=dtype, scale=scale, unit="nats")
 
@@ -193,7 +196,8 @@ def test_impossible_draws_count_as_zero_weights(student):
 def test_the_importance_bound_with_one_draw_one_row_or_one_dimension(student, ref):
     """s = 1, n = 1, m = 1 and d = 1 are legal, alone and together; 257 draws are, too."""
     for size in ((1, 3, 2, 2), (3, 1, 2, 2), (2, 2, 1, 1), (1, 1, 1, 1), (257, 2, 2, 3)):
-        given_ = problem(*size, 3, torch.float64)
+        s, n, m, d = size
+        given_ = problem(s, n, m, d, 3, torch.float64)
         want, scale = ref.importance_bound(*given_), ref.rounding_of_bounds(*given_)
         assert_agrees(student.importance_bound(*given_), want, scale=scale, like=torch.float32, unit="nats")
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import example, given
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_calls_agree, assert_dtype, assert_form, assert_gradient_agrees
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
 
@@ -106,7 +106,9 @@ def test_a_draw_moves_with_its_mean_and_with_its_deviation(student, seed):
     z, (in_mu, in_log_var) = student.reparametrize.gradient(mu, log_var, student.generator(seed), wrt=[mu, log_var])
     assert_form(z, (5, 3))
     assert_gradient_agrees(in_mu, torch.ones(5, 3, dtype=torch.float64), of="mu", scale=2.0)
-    assert_gradient_agrees(in_log_var, (z.double() - mu) / 2, of="log_var", scale=4 + mu.abs())
+    half, what = (z.double() - mu) / 2, "half of the draw's distance from its mean"
+    call = "the gradient with respect to log_var"
+    assert_calls_agree(in_log_var, half, call=call, other_call=what, scale=4 + mu.abs(), like=z)
 
 
 @reparametrize
