@@ -99,12 +99,13 @@ def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: C
     if mistake.replaces == mistake.exercise:
         found.costs.append(1 - examiner.share(mistake.exercise, transport))
     found.faults += [f"mistake {mistake.name}: {bad}" for record in failed for bad in said_badly(record)]
-    names = {record.mistake for record in failed} - {None}
+    named = [record for record in failed if record.mistake]
     for check in checks:
-        if not names and check not in claiming and not check.gpu:
-            names = {examiner.examine(check, transport).mistake} - {None}
-    found.named += mistake.name in names
-    found.faults += [f"mistake {mistake.name} is called {name}" for name in names - {mistake.name}]
+        if not named and check not in claiming and not check.gpu:
+            named = [record for record in [examiner.examine(check, transport)] if record.mistake]
+    found.named += any(record.mistake_says == mistake.says for record in named)
+    wrongly = {record.mistake for record in named if record.mistake_says != mistake.says}
+    found.faults += [f"mistake {mistake.name} is called {name}" for name in wrongly]
 
 
 def _records(examiner: Examiner, checks: Sequence[Check], transport: Transport) -> list[CheckRecord]:

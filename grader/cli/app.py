@@ -15,7 +15,6 @@ from grader.cli.chosen import stop
 from grader.errors import GraderError
 
 
-
 class Commands(typer.core.TyperGroup):
     """The commands, each of which ends with a sentence where the reader can do something about what is wrong."""
 

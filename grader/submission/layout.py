@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -96,14 +97,16 @@ def decide(entries: Sequence[Entry], assignment: Assignment, surely: bool) -> La
 def _is_one_submission(entries: Sequence[Entry], assignment: Assignment) -> bool:
     """Whether files called like topics outnumber what may be other submissions; helpers beside them do not matter."""
     loose = [entry for entry in entries if not entry.is_folder]
-    topics = [entry for entry in loose if _is_topic(entry, assignment)]
-    if not topics:
+    named = [(entry, topic) for entry in loose if (topic := _topic(entry, assignment))]
+    if not named:
         return False
-    rest = [entry for entry in loose if entry not in topics]
+    numbered = Counter((topic, _suffix(entry)) for entry, topic in named if _is_numbered(entry))
+    students = sum(number for number in numbered.values() if number > 1)  # 01_flows.py, 02_flows.py: by students, not topics
+    rest = [entry for entry in loose if not _topic(entry, assignment)]
     others = sum(_suffix(entry) in (".ipynb", ".zip", *OTHER_ARCHIVES) for entry in rest)
     others += sum(_suffix(entry) == ".py" and _has_most_of_a_topic(entry, assignment) for entry in rest)
     others += sum(entry.is_folder and _holds_work(entry, assignment) for entry in entries)
-    return len(topics) > others
+    return len(named) - students > others + students
 
 
 def _has_most_of_a_topic(entry: Entry, assignment: Assignment) -> bool:
@@ -120,10 +123,16 @@ def _has_most_of_a_topic(entry: Entry, assignment: Assignment) -> bool:
     return False
 
 
-def _is_topic(entry: Entry, assignment: Assignment) -> bool:
+def _topic(entry: Entry, assignment: Assignment) -> str:
+    """The topic that a module or notebook is called by, if it is."""
     file = entry.content
-    named = isinstance(file, File) and any(is_plain(file.stem, topic) for topic in assignment.topics)
-    return named and _suffix(entry) in (".py", ".ipynb")
+    if not isinstance(file, File) or file.suffix not in (".py", ".ipynb"):
+        return ""
+    return next((topic for topic in assignment.topics if is_plain(file.stem, topic)), "")
+
+
+def _is_numbered(entry: Entry) -> bool:
+    return entry.name[:1].isdigit() or re.search(r"[-_]\d+\.", entry.name) is not None
 
 
 def _suffix(entry: Entry) -> str:
@@ -187,8 +196,9 @@ def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[st
 
 
 def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> Owned:
-    more = {"late": bool(match["late"]), "attempt": match["attempt"] or ""} if layout == "canvas" else {}
-    return Owned(f"{match['name']}_{match['id']}", files, Person(match["name"], match["id"], platform=layout, **more))
+    late, attempt = (match["late"], match["attempt"]) if layout == "canvas" else ("", "")
+    person = Person(match["name"], match["id"], platform=layout, late=bool(late), attempt=attempt or "")
+    return Owned(f"{match['name']}_{match['id']}", files, person)
 
 
 def _renamed(file: File, name: str) -> File:

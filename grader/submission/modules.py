@@ -23,14 +23,14 @@ class Modules:
 
     def belonging_to(self, importer: Source, module: str) -> dict[str, Source]:
         """The module of this name, or the package with all its modules, by their dotted names."""
-        top = module.split(".")[0]
+        top = module.lstrip(".").split(".")[0]
         if (importer.folder, top) not in self._found:
             self._found[importer.folder, top] = self._search(importer.folder, top) if is_free(top) else {}
         return self._found[importer.folder, top]
 
     def hidden_by(self, importer: Source, module: str) -> Source | None:
         """The student's module that is not used since Python or the grader has one of that name."""
-        top = module.split(".")[0]
+        top = module.lstrip(".").split(".")[0]
         beside = self._paths.get(f"{importer.folder}/{top}".lstrip("/"))
         return beside if beside is not None and beside.is_module and not is_free(top) and top not in OURS else None
 
@@ -55,13 +55,18 @@ class Modules:
         """All own modules that these sources import, directly or through each other, but for the known names."""
         found: dict[str, Source] = {}
         waiting = list(sources)
+        packages: set[Source] = set()  # whose modules all came along already: they import each other relatively
         while waiting:
             source = waiting.pop()
             for module, _ in source.imports:
-                for name, own in self.belonging_to(source, module).items():
+                if module.startswith(".") and source in packages:
+                    continue
+                own = self.belonging_to(source, module)
+                packages |= {*own.values()} if any("." in name for name in own) else set()
+                for name, one in own.items():
                     if name not in found and name not in known:
-                        found[name] = own
-                        waiting.append(own)
+                        found[name] = one
+                        waiting.append(one)
         return found
 
 

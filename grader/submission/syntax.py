@@ -71,7 +71,7 @@ def executed(body: list[ast.stmt]) -> Iterator[ast.stmt]:
 
 
 def imports(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, list[str]]]:
-    """The modules that a source imports anywhere, each with the names that it takes from it."""
+    """The modules that a source imports anywhere (a relative one with a dot), each with the names that it takes from it."""
     waiting = [statement for body in cells for statement in body]
     while waiting:
         node = waiting.pop()
@@ -80,7 +80,8 @@ def imports(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, list[str]]]:
         elif isinstance(node, ast.ImportFrom):
             names = [alias.name for alias in node.names]
             module = without_package(node.module or "")
-            yield from [(module, names)] if module else [(name, []) for name in names]
+            dot = "." * bool(node.level)
+            yield from [(dot + module, names)] if module else [(dot + name, []) for name in names]
         else:
             waiting += _blocks(node)
 

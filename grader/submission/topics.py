@@ -210,6 +210,7 @@ def _says(source: Source, name: str, modules: Modules, depth: int = 0) -> str | 
 
 
 def _says_elsewhere(source: Source, module: str, name: str, modules: Modules, depth: int) -> str | None:
+    module = module.lstrip(".")
     own = modules.belonging_to(source, module)
     if module in own:
         return _says(own[module], name, modules, depth + 1)

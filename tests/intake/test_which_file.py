@@ -62,6 +62,10 @@ ALL_RIGHT = {
         "flows.py": in_a_helper("from mine import planar"), "mine/__init__.py": "from .ops import planar\n",
         "mine/ops.py": "from .base import answer\ndef planar(x): return answer\n", "mine/base.py": 'answer = "right"\n',
     },
+    "a package in a package": {
+        "flows.py": in_a_helper("from mine.deep.ops import planar"), "mine/__init__.py": "from .deep import ops\n", "mine/other.py": 'says = "right"\n',
+        "mine/deep/ops.py": "from ..other import says\nfrom . import more\ndef planar(x): return says + more.nothing\n", "mine/deep/more.py": 'nothing = ""\n',
+    },
     "a relative import": {"flows.py": in_a_helper("from .own import planar"), "own.py": HELPER},
     "everything by a star": {"flows.py": "from solution import *\n", "solution.py": flows()},
     "a star over stubs": {"flows.py": STUBS + "from solution import *\n", "solution.py": flows()},
@@ -121,6 +125,11 @@ def test_the_newer_of_two_is_taken_and_both_are_named(tmp_path: Path) -> None:
         assert answers(said) == dict.fromkeys(FLOWS, "notebook" if newer == "flows.ipynb" else "module")
         differ = f"planar, radial, log_prob differ in {newer} and {older}"
         assert said.problems == (f"flows: {differ}; {newer} was taken, which is newer",)
+
+
+def test_what_belongs_to_a_package_comes_along_once(tmp_path: Path) -> None:
+    taken = graded(tmp_path, ALL_RIGHT["a package in a package"]).taken
+    assert set(taken) == {"flows", "mine", "mine.other", "mine.deep.ops", "mine.deep.more"}
 
 
 def test_functions_from_two_files_are_told_apart(tmp_path: Path) -> None:

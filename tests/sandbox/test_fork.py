@@ -18,14 +18,22 @@ from grader.sandbox.workers import NoWorkers, WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
 from tests.sandbox.asking import asked, available_layers, call, load, loaded
 
+BOX_BEFORE = Path("/box").exists()
 LAYERS = available_layers()
 
 
 @pytest.fixture(scope="module")
 def workers():
+    before = os.umask(0o077)  # a careful administrator's; workers are another user, and need what is made for them
     fork = Fork(["grader.checks.lecture1.shared.families"], "default", LAYERS)
+    os.umask(before)
     yield fork
     fork.close()
+
+
+def test_importing_torch_leaves_nothing_on_the_host(workers):
+    assert asked(workers, "def f(): return True\n") is True
+    assert Path("/box").exists() == BOX_BEFORE
 
 
 def test_a_worker_computes(workers):

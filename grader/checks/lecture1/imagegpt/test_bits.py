@@ -23,7 +23,12 @@ def test_bits_per_dim_of_a_few_images(student):
     """64 fair coin flips cost one bit each; a certain image costs nothing; a uniform guess among K values log2 K bits."""
     nats = torch.tensor([-64 * math.log(2), 0.0, -10.0, -64 * math.log(256)])
     want = torch.tensor([1.0, 0.0, 0.2254211001, 8.0], dtype=torch.float64)
-    assert_agrees(student.bits_per_dim(nats, 64), want, like=nats, error=1e-9, **BITS)
+    mistaken = {
+        "These are nats per dimension: divide by log 2, too.": want * math.log(2),
+        "These are bits per image: divide by the number of dimensions, too.": want * 64,
+        "The sign is turned: an unlikely image costs many bits.": -want,
+    }
+    assert_agrees(student.bits_per_dim(nats, 64), want, like=nats, error=1e-9, **BITS, mistaken=mistaken)
 
 
 @bits
