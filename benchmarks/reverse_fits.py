@@ -25,10 +25,12 @@ from torch.distributions import Normal
 from torch.optim import SGD, Adagrad, Adam, Adamax, AdamW, NAdam, Optimizer, RAdam, RMSprop
 
 from dgm_ref import catalogue as mistakes
+from grader.assignment import load
 from grader.checks.lecture1.divergences import test_reverse_fit as checks
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions as candidates
+from grader.hidden.answer_key import InstructorsKey
 
 LECTURE, EXERCISE = "lecture1", "divergences.fit_gaussian_reverse_kl"
 LEAST = 0.02  # of a band: a smaller spread over the seeds is not told from none
@@ -135,7 +137,7 @@ def main() -> None:
     for name, fitter in fitters.items():
         transport = candidates.with_function(LECTURE, EXERCISE, fitter)
         for seed in range(seeds):
-            examiner = Examiner(LECTURE, fits, f"reverse fits {seed}", reference=True)
+            examiner = Examiner(load(LECTURE), fits, f"reverse fits {seed}", key=InstructorsKey(LECTURE, names=False))
             for check in fits:
                 for example in examiner.examples(check):
                     now[:] = [check.name, 0, name]

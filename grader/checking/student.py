@@ -48,8 +48,13 @@ class CannotObserve(Exception):
 class Transport(Protocol):
     """Something that answers the messages of `grader.sandbox.inside.host`."""
 
-    waited: float  # seconds spent on answers so far
-    calls: Mapping[str, Mapping[str, Sequence[str]]]  # by topic: which of its functions each function calls
+    @property
+    def waited(self) -> float:
+        """Seconds spent on answers so far."""
+
+    @property
+    def calls(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
+        """By topic: which of its functions each function calls."""
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
 

@@ -130,7 +130,7 @@ def grade_there(order: GradingOptions, kit: str, handed_in: bytes) -> bytes:
         def examined() -> Done:
             return Done(session.grade(submission), found=False, log=session.faults())
 
-        return _guarded(examined, session, submission)
+        return _guarded(examined, session, submission, session.kit)
 
 
 def kit_on_a_device(order: GradingOptions, kit: str, record: KitRecord) -> KitRecord:
@@ -153,9 +153,9 @@ def complete_on_a_device(order: GradingOptions, kit: str, handed_in: bytes, grad
         return _guarded(completed, session, submission, done.record.kit)
 
 
-def _guarded(work: Callable[[], Done], session: AnySession, submission: Submission, kit: KitRecord | None = None) -> bytes:
-    kit = kit or session.kit
-
+def _guarded(
+    work: Callable[[], Done], session: GradingSession | DeviceSession, submission: Submission, kit: KitRecord
+) -> bytes:
     def instead() -> Record:
         return not_graded(submission, assignments.load(session.order.lecture), kit)
 
@@ -198,7 +198,7 @@ def _graded(
     from distributed import as_completed
 
     in_hand = as_completed()
-    names: dict[str, HandedIn] = {}  # by the key of the future
+    names: dict[Any, HandedIn] = {}  # by the key of the future
 
     def next_done(future: Future) -> Done:
         one = names.pop(future.key)

@@ -164,13 +164,14 @@ def manifest(folder: Path) -> Manifest:
 
 def note(record: Record, of: Manifest) -> str:
     """What whoever reads a grade of this folder should know about it."""
-    if record.fault:
-        return "the grader broke: run dgm grade again"
-    if record.submission in of.absent:
-        return "removed: no longer among the submissions"
-    if of.graded_by and identity(record.kit) != of.graded_by:
-        return "stale: graded by another kit, seed or options"
-    return ""
+    stale = bool(of.graded_by) and identity(record.kit) != of.graded_by
+    said = {
+        "late": record.student is not None and record.student.late,
+        "the grader broke: run dgm grade again": bool(record.fault),
+        "removed: no longer among the submissions": record.submission in of.absent,
+        "stale: graded by another kit, seed or options": stale and not record.fault,
+    }
+    return "; ".join(words for words, true in said.items() if true)
 
 
 def _paths(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ A name is never a guess. It is given only when exactly one registered mistake
   solution's answer is a small part of that difference, and that difference is more than rounding;
 - says something that is true of that input (`when`);
 - answers as the student does on the largest inputs of the check, too: with one component or one sample many slips look
-  alike, and a tiny error looks like any other.
+  alike, and a tiny error looks like any other. Mistakes that say the same are one mistake here.
 
 A failure by an exception is named only where the registered mistake raises on purpose, and the student does so too. A
 mere yes or no stays unnamed: it tells no mistake from another that is not registered.
@@ -55,7 +55,7 @@ class NameFromCatalogue:
             ]
         else:
             matching = self._matching(examiner, check, failure, transport, registered)
-        return (matching[0].name, matching[0].says) if len(matching) == 1 else None
+        return (matching[0].name, matching[0].says) if len({mistake.says for mistake in matching}) == 1 else None
 
     def _matching(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]
@@ -66,7 +66,7 @@ class NameFromCatalogue:
         alike = self._answering_alike(examiner, check, failure.example, possible, failure)
         matching = [m for m in alike if self._is_true(examiner, check, failure, m)]
         for number, (asked, example) in enumerate(_larger_first(examiner, check)):
-            if not matching or number >= FURTHER_INPUTS or (number >= LARGE_INPUTS and len(matching) == 1):
+            if number >= FURTHER_INPUTS or (number >= LARGE_INPUTS and len({m.says for m in matching}) == 1) or not matching:
                 break
             mine = _seen(examiner, asked, example, transport)
             if mine.outcome not in ("timeout", "crashed"):
@@ -89,6 +89,8 @@ class NameFromCatalogue:
                 return False
             if mine.outcome != "failed":
                 return True
+            if isinstance(mine, Failure) and mine.rung == "dtype":
+                return all(_dtypes(one.answer) == _dtypes(other.answer) for one, other, _ in both)
             parts = [part for one, other, answer in both for part in _explained(one.answer, other.answer, answer)]
             return all(parts) and bool(parts)
 
@@ -148,14 +150,17 @@ def _seen(examiner: Examiner, check: Check, example: Example, transport: Transpo
 
 
 def _larger_first(examiner: Examiner, check: Check) -> Iterator[tuple[Check, Example]]:
-    """Inputs of the check, or, where it has a single one, of its neighbours: the largest first."""
-    asked = [check]
-    if not check.drawn:
-        asked = [one for one in examiner.checks if one.exercise == check.exercise and one.drawn]
-        asked = [one for one in asked if not one.gpu and not one.training][:LARGE_INPUTS]
-    inputs = [[(one, example) for example in sorted(examiner.examples(one), key=_size, reverse=True)] for one in asked]
-    for rank in range(max(map(len, inputs), default=0)):
-        yield from (of_one[rank] for of_one in inputs if rank < len(of_one))
+    """The largest inputs of the check, then of its neighbours, which tell apart what is alike here."""
+
+    def largest(of: Check, most: int) -> Iterator[tuple[Check, Example]]:
+        for example in sorted(examiner.examples(of), key=_size, reverse=True)[:most]:
+            yield of, example
+
+    if check.drawn:
+        yield from largest(check, 2 * LARGE_INPUTS)
+    for other in examiner.checks:
+        if other.exercise == check.exercise and other != check and other.drawn and not other.gpu and not other.training:
+            yield from largest(other, 1)
 
 
 def _size(example: Example) -> int:
@@ -170,6 +175,11 @@ def _alike(mine: Call, theirs: Call, right: Any) -> bool:
     if "error" in mine.answer and not (right and "error" in right):
         return _same_error(mine.answer["error"], theirs.answer["error"])
     return True
+
+
+def _dtypes(value: Any) -> list[Any]:
+    """The dtypes of all tensors in an answer, and the types of its numbers."""
+    return [tensor.dtype for tensor in tensors_in(value)] or [type(value)]
 
 
 def _same_error(mine: dict[str, Any], theirs: dict[str, Any]) -> bool:

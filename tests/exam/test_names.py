@@ -19,8 +19,8 @@ LECTURE = "lecture1"
 MONTE_CARLO, KL = "course_tricks.monte_carlo", "divergences.kl_divergence"
 
 
-def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO):
-    return Mistake(exercise, function.__name__, "", "says", function, exercise, False, raises, when)
+def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO, says=""):
+    return Mistake(exercise, function.__name__, "", says or function.__name__, function, exercise, False, raises, when)
 
 
 def _names(function, *registered, exercise=MONTE_CARLO):
@@ -64,6 +64,8 @@ def test_a_rival_that_fits_as_well_forbids_the_name():
         return sum_instead_of_mean(f, x)
 
     assert _names(sum_instead_of_mean, _mistake(sum_instead_of_mean), _mistake(another)) == set()
+    alike = [_mistake(function, says="You add.") for function in (sum_instead_of_mean, another)]
+    assert _names(sum_instead_of_mean, *alike) == {"sum_instead_of_mean"}  # a rival in words alone is none
 
 
 @pytest.mark.parametrize("error", [3e-4, 1.02e-3, 3e-3])

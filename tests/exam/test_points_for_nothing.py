@@ -40,6 +40,7 @@ def _earned(examiner: Examiner, transport: LocalTransport, topic: str) -> tuple[
 
 
 SLIPS = {
+    "histogram.sample_histogram": lambda right: lambda *args: right(*args).int(),
     "histogram.fit_histogram": lambda right: lambda x, num_bins: right(x, num_bins).double(),
     "divergences.fit_gaussian_forward_kl": lambda right: lambda x: tuple(part.double() for part in right(x)),
 }

@@ -28,7 +28,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
 from grader.grading.store import read as store_read
-from grader.record import KitRecord, Record
+from grader.record import KitRecord, Person, Record
 from tests.grading import small_house
 
 NUMBER = 6
@@ -152,7 +152,9 @@ def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(tmp_path: Path) 
         assert len((tmp_path / "records.jsonl").read_text().splitlines()) == 3
         store.begin(OPTIONS, _KIT, Path("a"), ["s00"], regrade=False)
         store.finish()
-    assert _notes(tmp_path) == {"s00": "", "s01": "removed: no longer among the submissions", "s02": ""}
+        store.write(msgspec.structs.replace(_record("s01"), student=Person("Anna", "1", late=True)))
+        store.finish()
+    assert _notes(tmp_path) == {"s00": "", "s01": "late; removed: no longer among the submissions", "s02": ""}
 
 
 def _notes(results: Path) -> dict[str, str]:

@@ -3,6 +3,7 @@ IN_THE_WORKER = (  # what a worker imports before it meets a submission: public 
     "shared.decoders",
     "shared.energies",
     "shared.flows",
+    "shared.image_models",
     "shared.noise_models",
     "shared.scores",
     "shared.velocities",

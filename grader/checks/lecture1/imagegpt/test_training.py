@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form
+from grader.checking.compare import Mismatch, assert_agrees, assert_calls_agree, assert_dtype, assert_form
 from grader.checks.lecture1.imagegpt.draw import digits, model_of, networks, probed_network, untrained_network
 from grader.checks.lecture1.imagegpt.helpers import adam, set_gradients, set_learning_rate, sgd, weights_of
 from grader.checks.lecture1.shared import draw
@@ -15,7 +15,7 @@ from grader.checks.lecture1.shared import draw
 train = pytest.mark.exercise("imagegpt.train_step")
 weight, examples = pytest.mark.weight, pytest.mark.examples
 LR = 0.125
-NATS = {"unit": "nats per dimension"}
+UNIT = "nats per dimension"
 
 
 @st.composite
@@ -52,7 +52,7 @@ def test_a_step_of_known_weights_on_two_images(student):
     """Two images of four pixels: the loss, and the weights of the head after a step of gradient descent, are worked out."""
     model = model_of(student, probed_network(8))
     loss = student.train_step(model, student.run(sgd, model, LR), KNOWN_IMAGES)
-    assert_agrees(loss, KNOWN_LOSS, like=torch.float32, error=1e-6, **NATS)
+    assert_agrees(loss, KNOWN_LOSS, like=torch.float32, error=1e-6, unit=UNIT)
     (head,) = student.run(weights_of, model, ["head.weight"])
     what = "head.weight after the step"
     assert_agrees(head, HEAD_AFTER_THE_STEP.double(), like=torch.float32, error=1e-6, what=what)
@@ -68,8 +68,7 @@ def test_the_loss_is_in_nats_per_dimension_before_the_step(student, case):
     net, x = case
     model = model_of(student, net)
     loss = _loss_of(model, net, x)[0]
-    got = student.train_step(model, student.run(sgd, model, LR), x)
-    assert_agrees(got, loss.item(), like=torch.float64, scale=32 * (1 + loss.item()), **NATS)
+    _assert_loss(student.train_step(model, student.run(sgd, model, LR), x), loss)
 
 
 @train
@@ -119,6 +118,15 @@ def _loss_of(model, net, x):
     return -(log_pi * hot).sum() / x.numel(), gradients
 
 
+def _assert_loss(got, loss):
+    if not isinstance(got, torch.Tensor):
+        assert_dtype(got, float)
+    assert_calls_agree(
+        torch.as_tensor(got, dtype=torch.float64), loss, scale=32 * (1 + loss),
+        call="train_step", other_call="the mean of -log p by your model as it was before the step",
+    )  # fmt: skip
+
+
 def _assert_steps(student, case, left=None, with_loss=False):
     net, x = case
     model = model_of(student, net)
@@ -128,13 +136,16 @@ def _assert_steps(student, case, left=None, with_loss=False):
         student.run(set_gradients, model, left)
     got = student.train_step(model, optimizer, x)
     if with_loss:
-        assert_agrees(got, loss.item(), like=torch.float64, scale=32 * (1 + loss.item()), **NATS)
+        _assert_loss(got, loss)
     names = list(net.weights)
     steps = {name: LR * gradients[name] for name in names if gradients.get(name) is not None}
     size = max(step.abs().max().item() for step in steps.values())
     for name, w in zip(names, student.run(weights_of, model, names), strict=True):
         want = net.weights[name] - steps.get(name, 0.0)
-        assert_agrees(w, want, scale=32 * (size + want.abs().max().item()), what=f"{name} after the step")
+        assert_calls_agree(
+            w, want, scale=32 * (size + want.abs().max().item()),
+            call=f"{name} after the step", other_call="before it, minus lr times the gradient of the loss by your model",
+        )  # fmt: skip
 
 
 # -- it learns --
