@@ -47,7 +47,7 @@ class Policy:
         for name, value in table.items():
             meant = {name} if name in known.get(name.casefold(), ()) else known.get(name.casefold(), set())
             if len(meant) == 1:
-                found.setdefault(*meant, []).append(value)
+                found.setdefault(next(iter(meant)), []).append(value)
             else:
                 said = f"may be {' or '.join(sorted(meant))}: name one of these" if meant else "is nobody here"
                 self.remarks.append(f"{self.where}: {key}: {name!r} {said}")

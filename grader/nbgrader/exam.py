@@ -146,8 +146,8 @@ def _refuse_other_points(converter: Autograde, lecture: str) -> None:
                 if points != cell.max_score:
                     raise NbGraderException(
                         f"{notebook.name}: the cell {cell.name} was released with {cell.max_score:g} points, and "
-                        f"assignment.toml (or course.toml) says {points:g}. Put the points back, or release again: `dgm course init` in a new "
-                        f"folder writes the notebook for source/, then `nbgrader generate_assignment {lecture} --force`."
+                        f"assignment.toml or course.toml says {points:g}. Put the points back, or release again: "
+                        f"`dgm course init` in a new folder writes source/; then `nbgrader generate_assignment {lecture} --force`."
                     )
 
 

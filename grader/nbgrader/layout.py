@@ -35,32 +35,32 @@ COURSE = """\
 assignments = {names}
 seed_file = {seed}  # beside this file: the same seed gives the same grades; keep it, and keep it to yourself
 
-# disabled = ["lecture1.histogram.accepts"]        # nobody gets these exercises
+# disabled = ["{exercise}"]  # nobody gets these exercises
 
 [points]  # in the place of those in assignment.toml; after a change: dgm build or dgm release, and dgm grade --regrade
-# "lecture1.divergences.kl_divergence" = 5
+# "{exercise}" = 5
 
 [rubric]  # the share of its points that a named mistake leaves
-# "lecture1.divergences.kl_divergence.reversed" = 0.5
+# "{exercise}.name_of_a_mistake" = 0.5
 
 # All below is about final grades alone, and needs no regrading: dgm export --to csv makes grades.csv anew.
 [due]  # a moment has an offset
-# lecture1 = 2026-10-12T23:59:00+02:00
+# {first} = 2026-10-12T23:59:00+02:00
 
 [late]
 per_day = 0.0  # share of the score that each day begun costs
 at_most = 1.0  # share
 grace = 0      # minutes
 
-# [extensions.lecture1]    # by submission, name, id or e-mail address of the student
+# [extensions.{first}]    # by submission, name, id or e-mail address of the student
 # "Ada Lovelace" = 2026-10-15T23:59:00+02:00
 
-# [submitted.lecture1]     # when somebody handed in, where the platform does not tell (Gradescope does)
+# [submitted.{first}]     # when somebody handed in, where the platform does not tell (Gradescope does)
 # "Ada Lovelace" = 2026-10-13T08:00:00+02:00
 
 # [[adjustment]]
 # submission = "Ada Lovelace"
-# assignment = "lecture1"
+# assignment = "{first}"
 # points = 1
 # reason = "found a mistake in the sheet"
 """
@@ -99,7 +99,10 @@ def init(folder: Path, names: Sequence[str]) -> list[Path]:
         }
     files[config] = CONFIG.format(course=folder.name, root=str(folder))
     if not course.exists():
-        files[course] = COURSE.format(names=json.dumps(list(names)), seed=json.dumps(SEED_FILE))
+        example = f"{names[0]}.{loaded[0].required[0].name}"
+        files[course] = COURSE.format(
+            names=json.dumps(list(names)), seed=json.dumps(SEED_FILE), first=names[0], exercise=example
+        )
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.util
-
 from traitlets.config import Config
 
-from grader.hidden.places import NOT_HERE, NotHere
+from grader.hidden.places import refuse_without_reference
 
 
 def configure(config: Config) -> None:
     """Put the isolated exam in the place of the kernel; everything else of nbgrader stays as it is."""
-    if importlib.util.find_spec("dgm_ref") is None:
-        raise NotHere(NOT_HERE.format(missing="dgm_ref/"))
+    refuse_without_reference()
     from nbconvert.preprocessors import ClearMetadataPreprocessor
     from nbgrader.converters import GenerateAssignment
     from nbgrader.preprocessors import (

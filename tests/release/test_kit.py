@@ -165,7 +165,8 @@ def test_wheels_serve_a_folder_of_notebooks_and_stand_side_by_side(released: dic
     _first_cell(commands, work, OTHER, "vae", **pip)
     assert "vae.gaussian_kl" in _dgm(commands, work, "list", "--assignment", OTHER)
     assert "kl_divergence  ○" in _dgm(commands, work, "check", "kl_divergence", "--folder", ".", expect=1)
-    subprocess.run([sys.executable, "-m", "pip", "--python", str(python), "uninstall", "--quiet", "--yes", f"dgm-kit-{OTHER}"], check=True)
+    uninstall = [sys.executable, "-m", "pip", "--python", str(python), "uninstall", "--quiet", "--yes", f"dgm-kit-{OTHER}"]
+    subprocess.run(uninstall, check=True)
     assert "divergences.kl_divergence" in _dgm(commands, work, "list")
 
 
@@ -259,7 +260,7 @@ SHARED = {
 def _hidden_lines() -> set[str]:
     """Reference, catalogue of mistakes, solution regions, and the grading seed if there is one."""
     hidden = {line for path in (REPO_ROOT / "dgm_ref").rglob("*.py") for line in _lines(path.read_text("utf-8"))}
-    for lecture, topic in [(lecture, topic) for lecture in (LECTURE, OTHER) for topic in assignments.load(lecture).topics]:
+    for lecture, topic in [(name, topic) for name in (LECTURE, OTHER) for topic in assignments.load(name).topics]:
         source = read(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
         lines = source.text.splitlines()
         for region in source.regions:
