@@ -97,7 +97,7 @@ def scale_and_shift_swapped(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=ODD,
+@mistake(COUPLING, killed_by=ODD, raises=True,
          says="With an odd number of dimensions the first half has m // 2 of them; torch.chunk gives it one more.")
 def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
     a, b = x.chunk(2, dim=1)
@@ -255,7 +255,7 @@ def log_dets_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tens
     return log_p_z(_through(layers, x)[0]) + sum(layer(x)[1] for layer in layers)
 
 
-@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base",
+@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", raises=True,
          says="An empty list of layers is legal: the data are the noise.")
 def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
