@@ -1,18 +1,24 @@
-"""Writes `docs/certificate.md`: the certificate of all checks, as a page. `python -m grader.authoring.certificate`"""
+"""Writes `docs/certificate-<assignment>.md`: the certificate of its checks, as a page: `python -m grader.authoring.certificate NAME`"""
 
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.authoring.certify import Certificate, certify, cost
 
-LECTURE, SEED = "lecture1", "certify"
-PAGE = REPO_ROOT / "docs" / "certificate.md"
+SEED = "certify"
+
+
+def path(assignment: str) -> Path:
+    """Where the page of an assignment lies."""
+    return REPO_ROOT / "docs" / f"certificate-{assignment}.md"
 
 
 def page(certificates: Sequence[Certificate], seconds: float) -> str:
@@ -24,7 +30,7 @@ def page(certificates: Sequence[Certificate], seconds: float) -> str:
     lines = [
         "# Certificate of the checks",
         "",
-        "What `dgm dev check` finds, written by `python -m grader.authoring.certificate`. A *mistake* is a registered wrong answer;",
+        "What `dgm dev check` finds, written by `python -m grader.authoring.certificate ASSIGNMENT`. A *mistake* is a registered wrong answer;",
         "it is *killed* when the very check that claims it fails on it, and *named* when the student is told its name. A",
         "*variant* is another right answer; it is *accepted* when it gets full marks. A mistake that only a GPU or a training",
         "run shows is not counted. A tester's yes or no (`histogram.accepts`) tells no mistake from another; what a device",
@@ -41,15 +47,15 @@ def page(certificates: Sequence[Certificate], seconds: float) -> str:
     return "\n".join([*lines, ""])
 
 
-def main() -> None:
-    order = [exercise.name for exercise in assignments.load(LECTURE).exercises]
+def main(assignment: str) -> None:
+    order = [exercise.name for exercise in assignments.load(assignment).exercises]
     started = time.perf_counter()
-    certificates = sorted(certify(LECTURE, SEED, order, os.cpu_count() or 1), key=lambda one: order.index(one.exercise))
+    certificates = sorted(certify(assignment, SEED, order, os.cpu_count() or 1), key=lambda one: order.index(one.exercise))
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults]
     if faults:
         raise SystemExit("\n".join(faults))
-    PAGE.write_text(page(certificates, time.perf_counter() - started), encoding="utf-8")
+    path(assignment).write_text(page(certificates, time.perf_counter() - started), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1])

@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from rich.table import Table
 
-from dgm_ref import catalogue
-from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.authoring import build
@@ -19,8 +17,10 @@ from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import APOLOGY, Examiner
 from grader.grading.pool import GraderPool
+from grader.hidden import catalogue
 from grader.hidden import known_submissions as candidates
 from grader.hidden.answer_key import InstructorsKey
+from grader.hidden.catalogue import Mistake
 from grader.record import CheckRecord
 
 FEW_MISTAKES, MANY_MISTAKES = 4, 6  # registered for an exercise of less than 3 points, and of 3 or more
@@ -163,14 +163,4 @@ def catalogue_faults(lecture: str) -> list[str]:
             faults.append(f"{exercise.name} has fewer than {VARIANTS} accepted variants")
     known = {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}
     faults += [f"{name} is not in assignment.toml" for name in sorted({*registered.mistakes, *registered.variants} - known)]
-    for folder, prefix in (
-        (f"solutions/{lecture}", ""),
-        (f"dgm_ref/{lecture}", ""),
-        (f"dgm_ref/mistakes/{lecture}", ""),
-        (f"grader/checks/{lecture}", "test_"),
-    ):
-        for path in (REPO_ROOT / folder).glob(f"{prefix}*.py"):
-            name = path.stem.removeprefix(prefix)
-            if not name.startswith(("_", *assignment.topics)):
-                faults.append(f"{path.relative_to(REPO_ROOT)} belongs to no topic of {assignment.name}")
     return faults

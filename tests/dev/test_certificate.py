@@ -6,7 +6,7 @@ import pytest
 
 from dgm_ref import catalogue
 from grader import assignment as assignments
-from grader.authoring.certificate import PAGE
+from grader.authoring.certificate import path
 from grader.authoring.certify import catalogue_faults, certify
 
 LECTURE = "lecture1"
@@ -31,7 +31,7 @@ def test_nothing_is_missing_from_the_catalogue_and_nothing_is_left_over():
 
 def test_the_committed_certificate_is_of_the_present_catalogue():
     registered_there = catalogue.load(LECTURE)
-    rows = [line.strip("| ").split(" | ") for line in PAGE.read_text("utf-8").splitlines() if line.startswith("| ")]
+    rows = [line.strip("| ").split(" | ") for line in path(LECTURE).read_text("utf-8").splitlines() if line.startswith("| ")]
     counts = {name: tuple(map(int, numbers[:5])) for name, *numbers in rows if "." in name}
     assert list(counts) == [exercise.name for exercise in ASSIGNMENT.exercises]
     for name, (registered, killed, named, variants, accepted) in counts.items():
