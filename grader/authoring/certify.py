@@ -9,8 +9,6 @@ from dataclasses import dataclass, field
 import torch
 from rich.table import Table
 
-from dgm_ref import catalogue
-from dgm_ref.catalogue import Mistake
 from grader import assignment as assignments
 from grader.authoring.pins import passes
 from grader.authoring.sentences import compares_with_own_value, said_badly
@@ -18,8 +16,9 @@ from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import APOLOGY, Examiner
 from grader.grading.pool import GraderPool
-from grader.hidden import known_submissions
+from grader.hidden import catalogue, known_submissions
 from grader.hidden.answer_key import InstructorsKey
+from grader.hidden.catalogue import Mistake
 from grader.practice.run import PUBLIC_SEED
 from grader.record import CheckRecord
 

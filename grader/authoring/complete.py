@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from dgm_ref import catalogue
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, Assignment, Exercise
 from grader.authoring import build, pins
 from grader.authoring.new import FEW_MISTAKES, MANY_MISTAKES, REMINDER, VARIANTS
 from grader.exam.collect import collect
+from grader.hidden import catalogue
 from grader.hidden.places import reference, solutions
 
 

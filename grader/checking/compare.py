@@ -6,7 +6,7 @@ nothing → type → rank → shape → dtype → device → finite → value. N
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -52,6 +52,7 @@ class Mismatch(AssertionError):
         super().__init__(f"{sentence}, expected {expected}" if expected else sentence)
         assert rung in RUNGS
         self.rung, self.sentence, self.expected = rung, sentence, expected
+        self.says = ""  # what was misunderstood, where a public check recognises it
         self.got, self.want, self.mistake = got, want, mistake
 
 
@@ -65,15 +66,24 @@ def assert_agrees(
     error: float | Tensor = 0.0,
     what: str = "",
     unit: str = "",
+    mistaken: Mapping[str, Any] | None = None,
 ) -> None:
     """Raise `Mismatch` unless `got` is `want` in form and value; its dtype is the business of `assert_dtype`.
 
     `want` is a tensor (float64 where it has fractions), a Python number, or a tuple of these. A result has the accuracy
     of `like`, or of `want` where there is no `like`; float32 is accurate enough everywhere. `scale`, `condition` and
     `error` are explained in `grader.checking.tolerance`. `what` names an answer that is not simply what the call returned;
-    `unit` stands behind the expected number: nats, bits.
+    `unit` stands behind the expected number: nats, bits. `mistaken`: what a well-known mistake gives here, by the sentence
+    that says what was misunderstood.
     """
-    if isinstance(want, tuple):
+    if mistaken:
+        accuracy = {"like": like, "scale": scale, "condition": condition, "error": error}
+        try:
+            assert_agrees(got, want, **accuracy, what=what, unit=unit)
+        except Mismatch as mismatch:
+            mismatch.says = next((says for says, wrong in mistaken.items() if _agrees(got, wrong, **accuracy)), "")
+            raise
+    elif isinstance(want, tuple):
         _assert_tuple(got, want, what)
         for position, (one, other) in enumerate(zip(got, want, strict=True), start=1):
             part = f"part {position} of {what or 'what you returned'}"
@@ -86,6 +96,14 @@ def assert_agrees(
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
         _assert_number(got, want, dtype, scale, condition, error, what, unit)
+
+
+def _agrees(got: Any, wrong: Any, **accuracy: Any) -> bool:
+    try:
+        assert_agrees(got, wrong, **accuracy)
+    except Mismatch:
+        return False
+    return True
 
 
 def assert_calls_agree(

@@ -52,7 +52,7 @@ def check(
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
     if not names and not faults and device == "cpu":
-        certificate.write(certificates)
+        certificate.write(lecture, certificates)
     raise typer.Exit(1 if faults else 0)
 
 
@@ -73,9 +73,9 @@ def update(
     build.build(lecture)
     pins.write(lecture, exercises if names else ())
     stale = [name for name in certificate.outdated(lecture) if name in exercises]
-    certificate.write(list(certify(lecture, "certify", stale)) if stale else [])
+    certificate.write(lecture, list(certify(lecture, "certify", stale)) if stale else [])
     reference.write()
-    console.print("stubs, notebooks, pins, docs/certificate.md and docs/reference.md are of now: read `git diff`", highlight=False)
+    console.print("stubs, notebooks, pins, certificate and reference are of now: read `git diff`", highlight=False)
 
 
 @dev.command()

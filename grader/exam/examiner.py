@@ -37,6 +37,7 @@ class Failure:
     want: Any = None
     mistake: str | None = None
     expected: str = ""  # the right answer in words
+    says: str = ""  # what was misunderstood, where a public check recognises it
 
 
 @dataclass(frozen=True)
@@ -165,7 +166,7 @@ class Examiner:
         except Mismatch as mismatch:
             return Failure(
                 "failed", mismatch.sentence, example, tuple(student.calls), mismatch.rung,
-                mismatch.got, mismatch.want, mismatch.mistake, mismatch.expected,
+                mismatch.got, mismatch.want, mismatch.mistake, mismatch.expected, mismatch.says,
             )  # fmt: skip
         except AssertionError as error:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
@@ -222,7 +223,7 @@ class Examiner:
             message=f"{failure.sentence}, expected {failure.expected}" if told else failure.sentence,
             counterexample=counterexample.of_calls(failure.calls, failure.got),
             mistake=named[0] if named else None,
-            mistake_says=named[1] if named else "",
+            mistake_says=named[1] if named else failure.says,
             rung=failure.rung,
             returned=counterexample.short(failure.got) if failure.got is not None or failure.rung == "nothing" else "",
             expected=counterexample.short(failure.want) if failure.want is not None and self._show_expected else "",

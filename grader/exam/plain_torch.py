@@ -278,6 +278,8 @@ def _is_docstring(line: ast.stmt) -> bool:
 
 
 def _is_refusal(line: ast.stmt) -> bool:
-    """`_refuse_unless_…(…)`: a guard against a wrong call."""
+    """`_refuse_unless_…(…)`, or `if …: raise …`: a guard against a wrong call."""
+    if isinstance(line, ast.If):
+        return not line.orelse and all(isinstance(one, ast.Raise) for one in line.body)
     call = line.value if isinstance(line, ast.Expr) else None
     return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id.startswith("_refuse")

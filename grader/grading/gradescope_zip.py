@@ -12,6 +12,7 @@ from pathlib import Path
 
 from grader.assignment import REPO_ROOT, Assignment
 from grader.grading.kit import SEED_FILE
+from grader.hidden.places import reference, solutions
 
 FILES = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 SHIPPED = {".py", ".toml", ".html", ".css", ".js", ".typed"}
@@ -75,7 +76,8 @@ def _files(assignment: Assignment) -> Iterator[Path]:
         if path.suffix in SHIPPED and not (others & {*path.relative_to(REPO_ROOT).parts}):
             yield path
     yield from (path for path in sorted((REPO_ROOT / "assignments" / name).rglob("*")) if path.suffix in (".py", ".toml"))
-    yield from (path for path in sorted((REPO_ROOT / "dgm_ref").glob("*.py")))
-    yield from (path for path in sorted((REPO_ROOT / "dgm_ref" / name).rglob("*.py")))
-    yield from (REPO_ROOT / "solutions" / name / f"{topic}.py" for topic in assignment.topics)
-    yield from (path for path in (REPO_ROOT / "assignments" / "__init__.py", REPO_ROOT / "solutions" / "__init__.py") if path.exists())
+    oracle, sources = reference(name), solutions(name)
+    yield from sorted(oracle.parent.glob("*.py"))
+    yield from sorted(oracle.rglob("*.py"))
+    yield from (sources / f"{topic}.py" for topic in assignment.topics)
+    yield from (path for path in (REPO_ROOT / "assignments" / "__init__.py", sources.parent / "__init__.py") if path.exists())

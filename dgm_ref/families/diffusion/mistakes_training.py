@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, signal, step_before
+from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, step_before
 
 SIMPLE, BOUND, GUIDED = "diffusion.simple_loss", "diffusion.bound_term", "diffusion.guided_noise"
 S_BY_HAND, S_ASKS = "test_simple_losses_known_by_hand", "test_the_simple_loss_asks_for_the_noise"
@@ -144,7 +144,7 @@ def bound_by_torch_distributions(model: Model, x0: Tensor, t: Tensor, noise: Ten
 
 @variant(BOUND)
 def bound_as_a_weighted_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
-    a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
+    earlier, beta = before(betas)[t], betas[t]
     simple = (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
     return beta / (2 * (1 - beta) * (1 - earlier)) * simple
 
@@ -160,7 +160,8 @@ def bound_from_the_error_of_the_guess(model: Model, x0: Tensor, t: Tensor, noise
 # -- guided_noise --
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND, says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
+@mistake(GUIDED, killed_by=G_BY_HAND,
+         says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
 def interpolated(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return (1 - scale) * model(x, t, None) + scale * model(x, t, label)
 
@@ -175,7 +176,8 @@ def unlabelled_added(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
     return (1 + scale) * model(x, t, label) + scale * model(x, t, None)
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND, says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
+@mistake(GUIDED, killed_by=G_BY_HAND,
+         says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
 def weights_sum_to_zero(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return scale * (model(x, t, label) - model(x, t, None))
 

@@ -106,7 +106,8 @@ def probabilities(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return (-energy(x) - torch.logsumexp(-energy(states), 0)).exp()
 
 
-@mistake(LOG_PROB, killed_by=P_CONSTANT, says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
+@mistake(LOG_PROB, killed_by=P_CONSTANT,
+         says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
 def ratio_of_exponentials(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return ((-energy(x)).exp() / (-energy(states)).exp().sum()).log()
 
@@ -146,7 +147,8 @@ def summed_energies(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return energy(data).sum() - energy(samples.detach()).sum()
 
 
-@mistake(LOSS, killed_by=L_BY_HAND, says="Both sums are divided by the number of data. Each is divided by its own number of rows.")
+@mistake(LOSS, killed_by=L_BY_HAND,
+         says="Both sums are divided by the number of data. Each is divided by its own number of rows.")
 def both_over_n(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return (energy(data).sum() - energy(samples.detach()).sum()) / len(data)
 

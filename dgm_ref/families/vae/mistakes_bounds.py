@@ -134,7 +134,8 @@ def elbo_row_by_row(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor
 # -- importance_bound --
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND, says="You average the log-weights: that is the ELBO. Average the weights, then take the logarithm.")
+@mistake(IWAE, killed_by=IWAE_BY_HAND,
+         says="You average the log-weights: that is the ELBO. Average the weights, then take the logarithm.")
 def mean_log_weight(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _log_weights(log_p, mu, log_var, x, z).mean(0)
 
@@ -173,7 +174,8 @@ def proposal_with_deviation_for_variance(log_p: LogLikelihood, mu: Tensor, log_v
     return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z) - log_q, 0) - math.log(len(z))
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND, says="The average runs over the batch, the second axis. The draws stand on the first axis of z.")
+@mistake(IWAE, killed_by=IWAE_BY_HAND,
+         says="The average runs over the batch, the second axis. The draws stand on the first axis of z.")
 def averaged_over_the_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_log_weights(log_p, mu, log_var, x, z), 1) - math.log(z.shape[1])
 

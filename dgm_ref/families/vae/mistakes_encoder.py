@@ -32,7 +32,8 @@ def mean_over_dimensions(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var).mean(1)
 
 
-@mistake(KL, killed_by=BY_HAND, says="You added up the whole batch. Each row has a divergence of its own: sum over the last axis alone.")
+@mistake(KL, killed_by=BY_HAND,
+         says="You added up the whole batch. Each row has a divergence of its own: sum over the last axis alone.")
 def kl_of_the_batch(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var).sum()
 

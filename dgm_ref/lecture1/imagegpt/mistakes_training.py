@@ -204,7 +204,7 @@ def step_by_nll_loss(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = F.nll_loss(F.log_softmax(logits.view(-1, logits.size(-1)), dim=-1), x.reshape(-1))
     loss.backward()
     optimizer.step()
-    return loss.detach().cpu().tolist()
+    return loss.detach().cpu().item()
 
 
 @variant(STEP)

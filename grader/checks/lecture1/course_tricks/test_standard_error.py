@@ -39,7 +39,13 @@ def true_error(f: Family, x: torch.Tensor) -> torch.Tensor:
 @weight(0.3)
 def test_standard_error_of_three_values(student):
     """Deviations from the mean of f, squared, summed, over n - 1, the root of it over the root of n."""
-    assert_agrees(student.monte_carlo_standard_error(square, three_samples), torch.tensor([1.0, 3.0]), scale=9)
+    right = torch.tensor([1.0, 3.0])
+    mistaken = {
+        "You divided the squares by n: a sample standard deviation divides by n - 1.": right * (2 / 3) ** 0.5,
+        "This is the spread of single values: that of their average is smaller by the root of n.": right * 3**0.5,
+        "You divided by n: the error of an average falls with the root of n only.": right / 3**0.5,
+    }
+    assert_agrees(student.monte_carlo_standard_error(square, three_samples), right, scale=9, mistaken=mistaken)
 
 
 @standard_error

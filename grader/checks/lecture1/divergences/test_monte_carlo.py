@@ -49,7 +49,12 @@ ZERO = column([0])
 def test_forward_kl_by_hand(student):
     """Draws exactly as frequent as p_data says give the divergence, 1.25 log 2 - 0.25 log 3; tiny and huge densities count."""
     got = student.forward_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 4, student.generator(0))
-    assert_agrees(got, number(1.25 * LOG2 - 0.25 * LOG3), like=torch.float32, scale=3.0, unit="nats")
+    forward, reverse = number(1.25 * LOG2 - 0.25 * LOG3), number(0.75 * LOG3 - 0.375 * LOG2)
+    mistaken = {
+        "This is the reverse KL: for the forward KL the draws come from the data.": reverse,
+        "The sign is turned: the average is of log p_data - log p_theta.": -forward,
+    }
+    assert_agrees(got, forward, like=torch.float32, scale=3.0, unit="nats", mistaken=mistaken)
     for log_p, log_q in ((-1000.0, -1600.0), (1000.0, 400.0)):
         got = student.forward_kl(*categoricals([log_p], [log_q], ZERO, ZERO), 1, student.generator(0))
         assert_agrees(got, number(600.0), like=torch.float32, scale=1600.0, unit="nats")
@@ -150,7 +155,12 @@ def test_forward_kl_has_the_dtype_of_the_densities(student):
 def test_reverse_kl_by_hand(student):
     """Draws exactly as frequent as p_theta says give the divergence, 0.75 log 3 - 0.375 log 2; tiny and huge densities count."""
     got = student.reverse_kl(*categoricals(LOG_P, LOG_Q, X_P, X_Q), 8, student.generator(0))
-    assert_agrees(got, number(0.75 * LOG3 - 0.375 * LOG2), like=torch.float32, scale=3.0, unit="nats")
+    forward, reverse = number(1.25 * LOG2 - 0.25 * LOG3), number(0.75 * LOG3 - 0.375 * LOG2)
+    mistaken = {
+        "This is the forward KL: for the reverse KL the draws come from the model.": forward,
+        "The sign is turned: the average is of log p_theta - log p_data.": -reverse,
+    }
+    assert_agrees(got, reverse, like=torch.float32, scale=3.0, unit="nats", mistaken=mistaken)
     for log_p, log_q in ((-1000.0, -1600.0), (1000.0, 400.0)):
         got = student.reverse_kl(*categoricals([log_p], [log_q], ZERO, ZERO), 1, student.generator(0))
         assert_agrees(got, number(-600.0), like=torch.float32, scale=1600.0, unit="nats")

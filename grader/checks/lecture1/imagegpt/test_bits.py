@@ -14,7 +14,7 @@ weight, examples = pytest.mark.weight, pytest.mark.examples
 bits = pytest.mark.exercise("imagegpt.bits_per_dim")
 
 
-BITS = {"unit": "bits per dimension"}
+UNIT = "bits per dimension"
 
 
 @bits
@@ -23,7 +23,12 @@ def test_bits_per_dim_of_a_few_images(student):
     """64 fair coin flips cost one bit each; a certain image costs nothing; a uniform guess among K values log2 K bits."""
     nats = torch.tensor([-64 * math.log(2), 0.0, -10.0, -64 * math.log(256)])
     want = torch.tensor([1.0, 0.0, 0.2254211001, 8.0], dtype=torch.float64)
-    assert_agrees(student.bits_per_dim(nats, 64), want, like=nats, error=1e-9, **BITS)
+    mistaken = {
+        "These are nats per dimension: divide by log 2, too.": want * math.log(2),
+        "These are bits per image: divide by the number of dimensions, too.": want * 64,
+        "The sign is turned: an unlikely image costs many bits.": -want,
+    }
+    assert_agrees(student.bits_per_dim(nats, 64), want, like=nats, error=1e-9, unit=UNIT, mistaken=mistaken)
 
 
 @bits
@@ -35,7 +40,7 @@ def test_bits_per_dim_of_a_few_images(student):
 def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_prob, num_dims):
     """An image of log-probability log p costs -log p / (D log 2) bits per dimension, each image its own."""
     nats = log_prob[:, 0]
-    assert_agrees(student.bits_per_dim(nats, num_dims), ref.bits_per_dim(nats, num_dims), like=nats, **BITS)
+    assert_agrees(student.bits_per_dim(nats, num_dims), ref.bits_per_dim(nats, num_dims), like=nats, unit=UNIT)
 
 
 @bits
@@ -44,7 +49,7 @@ def test_bits_per_dim_are_as_accurate_as_float64(student):
     """In float64 all sixteen digits are right: those of log 2 as well."""
     want = torch.tensor([1.0, 3.0, 0.1, 1000.0], dtype=torch.float64)
     for num_dims in (1, 784, 3072):
-        assert_agrees(student.bits_per_dim(-want * num_dims * math.log(2), num_dims), want, **BITS)
+        assert_agrees(student.bits_per_dim(-want * num_dims * math.log(2), num_dims), want, unit=UNIT)
 
 
 @bits
@@ -52,8 +57,8 @@ def test_bits_per_dim_are_as_accurate_as_float64(student):
 def test_single_and_impossible_images_have_their_bits(student):
     """log 0 = -inf nats are inf bits, whatever the other images cost; a batch of one image has one result."""
     nats = torch.tensor([-math.inf, -7 * math.log(2)])
-    assert_agrees(student.bits_per_dim(nats, 7), torch.tensor([math.inf, 1.0]).double(), like=nats, **BITS)
-    assert_agrees(student.bits_per_dim(nats[1:], 1), torch.tensor([7.0]).double(), like=nats, **BITS)
+    assert_agrees(student.bits_per_dim(nats, 7), torch.tensor([math.inf, 1.0]).double(), like=nats, unit=UNIT)
+    assert_agrees(student.bits_per_dim(nats[1:], 1), torch.tensor([7.0]).double(), like=nats, unit=UNIT)
 
 
 @bits

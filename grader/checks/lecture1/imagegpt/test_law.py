@@ -40,7 +40,7 @@ def test_samples_of_known_weights_follow_the_law_worked_out(student, seed):
     law = law_of_the_model(model, KNOWN_LAW.double())
     for use_cache in (False, True):
         draws = draws_of(student, model, 3, student.generator(seed), use_cache=use_cache)
-        assert_follows_pmf(lambda n, draws=draws: outcome_index(draws(n), 2), law, effect=EFFECT, first=AT_FIRST)
+        assert_follows_pmf(_images_of_two_colours(draws), law, effect=EFFECT, first=AT_FIRST)
 
 
 def known_network():
@@ -69,7 +69,7 @@ def _assert_samples_follow_the_joint_law(student, ref, seed, **how):
     model, right = model_of(student, net), ref.joint_pmf(net.weights, net.num_heads, 3)
     draws = draws_of(student, model, 3, student.generator(seed), **how)
     wrong = ref.mistaken_joint_pmfs(net.weights, net.num_heads, 3)
-    _assert_follows(lambda n: outcome_index(draws(n), 2), law_of_the_model(model, right), right, wrong)
+    _assert_follows(_images_of_two_colours(draws), law_of_the_model(model, right), right, wrong)
 
 
 @sample
@@ -178,9 +178,7 @@ def test_top_k_keeps_exactly_k_values(student, seed):
             "ignores_top_k": mass(e, 3 + 1 / e + 1 / e**2),
             "keeps_one_value_more": mass(e, 2.0),
         }
-        assert_follows_pmf(
-            lambda n, draws=draws: (draws(n)[:, 1] != 0).long(), mass(e, 1.0), effect=0.1, named=wrong, first=AT_FIRST
-        )
+        assert_follows_pmf(_is_another(draws), mass(e, 1.0), effect=0.1, named=wrong, first=AT_FIRST)
 
 
 @sample
@@ -191,4 +189,16 @@ def test_top_k_of_all_values_truncates_nothing(student, seed):
     model = model_of(student, constant_network(logits, m=1))
     for top_k in (3, 7):
         draws = draws_of(student, model, 1, student.generator(seed + top_k), top_k=top_k)
-        assert_follows_pmf(lambda n, draws=draws: draws(n)[:, 0], logits.double().softmax(dim=0), effect=0.2, first=192)
+        assert_follows_pmf(_first_pixels(draws), logits.double().softmax(dim=0), effect=0.2, first=192)
+
+
+def _images_of_two_colours(draws):
+    return lambda n: outcome_index(draws(n), 2)
+
+
+def _is_another(draws):
+    return lambda n: (draws(n)[:, 1] != 0).long()
+
+
+def _first_pixels(draws):
+    return lambda n: draws(n)[:, 0]

@@ -15,7 +15,7 @@ from grader.checks.lecture1.shared import draw
 train = pytest.mark.exercise("imagegpt.train_step")
 weight, examples = pytest.mark.weight, pytest.mark.examples
 LR = 0.125
-NATS = {"unit": "nats per dimension"}
+UNIT = "nats per dimension"
 
 
 @st.composite
@@ -52,7 +52,7 @@ def test_a_step_of_known_weights_on_two_images(student):
     """Two images of four pixels: the loss, and the weights of the head after a step of gradient descent, are worked out."""
     model = model_of(student, probed_network(8))
     loss = student.train_step(model, student.run(sgd, model, LR), KNOWN_IMAGES)
-    assert_agrees(loss, KNOWN_LOSS, like=torch.float32, error=1e-6, **NATS)
+    assert_agrees(loss, KNOWN_LOSS, like=torch.float32, error=1e-6, unit=UNIT)
     (head,) = student.run(weights_of, model, ["head.weight"])
     what = "head.weight after the step"
     assert_agrees(head, HEAD_AFTER_THE_STEP.double(), like=torch.float32, error=1e-6, what=what)
