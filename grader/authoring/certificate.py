@@ -32,7 +32,7 @@ def committed(lecture: str) -> dict[str, Row]:
     """The rows of the page, by exercise."""
     lines = path(lecture).read_text("utf-8").splitlines() if path(lecture).is_file() else []
     cells = [tuple(cell.strip() for cell in line.strip("|").split("|")) for line in lines if line.startswith("|")]
-    return {row[0]: row for row in cells if "." in row[0]}
+    return {row[0]: row for row in cells if "." in row[0] and len(row) == len(COLUMNS)}
 
 
 def outdated(lecture: str) -> list[str]:

@@ -41,7 +41,8 @@ def half_where_nothing_is(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return torch.nan_to_num(p_data / (p_data + p_theta), nan=0.5)
 
 
-@mistake(BEST, killed_by=BEST_WEIGHS, says="A small number in the denominator swallows tiny probabilities.")
+@mistake(BEST, killed_by=BEST_WEIGHS, says="A small number in the denominator swallows tiny probabilities.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def epsilon_in_the_denominator(p_data: Tensor, p_theta: Tensor) -> Tensor:
     both = p_data + p_theta
     return torch.where(both > 0, p_data / (both + 1e-12), math.nan)
@@ -113,7 +114,8 @@ def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
     return 0.5 * (p * (p / middle).log() + q * (q / middle).log()).sum(-1)
 
 
-@mistake(JS, killed_by=JS_TERMS, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
+@mistake(JS, killed_by=JS_TERMS, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def js_with_epsilon(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     return 0.5 * (p * ((p + 1e-8) / (middle + 1e-8)).log() + q * ((q + 1e-8) / (middle + 1e-8)).log()).sum(-1)
