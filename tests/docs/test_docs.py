@@ -22,7 +22,7 @@ DGM = Path(sys.executable).with_name("dgm")
 INSTALLING = {  # run by tests/release/test_kit.py
     "python -m venv .venv",
     ". .venv/bin/activate",
-    'pip install -c constraints.txt -e ".[student]"',
+    'pip install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu -e ".[student]"',
 }
 
 

@@ -64,7 +64,7 @@ def kit(released: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 def student(kit: Path) -> Path:
     """An environment made as the kit's README says, but for the downloads: those packages are this one's."""
     install = next(line for line in _console(kit / "README.md") if line.startswith("pip install"))
-    assert install == 'pip install -c constraints.txt -e ".[student]"'
+    assert install == 'pip install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu -e ".[student]"'
     return _environment(kit / ".venv", kit, "--no-build-isolation", "--editable", ".[student]")
 
 
