@@ -157,7 +157,7 @@ def _parts(points: float, weights: Sequence[float]) -> list[float]:
 def earns_nothing_alone(lecture: str) -> dict[str, frozenset[str]]:
     """The checks that an answer passes which is right nowhere, and these answers: zeros, an error, one per cent off, …
 
-    `dgm dev pin` finds them and writes the file. They earn their points in proportion to the others of their exercise.
+    `dgm dev update` finds them and writes the file. They earn their points in proportion to the others of their exercise.
     """
     path = folder(lecture) / NOT_EVIDENCE
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []

@@ -79,7 +79,7 @@ class NameFromCatalogue:
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
     ) -> list[Mistake]:
         """The mistakes that end as the student does on this input, with the same answers."""
-        right = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
+        right: list[dict[str, Any] | None] = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
         right += [None] * (len(mine.calls) - len(right))
 
         def alike(mistake: Mistake) -> bool:
