@@ -88,12 +88,24 @@ class Check:
         return self.exercise.split(".")[0]
 
 
-@functools.cache
 def collect(lecture: str, house: Path = REPO_ROOT) -> tuple[Check, ...]:
-    """The checks of a lecture's exercises in the order of their files, with their points. Collected once per process.
+    """The checks of a lecture's exercises in the order of their files, with their points.
 
     Raises: `AssignmentError` where marks and assignment.toml do not fit together.
     """
+    assignment = assignments.load(lecture, house)
+    passed_by = earns_nothing_alone(lecture)
+    kept = [
+        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
+        for check in collected(lecture)
+        if check.exercise not in assignment.switched_off
+    ]
+    return tuple(with_points(kept, assignment))
+
+
+@functools.cache
+def collected(lecture: str) -> tuple[Check, ...]:
+    """The checks as their marks have them. Collected once per process: pytest takes a while, and points may change."""
     collector = _Collector()
     here = str(folder(lecture))
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
@@ -105,14 +117,7 @@ def collect(lecture: str, house: Path = REPO_ROOT) -> tuple[Check, ...]:
         raise AssignmentError(
             f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
         )
-    assignment = assignments.load(lecture, house)
-    passed_by = earns_nothing_alone(lecture)
-    kept = [
-        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
-        for check in collector.checks
-        if check.exercise not in assignment.switched_off
-    ]
-    return tuple(with_points(kept, assignment))
+    return tuple(collector.checks)
 
 
 def with_points(checks: Sequence[Check], assignment: Assignment) -> Iterator[Check]:

@@ -22,7 +22,7 @@ class InstructorsKey:
         self.lecture = lecture
         if unknown := self._unknown(assignments.load(lecture).rubric):
             raise AssignmentError(
-                f"assignments/{lecture}/assignment.toml: rubric: no mistake is registered as {', '.join(unknown)}"
+                f"assignments/{lecture}/assignment.toml or course.toml: rubric: no mistake is registered as {', '.join(unknown)}"
             )
         self.recognise = NameFromCatalogue(lecture) if names else _nobody
         self.reference = functools.cache(functools.partial(Reference, lecture))
