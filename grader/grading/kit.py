@@ -88,4 +88,10 @@ def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> 
 
 def hidden() -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
-    return out_of_reach(Path(SEED_FILE))
+    return (*out_of_reach(Path(SEED_FILE)), *(place for place in [prepared_here()] if place.exists()))
+
+
+def prepared_here() -> Path:
+    """The private folder where preparations are kept: see `grader.grading.preparation`."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(caches, "dgm-kit").absolute()
