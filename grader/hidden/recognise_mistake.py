@@ -45,7 +45,10 @@ class NameFromCatalogue:
 
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
-        self._catalogue = catalogue.load(lecture)
+
+    @functools.cached_property
+    def _catalogue(self) -> catalogue.Catalogue:  # who is right needs none: it imports much
+        return catalogue.load(self.lecture)
 
     def __call__(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
