@@ -7,7 +7,6 @@ import importlib.metadata
 import importlib.util
 from typing import Annotated, Any
 
-import click
 import typer
 import typer.core
 
@@ -21,7 +20,7 @@ from grader.errors import GraderError
 class Commands(typer.core.TyperGroup):
     """The commands, each of which ends with a sentence where the reader can do something about what is wrong."""
 
-    def invoke(self, ctx: click.Context) -> Any:
+    def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
         except GraderError as error:

@@ -123,5 +123,11 @@ def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> 
 def hidden() -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
     pinned, course = _seed_file_of_the_course()
-    mine = (path.resolve() for path in (pinned, course) if path and path.exists())
+    mine = (path.resolve() for path in (pinned, course, prepared_here()) if path and path.exists())
     return (*out_of_reach(Path(SEED_FILE)), *mine)
+
+
+def prepared_here() -> Path:
+    """The private folder where preparations are kept: see `grader.grading.preparation`."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(caches, "dgm-kit").absolute()

@@ -11,11 +11,12 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from grader import course as courses
 from grader.assignment import REPO_ROOT, load
-from grader.authoring.reference import PAGE, reference
+from grader.authoring.reference import PAGE, STRUCTS, reference
 from grader.hidden.answer_key import InstructorsKey
 from tests.grading import small_house
 
@@ -27,7 +28,7 @@ DGM = Path(sys.executable).with_name("dgm")
 INSTALLING = {  # run by tests/release/test_kit.py
     "python -m venv .venv",
     ". .venv/bin/activate",
-    'pip install -c constraints.txt -e ".[student]"',
+    'pip install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu -e ".[student]"',
 }
 
 
@@ -96,7 +97,15 @@ def test_the_course_of_the_page_is_one(tmp_path: Path) -> None:
 
 
 def test_the_reference_is_what_the_code_gives() -> None:
-    assert PAGE.read_text("utf-8") == reference(), "run python -m grader.authoring.reference"
+    assert PAGE.read_text("utf-8") == reference(), "run dgm dev update"
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
+def test_the_reference_describes_every_field(struct: type[msgspec.Struct]) -> None:
+    section = PAGE.read_text("utf-8").split(f"### {struct.__name__}\n")[1].split("\n### ")[0]
+    rows = {name: remark.strip() for name, remark in re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", section, re.MULTILINE)}
+    assert list(rows) == [field.encode_name for field in msgspec.structs.fields(struct)]
+    assert [name for name, remark in rows.items() if not remark] == []
 
 
 def test_every_link_leads_to_a_file() -> None:

@@ -66,7 +66,7 @@ def kit(released: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 def student(kit: Path) -> Path:
     """An environment made as the kit's README says, but for the downloads: those packages are this one's."""
     install = next(line for line in _console(kit / "README.md") if line.startswith("pip install"))
-    assert install == 'pip install -c constraints.txt -e ".[student]"'
+    assert install == 'pip install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu -e ".[student]"'
     return _environment(kit / ".venv", kit, "--no-build-isolation", "--editable", ".[student]")
 
 
@@ -129,7 +129,8 @@ def test_a_student_needs_nothing_that_only_posix_has(kit: Path, student: Path, t
     pictures = tmp_path / "pictures"
     _dgm(student, kit, "show", "kl_divergence", "fit_histogram", "--folder", str(solved), "-o", str(pictures), **windows)
     assert len(list(pictures.glob("*.png"))) == 2
-    probe = "from grader.practice.notebook import checker; checker('lecture1', 'divergences'); import grader.practice.watch, grader.practice.reset"
+    probe = "from grader.practice.notebook import checker; checker('lecture1', 'divergences')"
+    probe += "; import grader.practice.watch, grader.practice.reset"
     python = next(student.glob("python*"))
     subprocess.run([python, "-c", probe], check=True, cwd=kit, env={**os.environ, **windows})
 
