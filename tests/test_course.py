@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from grader import course as courses
-from grader.assignment import REPO_ROOT, AssignmentError, lectures, load, offered
+from grader.assignment import REPO_ROOT, lectures, load, offered
 from grader.cli import app
 from grader.exam.collect import collect
 from grader.grading.kit import version
