@@ -80,6 +80,16 @@ class Person(msgspec.Struct, frozen=True):
     late: bool = False  # as the platform says
     attempt: str = ""  # what the platform calls this hand-in: Canvas its attachment, Gradescope its submission
     members: tuple[Person, ...] = ()  # the others of a group
+    submitted: str = ""  # when, as ISO 8601, where the platform's metadata tells
+
+
+class Final(msgspec.Struct, frozen=True, kw_only=True):
+    """What the course makes of a score: never below 0."""
+
+    points: float
+    days_late: int | None  # None where nobody knows when it came
+    adjustment: float = 0.0
+    why: list[str] = []
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
@@ -100,6 +110,12 @@ class Record(msgspec.Struct, frozen=True, kw_only=True):
     bonus: list[ExerciseRecord] = []  # exercises beside those above
     bonus_score: float = 0.0  # points beside the score
     fault: str = ""  # where the grader itself broke: this record is provisional, the next run grades again
+    final: Final | None = None  # in no file: a course's policy is applied whenever records are read
+
+    @property
+    def grade(self) -> float:
+        """What a platform gets: the final grade where the course has a policy, else the score."""
+        return self.final.points if self.final else self.score
 
     @property
     def bonus_max_score(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 from typing import Annotated, Any
@@ -9,6 +10,8 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
+from grader import course as courses
+from grader.assignment import REPO_ROOT, lectures, load
 from grader.cli import show, student
 from grader.cli.chosen import stop
 from grader.errors import GraderError
@@ -22,6 +25,15 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except GraderError as error:
             stop(error)
+        except ModuleNotFoundError as error:
+            if importlib.util.find_spec("grader.hidden") is not None:
+                from grader.hidden import places
+
+                try:
+                    places.refuse_without_reference(error.name)
+                except GraderError as refusal:
+                    stop(refusal)
+            raise
 
 
 app = typer.Typer(
@@ -39,7 +51,9 @@ if importlib.util.find_spec("grader.grading") is not None:  # never shipped to s
 
 def _version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"dgm-kit {importlib.metadata.version('dgm-kit')}")
+        for name in ("dgm-kit", *(f"dgm-kit-{one}" for one in lectures())):  # a student's zip or wheel is of one assignment
+            with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+                typer.echo(f"{name} {importlib.metadata.version(name)}")
         raise typer.Exit
 
 
@@ -48,3 +62,6 @@ def common(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="The kit's version.")] = False,
 ) -> None:
     """Exercises and an autograder for deep generative models."""
+    if courses.active(REPO_ROOT, lectures()):  # what is wrong in it is said by every command
+        for name in lectures():
+            load(name)

@@ -244,11 +244,15 @@ class Examiner:
         return ""
 
     def _first_failure(self, check: Check, transport: Transport, limit: float) -> Failure | None:
-        for number, example in enumerate(self.examples(check)):
-            failure = transport.on_input(check.identity, number, functools.partial(self.run, check, example, transport))
+        def run(number: int) -> Failure | None:
+            return self.run(check, self.examples(check)[number], transport)
+
+        for number in range(transport.inputs(check.identity) or len(self.examples(check))):
+            failure = transport.on_input(check.identity, number, functools.partial(run, number))
             if failure is not None:
                 return failure
             if transport.waited > limit:
+                example = self.examples(check)[number]
                 return Failure("timeout", f"the check took longer than {check.seconds:g} s: far too slow", example, ())
         return None
 

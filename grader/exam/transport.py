@@ -83,6 +83,9 @@ class WorkerTransport:
         boxes = Boxes(message)
         return self._reach(lambda worker, seconds: checked(worker.request(message, seconds, boxes), message["mode"]))
 
+    def inputs(self, check: str) -> int:
+        return 0
+
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()
 
@@ -205,6 +208,9 @@ class LocalTransport:
 
     def begin_check(self, seconds: float) -> None:
         pass
+
+    def inputs(self, check: str) -> int:
+        return 0
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()

@@ -125,7 +125,7 @@ def grade_there(order: GradingOptions, kit: str, handed_in: bytes) -> bytes:
     submission = msgspec.json.decode(handed_in, type=Submission)
     with _busy:
         session = _session(order, kit)
-        session.rehearse()
+        session.rehearse(submission.topics)
 
         def examined() -> Done:
             return Done(session.grade(submission), found=False, log=session.faults())

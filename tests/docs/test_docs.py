@@ -7,13 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
 import pytest
 
-from grader.assignment import REPO_ROOT
+from grader import course as courses
+from grader.assignment import REPO_ROOT, load
 from grader.authoring.reference import PAGE, STRUCTS, reference
+from grader.hidden.answer_key import InstructorsKey
+from tests.grading import small_house
 
 pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
 
@@ -58,6 +63,37 @@ def test_every_command_runs(page: str, session: Path) -> None:
         nothing_written_yet = sign is not None and sign in done.stdout
         assert done.returncode == (1 if nothing_written_yet else 0), f"{command}\n{done.stdout}{done.stderr}"
         assert "Traceback" not in done.stdout + done.stderr, command
+
+
+@pytest.fixture
+def house() -> Iterator[Path]:
+    """Two small assignments, where workers of another user may read them."""
+    with tempfile.TemporaryDirectory(prefix="dgm-docs-") as folder:
+        small_house.build(Path(folder))
+        small_house.add(Path(folder), "families", "gan")
+        for name in ("pyproject.toml", "constraints.txt", "LICENSE", "README.md", "assignments/README.md"):
+            shutil.copy(REPO_ROOT / name, Path(folder) / name)
+        yield Path(folder)
+
+
+def test_every_command_of_a_term_runs(house: Path, tmp_path: Path) -> None:
+    small_house.submissions(tmp_path / "submissions", 2)
+    environment = {name: value for name, value in small_house.environment(house).items() if name != "DGM_SEED"}
+    shown = commands("term.md")
+    assert len(shown) > 8
+    for command in shown:
+        assert command.startswith("dgm "), command
+        run = [sys.executable, "-c", "from grader.cli import app; app()", *command.split()[1:]]
+        done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_course_of_the_page_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (DOCS / "term.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "course.toml").write_text(block, "utf-8")
+    with courses.used(tmp_path):
+        assert load("lecture1")["divergences.kl_divergence"].points == 5
+        InstructorsKey("lecture1")  # its rubric names a registered mistake
 
 
 def test_the_reference_is_what_the_code_gives() -> None:

@@ -170,7 +170,7 @@ def variance_with_an_axis_too_many(x0: Tensor, xt: Tensor, t: Tensor, betas: Ten
     return mean, variance[:, None]
 
 
-@mistake(POSTERIOR, killed_by=POST_BY_HAND,
+@mistake(POSTERIOR, killed_by=FIRST,
          says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.")
 def index_minus_one(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a, earlier, beta = signal(betas)[t], signal(betas)[t - 1], betas[t]

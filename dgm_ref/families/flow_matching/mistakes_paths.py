@@ -11,7 +11,7 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 PATH, LOSS, PAIRS = "flow_matching.conditional_path", "flow_matching.flow_matching_loss", "flow_matching.optimal_pairs"
-P_BY_HAND, P_LEADS = "test_points_of_a_line_known_by_hand", "test_a_line_leads_from_noise_to_data"
+P_BY_HAND, P_SQUARE = "test_points_of_a_line_known_by_hand", "test_a_line_of_one_row_a_square_batch_and_many_lines"
 L_BY_HAND, L_TRAINS = "test_flow_matching_losses_known_by_hand", "test_the_flow_matching_loss_trains_the_field"
 L_MANY = "test_the_flow_matching_loss_of_single_and_of_many_rows"
 BY_HAND, SHORTEST = "test_pairs_known_by_hand", "test_no_other_pairs_are_shorter"
@@ -52,9 +52,8 @@ def velocity_times_t(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), t[:, None] * (x1 - x0)
 
 
-@mistake(PATH, killed_by=P_LEADS,
-         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(PATH, killed_by=P_SQUARE,
+         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     s = t if x0.shape[0] == x0.shape[1] else t[:, None]
     return (1 - s) * x0 + s * x1, x1 - x0
@@ -109,14 +108,12 @@ def halved_flow_matching(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tens
     return 0.5 * (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1).mean()
 
 
-@mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.")
 def at_most_1000_rows(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return (v(_path(x0, x1, t), t) - (x1 - x0))[:1000].square().sum(1).mean()
 
 
-@mistake(LOSS, killed_by=L_TRAINS, says="The field is detached: nothing can be trained by this loss.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(LOSS, killed_by=L_TRAINS, says="The field is detached: nothing can be trained by this loss.")
 def field_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     value = v(_path(x0, x1, t), t)
     return (value.detach() - (x1 - x0)).square().sum(1).mean() + 0 * value.sum()
@@ -159,8 +156,7 @@ def nearest_partner(x0: Tensor, x1: Tensor) -> Tensor:
 
 
 @mistake(PAIRS, killed_by=SHORTEST,
-         says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.")
 def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
     found: list[int] = []
     for row in _cost(x0, x1):
@@ -170,8 +166,7 @@ def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
     return torch.tensor(found)
 
 
-@mistake(PAIRS, killed_by=SHORTEST, says="Both samples are sorted by their first dimension: that is optimal on a line alone.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(PAIRS, killed_by=SHORTEST, says="Both samples are sorted by their first dimension: that is optimal on a line alone.")
 def sorted_by_the_first_dimension(x0: Tensor, x1: Tensor) -> Tensor:
     perm = torch.empty(len(x0), dtype=torch.int64)
     perm[x0[:, 0].argsort()] = x1[:, 0].argsort()
@@ -183,8 +178,7 @@ def pairs_as_they_came(x0: Tensor, x1: Tensor) -> Tensor:
     return torch.arange(len(x0))
 
 
-@mistake(PAIRS, killed_by=SHORTEST, says="The lengths are added up, not their squares.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(PAIRS, killed_by=SHORTEST, says="The lengths are added up, not their squares.")
 def lengths_not_squared(x0: Tensor, x1: Tensor) -> Tensor:
     cost, every = _cost(x0, x1).sqrt(), torch.tensor(list(permutations(range(len(x0)))))
     return every[cost[torch.arange(len(x0)), every].sum(1).argmin()]

@@ -12,6 +12,7 @@ from dgm_ref.catalogue import mistake, variant
 COUPLING, INVERSE, FLOW = "flows.affine_coupling", "flows.inverse_affine_coupling", "flows.flow_log_prob"
 BY_HAND, BACK_BY_HAND = "test_a_coupling_of_two_rows_known_by_hand", "test_the_inverse_of_a_coupling_known_by_hand"
 ODD, LARGE = "test_a_coupling_of_an_odd_number_of_dimensions", "test_a_coupling_of_one_row_and_of_a_large_batch"
+STRONGLY = "test_a_coupling_scales_as_strongly_as_its_network_says"
 TRAINS = "test_a_coupling_trains_its_network"
 FLOW_BY_HAND, FLOW_ADDS = "test_a_flow_of_two_layers_known_by_hand", "test_a_flow_adds_the_log_determinants_along_the_way"
 
@@ -51,6 +52,14 @@ def log_det_negative(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
     return torch.cat([a, b * log_scale.exp() + shift], 1), -log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=STRONGLY, says="You keep the log-scales within bounds. They are to be taken as the network gives them.")
+def bounded_log_scales(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    log_scale = log_scale.clamp(-5, 5)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
 @mistake(COUPLING, killed_by=BY_HAND,
@@ -97,7 +106,7 @@ def scale_and_shift_swapped(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=ODD,
+@mistake(COUPLING, killed_by=ODD, raises=True,
          says="With an odd number of dimensions the first half has m // 2 of them; torch.chunk gives it one more.")
 def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
     a, b = x.chunk(2, dim=1)
@@ -259,7 +268,7 @@ def log_dets_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tens
     return log_p_z(_through(layers, x)[0]) + sum(layer(x)[1] for layer in layers)
 
 
-@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base",
+@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", raises=True,
          says="An empty list of layers is legal: the data are the noise.")
 def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)

@@ -274,6 +274,11 @@ def mixture_by_softplus(x: Tensor, log_weights: Tensor, means: Tensor, log_scale
 
 
 @variant(MIXTURE)
+def mixture_normalised_once_more(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    return torch.logsumexp(F.log_softmax(log_weights, dim=1) + _log_mass(x, means, log_scales, K), dim=1)
+
+
+@variant(MIXTURE)
 def mixture_row_by_row(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     rows = [_log_mass(x[i : i + 1], means[i : i + 1], log_scales[i : i + 1], K)[0] for i in range(len(x))]
     return torch.stack([torch.logsumexp(w + row, 0) for w, row in zip(log_weights, rows, strict=True)])

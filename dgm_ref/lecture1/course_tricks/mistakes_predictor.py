@@ -183,6 +183,12 @@ def row_by_row(joint, y):
 
 
 @variant(PREDICTOR)
+def scaled_by_the_largest_mass_first(joint, y):
+    w = joint / joint.max(dim=1, keepdim=True).values
+    return (w @ y) / w.sum(dim=1, keepdim=True)
+
+
+@variant(PREDICTOR)
 def weighted_sums_in_float64(joint, y):
     w, v = joint.double(), y.double()
     return (torch.einsum("ij,jd->id", w, v) / w.sum(dim=1)[:, None]).to(y.dtype)
