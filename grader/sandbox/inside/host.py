@@ -35,7 +35,7 @@ from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
 from grader.sandbox.wire.frames import NAMES, Limits, WireError
-from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, revive, special
+from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, from_wire, to_wire
 
 FROM_GRADER = Limits(blob=1 << 30)
 PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else
@@ -44,7 +44,7 @@ PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; 
 def serve(channel: Channel) -> None:
     """Answer messages until the grader hangs up."""
     host = Host()
-    channel.special = host.keep
+    channel.to_wire = host.keep_in_worker
 
     def line(question: bytes) -> Any:
         channel.send_frames(question)
@@ -93,16 +93,16 @@ class Host:
             while self.boxes:
                 self.boxes.pop().close()
 
-    def keep(self, value: Any) -> tuple[str, Any] | None:
-        """The wire's `special` on this side: what is not plain stays here, behind a handle."""
-        known = special(value)
+    def keep_in_worker(self, value: Any) -> tuple[str, Any] | None:
+        """The wire's `to_wire` on this side: what is not plain stays here, behind a handle."""
+        known = to_wire(value)
         if known is not None:
             return known
         if isinstance(value, Tensor):
-            return special(Unsendable(_describe_tensor(value)))
+            return to_wire(Unsendable(_describe_tensor(value)))
         identity = self.identities.setdefault(id(value), len(self.identities) + 1)  # the same in every submission
         self.objects[identity] = value
-        return special(RemoteObject(identity, type(value).__name__))
+        return to_wire(RemoteObject(identity, type(value).__name__))
 
     def calls(self) -> dict[str, dict[str, list[str]]]:
         """By topic, which of its functions each function calls."""
@@ -320,7 +320,7 @@ def _report(error: BaseException) -> dict[str, Any]:
 
 def connect(connection: Any) -> Channel:
     """The worker's end of a connection to the grader."""
-    return Channel(connection, special, revive, receive=FROM_GRADER)
+    return Channel(connection, to_wire, from_wire, receive=FROM_GRADER)
 
 
 def quiet_start() -> None:
