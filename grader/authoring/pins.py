@@ -129,7 +129,6 @@ def write(lecture: str, exercises: Sequence[str] = ()) -> None:
     head = [f"# What the seed {SEED!r} draws for each check, as digests. Written by `dgm dev update`."]
     lines = [f"{digest} {name}" for name, digest in digests(lecture).items()]
     (folder(lecture) / INPUTS).write_text("\n".join([*head, *lines, ""]), "utf-8")
-    collected.cache_clear()  # it has read what was there before
 
 
 def _anything(value: Any) -> tuple[str, Any] | None:
