@@ -8,7 +8,8 @@ INSTALLED := .venv/installed
 
 demo: install
 	.venv/bin/python examples/make_submissions.py
-	.venv/bin/dgm grade examples/submissions --output results --regrade
+	.venv/bin/dgm grade examples/submissions/lecture1 --output results/lecture1 --regrade
+	.venv/bin/dgm grade examples/submissions/families --output results/families --regrade
 
 test: install
 	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup

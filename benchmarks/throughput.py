@@ -42,7 +42,7 @@ from grader.sandbox.wire.objects import revive
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
-EXAMPLES = REPO_ROOT / "examples" / "submissions"  # made by `python examples/make_submissions.py`
+EXAMPLES = REPO_ROOT / "examples" / "submissions" / LECTURE  # made by `python examples/make_submissions.py`
 ORDER = GradingOptions(LECTURE, "a seed for benchmarks", quick=True)
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
 ENVIRONMENT = {**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", "DGM_SEED": ORDER.seed}

@@ -1,4 +1,4 @@
-"""Makes `examples/submissions/` from the solutions: what students hand in, well and badly.
+"""Makes `examples/submissions/<assignment>/` from the solutions: what students hand in, well and badly.
 
     python examples/make_submissions.py
 
@@ -15,24 +15,24 @@ import textwrap
 import zipfile
 from pathlib import Path
 
-from grader.assignment import REPO_ROOT, load
+from grader.assignment import REPO_ROOT, lectures, load
 from grader.authoring import build
 from grader.authoring.build.source import MARKER
+from grader.hidden.places import solutions
 
-LECTURE = load("lecture1")
 SUBMISSIONS = REPO_ROOT / "examples" / "submissions"
 MIDNIGHT = (2026, 3, 1, 0, 0, 0)  # of every archive entry, so that the archives are equal byte by byte
 
 Files = dict[str, str | bytes]  # a name, with `/` between folders, and what stands in it
 
 
-def submissions() -> dict[str, str | bytes | Files]:
-    """Every submission: a folder of files, or one file."""
-    right = {f"{topic}.py": module(topic) for topic in LECTURE.topics}
-    stubs = {f"{topic}.py": stub(topic) for topic in LECTURE.topics}
+def lecture1() -> dict[str, str | bytes | Files]:
+    """Every submission of the first assignment: a folder of files, or one file."""
+    topics = load("lecture1").topics
+    right, stubs = {f"{topic}.py": module(topic) for topic in topics}, {f"{topic}.py": stub(topic) for topic in topics}
     return {
         "01_all_right": right,
-        "02_all_right_notebooks.zip": zipped({f"{topic}.ipynb": notebook(topic) for topic in LECTURE.topics}),
+        "02_all_right_notebooks.zip": zipped({f"{topic}.ipynb": notebook(topic) for topic in topics}),
         "03_nothing_done": stubs,
         "04_half_done": stubs | {name: right[name] for name in ("course_tricks.py", "histogram.py", "divergences.py")},
         "05_only_divergences.py": module("divergences"),
@@ -66,8 +66,38 @@ def submissions() -> dict[str, str | bytes | Files]:
     }  # fmt: skip
 
 
+def families() -> dict[str, str | bytes | Files]:
+    """Every submission of the second assignment."""
+    topics = load("families").topics
+    right, stubs = {f"{topic}.py": module(topic) for topic in topics}, {f"{topic}.py": stub(topic) for topic in topics}
+    return {
+        "01_all_right": right,
+        "02_all_right_notebooks.zip": zipped({f"{topic}.ipynb": notebook(topic) for topic in topics}),
+        "03_nothing_done": stubs,
+        "04_half_done": stubs | {name: right[name] for name in ("vae.py", "flows.py", "gan.py")},
+        "05_only_diffusion.py": module("diffusion"),
+        "06_typical_mistakes": {
+            "vae.py": module("vae", gaussian_kl=TURNED_KL),
+            "flows.py": module("flows", affine_coupling=SUM_OF_SCALES),
+            "gan.py": module("gan", discriminator_loss=PROBABILITIES),
+        },
+        "07_syntax_error_in_energy": {
+            "energy.py": edited(module("energy"), "def log_partition(", "def log_partition(("),
+            "score.py": module("score"),
+        },
+        "08_endless_loop_in_euler_sample": {"flow_matching.py": module("flow_matching", euler_sample="while True:\n    pass")},
+    }  # fmt: skip
+
+
 # --- what students write
 
+TURNED_KL = "return 0.5 * (1 + log_var - mu.square() - log_var.exp()).sum(dim=1)"
+SUM_OF_SCALES = """
+half = x.shape[1] // 2
+log_scale, shift = net(x[:, :half])
+return torch.cat([x[:, :half], x[:, half:] * log_scale.exp() + shift], dim=1), log_scale.exp().sum(dim=1)
+"""
+PROBABILITIES = "return -torch.sigmoid(real_logits).log().mean() - (1 - torch.sigmoid(fake_logits)).log().mean()"
 REVERSE_KL = "return (torch.xlogy(q, q) - torch.xlogy(q, p)).sum(-1)"
 NAIVE = "return (log_p(x) - log_q(x)).mean()"
 BIASED = "return f(x).std(0, unbiased=False) / len(x) ** 0.5"
@@ -145,7 +175,8 @@ def stub(topic: str) -> str:
 
 def notebook(topic: str, *exploration: str) -> str:
     """The solved notebook, with cells of the student's own at its end."""
-    solved = json.loads(build.instructor_notebook(_source(topic), LECTURE))
+    source = _source(topic)
+    solved = json.loads(build.instructor_notebook(source, load(source.path.parent.name)))
     for cell in solved["cells"]:
         cell["source"] = [line for line in cell["source"] if "### BEGIN" not in line and "### END" not in line]
     for number, source in enumerate(exploration):
@@ -172,18 +203,20 @@ def platform_zip(files: Files) -> bytes:
 
 @functools.cache
 def _source(topic: str) -> build.Source:
-    return build.read(REPO_ROOT / "solutions" / LECTURE.name / f"{topic}.py")
+    (name,) = (name for name in lectures() if topic in load(name).topics)
+    return build.read(solutions(name) / f"{topic}.py")
 
 
-def write(target_folder: Path = SUBMISSIONS) -> None:
+def write(folder: Path = SUBMISSIONS) -> None:
     """Write everything anew."""
-    made = submissions()  # or a refusal, before anything is lost
-    shutil.rmtree(target_folder, ignore_errors=True)
-    for name, content in made.items():
-        for path, data in content.items() if isinstance(content, dict) else [("", content)]:
-            target = target_folder / name / path
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(data.encode() if isinstance(data, str) else data)
+    made = {"lecture1": lecture1(), "families": families()}  # or a refusal, before anything is lost
+    shutil.rmtree(folder, ignore_errors=True)
+    for assignment, submissions in made.items():
+        for name, content in submissions.items():
+            for path, data in content.items() if isinstance(content, dict) else [("", content)]:
+                target = folder / assignment / name / path
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(data.encode() if isinstance(data, str) else data)
 
 
 if __name__ == "__main__":

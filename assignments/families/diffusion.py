@@ -32,7 +32,8 @@ LabelledModel = Callable[[Tensor, Tensor, Tensor | None], Tensor]  # with labels
 # Each step shrinks by $\sqrt{\alpha_t}$, $\alpha_t=1-\beta_t$, and adds the noise that is missing to variance one. Normal
 # distributions add up to a normal distribution, so all steps to $t$ are one:
 #
-# $$\mathbf x_t=\sqrt{\bar\alpha_t}\,\mathbf x_0+\sqrt{1-\bar\alpha_t}\,\boldsymbol\varepsilon,\qquad\bar\alpha_t=\prod_{s\le t}\alpha_s .$$
+# $$\mathbf x_t=\sqrt{\bar\alpha_t}\,\mathbf x_0+\sqrt{1-\bar\alpha_t}\,\boldsymbol\varepsilon,\qquad
+# \bar\alpha_t=\prod_{s\le t}\alpha_s .$$
 
 
 # %% alpha_bar
@@ -136,7 +137,8 @@ def simple_loss(
 ) -> Float[Tensor, ""]:
     r"""DDPM's simple loss: how far the predicted noise is from the true one.
 
-    $$\frac1n\sum_i\Vert\boldsymbol\varepsilon_i-\boldsymbol\varepsilon_\theta(\mathbf x_{t_i},t_i)\Vert^2,\qquad\mathbf x_t\text{ from }\texttt{add\_noise}$$
+    $$\frac1n\sum_i\Vert\boldsymbol\varepsilon_i-\boldsymbol\varepsilon_\theta(\mathbf x_{t_i},t_i)\Vert^2,\qquad
+    \mathbf x_t\text{ from }\texttt{add\_noise}$$
 
     Shapes: ``model``: ``(n, m), (n,) int64 -> (n, m)``; ``x0``, ``noise``: ``(n, m)``; ``t``: ``(n,)``, int64; result ``()``.
     Source: slides 3 to 22 (DDPM); Ho et al. 2020, equation 14.
@@ -153,7 +155,8 @@ def simple_loss(
 # ones. Only the means differ:
 #
 # $$D_{KL}\big(q(\mathbf x_{t-1}\mid\mathbf x_t,\mathbf x_0)\,\Vert\,p_\theta(\mathbf x_{t-1}\mid\mathbf x_t)\big)
-# =\frac{\Vert\tilde{\boldsymbol\mu}(\mathbf x_t,\mathbf x_0)-\tilde{\boldsymbol\mu}(\mathbf x_t,\hat{\mathbf x}_0)\Vert^2}{2\tilde\beta_t} .$$
+# =\frac{1}{2\tilde\beta_t}\Vert\tilde{\boldsymbol\mu}(\mathbf x_t,\mathbf x_0)
+# -\tilde{\boldsymbol\mu}(\mathbf x_t,\hat{\mathbf x}_0)\Vert^2 .$$
 #
 # In terms of the noise it is the simple loss, times a weight that depends on $t$ alone.
 
@@ -164,7 +167,8 @@ def bound_term(
 ) -> Float[Tensor, " n"]:
     r"""The term of the variational bound that belongs to one step back, for each row.
 
-    $$D_{KL}(q(\mathbf x_{t-1}\mid\mathbf x_t,\mathbf x_0)\Vert p_\theta(\mathbf x_{t-1}\mid\mathbf x_t)),\qquad\mathbf x_t\text{ from }\texttt{add\_noise}$$
+    $$D_{KL}(q(\mathbf x_{t-1}\mid\mathbf x_t,\mathbf x_0)\Vert p_\theta(\mathbf x_{t-1}\mid\mathbf x_t)),\qquad
+    \mathbf x_t\text{ from }\texttt{add\_noise}$$
 
     $p_\theta$ is the law of ``denoising_step``.
 
@@ -191,7 +195,9 @@ def denoising_step(
 ) -> Float[Tensor, "n m"]:
     r"""One ancestral step back, from time ``t`` to ``t - 1``.
 
-    $$\mathbf x_{t-1}\sim\mathcal N(\tilde{\boldsymbol\mu},\tilde\beta_tI)\text{ as in }\texttt{posterior}\text{, at the predicted }\mathbf x_0$$
+    $$\mathbf x_{t-1}\sim\mathcal N(\tilde{\boldsymbol\mu},\tilde\beta_tI)$$
+
+    Mean and variance are those of ``posterior`` at the predicted $\mathbf x_0$.
 
     At ``t = 0`` it is the mean itself.
 
@@ -230,7 +236,8 @@ def ddim_step(
 ) -> Float[Tensor, "n m"]:
     r"""The deterministic step from time ``t`` to an earlier time ``previous``.
 
-    $$\sqrt{\bar\alpha_{\text{previous}}}\,\hat{\mathbf x}_0+\sqrt{1-\bar\alpha_{\text{previous}}}\;\boldsymbol\varepsilon_\theta(\mathbf x_t,t)$$
+    $$\sqrt{\bar\alpha_{\text{previous}}}\,\hat{\mathbf x}_0
+    +\sqrt{1-\bar\alpha_{\text{previous}}}\;\boldsymbol\varepsilon_\theta(\mathbf x_t,t)$$
 
     ``previous = -1`` gives the predicted data.
 

@@ -104,7 +104,8 @@ def gaussian_velocity(
 ) -> Float[Tensor, "n m"]:
     r"""The field that flow matching learns for Gaussian data.
 
-    $$\mathbb E[\mathbf x_1-\mathbf x_0\mid\mathbf x_t=\mathbf x]\quad\text{for data }\mathcal N(\boldsymbol\mu,\mathrm{diag}\,\boldsymbol\sigma^2)$$
+    $$\mathbb E[\mathbf x_1-\mathbf x_0\mid\mathbf x_t=\mathbf x]
+    \quad\text{for data }\mathcal N(\boldsymbol\mu,\mathrm{diag}\,\boldsymbol\sigma^2)$$
 
     Right at both ends of time; where ``sigma`` is 0, for ``t < 1``.
 

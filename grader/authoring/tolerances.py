@@ -18,7 +18,6 @@ import hypothesis
 from hypothesis import HealthCheck, Phase, settings
 from torch import Tensor
 
-from dgm_ref import catalogue
 from grader import assignment as assignments
 from grader.checking import compare
 from grader.checking.student import Transport
@@ -26,6 +25,7 @@ from grader.checking.tolerance import tolerance
 from grader.exam import inputs
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
+from grader.hidden import catalogue
 from grader.hidden import known_submissions as candidates
 from grader.hidden.answer_key import InstructorsKey
 

@@ -88,13 +88,25 @@ class Check:
         return self.exercise.split(".")[0]
 
 
-@functools.cache
 def collect(lecture: str, house: Path = REPO_ROOT, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
-    """The checks of a lecture's exercises in the order of their files, with their points. Collected once per process.
+    """The checks of a lecture's exercises in the order of their files, with their points.
 
     `topics`: those whose checks are wanted, and no other module is imported; all without.
     Raises: `AssignmentError` where marks and assignment.toml do not fit together.
     """
+    assignment = assignments.load(lecture, house)
+    passed_by = earns_nothing_alone(lecture)
+    kept = [
+        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
+        for check in collected(lecture, topics)
+        if check.exercise not in assignment.switched_off and (not topics or check.topic in topics)
+    ]
+    return tuple(with_points(kept, assignment, topics))
+
+
+@functools.cache
+def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
+    """The checks as their marks have them. Collected once per process: pytest takes a while, and points may change."""
     collector = _Collector()
     here = str(folder(lecture))
     folders = [str(path) for topic in sorted(topics) if (path := Path(here, topic)).is_dir()] or [here]
@@ -107,14 +119,7 @@ def collect(lecture: str, house: Path = REPO_ROOT, topics: frozenset[str] = froz
         raise AssignmentError(
             f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
         )
-    assignment = assignments.load(lecture, house)
-    passed_by = earns_nothing_alone(lecture)
-    kept = [
-        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
-        for check in collector.checks
-        if check.exercise not in assignment.switched_off and (not topics or check.topic in topics)
-    ]
-    return tuple(with_points(kept, assignment, topics))
+    return tuple(collector.checks)
 
 
 def with_points(
@@ -161,7 +166,7 @@ def _parts(points: float, weights: Sequence[float]) -> list[float]:
 def earns_nothing_alone(lecture: str) -> dict[str, frozenset[str]]:
     """The checks that an answer passes which is right nowhere, and these answers: zeros, an error, one per cent off, …
 
-    `dgm dev pin` finds them and writes the file. They earn their points in proportion to the others of their exercise.
+    `dgm dev update` finds them and writes the file. They earn their points in proportion to the others of their exercise.
     """
     path = folder(lecture) / NOT_EVIDENCE
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []

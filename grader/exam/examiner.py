@@ -145,7 +145,8 @@ class Examiner:
         records = []
         for check in checks:
             right = self.passes(check, transport)
-            points, outcome = (check.points, "passed") if right else (0.0, "failed")
+            points = check.points if right else 0.0
+            outcome: Outcome = "passed" if right else "failed"
             records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points))
         earned = sum(record.points for record in credit.in_proportion(checks, records))
         return earned / sum(check.points for check in checks)

@@ -99,7 +99,7 @@ class DeviceSession:
             return
         self._stack.callback(self._workers.close)
         topics = {name.split(".")[0] for name in self._names}
-        solutions = Submission("solutions", candidates.solutions(self.order.lecture, topics), ())
+        solutions = Submission("the solutions", candidates.solutions(self.order.lecture, topics), ())
         left_out = {check.name for check in self._examiner.checks if check.training and self.order.quick}
         for check in chain(*(exercise.checks for exercise in self._examined(solutions).values())):
             if check.outcome != "passed" and check.check not in left_out:

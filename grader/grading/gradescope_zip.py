@@ -10,8 +10,10 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from grader.assignment import REPO_ROOT, Assignment
+from grader import course as courses
+from grader.assignment import REPO_ROOT, Assignment, AssignmentError, lectures
 from grader.grading.kit import SEED_FILE
+from grader.hidden.places import reference, solutions
 
 FILES = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 SHIPPED = {".py", ".toml", ".html", ".css", ".js", ".typed"}
@@ -47,7 +49,9 @@ cp "$work"/results/*/results.json "$root/results/results.json"
 
 
 def write(target: Path, assignment: Assignment, seed: str) -> list[str]:
-    """Write the zip; returns the names of what is in it."""
+    """Write the zip; returns the names of what is in it. Raises: `AssignmentError` where there is no checkout."""
+    if not (REPO_ROOT / FILES[0]).exists():
+        raise AssignmentError(f"{REPO_ROOT} is no checkout of the instructor's repository, of which the zip is made")
     scripts = {
         "setup.sh": SETUP.format(seed=SEED_FILE),
         "run_autograder": RUN.format(assignment=assignment.name, seed=SEED_FILE),
@@ -55,6 +59,10 @@ def write(target: Path, assignment: Assignment, seed: str) -> list[str]:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in scripts.items():
             _add(archive, name, text.encode(), EXECUTABLE)
+        course = courses.active(REPO_ROOT, lectures())
+        of_course = courses.text_of(course[1].of(assignment.name)) if course else ""
+        if of_course:
+            _add(archive, f"kit/assignments/{assignment.name}/{courses.FILE}", of_course.encode(), 0o644 << 16)
         for path in _files(assignment):
             _add(archive, f"kit/{path.relative_to(REPO_ROOT).as_posix()}", path.read_bytes(), 0o644 << 16)
         _add(archive, f"kit/{SEED_FILE}", f"{seed}\n".encode(), SECRET)
@@ -75,7 +83,8 @@ def _files(assignment: Assignment) -> Iterator[Path]:
         if path.suffix in SHIPPED and not (others & {*path.relative_to(REPO_ROOT).parts}):
             yield path
     yield from (path for path in sorted((REPO_ROOT / "assignments" / name).rglob("*")) if path.suffix in (".py", ".toml"))
-    yield from (path for path in sorted((REPO_ROOT / "dgm_ref").glob("*.py")))
-    yield from (path for path in sorted((REPO_ROOT / "dgm_ref" / name).rglob("*.py")))
-    yield from (REPO_ROOT / "solutions" / name / f"{topic}.py" for topic in assignment.topics)
-    yield from (path for path in (REPO_ROOT / "assignments" / "__init__.py", REPO_ROOT / "solutions" / "__init__.py") if path.exists())
+    oracle, sources = reference(name), solutions(name)
+    yield from sorted(oracle.parent.glob("*.py"))
+    yield from sorted(oracle.rglob("*.py"))
+    yield from (sources / f"{topic}.py" for topic in assignment.topics)
+    yield from (path for path in (REPO_ROOT / "assignments" / "__init__.py", sources.parent / "__init__.py") if path.exists())

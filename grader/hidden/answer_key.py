@@ -24,7 +24,7 @@ class InstructorsKey:
         rubric = assignments.load(lecture).rubric
         if rubric and (unknown := self._unknown(rubric)):
             raise AssignmentError(
-                f"assignments/{lecture}/assignment.toml: rubric: no mistake is registered as {', '.join(unknown)}"
+                f"assignments/{lecture}/assignment.toml or course.toml: rubric: no mistake is registered as {', '.join(unknown)}"
             )
         self.recognise = NameFromCatalogue(lecture) if names else _nobody
         self.reference = functools.cache(functools.partial(Reference, lecture))

@@ -5,8 +5,9 @@ A name is never a guess. It is given only when exactly one registered mistake
 - answers on the failing input as the student does, and so explains the error: what it leaves of the difference to the
   solution's answer is a small part of that difference, and that difference is more than rounding;
 - says something that is true of that input (`when`);
-- answers as the student does on the largest inputs of the check, too: with one component or one sample many slips look
-  alike, and a tiny error looks like any other. Mistakes that say the same are one mistake here.
+- answers as the student does on the largest inputs of the check and of its neighbours, too: with one component or one
+  sample many slips look alike, a tiny error looks like any other, and where all is extreme so does all that is wrong
+  there. Mistakes that say the same are one mistake here.
 
 A failure by an exception is named only where the registered mistake raises on purpose, and the student does so too. A
 mere yes or no stays unnamed: it tells no mistake from another that is not registered.
@@ -31,7 +32,8 @@ from grader.exam.inputs import Example
 from grader.hidden import known_submissions
 from grader.sandbox.wire.families import tensors_in
 
-LARGE_INPUTS = 3  # on which a name must hold beside the failing one
+LARGE_INPUTS = 3  # of the check, on which a name must hold beside the failing one
+OTHER_INPUTS = 2  # the same, of the checks beside it
 FURTHER_INPUTS = 12  # asked while more than one mistake still fits
 AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 EXPLAINED = 0.05  # at most this part of the error may be left over
@@ -69,7 +71,7 @@ class NameFromCatalogue:
         alike = self._answering_alike(examiner, check, failure.example, possible, failure)
         matching = [m for m in alike if self._is_true(examiner, check, failure, m)]
         for number, (asked, example) in enumerate(_larger_first(examiner, check)):
-            if number >= FURTHER_INPUTS or (number >= LARGE_INPUTS and len({m.says for m in matching}) == 1) or not matching:
+            if number >= FURTHER_INPUTS or (number >= LARGE_INPUTS + OTHER_INPUTS and len({m.says for m in matching}) == 1) or not matching:
                 break
             mine = _seen(examiner, asked, example, transport)
             if mine.outcome not in ("timeout", "crashed"):
@@ -80,7 +82,7 @@ class NameFromCatalogue:
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
     ) -> list[Mistake]:
         """The mistakes that end as the student does on this input, with the same answers."""
-        right = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
+        right: list[dict[str, Any] | None] = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
         right += [None] * (len(mine.calls) - len(right))
 
         def alike(mistake: Mistake) -> bool:
@@ -160,7 +162,7 @@ def _larger_first(examiner: Examiner, check: Check) -> Iterator[tuple[Check, Exa
             yield of, example
 
     if check.drawn:
-        yield from largest(check, 2 * LARGE_INPUTS)
+        yield from largest(check, LARGE_INPUTS)
     for other in examiner.checks:
         if other.exercise == check.exercise and other != check and other.drawn and not other.gpu and not other.training:
             yield from largest(other, 1)

@@ -150,12 +150,14 @@ class _Name:
         return Measurement.get(console, options, self._text(options))
 
 
+LONG_CALL = 8  # lines
+
+
 def _details(check: CheckRecord) -> list[Padding]:
-    lines = [below(Text(line)) for line in check.counterexample.splitlines()]
-    lines.append(below(Text(check.message, "bold")))
-    if check.mistake_says:
-        lines.append(below(Text(check.mistake_says, "cyan")))
-    return lines
+    """The call, what came back, and what was misunderstood; where the call takes many lines it comes last."""
+    call = [below(Text(line)) for line in check.counterexample.splitlines()]
+    said = [below(Text(check.message, "bold")), *([below(Text(check.mistake_says, "cyan"))] if check.mistake_says else [])]
+    return [*call, *said] if len(call) <= LONG_CALL else [*said, below(Text("with", "dim")), *call]
 
 
 def _fit(parts: list[str]) -> str:

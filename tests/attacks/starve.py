@@ -171,7 +171,7 @@ def attack():
 deed("all the inodes", """
 def attack():
     for number in range(5000):
-        open(f"dgm-attack-{number}", "x").close()
+        os.close(os.open(f"dgm-attack-{number}", os.O_CREAT | os.O_WRONLY))
     return True
 """, "landlock", "namespaces", reckless=True)
 

@@ -40,7 +40,7 @@ def test_the_documented_table_is_that_of_the_corpus():
 
 def test_an_honest_submission_earns_everything(arena):
     exercise, damage = arena.run(Attack("honest", "", HONEST, (), True, ("passed",)))
-    assert [check.outcome for check in exercise.checks] == ["passed"] * 4, exercise
+    assert {check.outcome for check in exercise.checks} == {"passed"}, exercise
     assert exercise.score == exercise.max_score == 1
     assert damage == []
 
@@ -50,8 +50,9 @@ def test_an_attack_gains_nothing_and_harms_nobody(arena, attack):
     exercise, damage = arena.run(attack)
     assert damage == []
     assert exercise.score == (exercise.max_score if attack.earns else 0), exercise
-    assert {check.outcome for check in exercise.checks} <= set(attack.outcomes), exercise
-    assert attack.words in exercise.checks[0].message
+    outcomes = {check.outcome for check in exercise.checks if check.points or check.outcome != "passed"}  # a check of form earns nothing
+    assert outcomes <= set(attack.outcomes), exercise
+    assert any(attack.words in check.message for check in exercise.checks)
 
 
 # Files that other graders import, collect, execute or obey.

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from grader.exam.collect import collect
+from grader.exam.collect import collect, collected
 
 HOUSE = Path(__file__).parent / "house"
 
@@ -16,7 +16,7 @@ def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
     monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
     before = dict(os.environ)
-    collect.cache_clear()
+    collected.cache_clear()
     assert collect("demo", HOUSE)
     assert dict(os.environ) == before
 

@@ -17,24 +17,29 @@ from grader.record import ExerciseRecord, Record
 EXAMPLES = REPO_ROOT / "examples"
 EXPECTED = tomllib.loads((EXAMPLES / "submissions.toml").read_text("utf-8"))
 SCRIPT = EXAMPLES / "make_submissions.py"
+Records = dict[str, dict[str, Record]]
 
 
 @pytest.fixture(scope="module")
-def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Record]:
-    results, made = tmp_path_factory.mktemp("results"), tmp_path_factory.mktemp("made")
+def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Record]]:
+    """By assignment and submission."""
+    made = tmp_path_factory.mktemp("made")
     _script().write(made)
-    order = GradingOptions("lecture1", seed="the examples", isolation="default")
-    graded = grade(submissions_in(made, "lecture1"), results, order, jobs=2)
-    return {done.record.submission: done.record for done in graded}
+    return {name: _graded(made / name, tmp_path_factory.mktemp("results")) for name in EXPECTED}
 
 
-def test_every_submission_has_its_expectation(records: dict[str, Record]) -> None:
-    assert set(records) == set(EXPECTED)
+def _graded(folder: Path, results: Path) -> dict[str, Record]:
+    options = GradingOptions(folder.name, seed="the examples", isolation="default")
+    return {done.record.submission: done.record for done in grade(submissions_in(folder, folder.name), results, options, jobs=2)}
 
 
-@pytest.mark.parametrize("name", EXPECTED)
-def test_a_submission_gets_what_its_name_says(records: dict[str, Record], name: str) -> None:
-    expected, record = EXPECTED[name], records[name]
+def test_every_submission_has_its_expectation(records: Records) -> None:
+    assert {name: set(graded) for name, graded in records.items()} == {name: set(of) for name, of in EXPECTED.items()}
+
+
+@pytest.mark.parametrize(("assignment", "name"), [(assignment, name) for assignment, of in EXPECTED.items() for name in of])
+def test_a_submission_gets_what_its_name_says(records: Records, assignment: str, name: str) -> None:
+    expected, record = EXPECTED[assignment][name], records[assignment][name]
     wrong = expected.get("wrong", {})
     for exercise in record.examined:
         outcomes = {check.outcome for check in exercise.checks} - {"not_graded"}
@@ -51,11 +56,12 @@ def test_a_submission_gets_what_its_name_says(records: dict[str, Record], name: 
     assert expected.get("problem", "") in "\n".join(record.problems)
 
 
-def test_right_ones_get_all_points_that_are_graded_here(records: dict[str, Record]) -> None:
-    record = records["01_all_right"]
+@pytest.mark.parametrize(("assignment", "bonus"), [("lecture1", 5), ("families", 8)])
+def test_right_ones_get_all_points_that_are_graded_here(records: Records, assignment: str, bonus: int) -> None:
+    record = records[assignment]["01_all_right"]
     assert record.score == record.max_score
-    assert record.score + record.not_graded == load("lecture1").points
-    assert record.bonus_score == record.bonus_max_score == 5
+    assert record.score + record.not_graded == load(assignment).points == 100
+    assert record.bonus_score == record.bonus_max_score == bonus
 
 
 def _script() -> ModuleType:

@@ -60,6 +60,9 @@ COMPILED = """
     def half(x):
         return x / 2
 
+    def slopes(x):
+        return torch.func.vmap(torch.func.jacfwd(torch.tanh))(x)
+
     def attention(q):
         return flex_attention(q, q, q)
 
@@ -114,6 +117,10 @@ def test_what_is_compiled_runs_as_it_is_written_and_the_reader_is_told(student):
     assert "torch.compile: the function was run as it is written, not compiled" in problems
     assert "torch.jit.script: the function was run as it is written, not compiled" in problems
     assert len(problems) == 2
+
+
+def test_what_torch_scripts_itself_is_scripted(student):
+    assert torch.equal(student("compiled").slopes(torch.zeros(2, 1)), torch.ones(2, 1, 1))
 
 
 def test_flex_attention_runs(student):

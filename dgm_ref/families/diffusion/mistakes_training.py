@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, signal, step_before
+from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, step_before
 
 SIMPLE, BOUND, GUIDED = "diffusion.simple_loss", "diffusion.bound_term", "diffusion.guided_noise"
 S_BY_HAND, S_ASKS = "test_simple_losses_known_by_hand", "test_the_simple_loss_asks_for_the_noise"
@@ -49,12 +49,14 @@ def halved_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas
     return 0.5 * (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
 
 
-@mistake(SIMPLE, killed_by=S_ASKS, says="The model is asked for the time t + 1. It counts from 0, as t does.")
+@mistake(SIMPLE, killed_by=S_ASKS, says="The model is asked for the time t + 1. It counts from 0, as t does.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def time_counted_from_one(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return (noise - model(noisy(x0, t, noise, betas), t + 1)).square().sum(1).mean()
 
 
-@mistake(SIMPLE, killed_by=S_TRAINS, says="The prediction is detached: nothing can be trained by this loss.")
+@mistake(SIMPLE, killed_by=S_TRAINS, says="The prediction is detached: nothing can be trained by this loss.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def prediction_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     predicted = model(noisy(x0, t, noise, betas), t)
     return (noise - predicted.detach()).square().sum(1).mean() + 0 * predicted.sum()
@@ -128,7 +130,8 @@ def bound_per_dimension(model: Model, x0: Tensor, t: Tensor, noise: Tensor, beta
     return (mean - other).square().mean(1) / (2 * variance)
 
 
-@mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.")
+@mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def bound_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     mean, other, variance = _means(model, x0, t, noise, betas)
     return ((mean - other).square().sum(1) / (2 * variance)).detach()
@@ -144,7 +147,7 @@ def bound_by_torch_distributions(model: Model, x0: Tensor, t: Tensor, noise: Ten
 
 @variant(BOUND)
 def bound_as_a_weighted_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
-    a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
+    earlier, beta = before(betas)[t], betas[t]
     simple = (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
     return beta / (2 * (1 - beta) * (1 - earlier)) * simple
 
@@ -160,7 +163,8 @@ def bound_from_the_error_of_the_guess(model: Model, x0: Tensor, t: Tensor, noise
 # -- guided_noise --
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND, says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
+@mistake(GUIDED, killed_by=G_BY_HAND,
+         says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
 def interpolated(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return (1 - scale) * model(x, t, None) + scale * model(x, t, label)
 
@@ -175,7 +179,8 @@ def unlabelled_added(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
     return (1 + scale) * model(x, t, label) + scale * model(x, t, None)
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND, says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
+@mistake(GUIDED, killed_by=G_BY_HAND,
+         says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
 def weights_sum_to_zero(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return scale * (model(x, t, label) - model(x, t, None))
 
@@ -185,7 +190,8 @@ def without_guidance(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
     return model(x, t, label)
 
 
-@mistake(GUIDED, killed_by=G_BEYOND, says="The prediction is clipped for strong guidance. Nothing is clipped here.")
+@mistake(GUIDED, killed_by=G_BEYOND, says="The prediction is clipped for strong guidance. Nothing is clipped here.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def guidance_clamped(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return ((1 + scale) * model(x, t, label) - scale * model(x, t, None)).clamp(-1, 1) if scale > 1 else (
         (1 + scale) * model(x, t, label) - scale * model(x, t, None)

@@ -38,12 +38,14 @@ def increment_alone(score: Map, x: Tensor, step: float, generator: torch.Generat
     return step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The noise is scaled by the step. Its variance is the step: scale by the root.")
+@mistake(STEP, killed_by=SHAKES, says="The noise is scaled by the step. Its variance is the step: scale by the root.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def noise_by_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + step * _noise(x, generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The noise has the variance 2 step. With half a step of drift it is step.")
+@mistake(STEP, killed_by=SHAKES, says="The noise has the variance 2 step. With half a step of drift it is step.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def noise_of_twice_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + math.sqrt(2 * step) * _noise(x, generator)
 
@@ -53,17 +55,20 @@ def without_noise(score: Map, x: Tensor, step: float, generator: torch.Generator
     return x + step / 2 * score(x)
 
 
-@mistake(STEP, killed_by=SHAKES, says="All rows share their noise: draw noise of its own for every row.")
+@mistake(STEP, killed_by=SHAKES, says="All rows share their noise: draw noise of its own for every row.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def shared_noise(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + math.sqrt(step) * _noise(x[:1], generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The deviation of the noise is about 3 % too large.")
+@mistake(STEP, killed_by=SHAKES, says="The deviation of the noise is about 3 % too large.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def noise_three_percent_too_large(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + 1.03 * math.sqrt(step) * _noise(x, generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The second half of a batch repeats the noise of the first with a minus: rows must be independent.")
+@mistake(STEP, killed_by=SHAKES,
+         says="The second half of a batch repeats the noise of the first with a minus: rows must be independent.")
 def antithetic_rows(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     half = _noise(x[: (len(x) + 1) // 2], generator)
     return x + step / 2 * score(x) + math.sqrt(step) * torch.cat([half, -half])[: len(x)]
@@ -129,7 +134,8 @@ def probability_of_acceptance(log_p: Map, score: Map, x: Tensor, y: Tensor, step
     return _log_ratio(log_p, score, x, y, step).clamp(max=0).exp()
 
 
-@mistake(ACCEPT, killed_by=BY_HAND, says="Both ways start with the drift at x. The way back starts at the proposal, with the drift there.")
+@mistake(ACCEPT, killed_by=BY_HAND,
+         says="Both ways start with the drift at x. The way back starts at the proposal, with the drift there.")
 def one_drift_for_both_ways(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     back = -(x - y - step / 2 * score(x)).square().sum(1) / (2 * step)
     return (log_p(y) + back - log_p(x) - _log_q(score, x, y, step)).clamp(max=0)
@@ -140,13 +146,16 @@ def drift_of_a_whole_step(log_p: Map, score: Map, x: Tensor, y: Tensor, step: fl
     return _log_ratio(log_p, lambda z: 2 * score(z), x, y, step).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=BY_HAND, says="The proposal's variance is taken as 2 step. It is step: the exponent is divided by 2 step.")
+@mistake(ACCEPT, killed_by=BY_HAND,
+         says="The proposal's variance is taken as 2 step. It is step: the exponent is divided by 2 step.")
 def variance_of_twice_the_step(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / 2
     return (log_p(y) - log_p(x) + ways).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=WEIGHS, says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.")
+@mistake(ACCEPT, killed_by=WEIGHS,
+         says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def step_taken_for_the_deviation(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / step
     return (log_p(y) - log_p(x) + ways).clamp(max=0)
@@ -162,7 +171,8 @@ def impossible_made_finite(log_p: Map, score: Map, x: Tensor, y: Tensor, step: f
     return torch.nan_to_num(_log_ratio(log_p, score, x, y, step)).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.")
+@mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def acceptance_detached(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, y, step).clamp(max=0).detach()
 

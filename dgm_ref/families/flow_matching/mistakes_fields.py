@@ -13,7 +13,8 @@ EULER, VELOCITY, SCORE = "flow_matching.euler_sample", "flow_matching.gaussian_v
 E_BY_HAND = "test_euler_steps_known_by_hand"
 V_BY_HAND, V_ENDS = "test_velocities_of_gaussian_data_known_by_hand", "test_the_velocity_at_both_ends_and_without_a_spread"
 V_MEAN, V_TRAINS = "test_the_velocity_is_the_mean_of_the_lines_that_pass", "test_the_velocity_has_gradients"
-S_BY_HAND, S_CONTAINS = "test_scores_from_velocities_known_by_hand", "test_a_velocity_contains_the_score"
+S_BY_HAND = "test_scores_from_velocities_known_by_hand"
+S_SQUARE = "test_the_score_of_one_row_of_a_square_batch_and_its_gradients"
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -118,7 +119,8 @@ def deviation_for_variance(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> T
     return _line(x, t, mu, s * sigma - (1 - s), (1 - s) ** 2 + s**2 * sigma)
 
 
-@mistake(VELOCITY, killed_by=V_BY_HAND, says="The covariance of the noise has the wrong sign: the velocity is x_1 - x_0, so 1 - t is subtracted.")
+@mistake(VELOCITY, killed_by=V_BY_HAND,
+         says="The covariance of the noise has the wrong sign: the velocity is x_1 - x_0, so 1 - t is subtracted.")
 def noise_added_to_the_velocity(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t[:, None]
     return _line(x, t, mu, s * sigma**2 + (1 - s), _variance(t, sigma))
@@ -153,7 +155,8 @@ def time_turned_round(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor
     return -_line(x, s, mu, s[:, None] * sigma**2 - (1 - s[:, None]), _variance(s, sigma))
 
 
-@mistake(VELOCITY, killed_by=V_ENDS, says="Dividing by 1 - t gives nan at the end. The form with both variances holds at both ends.")
+@mistake(VELOCITY, killed_by=V_ENDS,
+         says="Dividing by 1 - t gives nan at the end. The form with both variances holds at both ends.")
 def divided_by_what_is_left(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t[:, None]
     data = mu + s * sigma**2 / _variance(t, sigma) * (x - s * mu)
@@ -223,7 +226,8 @@ def divided_by_the_square(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return (t[:, None] * velocity - x) / (1 - t[:, None]) ** 2
 
 
-@mistake(SCORE, killed_by=S_CONTAINS, says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
+@mistake(SCORE, killed_by=S_SQUARE,
+         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def score_along_the_dimensions(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t if x.shape[0] == x.shape[1] else t[:, None]
     return (s * velocity - x) / (1 - s)

@@ -11,7 +11,7 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 PATH, LOSS, PAIRS = "flow_matching.conditional_path", "flow_matching.flow_matching_loss", "flow_matching.optimal_pairs"
-P_BY_HAND, P_LEADS = "test_points_of_a_line_known_by_hand", "test_a_line_leads_from_noise_to_data"
+P_BY_HAND, P_SQUARE = "test_points_of_a_line_known_by_hand", "test_a_line_of_one_row_a_square_batch_and_many_lines"
 L_BY_HAND, L_TRAINS = "test_flow_matching_losses_known_by_hand", "test_the_flow_matching_loss_trains_the_field"
 L_MANY = "test_the_flow_matching_loss_of_single_and_of_many_rows"
 BY_HAND, SHORTEST = "test_pairs_known_by_hand", "test_no_other_pairs_are_shorter"
@@ -34,7 +34,8 @@ def velocity_backwards(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), x0 - x1
 
 
-@mistake(PATH, killed_by=P_BY_HAND, says="The velocity is that of what is left of the way: it does not shrink, the line is run through evenly.")
+@mistake(PATH, killed_by=P_BY_HAND,
+         says="The velocity is that of what is left of the way: it does not shrink, the line is run through evenly.")
 def velocity_of_what_is_left(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     x = _path(x0, x1, t)
     return x, x1 - x
@@ -51,7 +52,8 @@ def velocity_times_t(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), t[:, None] * (x1 - x0)
 
 
-@mistake(PATH, killed_by=P_LEADS, says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
+@mistake(PATH, killed_by=P_SQUARE,
+         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     s = t if x0.shape[0] == x0.shape[1] else t[:, None]
     return (1 - s) * x0 + s * x1, x1 - x0
@@ -132,7 +134,7 @@ def flow_matching_by_norms(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Te
 def flow_matching_row_by_row(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     x = _path(x0, x1, t)
     rows = [(v(x[i : i + 1], t[i : i + 1])[0] - x1[i] + x0[i]).pow(2).sum() for i in range(len(x))]
-    return sum(rows) / len(rows)
+    return torch.stack(rows).mean()
 
 
 # -- optimal_pairs --
@@ -147,15 +149,17 @@ def inverse_permutation(x0: Tensor, x1: Tensor) -> Tensor:
     return permutation_by_trying(x1, x0)
 
 
-@mistake(PAIRS, killed_by=BY_HAND, says="Each row takes its nearest partner, also one that is taken already. A permutation takes each once.")
+@mistake(PAIRS, killed_by=BY_HAND,
+         says="Each row takes its nearest partner, also one that is taken already. A permutation takes each once.")
 def nearest_partner(x0: Tensor, x1: Tensor) -> Tensor:
     return _cost(x0, x1).argmin(1)
 
 
-@mistake(PAIRS, killed_by=SHORTEST, says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.")
+@mistake(PAIRS, killed_by=SHORTEST,
+         says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.")
 def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
-    cost, found = _cost(x0, x1), []
-    for row in cost:
+    found: list[int] = []
+    for row in _cost(x0, x1):
         free = row.clone()
         free[found] = torch.inf
         found.append(int(free.argmin()))

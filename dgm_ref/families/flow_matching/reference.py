@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgm_ref.families.gradients import gradients_of
+from dgm_ref.families.shared.gradients import gradients_of
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 

@@ -12,6 +12,7 @@ from dgm_ref.catalogue import mistake, variant
 COUPLING, INVERSE, FLOW = "flows.affine_coupling", "flows.inverse_affine_coupling", "flows.flow_log_prob"
 BY_HAND, BACK_BY_HAND = "test_a_coupling_of_two_rows_known_by_hand", "test_the_inverse_of_a_coupling_known_by_hand"
 ODD, LARGE = "test_a_coupling_of_an_odd_number_of_dimensions", "test_a_coupling_of_one_row_and_of_a_large_batch"
+STRONGLY = "test_a_coupling_scales_as_strongly_as_its_network_says"
 TRAINS = "test_a_coupling_trains_its_network"
 FLOW_BY_HAND, FLOW_ADDS = "test_a_flow_of_two_layers_known_by_hand", "test_a_flow_adds_the_log_determinants_along_the_way"
 
@@ -38,7 +39,8 @@ def shift_before_scale(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, (b + shift) * log_scale.exp()], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=BY_HAND, says="This is the inverse direction: from noise to data. Asked for is the way from data to noise.")
+@mistake(COUPLING, killed_by=BY_HAND,
+         says="This is the inverse direction: from noise to data. Asked for is the way from data to noise.")
 def coupling_from_noise_to_data(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
@@ -52,14 +54,24 @@ def log_det_negative(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), -log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=BY_HAND, says="This is the mean of the log-scales. The determinant is a product, its logarithm a sum.")
+@mistake(COUPLING, killed_by=STRONGLY, says="You keep the log-scales within bounds. They are to be taken as the network gives them.")
+def bounded_log_scales(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    log_scale = log_scale.clamp(-5, 5)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND,
+         says="This is the mean of the log-scales. The determinant is a product, its logarithm a sum.")
 def log_det_averaged(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.mean(1)
 
 
-@mistake(COUPLING, killed_by=BY_HAND, says="You add the scales up. The logarithm of a product of scales is the sum of the log-scales.")
+@mistake(COUPLING, killed_by=BY_HAND,
+         says="You add the scales up. The logarithm of a product of scales is the sum of the log-scales.")
 def sum_of_the_scales(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
@@ -94,7 +106,7 @@ def scale_and_shift_swapped(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=ODD,
+@mistake(COUPLING, killed_by=ODD, raises=True,
          says="With an odd number of dimensions the first half has m // 2 of them; torch.chunk gives it one more.")
 def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
     a, b = x.chunk(2, dim=1)
@@ -102,7 +114,8 @@ def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=TRAINS, says="The log-determinant is detached: training would let the scales grow without a price.")
+@mistake(COUPLING, killed_by=TRAINS, says="The log-determinant is detached: training would let the scales grow without a price.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def log_det_detached(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
@@ -177,7 +190,8 @@ def inverse_with_a_log_det(z: Tensor, net: Net) -> Pair:
     return torch.cat([a, (b - shift) * (-log_scale).exp()], 1), -log_scale.sum(1)
 
 
-@mistake(INVERSE, killed_by="test_the_inverse_coupling_has_gradients", says="The result has lost its graph.")
+@mistake(INVERSE, killed_by="test_the_inverse_coupling_has_gradients", says="The result has lost its graph.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def inverse_detached(z: Tensor, net: Net) -> Tensor:
     a, b = _halves(z)
     log_scale, shift = net(a)
@@ -234,29 +248,36 @@ def last_log_det_alone(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor
     return log_p_z(z) + sum(log_dets[-1:])
 
 
-@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The base density is taken at the data. It belongs to the noise, after the last layer.")
+@mistake(FLOW, killed_by=FLOW_BY_HAND,
+         says="The base density is taken at the data. It belongs to the noise, after the last layer.")
 def base_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(x) + sum(_through(layers, x)[1])
 
 
-@mistake(FLOW, killed_by=FLOW_ADDS, says="The layers are taken in reverse. The list is in the order from data to noise.")
+@mistake(FLOW, killed_by=FLOW_ADDS, says="The layers are taken in reverse. The list is in the order from data to noise.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def layers_reversed(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers[::-1], x)
     return log_p_z(z) + sum(log_dets)
 
 
-@mistake(FLOW, killed_by=FLOW_ADDS, says="Every layer is given the data themselves. A layer takes what the one before it returned.")
+@mistake(FLOW, killed_by=FLOW_ADDS,
+         says="Every layer is given the data themselves. A layer takes what the one before it returned.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def log_dets_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(_through(layers, x)[0]) + sum(layer(x)[1] for layer in layers)
 
 
-@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", says="An empty list of layers is legal: the data are the noise.")
+@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", raises=True,
+         says="An empty list of layers is legal: the data are the noise.")
 def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + torch.stack(log_dets).sum(0)
 
 
-@mistake(FLOW, killed_by="test_a_flow_can_be_trained", says="The log-determinants are detached: they are half of what a flow is trained by.")
+@mistake(FLOW, killed_by="test_a_flow_can_be_trained",
+         says="The log-determinants are detached: they are half of what a flow is trained by.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def log_dets_detached(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + sum(log_det.detach() for log_det in log_dets)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -57,7 +58,8 @@ def heun(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(step, f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND, says="This is the 3/8 rule, another method of order four: slopes are taken at thirds of the step.")
+@mistake(RK, killed_by=RK_BY_HAND,
+         says="This is the 3/8 rule, another method of order four: slopes are taken at thirds of the step.")
 def three_eighths_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
         k1 = f(t, x)
@@ -69,7 +71,8 @@ def three_eighths_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) ->
     return _steps(step, f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND, says="The four slopes have equal weights. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
+@mistake(RK, killed_by=RK_BY_HAND,
+         says="The four slopes have equal weights. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
 def equal_weights(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
         k1 = f(t, x)
@@ -102,12 +105,14 @@ def last_slope_at_the_middle(f: Field, x: Tensor, t0: float, t1: float, steps: i
     return _steps(step, f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND, says="The slopes inside a step are all taken at its start in time. The middle ones belong to t + h/2.")
+@mistake(RK, killed_by=RK_BY_HAND,
+         says="The slopes inside a step are all taken at its start in time. The middle ones belong to t + h/2.")
 def time_stands_still_in_a_step(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(lambda f, t, h, x: _classical(lambda _, y: f(t, y), t, h, x), f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_STEPS, says="The time is not moved on from one step to the next.")
+@mistake(RK, killed_by=RK_STEPS, says="The time is not moved on from one step to the next.",
+         green_at_home="The public known answers do not reach the inputs where it differs.")
 def every_step_at_the_start(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     h = (t1 - t0) / steps
     for _ in range(steps):
@@ -128,7 +133,8 @@ def unit_interval(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tens
     return x
 
 
-@mistake(RK, killed_by=RK_TRAINS, says="The states are detached between steps: the start and the field get no gradient.")
+@mistake(RK, killed_by=RK_TRAINS, says="The states are detached between steps: the start and the field get no gradient.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def detached_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(lambda f, t, h, x: _classical(f, t, h, x.detach()), f, x, t0, t1, steps)
 
@@ -145,7 +151,7 @@ def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: i
 def with_times_as_tensors(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     h = (t1 - t0) / steps
     for i in range(steps):
-        t = torch.as_tensor(t0 + i * h, dtype=x.dtype)
+        t: Any = torch.as_tensor(t0 + i * h, dtype=x.dtype)
         k1 = h * f(t, x)
         k2 = h * f(t + 0.5 * h, x + 0.5 * k1)
         k3 = h * f(t + 0.5 * h, x + 0.5 * k2)
@@ -197,10 +203,13 @@ def divergence_of_the_batch(f: Field, t: float, x: Tensor) -> Tensor:
 def finite_differences(f: Field, t: float, x: Tensor) -> Tensor:
     h = 1e-3
     E = torch.eye(x.shape[1], dtype=x.dtype)
-    return sum((f(t, x + h * e) - f(t, x - h * e))[:, j] / (2 * h) for j, e in enumerate(E))
+    terms = [(f(t, x + h * e) - f(t, x - h * e))[:, j] / (2 * h) for j, e in enumerate(E)]
+    return torch.stack(terms).sum(0)
 
 
-@mistake(DIV, killed_by=DIV_TRAINS, says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.")
+@mistake(DIV, killed_by=DIV_TRAINS,
+         says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def divergence_without_a_graph(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1).detach()
 
@@ -237,7 +246,7 @@ def divergence_by_jacfwd(f: Field, t: float, x: Tensor) -> Tensor:
 
 def _products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     """v^T J for each probe, differentiable: (s, n, m)."""
-    _, pull_back = torch.func.vjp(lambda rows: f(t, rows), x)
+    pull_back = torch.func.vjp(lambda rows: f(t, rows), x)[1]
     return torch.func.vmap(pull_back)(v)[0]
 
 
@@ -251,7 +260,8 @@ def averaged_over_dimensions(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor
     return (_products(f, t, x, v) * v).mean(2).mean(0)
 
 
-@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="This is the mean of v'f, a product with the field. A product with its Jacobian is asked for.")
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND,
+         says="This is the mean of v'f, a product with the field. A product with its Jacobian is asked for.")
 def product_with_the_field(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (f(t, x) * v).sum(2).mean(0)
 
@@ -261,7 +271,8 @@ def normalised_probes(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (_products(f, t, x, v) * v).sum(2).div(v.square().sum(2).clamp(min=1e-9)).mean(0)
 
 
-@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="This is the exact divergence, without the probes. It costs m derivatives, which this function is to avoid.")
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND,
+         says="This is the exact divergence, without the probes. It costs m derivatives, which this function is to avoid.")
 def exact_divergence(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
 
@@ -277,7 +288,8 @@ def squared_products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return _products(f, t, x, v).square().sum(2).mean(0)
 
 
-@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate has no graph of its own: nothing can be trained by it.")
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate has no graph of its own: nothing can be trained by it.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def estimate_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (_products(f, t, x, v) * v).sum(2).mean(0).detach()
 
@@ -330,7 +342,8 @@ def base_density_at_the_data(f: Field, log_p_z: LogDensity, x: Tensor, steps: in
     return _density(f, lambda z: log_p_z(x), x, steps)
 
 
-@mistake(ODE, killed_by=ODE_BY_HAND, says="You take the divergence at the start for the whole way. It changes in time and along the path.")
+@mistake(ODE, killed_by=ODE_BY_HAND,
+         says="You take the divergence at the start for the whole way. It changes in time and along the path.")
 def divergence_at_the_start(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return log_p_z(_steps(_classical, f, x, 0.0, 1.0, steps)) + divergence_by_forward_mode(f, 0.0, x)
 
@@ -350,7 +363,8 @@ def integral_by_a_left_sum(f: Field, log_p_z: LogDensity, x: Tensor, steps: int)
     return log_p_z(x) + integral
 
 
-@mistake(ODE, killed_by=ODE_BY_HAND, says="You take Euler's steps, for state and integral. The classical Runge-Kutta method is asked for.")
+@mistake(ODE, killed_by=ODE_BY_HAND,
+         says="You take Euler's steps, for state and integral. The classical Runge-Kutta method is asked for.")
 def density_by_euler(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     h, integral = 1 / steps, torch.zeros(len(x), dtype=x.dtype)
     for i in range(steps):
@@ -372,12 +386,14 @@ def density_with_estimated_divergence(f: Field, log_p_z: LogDensity, x: Tensor, 
     return log_p_z(end[:, :-1]) + end[:, -1]
 
 
-@mistake(ODE, killed_by=ODE_TRAINS, says="The divergence is detached: the field would not learn what volume costs.")
+@mistake(ODE, killed_by=ODE_TRAINS, says="The divergence is detached: the field would not learn what volume costs.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def divergence_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x, steps, graph=False)
 
 
-@mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.")
+@mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def data_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x.detach(), steps)
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgm_ref.families.gradients import gradients_of
+from dgm_ref.families.shared.gradients import gradients_of
 
 Field = Callable[[float, Tensor], Tensor]
 
@@ -71,7 +71,7 @@ def divergence(f: Field, t: float, x: Tensor) -> Tensor:
         total = row.new_zeros(())
         for j in range(m):
             direction = torch.eye(m, dtype=x.dtype)[j]
-            _, slope = torch.func.jvp(lambda r: f(t, r[None])[0], (row,), (direction,))
+            slope = torch.func.jvp(lambda r: f(t, r[None])[0], (row,), (direction,))[1]
             total = total + slope[j]
         rows.append(total)
     return torch.stack(rows)
@@ -83,7 +83,7 @@ def hutchinson_divergence(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     for i, row in enumerate(x):
         total = row.new_zeros(())
         for probe in v[:, i]:
-            _, slope = torch.func.jvp(lambda r: f(t, r[None])[0], (row,), (probe,))
+            slope = torch.func.jvp(lambda r: f(t, r[None])[0], (row,), (probe,))[1]
             total = total + (probe * slope).sum()
         rows.append(total / len(v))
     return torch.stack(rows)

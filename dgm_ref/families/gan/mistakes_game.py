@@ -11,9 +11,9 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 BEST, JS, D_LOSS, G_LOSS = "gan.optimal_discriminator", "gan.jensen_shannon", "gan.discriminator_loss", "gan.generator_loss"
-BEST_BY_HAND, BEST_WEIGHS = "test_the_best_discriminator_known_by_hand", "test_the_best_discriminator_weighs_the_two_laws"
+BEST_BY_HAND, BEST_LITTLE = "test_the_best_discriminator_known_by_hand", "test_the_best_discriminator_where_there_is_little_mass"
 JS_BY_HAND, JS_BATCHES = "test_jensen_shannon_divergences_known_by_hand", "test_jensen_shannon_broadcasts_over_the_leading_axes"
-JS_TERMS = "test_jensen_shannon_is_the_mean_divergence_from_the_middle"
+JS_ZEROS, JS_FREE = "test_jensen_shannon_divergences_with_values_without_mass", "test_values_without_mass_cost_nothing"
 D_BY_HAND, D_FAR = "test_the_discriminators_loss_known_by_hand", "test_the_discriminators_loss_holds_for_logits_of_any_size"
 D_SLOPE = "test_the_slope_of_the_loss_is_the_discriminators_error"
 G_BY_HAND, G_FAR = "test_the_generators_losses_known_by_hand", "test_the_generators_loss_holds_for_logits_of_any_size"
@@ -25,7 +25,8 @@ def share_of_the_generator(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_theta / (p_data + p_theta)
 
 
-@mistake(BEST, killed_by=BEST_BY_HAND, says="These are the odds p_data / p_theta. The probability is the share p_data / (p_data + p_theta).")
+@mistake(BEST, killed_by=BEST_BY_HAND,
+         says="These are the odds p_data / p_theta. The probability is the share p_data / (p_data + p_theta).")
 def odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data / p_theta
 
@@ -40,7 +41,7 @@ def half_where_nothing_is(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return torch.nan_to_num(p_data / (p_data + p_theta), nan=0.5)
 
 
-@mistake(BEST, killed_by=BEST_WEIGHS, says="A small number in the denominator swallows tiny probabilities.")
+@mistake(BEST, killed_by=BEST_LITTLE, says="A small number in the denominator swallows tiny probabilities.")
 def epsilon_in_the_denominator(p_data: Tensor, p_theta: Tensor) -> Tensor:
     both = p_data + p_theta
     return torch.where(both > 0, p_data / (both + 1e-12), math.nan)
@@ -89,12 +90,14 @@ def first_half_alone(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, (p + q) / 2)
 
 
-@mistake(JS, killed_by=JS_BY_HAND, says="This is the mean of KL(p||q) and KL(q||p). Each law is compared with the middle, not with the other one.")
+@mistake(JS, killed_by=JS_BY_HAND,
+         says="This is the mean of KL(p||q) and KL(q||p). Each law is compared with the middle, not with the other one.")
 def jeffreys(p: Tensor, q: Tensor) -> Tensor:
     return (_kl(p, q) + _kl(q, p)) / 2
 
 
-@mistake(JS, killed_by=JS_BY_HAND, says="The middle is the first argument of your divergences. It is the second: KL(p || middle).")
+@mistake(JS, killed_by=JS_BY_HAND,
+         says="The middle is the first argument of your divergences. It is the second: KL(p || middle).")
 def middle_first(p: Tensor, q: Tensor) -> Tensor:
     return (_kl((p + q) / 2, p) + _kl((p + q) / 2, q)) / 2
 
@@ -104,13 +107,13 @@ def middle_not_halved(p: Tensor, q: Tensor) -> Tensor:
     return (_kl(p, p + q) + _kl(q, p + q)) / 2
 
 
-@mistake(JS, killed_by=JS_BY_HAND, says="0 log 0 came out as nan. By convention it is 0: a value without mass costs nothing.")
+@mistake(JS, killed_by=JS_ZEROS, says="0 log 0 came out as nan. By convention it is 0: a value without mass costs nothing.")
 def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     return 0.5 * (p * (p / middle).log() + q * (q / middle).log()).sum(-1)
 
 
-@mistake(JS, killed_by=JS_TERMS, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
+@mistake(JS, killed_by=JS_FREE, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
 def js_with_epsilon(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     return 0.5 * (p * ((p + 1e-8) / (middle + 1e-8)).log() + q * ((q + 1e-8) / (middle + 1e-8)).log()).sum(-1)
@@ -177,12 +180,15 @@ def summed_loss(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).sum() + F.softplus(fake).sum()
 
 
-@mistake(D_LOSS, killed_by=D_BY_HAND, says="This is the critic's loss of a Wasserstein GAN, without the logarithms of probabilities.")
+@mistake(D_LOSS, killed_by=D_BY_HAND,
+         says="This is the critic's loss of a Wasserstein GAN, without the logarithms of probabilities.")
 def wasserstein_loss(real: Tensor, fake: Tensor) -> Tensor:
     return fake.mean() - real.mean()
 
 
-@mistake(D_LOSS, killed_by=D_BY_HAND, says="This is the loss of a least-squares GAN: logits are compared with labels. Here D = sigmoid(logit), and logarithms are averaged.")
+@mistake(D_LOSS, killed_by=D_BY_HAND,
+         says="This is the loss of a least-squares GAN: logits are compared with labels. Here D = sigmoid(logit), "
+              "and logarithms are averaged.")
 def least_squares_loss(real: Tensor, fake: Tensor) -> Tensor:
     return (real - 1).square().mean() + fake.square().mean()
 
@@ -192,18 +198,21 @@ def real_half_alone(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean()
 
 
-@mistake(D_LOSS, killed_by=D_FAR, says="A sigmoid is rounded to 0 or 1 far out, and its logarithm lost. Stay with logits: softplus or logsigmoid.")
+@mistake(D_LOSS, killed_by=D_FAR,
+         says="A sigmoid is rounded to 0 or 1 far out, and its logarithm lost. Stay with logits: softplus or logsigmoid.")
 def loss_by_probabilities(real: Tensor, fake: Tensor) -> Tensor:
     return -real.sigmoid().log().mean() - (1 - fake.sigmoid()).log().mean()
 
 
-@mistake(D_LOSS, killed_by=D_FAR, says="torch's loss for probabilities cuts logarithms off at -100. Hand it logits: binary_cross_entropy_with_logits.")
+@mistake(D_LOSS, killed_by=D_FAR,
+         says="torch's loss for probabilities cuts logarithms off at -100. Hand it logits: binary_cross_entropy_with_logits.")
 def loss_cut_off(real: Tensor, fake: Tensor) -> Tensor:
     one, zero = torch.ones_like(real), torch.zeros_like(fake)
     return F.binary_cross_entropy(real.sigmoid(), one) + F.binary_cross_entropy(fake.sigmoid(), zero)
 
 
-@mistake(D_LOSS, killed_by=D_SLOPE, says="The generated logits are detached. It is the samples that are detached before D sees them.")
+@mistake(D_LOSS, killed_by=D_SLOPE,
+         says="The generated logits are detached. It is the samples that are detached before D sees them.")
 def fake_detached(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake.detach()).mean()
 
@@ -232,7 +241,8 @@ def losses_swapped(fake: Tensor, saturating: bool) -> Tensor:
     return F.softplus(-fake).mean() if saturating else -F.softplus(fake).mean()
 
 
-@mistake(G_LOSS, killed_by=G_BY_HAND, says="The saturating loss has the wrong sign: the generator minimises the mean of log(1 - D), which is negative.")
+@mistake(G_LOSS, killed_by=G_BY_HAND,
+         says="The saturating loss has the wrong sign: the generator minimises the mean of log(1 - D), which is negative.")
 def saturating_with_a_minus(fake: Tensor, saturating: bool) -> Tensor:
     return F.softplus(fake).mean() if saturating else F.softplus(-fake).mean()
 

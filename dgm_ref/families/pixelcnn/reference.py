@@ -9,7 +9,7 @@ import mpmath
 import torch
 from torch import Tensor
 
-from dgm_ref.families.gradients import gradients_of
+from dgm_ref.families.shared.gradients import gradients_of
 
 DIGITS = 60
 

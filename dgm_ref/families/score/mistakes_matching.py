@@ -16,13 +16,14 @@ DSM_TRAINS = "test_the_denoising_loss_trains_the_score"
 DSM_MANY = "test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels"
 ISM_BY_HAND, ISM_TRAINS = "test_implicit_losses_known_by_hand", "test_the_implicit_loss_trains_the_score"
 ISM_ANY = "test_the_implicit_loss_is_divergence_plus_half_the_square"
-D_BY_HAND, D_WALKS = "test_denoised_points_known_by_hand", "test_denoising_walks_along_the_score"
+D_BY_HAND, D_SQUARE = "test_denoised_points_known_by_hand", "test_denoising_one_row_a_square_batch_and_many_rows"
 
 Score = Callable[[Tensor, Tensor], Tensor]
 Plain = Callable[[Tensor], Tensor]
 
 
-@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is not weighed by sigma: it is sigma times the score that is compared with the noise.")
+@mistake(DSM, killed_by=DSM_BY_HAND,
+         says="The score is not weighed by sigma: it is sigma times the score that is compared with the noise.")
 def score_not_weighed(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     return (score(x + sigma[:, None] * noise, sigma) + noise).square().sum(1).mean()
 
@@ -51,7 +52,8 @@ def halved_denoising_loss(score: Score, x: Tensor, noise: Tensor, sigma: Tensor)
     return 0.5 * (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
 
 
-@mistake(DSM, killed_by=DSM_BY_HAND, says="The loss is not weighed: the distance from -noise / sigma is to be taken sigma^2 times.")
+@mistake(DSM, killed_by=DSM_BY_HAND,
+         says="The loss is not weighed: the distance from -noise / sigma is to be taken sigma^2 times.")
 def levels_not_weighed(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma[:, None]
     return (score(x + s * noise, sigma) + noise / s).square().sum(1).mean()
@@ -127,7 +129,8 @@ def whole_square(score: Plain, x: Tensor) -> Tensor:
     return (_divergence(score, x) + score(x).square().sum(1)).mean()
 
 
-@mistake(ISM, killed_by=ISM_BY_HAND, says="The divergence is subtracted. At data the arrows are to run together: it is added, and becomes negative.")
+@mistake(ISM, killed_by=ISM_BY_HAND,
+         says="The divergence is subtracted. At data the arrows are to run together: it is added, and becomes negative.")
 def divergence_subtracted(score: Plain, x: Tensor) -> Tensor:
     return (0.5 * score(x).square().sum(1) - _divergence(score, x)).mean()
 
@@ -210,7 +213,8 @@ def way_without_the_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + score(x, sigma)
 
 
-@mistake(DENOISE, killed_by=D_BY_HAND, says="You go half of the way: that is the drift of Langevin dynamics, not Tweedie's formula.")
+@mistake(DENOISE, killed_by=D_BY_HAND,
+         says="You go half of the way: that is the drift of Langevin dynamics, not Tweedie's formula.")
 def half_of_the_way(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + sigma[:, None].square() / 2 * score(x, sigma)
 
@@ -220,7 +224,8 @@ def way_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return sigma[:, None].square() * score(x, sigma)
 
 
-@mistake(DENOISE, killed_by=D_WALKS, says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
+@mistake(DENOISE, killed_by=D_SQUARE,
+         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
 def denoised_along_the_dimensions(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
     return x + s.square() * score(x, sigma)

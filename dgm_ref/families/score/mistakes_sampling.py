@@ -54,7 +54,8 @@ def nan_for_one_level(largest: float, smallest: float, count: int) -> Tensor:
     return largest * (smallest / largest) ** power
 
 
-@mistake(LEVELS, killed_by="test_noise_levels_have_the_default_dtype", says="The levels are float64. They have the default float dtype.")
+@mistake(LEVELS, killed_by="test_noise_levels_have_the_default_dtype",
+         says="The levels are float64. They have the default float dtype.")
 def levels_in_float64(largest: float, smallest: float, count: int) -> Tensor:
     return torch.linspace(math.log(largest), math.log(smallest), count, dtype=torch.float64).exp()
 
@@ -132,18 +133,21 @@ def denoised_at_the_end(score: Score, x: Tensor, sigmas: Tensor, steps: int, ste
     return x + sigmas[-1] ** 2 * score(x, sigmas[-1].expand(len(x)))
 
 
-@mistake(ANNEAL, killed_by=A_LAW, says="The levels are taken in reverse. They are in the order of the list.")
+@mistake(ANNEAL, killed_by=A_LAW, says="The levels are taken in reverse. They are in the order of the list.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def levels_in_reverse(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     alphas = step * (sigmas / sigmas[-1]) ** 2
     return _annealed(score, x, sigmas.flip(0), steps, alphas.flip(0), generator)
 
 
-@mistake(ANNEAL, killed_by=A_LAW, says="The noise is scaled by alpha. Its variance is alpha: scale by the root.")
+@mistake(ANNEAL, killed_by=A_LAW, says="The noise is scaled by alpha. Its variance is alpha: scale by the root.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def noise_by_alpha(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, noise=lambda alpha: alpha)
 
 
-@mistake(ANNEAL, killed_by=A_LAW, says="Noise is drawn once a level. Every step shakes with noise of its own.")
+@mistake(ANNEAL, killed_by=A_LAW, says="Noise is drawn once a level. Every step shakes with noise of its own.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def one_noise_a_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     for sigma in sigmas:
         alpha, noise = step * (sigma / sigmas[-1]) ** 2, _noise(x, generator)
@@ -224,13 +228,15 @@ def variance_for_deviation(x0: Tensor, t: Tensor, beta_min: float, beta_max: flo
     return (-B / 2).exp()[:, None] * x0, -torch.expm1(-B)
 
 
-@mistake(MARGINAL, killed_by=M_BY_HAND, says="The variance is 1 - e^-B. You have e^(-B/2) in it, the factor of the mean, not squared.")
+@mistake(MARGINAL, killed_by=M_BY_HAND,
+         says="The variance is 1 - e^-B. You have e^(-B/2) in it, the factor of the mean, not squared.")
 def variance_of_half_the_integral(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = _integral(t, beta_min, beta_max)
     return (-B / 2).exp()[:, None] * x0, (-torch.expm1(-B / 2)).sqrt()
 
 
-@mistake(MARGINAL, killed_by=M_BY_HAND, says="The deviation is sqrt(B): that is the variance-exploding SDE, which does not shrink the data.")
+@mistake(MARGINAL, killed_by=M_BY_HAND,
+         says="The deviation is sqrt(B): that is the variance-exploding SDE, which does not shrink the data.")
 def variance_exploding(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = _integral(t, beta_min, beta_max)
     return (-B / 2).exp()[:, None] * x0, B.sqrt()
@@ -281,7 +287,8 @@ def _beta(t: float, low: float, high: float) -> float:
     return low + t * (high - low)
 
 
-@mistake(BACK, killed_by=B_STEEP, says="The score has a factor 1/2. That is the flow's; the way back of the SDE has the whole score.")
+@mistake(BACK, killed_by=B_STEEP,
+         says="The score has a factor 1/2. That is the flow's; the way back of the SDE has the whole score.")
 def half_of_the_score(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     return _back(score, x, t, dt, _beta(t, low, high), generator, of_score=0.5)
 
@@ -306,13 +313,15 @@ def whole_of_x(score: Score, x: Tensor, t: float, dt: float, low: float, high: f
     return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=1.0)
 
 
-@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by sqrt(beta) dt. Its variance grows with time: sqrt(beta dt).")
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by sqrt(beta) dt. Its variance grows with time: sqrt(beta dt).",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def noise_by_dt(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     beta = _beta(t, low, high)
     return _back(score, x, t, dt, beta, generator, deviation=math.sqrt(beta) * dt)
 
 
-@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by beta. Its variance is beta dt: take the root.")
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by beta. Its variance is beta dt: take the root.",
+         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
 def noise_by_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     beta = _beta(t, low, high)
     return _back(score, x, t, dt, beta, generator, deviation=beta * math.sqrt(dt))
@@ -324,12 +333,16 @@ def back_without_noise(score: Score, x: Tensor, t: float, dt: float, low: float,
 
 
 @mistake(BACK, killed_by=B_SOURCE, says="Your noise does not come from the generator that you are given.")
-def back_by_the_global_generator(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+def back_by_the_global_generator(
+    score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator
+) -> Tensor:
     return _back(score, x, t, dt, _beta(t, low, high), torch.default_generator)
 
 
 @variant(BACK)
-def back_by_drift_and_diffusion(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+def back_by_drift_and_diffusion(
+    score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator
+) -> Tensor:
     beta = (1 - t) * low + t * high
     level = torch.ones(len(x), dtype=x.dtype) * t
     reverse_drift = -0.5 * beta * x - beta * score(x, level)
@@ -358,7 +371,8 @@ def _flow(score: Score, x: Tensor, t: float, of_x: float, of_score: float) -> Te
     return of_x * x + of_score * score(x, torch.full_like(x[:, 0], t))
 
 
-@mistake(FLOW, killed_by=F_BY_HAND, says="The score has no factor 1/2: that is the drift of the reverse SDE. The flow takes half of the score.")
+@mistake(FLOW, killed_by=F_BY_HAND,
+         says="The score has no factor 1/2: that is the drift of the reverse SDE. The flow takes half of the score.")
 def whole_score(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
     beta = _beta(t, beta_min, beta_max)
     return _flow(score, x, t, -beta / 2, -beta)

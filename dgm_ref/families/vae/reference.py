@@ -9,14 +9,17 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from dgm_ref.families.gradients import gradients_of
+from dgm_ref.families.shared.gradients import gradients_of
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
 
 
 def gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:
     """Dimension by dimension; e^l - 1 - l is taken as a whole, which keeps its digits near zero."""
-    return torch.stack([sum((_kl_term(m, v) for m, v in zip(*row, strict=True)), mu.new_zeros(())) for row in zip(mu, log_var, strict=True)])
+    rows = []
+    for row in zip(mu, log_var, strict=True):
+        rows.append(sum((_kl_term(m, v) for m, v in zip(*row, strict=True)), mu.new_zeros(())))
+    return torch.stack(rows)
 
 
 def rounding_of_gaussian_kl(mu: Tensor, log_var: Tensor) -> Tensor:

@@ -72,6 +72,12 @@ def shifts_the_input_once_more(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(LOG_PROB, killed_by=SUM,
+         says="The conditionals are asked about zeros, not about `x`: each is to see the values before its own.")
+def conditions_on_zeros(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, torch.zeros_like(x)), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM,
          says="The first variable is missing: p(x_1) has an empty prefix, and is a factor like the others.")
 def leaves_out_the_first_variable(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x)[:, 1:].sum(dim=-1)

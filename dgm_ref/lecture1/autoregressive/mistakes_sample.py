@@ -14,6 +14,7 @@ IMPOSSIBLE = "test_sampling_from_the_conditionals_of_a_joint_gives_the_joint"
 LAW = "test_a_common_value_and_many_rare_ones_keep_their_odds"
 AGREED = "test_samples_are_int64_and_so_is_what_the_conditional_gets"
 FORM = "test_samples_are_n_sequences_of_m_values"
+CERTAIN = "test_a_nearly_certain_value_leaves_room_for_the_other"
 DETERMINISTIC = "test_a_deterministic_model_has_one_sequence"
 
 
@@ -33,6 +34,16 @@ def most_likely_last_value(conditional: Conditional, n: int, m: int, generator: 
     def step(x: Tensor, j: int) -> Tensor:
         pi = probabilities(conditional, x, j)
         return pick(pi, generator) if j < m - 1 else pi.argmax(dim=-1)
+
+    return ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=CERTAIN,
+         says="A value that is almost certain is taken without a draw. The others have their share, however small.")
+def nearly_certain_is_certain(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        pi = probabilities(conditional, x, j)
+        return torch.where(pi.amax(dim=-1) > 0.95, pi.argmax(dim=-1), pick(pi, generator))
 
     return ancestral(n, m, step)
 

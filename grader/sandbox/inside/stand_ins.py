@@ -23,7 +23,7 @@ def install() -> None:
     if builtins.open is _open:
         return
     torch.compile = _as_written("torch.compile")
-    torch.jit.script = _as_written("torch.jit.script")
+    torch.jit.script = _as_written("torch.jit.script", torch_itself=torch.jit.script)
     builtins.open = io.open = _open
 
 
@@ -34,9 +34,12 @@ def remarks(module: str) -> list[str]:
     ]
 
 
-def _as_written(name: str) -> Callable[..., Any]:
+def _as_written(name: str, torch_itself: Callable[..., Any] | None = None) -> Callable[..., Any]:
     def compiled(function: Any = None, *args: Any, **options: Any) -> Any:
-        _compiled.setdefault(str(sys._getframe(1).f_globals.get("__name__")), set()).add(name)
+        asking = str(sys._getframe(1).f_globals.get("__name__"))
+        if torch_itself and asking.startswith("torch."):  # `torch.func.jacfwd` reads the graph of what it scripts
+            return torch_itself(function, *args, **options)
+        _compiled.setdefault(asking, set()).add(name)
         return function if function is not None else lambda inner: inner
 
     return compiled

@@ -19,7 +19,7 @@ score_from_velocity = pytest.mark.exercise("flow_matching.score_from_velocity")
 weight = pytest.mark.weight
 examples = pytest.mark.examples
 
-sizes = st.tuples(st.integers(2, 4), st.integers(2, 4))
+sizes = st.sampled_from([(2, 3), (2, 4), (3, 2), (4, 2), (4, 3)])  # square batches have checks of their own
 
 # -- euler_sample --
 
@@ -40,12 +40,12 @@ def test_euler_steps_known_by_hand(student):
 @weight(0.6)
 @examples(3)
 @given(size=sizes, steps=st.integers(1, 6), key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 3), steps=3, key=0, dtype=torch.float32)
+@example(size=(3, 2), steps=3, key=0, dtype=torch.float32)
 @example(size=(2, 4), steps=5, key=1, dtype=torch.float64)
 def test_each_step_asks_the_field_where_and_when_it_starts(student, ref, size, steps, key, dtype):
     """Equal steps from 0 to 1, for any field and any number of steps."""
     v = tanh_velocity(draw.normal((5, size[1]), key, 1.0, dtype), draw.normal((size[1], 5), key + 1, 1.0, dtype))
-    x0 = draw.strided(draw.normal(size, key + 2, 1.0, dtype))
+    x0 = draw.normal(size, key + 2, 1.0, dtype)
     assert_agrees(student.euler_sample(v, x0, steps), ref.euler_sample(v, x0, steps), like=dtype, scale=200.0)
 
 
@@ -54,9 +54,9 @@ def test_each_step_asks_the_field_where_and_when_it_starts(student, ref, size, s
 def test_one_euler_step_of_one_row_and_many_of_many(student):
     """steps = 1, n = 1 and m = 1 are legal; 100 steps of 1031 rows reach 1.01^100 times the start."""
     v = time_velocity(draw.tensor([[1.0]]), draw.tensor([5.0]))
-    assert_agrees(student.euler_sample(v, draw.tensor([[3.0]]), 1), draw.tensor([[6.0]]), like=torch.float32, scale=10.0)
+    assert_agrees(student.euler_sample.strided(v, draw.tensor([[3.0]]), 1), draw.tensor([[6.0]]), like=torch.float32, scale=10.0)
     v, x = time_velocity(draw.tensor([[1.0]]), draw.tensor([0.0])), torch.arange(1031, dtype=torch.float64)[:, None]
-    assert_agrees(student.euler_sample(v, x, 100), 1.01**100 * x, like=torch.float32, scale=2e4)
+    assert_agrees(student.euler_sample.strided(v, x, 100), 1.01**100 * x, like=torch.float32, scale=2e4)
 
 
 @euler_sample
@@ -73,7 +73,13 @@ def test_an_euler_sample_keeps_the_dtype(student):
 
 def gaussian(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     x, t = draw.normal((n, m), key, 2.0, dtype), draw.uniform((n,), key + 1, 0.05, 0.95, dtype)
-    return draw.strided(x), t, draw.normal((m,), key + 2, 2.0, dtype), draw.uniform((m,), key + 3, 0.25, 2.0, dtype)
+    return x, t, draw.normal((m,), key + 2, 2.0, dtype), draw.uniform((m,), key + 3, 0.25, 2.0, dtype)
+
+
+def rounding(_x: Tensor, t: Tensor, _mu: Tensor, sigma: Tensor) -> Tensor:
+    """What is lost where the variance of x_t is small."""
+    time = t.double()[:, None]
+    return 100 * (1 + 1 / ((1 - time) ** 2 + (time * sigma.double()) ** 2))
 
 
 @gaussian_velocity
@@ -95,15 +101,26 @@ def test_velocities_of_gaussian_data_known_by_hand(student):
 @weight(0.75)
 @examples(4)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_the_velocity_is_the_mean_of_the_lines_that_pass(student, ref, size, key, dtype):
     """E[x_1 | x] - E[x_0 | x], in every dimension with its own mean and deviation, in every row at its own time."""
-    given_ = gaussian(*size, key, dtype)
+    n, m = size
+    given_ = gaussian(n, m, key, dtype)
     want = ref.gaussian_velocity(*given_)
-    t, sigma = given_[1].double()[:, None], given_[3].double()
-    scale = 100 * (1 + 1 / ((1 - t) ** 2 + (t * sigma) ** 2))
-    assert_agrees(student.gaussian_velocity(*given_), want, like=dtype, scale=scale)
+    assert_agrees(student.gaussian_velocity(*given_), want, like=torch.float32, scale=rounding(*given_))
+
+
+@gaussian_velocity
+@weight(0.25)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_velocity_keeps_the_digits_of_float64(student, ref, key):
+    """In float64 nothing is lost, and nothing is added to a variance."""
+    given_ = gaussian(3, 2, key, torch.float64)
+    want = ref.gaussian_velocity(*given_)
+    assert_agrees(student.gaussian_velocity(*given_), want, scale=rounding(*given_))
 
 
 @gaussian_velocity
@@ -125,12 +142,14 @@ def test_the_velocity_at_both_ends_and_without_a_spread(student):
 
 @gaussian_velocity
 @weight(0.25)
-def test_the_velocity_of_one_row_one_dimension_and_many_rows(student, ref):
-    """n = 1 and m = 1 are legal; so are 1031 rows."""
+def test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows(student, ref):
+    """n = 1, m = 1 and n = m are legal; so are 1031 rows."""
+    square = gaussian(3, 3, 1, torch.float64)
+    assert_agrees(student.gaussian_velocity(*square), ref.gaussian_velocity(*square), like=torch.float32, scale=1000.0)
     x, t, mu, sigma = gaussian(3, 1, 0, torch.float64)
     want = ref.gaussian_velocity(x, t, mu, sigma)
     for rows in (torch.tensor([1]), draw.integers((1031,), 0, 3)):
-        got = student.gaussian_velocity(x[rows], t[rows], mu, sigma)
+        got = student.gaussian_velocity.strided(x[rows], t[rows], mu, sigma)
         assert_agrees(got, want[rows], like=torch.float32, scale=1000.0)
 
 
@@ -169,11 +188,11 @@ def test_scores_from_velocities_known_by_hand(student):
 @weight(0.25)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_a_velocity_contains_the_score(student, ref, size, key, dtype):
     """Minus the mean noise over 1 - t, with a time for each row."""
-    v, x = draw.strided(draw.normal(size, key, 1.0, dtype)), draw.strided(draw.normal(size, key + 1, 1.0, dtype))
+    v, x = draw.normal(size, key, 1.0, dtype), draw.normal(size, key + 1, 1.0, dtype)
     t = draw.uniform((size[0],), key + 2, 0.0, 0.95, dtype)
     want = ref.score_from_velocity(v, x, t)
     assert_agrees(student.score_from_velocity(v, x, t), want, like=dtype, scale=100 / (1 - t.double()[:, None]))
@@ -181,8 +200,10 @@ def test_a_velocity_contains_the_score(student, ref, size, key, dtype):
 
 @score_from_velocity
 @weight(0.15)
-def test_the_score_of_one_row_and_its_gradients(student, ref):
-    """n = 1 and m = 1 are legal; the score can be differentiated in the velocity and in the point."""
+def test_the_score_of_one_row_of_a_square_batch_and_its_gradients(student, ref):
+    """n = 1, m = 1 and n = m are legal; the score can be differentiated in the velocity and in the point."""
+    square = draw.normal((3, 3), 1), draw.normal((3, 3), 2), draw.tensor([0.0, 0.25, 0.75])
+    assert_agrees(student.score_from_velocity(*square), ref.score_from_velocity(*square), like=torch.float32, scale=50.0)
     got = student.score_from_velocity(draw.tensor([[6.0]]), draw.tensor([[1.0]]), draw.tensor([0.5]))
     assert_agrees(got, draw.tensor([[4.0]]), like=torch.float32, scale=10.0)
     v, x, t = draw.normal((3, 2), 1), draw.normal((3, 2), 2), draw.tensor([0.0, 0.25, 0.75])

@@ -33,7 +33,7 @@ def problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Famil
     """A batch and a network for it."""
     k = m // 2
     S, T = draw.normal((m - k, k), key, 1.0, dtype), draw.normal((m - k, k), key + 1, 1.0, dtype)
-    return draw.strided(draw.normal((n, m), key + 2, 1.5, dtype)), coupling_net(S, T, draw.tensor(1.5, dtype))
+    return draw.normal((n, m), key + 2, 1.5, dtype), coupling_net(S, T, draw.tensor(1.5, dtype))
 
 
 def by_hand(dtype: torch.dtype) -> tuple[Tensor, Family]:
@@ -92,7 +92,17 @@ def test_a_coupling_of_one_row_and_of_a_large_batch(student, ref):
     x, net = problem(5, 4, 3, torch.float64)
     z, log_det = ref.affine_coupling(x, net)
     for rows in (draw.integers((4099,), 0, 5), torch.tensor([2])):
-        assert_agrees(student.affine_coupling(x[rows], net), (z[rows], log_det[rows]), like=torch.float32, scale=60.0)
+        assert_agrees(student.affine_coupling.strided(x[rows], net), (z[rows], log_det[rows]), like=torch.float32, scale=60.0)
+
+
+@affine_coupling
+@weight(0.25)
+def test_a_coupling_scales_as_strongly_as_its_network_says(student):
+    """Log-scales of 20 and -20 are taken as they are: no bounds."""
+    x = draw.tensor([[100.0, 3.0], [-100.0, 5.0]])
+    net = coupling_net(draw.tensor([[1.0]]), draw.tensor([[0.0]]), draw.tensor(20.0))
+    z = draw.tensor([[100.0, 3 * math.exp(20)], [-100.0, 5 * math.exp(-20)]])
+    assert_agrees(student.affine_coupling(x, net), (z, draw.tensor([20.0, -20.0])), like=torch.float32)
 
 
 @affine_coupling
@@ -154,7 +164,7 @@ def test_the_inverse_of_one_row(student, ref):
     """n = 1 is legal, with the smallest m, which is 2."""
     z, net = problem(1, 2, 0, torch.float64)
     want = ref.inverse_affine_coupling(z, net)
-    assert_agrees(student.inverse_affine_coupling(z, net), want, like=torch.float32, scale=60.0)
+    assert_agrees(student.inverse_affine_coupling.strided(z, net), want, like=torch.float32, scale=60.0)
 
 
 @inverse_affine_coupling
@@ -183,7 +193,7 @@ def flow(m: int, key: int, dtype: torch.dtype) -> tuple[list[Family], Family, Te
     a, b = draw.uniform((m,), key, 0.25, 1.0, dtype), draw.uniform((m,), key + 1, -0.75, 0.75, dtype)
     layers = [tanh_layer(a), shear_layer(draw.tensor(0.5, dtype)), scaling_layer(b)]
     base = base_log_density(draw.normal((m,), key + 2, 1.0, dtype), draw.uniform((m,), key + 3, 0.5, 2.0, dtype))
-    return layers, base, draw.strided(draw.normal((4, m), key + 4, 1.0, dtype))
+    return layers, base, draw.normal((4, m), key + 4, 1.0, dtype)
 
 
 @flow_log_prob
@@ -232,11 +242,11 @@ def test_a_flow_of_many_layers_and_many_rows(student, ref):
     layers, base, x = flow(3, 5, torch.float64)
     many = [layers[i] for i in draw.integers((67,), 2, 2).tolist()]
     want = ref.flow_log_prob(many, base, x)
-    got = student.flow_log_prob(many, base, x)
+    got = student.flow_log_prob.strided(many, base, x)
     assert_agrees(got, want, scale=100 + 100 * want.abs(), like=torch.float32, unit="nats")
     rows = draw.integers((1031,), 3, 4)
     want = ref.flow_log_prob(layers, base, x)[rows]
-    got = student.flow_log_prob(layers, base, x[rows])
+    got = student.flow_log_prob.strided(layers, base, x[rows])
     assert_agrees(got, want, scale=100 + want.abs(), like=torch.float32, unit="nats")
 
 

@@ -37,7 +37,7 @@ def dense_field(m: int, key: int, dtype: torch.dtype) -> Family:
 
 
 def batch(n: int, m: int, key: int, dtype: torch.dtype) -> Tensor:
-    return draw.strided(draw.normal((n, m), key + 2, 1.0, dtype))
+    return draw.normal((n, m), key + 2, 1.0, dtype)
 
 
 # -- runge_kutta --
@@ -157,9 +157,9 @@ def test_the_divergence_of_one_row_and_of_one_dimension(student):
     """n = 1 and m = 1 are legal: the divergence of x^3 in one dimension is 3 x^2."""
     for x in ([[2.0]], [[2.0], [1.0]]):
         want = draw.tensor([3 * value**2 for (value,) in x])
-        assert_agrees(student.divergence(radial_field(), 0.0, draw.tensor(x)), want, scale=20.0, like=torch.float32)
+        assert_agrees(student.divergence.strided(radial_field(), 0.0, draw.tensor(x)), want, scale=20.0, like=torch.float32)
     want = draw.tensor([25.0])
-    assert_agrees(student.divergence(radial_field(), 0.0, draw.tensor([[1.0, 2.0, 0.0]])), want, scale=50.0, like=torch.float32)
+    assert_agrees(student.divergence.strided(radial_field(), 0.0, draw.tensor([[1.0, 2.0, 0.0]])), want, scale=50.0, like=torch.float32)
 
 
 @divergence
@@ -218,9 +218,9 @@ def test_the_estimate_with_one_probe_one_row_or_one_dimension(student, ref):
     for s, n, m in ((1, 3, 2), (2, 1, 2), (2, 2, 1), (1, 1, 1), (65, 2, 2)):
         f, x, v = dense_field(m, 3, torch.float64), batch(n, m, 3, torch.float64), draw.normal((s, n, m), 1)
         want = ref.hutchinson_divergence(f, 0.25, x, v)
-        assert_agrees(student.hutchinson_divergence(f, 0.25, x, v), want, like=torch.float32, scale=200.0)
+        assert_agrees(student.hutchinson_divergence.strided(f, 0.25, x, v), want, like=torch.float32, scale=200.0)
     rows = draw.integers((131,), 0, 2)
-    got = student.hutchinson_divergence(f, 0.25, x[rows], v[:5, rows])
+    got = student.hutchinson_divergence.strided(f, 0.25, x[rows], v[:5, rows])
     want = ref.hutchinson_divergence(f, 0.25, x, v[:5])[rows]
     assert_agrees(got, want, like=torch.float32, scale=200.0)
 
@@ -274,8 +274,8 @@ def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(studen
 
 @ode_log_prob
 @weight(0.75)
-@examples(3)
-@given(m=dimensions, steps=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
+@examples(2)
+@given(m=st.integers(2, 3), steps=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(m=3, steps=2, key=0, dtype=torch.float32)
 @example(m=2, steps=1, key=1, dtype=torch.float64)
 def test_state_and_integral_are_carried_together(student, ref, m, steps, key, dtype):
@@ -290,13 +290,13 @@ def test_state_and_integral_are_carried_together(student, ref, m, steps, key, dt
 def test_the_ode_density_of_one_row_and_one_dimension_and_of_many_rows(student, ref):
     """n = 1 and m = 1 are legal; with 131 rows each has its own density."""
     f, base, x = density_problem(1, 2, torch.float64)
-    for rows in ([0], [0, 1]):
-        want = ref.ode_log_prob(f, base, x, 2)[rows]
-        assert_agrees(student.ode_log_prob(f, base, x[rows], 2), want, scale=200.0, like=torch.float32, unit="nats")
+    for few in ([0], [0, 1]):
+        want = ref.ode_log_prob(f, base, x, 2)[few]
+        assert_agrees(student.ode_log_prob.strided(f, base, x[few], 2), want, scale=200.0, like=torch.float32, unit="nats")
     f, base, x = density_problem(2, 2, torch.float64)
     rows = draw.integers((131,), 0, 3)
     want = ref.ode_log_prob(f, base, x, 2)[rows]
-    assert_agrees(student.ode_log_prob(f, base, x[rows], 2), want, scale=400.0, like=torch.float32, unit="nats")
+    assert_agrees(student.ode_log_prob.strided(f, base, x[rows], 2), want, scale=400.0, like=torch.float32, unit="nats")
 
 
 @ode_log_prob

@@ -18,7 +18,7 @@ adaptive_instance_norm = pytest.mark.exercise("gan.adaptive_instance_norm")
 weight = pytest.mark.weight
 examples = pytest.mark.examples
 
-ROOT = 1e-12 / 32  # a 1e-12 under the root keeps the gradient of the norm finite, and is forgiven
+ROOT = 1e-10  # a 1e-12 under the root keeps the gradient of the norm finite, and is forgiven, also where the slope is 1e-3
 
 # -- gradient_penalty --
 
@@ -47,7 +47,7 @@ def test_the_penalty_averages_over_rows_of_any_shape(student, ref, row, n, key, 
     """The norm is over all axes of a row, images too; each row is mixed with its own u."""
     size = torch.Size(row).numel()
     critic = tanh_critic(draw.normal((4, size), key, 1.0, dtype), draw.normal((4,), key + 1, 1.0, dtype))
-    real, fake = draw.strided(draw.normal((n, *row), key + 2, 1.0, dtype)), draw.normal((n, *row), key + 3, 1.0, dtype)
+    real, fake = draw.normal((n, *row), key + 2, 1.0, dtype), draw.normal((n, *row), key + 3, 1.0, dtype)
     u = draw.uniform((n,), key + 4, dtype=dtype)
     want = ref.gradient_penalty(critic, real, fake, u)
     got = student.gradient_penalty(critic, real, fake, u)
@@ -71,11 +71,11 @@ def test_the_penalty_of_one_row_and_of_many(student, ref):
     """n = 1 is legal, as is a row of one number; 1031 rows are all counted."""
     critic = quadratic_critic(draw.tensor(1.0))
     real, fake, u = draw.tensor([[3.0]]), draw.tensor([[-1.0]]), draw.tensor([0.75])
-    assert_agrees(student.gradient_penalty(critic, real, fake, u), draw.tensor(1.0), like=torch.float32, scale=9.0)
+    assert_agrees(student.gradient_penalty.strided(critic, real, fake, u), draw.tensor(1.0), like=torch.float32, scale=9.0)
     many = torch.zeros(1031, 2, dtype=torch.float64)
     many[-1] = draw.tensor([3.0, 4.0]) * 1031
     want = draw.tensor((1030 + 5154.0**2) / 1031)
-    got = student.gradient_penalty(critic, many, many, torch.zeros(1031, dtype=torch.float64))
+    got = student.gradient_penalty.strided(critic, many, many, torch.zeros(1031, dtype=torch.float64))
     assert_agrees(got, want, like=torch.float32, scale=want)
 
 
@@ -134,11 +134,11 @@ def test_mass_is_carried_in_order(student, ref, n, key, dtype):
 @weight(0.1)
 def test_wasserstein_of_single_and_of_many_samples(student):
     """n = 1 is legal; of 4099 samples the largest counts, too."""
-    assert_agrees(student.wasserstein_1d(draw.tensor([2.0]), draw.tensor([-1.0])), draw.tensor(3.0), scale=3.0, like=torch.float32)
+    assert_agrees(student.wasserstein_1d.strided(draw.tensor([2.0]), draw.tensor([-1.0])), draw.tensor(3.0), scale=3.0, like=torch.float32)
     x = torch.arange(4099, dtype=torch.float64).flip(0)
     y = x.clone()
     y[0] += 4099.0
-    assert_agrees(student.wasserstein_1d(x, y), draw.tensor(1.0), scale=4.0, like=torch.float32)
+    assert_agrees(student.wasserstein_1d.strided(x, y), draw.tensor(1.0), scale=4.0, like=torch.float32)
 
 
 @wasserstein_1d
@@ -185,8 +185,8 @@ def test_a_style_known_by_hand(student):
 @example(n=3, C=2, size=(3, 2), key=1, dtype=torch.float64)
 def test_each_channel_gets_the_mean_and_the_deviation_of_its_style(student, ref, n, C, size, key, dtype):
     """Mean and biased variance are those of the channel's own pixels, and 1e-5 is added to the variance."""
-    x = draw.strided(draw.normal((n, C, *size), key, 0.05, dtype) + draw.normal((n, C, 1, 1), key + 1, 1.0, dtype))
-    scale, bias = draw.strided(draw.normal((n, C), key + 2, 2.0, dtype)), draw.strided(draw.normal((n, C), key + 3, 1.0, dtype))
+    x = draw.normal((n, C, *size), key, 0.05, dtype) + draw.normal((n, C, 1, 1), key + 1, 1.0, dtype)
+    scale, bias = draw.normal((n, C), key + 2, 2.0, dtype), draw.normal((n, C), key + 3, 1.0, dtype)
     want, rounding = ref.adaptive_instance_norm(x, scale, bias), ref.rounding_of_adaptive_instance_norm(x, scale, bias)
     assert_agrees(student.adaptive_instance_norm(x, scale, bias), want, like=dtype, scale=rounding)
 
@@ -198,7 +198,7 @@ def test_the_style_of_one_image_of_one_channel_and_of_a_large_one(student, ref):
     for shape in ((1, 1, 1, 2), (1, 3, 2, 2), (2, 1, 2, 2), (1, 1, 33, 65)):
         x, scale, bias = draw.normal(shape, 1), draw.normal(shape[:2], 2) + 3, draw.normal(shape[:2], 3)
         want, rounding = ref.adaptive_instance_norm(x, scale, bias), ref.rounding_of_adaptive_instance_norm(x, scale, bias)
-        assert_agrees(student.adaptive_instance_norm(x, scale, bias), want, like=torch.float32, scale=rounding)
+        assert_agrees(student.adaptive_instance_norm.strided(x, scale, bias), want, like=torch.float32, scale=rounding)
 
 
 @adaptive_instance_norm

@@ -68,9 +68,9 @@ def test_masks_of_any_size_follow_the_raster_order(student, ref, kind, groups, a
 @weight(0.25)
 def test_masks_of_a_single_weight_and_of_a_large_kernel(student):
     """A 1 x 1 kernel is its centre; of 15 x 15 weights 112 are before the centre."""
-    for kind, want in (("A", 0.0), ("B", 1.0)):
-        assert_agrees(student.causal_kernel_mask(kind, 1, 1, 1), torch.full((1, 1, 1, 1), want, dtype=torch.float64))
-    got = student.causal_kernel_mask("A", 1, 1, 15)
+    for kind, centre in (("A", 0.0), ("B", 1.0)):
+        assert_agrees(student.causal_kernel_mask.strided(kind, 1, 1, 1), torch.full((1, 1, 1, 1), centre, dtype=torch.float64))
+    got = student.causal_kernel_mask.strided("A", 1, 1, 15)
     assert_form(got, (1, 1, 15, 15))
     want = (torch.arange(225) < 112).double().reshape(1, 1, 15, 15)
     assert_agrees(got, want)
@@ -81,6 +81,7 @@ def test_masks_of_a_single_weight_and_of_a_large_kernel(student):
 def test_a_mask_has_the_default_dtype(student):
     """It multiplies weights, so it is a tensor of the default float dtype."""
     assert_dtype(student.causal_kernel_mask("A", 3, 3, 3, 3), torch.float32)
+    assert_dtype(student.causal_kernel_mask.float64_default("A", 3, 3, 3, 3), torch.float64)
 
 
 # -- receptive_field --
@@ -127,7 +128,7 @@ def test_fields_of_a_single_pixel_and_of_a_constant_kernel(student):
     """An image of one pixel, one channel and one output is legal; a kernel of zeros sees nothing; float32 images are, too."""
     one = torch.ones(1, 1, 1, 1)
     for value in (True, False):
-        got = student.receptive_field(convolutions([one * value], False), one, 0, 0)
+        got = student.receptive_field.strided(convolutions([one * value], False), one, 0, 0)
         assert_agrees(got, torch.tensor([[value]]))
 
 
@@ -143,10 +144,10 @@ def test_a_field_is_a_table_of_yes_and_no(student):
 
 
 def components(n: int, M: int, K: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-weights that sum to one, means inside and outside of the range, scales of all sizes."""
+    """Log-weights that sum to one, means inside of the range, scales as wide as a part of it."""
     log_weights = torch.log_softmax(draw.normal((n, M), key, 1.0), dim=1).to(dtype)
-    means = draw.uniform((n, M), key + 1, -0.5 * K, 1.5 * K, dtype)
-    return draw.strided(log_weights), draw.strided(means), draw.normal((n, M), key + 2, 1.5, dtype)
+    means = draw.uniform((n, M), key + 1, 0.0, K, dtype)
+    return log_weights, means, draw.uniform((n, M), key + 2, math.log(K / 16), math.log(K), dtype)
 
 
 @mixture
@@ -217,25 +218,32 @@ def test_the_mixture_holds_far_out_and_for_any_scale(student, ref):
 def test_the_mixture_of_one_row_one_component_and_one_value(student, ref):
     """n = 1, M = 1 and K = 1 are legal; so are 1031 rows."""
     one = torch.zeros(1, 1, dtype=torch.float64)
-    got = student.logistic_mixture_log_prob(torch.tensor([0]), one, one + 0.25, one, 1)
+    got = student.logistic_mixture_log_prob.strided(torch.tensor([0]), one, one + 0.25, one, 1)
     assert_agrees(got, draw.tensor([0.0]), like=torch.float32, scale=4.0, unit="nats")
     x, given_ = torch.tensor([0, 3, 7]), components(3, 2, 8, 5, torch.float64)
     rows = draw.integers((1031,), 0, 3)
     want = ref.logistic_mixture_log_prob(x, *given_, 8)[rows]
-    got = student.logistic_mixture_log_prob(x[rows], *(one[rows] for one in given_), 8)
+    got = student.logistic_mixture_log_prob.strided(x[rows], *(one[rows] for one in given_), 8)
     assert_agrees(got, want, like=torch.float32, scale=400.0, unit="nats")
+
+
+def along_the_simplex(gradient: Tensor | None, log_weights: Tensor) -> Tensor | None:
+    return gradient if gradient is None else gradient - log_weights.exp() * gradient.sum(dim=1, keepdim=True)
 
 
 @mixture
 @weight(0.3)
 def test_the_mixture_can_be_trained(student, ref):
-    """Gradients in weights, means and scales are finite and right, also at both ends and far out."""
+    """Gradients in weights, means and scales are finite and right, also at both ends and far out.
+
+    Those in the weights by what keeps their sum at one: an answer may normalise once more what is normalised.
+    """
     x, (log_weights, _, log_scales) = torch.tensor([0, 3, 7, 2]), components(4, 2, 8, 5, torch.float64)
-    log_scales = 0.25 * log_scales
     means = draw.tensor([[1.0, 4.0], [3.0, 2.5], [6.0, 9.0], [40.0, 60.0]])
     wrt = [log_weights, means, log_scales]
     _, got = student.logistic_mixture_log_prob.gradient(x, log_weights, means, log_scales, 8, wrt=wrt)
     wanted = ref.logistic_mixture_gradient(x, log_weights, means, log_scales, 8)
+    got, wanted = ([along_the_simplex(by_weights, log_weights), *rest] for by_weights, *rest in (got, wanted))
     for one, want, name in zip(got, wanted, ("log_weights", "means", "log_scales"), strict=True):
         assert_gradient_agrees(one, want, of=name, like=torch.float32, scale=100.0)
 

@@ -32,8 +32,8 @@ POWERS = 30  # roundoffs that a geometric sequence may lose where it takes logar
 @weight(0.6)
 def test_geometric_sequences_known_by_hand(student):
     """8, 4, 2, 1; and from 100 down to 0.01 in five levels each is a tenth of the one before."""
-    for args, want in (((8.0, 1.0, 4), [8.0, 4.0, 2.0, 1.0]), ((100.0, 0.01, 5), [100.0, 10.0, 1.0, 0.1, 0.01])):
-        want = draw.tensor(want)
+    for args, levels in (((8.0, 1.0, 4), [8.0, 4.0, 2.0, 1.0]), ((100.0, 0.01, 5), [100.0, 10.0, 1.0, 0.1, 0.01])):
+        want = draw.tensor(levels)
         assert_agrees(student.noise_levels(*args), want, like=torch.float32, scale=POWERS * want)
 
 
@@ -43,14 +43,14 @@ def test_many_levels_have_one_ratio(student, ref):
     """1000 levels, or two, both ends included."""
     for args in ((50.0, 0.01, 1000), (3.0, 0.5, 2), (1e-3, 1e-5, 7)):
         want = ref.noise_levels(*args)
-        assert_agrees(student.noise_levels(*args), want, like=torch.float32, scale=POWERS * want)
+        assert_agrees(student.noise_levels.strided(*args), want, like=torch.float32, scale=POWERS * want)
 
 
 @noise_levels
 @weight(0.1)
 def test_a_single_level_is_the_largest(student):
     """count = 1 gives the largest alone."""
-    assert_agrees(student.noise_levels(3.0, 0.5, 1), draw.tensor([3.0]), like=torch.float32, scale=3.0 * POWERS)
+    assert_agrees(student.noise_levels.strided(3.0, 0.5, 1), draw.tensor([3.0]), like=torch.float32, scale=3.0 * POWERS)
 
 
 @noise_levels
@@ -58,6 +58,7 @@ def test_a_single_level_is_the_largest(student):
 def test_noise_levels_have_the_default_dtype(student):
     """A sequence of Python numbers becomes a tensor of the default float dtype."""
     assert_dtype(student.noise_levels(8.0, 1.0, 4), torch.float32)
+    assert_dtype(student.noise_levels.float64_default(8.0, 1.0, 4), torch.float64)
 
 
 # -- annealed_langevin --
@@ -145,7 +146,7 @@ def test_marginals_known_by_hand(student):
 @example(n=4, m=3, beta_max=2.0, key=1, dtype=torch.float64)
 def test_marginals_shrink_the_data_and_add_what_is_missing(student, ref, n, m, beta_max, key, dtype):
     """Mean e^(-B/2) x0 and deviation sqrt(1 - e^-B), with a time for each row."""
-    x0, t = draw.strided(draw.normal((n, m), key, 1.0, dtype)), draw.uniform((n,), key + 1, 0.1, 1.0, dtype)
+    x0, t = draw.normal((n, m), key, 1.0, dtype), draw.uniform((n,), key + 1, 0.1, 1.0, dtype)
     mean, deviation = ref.vp_marginal(x0, t, 0.1, beta_max)
     got = student.vp_marginal(x0, t, 0.1, beta_max)
     assert_agrees(got, (mean, deviation), like=dtype, scale=mean.abs().max() * 20 + 1)
@@ -174,7 +175,7 @@ def test_marginals_of_one_row_of_many_and_of_a_square_batch(student, ref):
         if want is None:
             B = 0.5 * t + 0.75 * t**2
             want = ((-B / 2).exp()[:, None] * x0, (1 - (-B).exp()).sqrt())
-        assert_agrees(student.vp_marginal(x0, t, 0.5, beta_max), want, like=torch.float32, scale=20.0)
+        assert_agrees(student.vp_marginal.strided(x0, t, 0.5, beta_max), want, like=torch.float32, scale=20.0)
 
 
 @vp_marginal
@@ -216,16 +217,15 @@ def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
 @reverse_sde_step
 @weight(0.8)
 def test_a_step_back_has_the_law_of_euler_and_maruyama(student, ref, seed):
-    """Without its mean, in units of sqrt(beta dt), a step is standard normal noise; for small steps and large ones."""
+    """Without its mean, in units of sqrt(beta dt), a step is standard normal noise."""
     key = seed % 2**31
     score = noisy_gaussian_score(draw.normal((COLUMNS,), key), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5))
-    few = draw.strided(draw.normal((8, COLUMNS), key + 2, 2.0))
-    for t, dt in ((0.5, 0.3), (1.0, 1.0)):
-        mean, deviation = ref.law_of_reverse_sde_step(score, few, t, dt, 0.4, 3.0)
-        x = few.repeat(ROWS // 8, 1)
-        got = student.reverse_sde_step(score, x, t, dt, 0.4, 3.0, student.generator(seed))
-        assert_form(got, (ROWS, COLUMNS))
-        assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
+    few = draw.normal((8, COLUMNS), key + 2, 2.0)
+    args = few.repeat(ROWS // 8, 1), 0.75, 0.3 + 0.05 * (key % 9), 0.4, 3.0
+    mean, deviation = ref.law_of_reverse_sde_step(score, few, *args[1:])
+    got = student.reverse_sde_step(score, *args, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
 
 
 @reverse_sde_step
@@ -243,7 +243,7 @@ def test_steps_back_draw_from_the_generator(student, seed):
 def test_a_step_back_of_one_row_of_one_dimension(student, seed):
     """n = 1 and m = 1 are legal."""
     args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.25, 1.0, 3.0
-    got = student.reverse_sde_step(*args, student.generator(seed))
+    got = student.reverse_sde_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[1e8 + 5.0]]), like=torch.float32, error=20 / 32, scale=1e8)
 
 
@@ -282,7 +282,7 @@ def test_drifts_known_by_hand(student):
 def test_the_flow_has_half_of_the_score_of_the_way_back(student, ref, t, m, key, dtype):
     """-beta(t) (x + s(x, t)) / 2 at every row, for any score, at any time."""
     score = tanh_score(draw.normal((5, m), key, 1.0, dtype), draw.normal((m, 5), key + 1, 1.0, dtype))
-    x = draw.strided(draw.normal((4, m), key + 2, 1.0, dtype))
+    x = draw.normal((4, m), key + 2, 1.0, dtype)
     want = ref.probability_flow_drift(score, x, t, 0.1, 20.0)
     assert_agrees(student.probability_flow_drift(score, x, t, 0.1, 20.0), want, like=dtype, scale=200.0)
 
@@ -294,7 +294,7 @@ def test_the_drift_of_one_row_and_of_many(student):
     score = level_score(draw.tensor([4.0]))
     for n in (1, 1031):
         x = torch.arange(n, dtype=torch.float64)[:, None]
-        got = student.probability_flow_drift(score, x, 0.5, 1.0, 3.0)
+        got = student.probability_flow_drift.strided(score, x, 0.5, 1.0, 3.0)
         assert_agrees(got, -(x + 2.0), like=torch.float32, scale=4.0)
 
 

@@ -1,4 +1,4 @@
-"""Inputs that the topics share: tensors from a drawn integer seed, in both dtypes, in every layout.
+"""Inputs that the topics share: tensors from a drawn integer seed, in both dtypes.
 
 Values are rounded to two decimals, so a counterexample fits on a line and can be typed in.
 """
@@ -32,11 +32,6 @@ def uniform(
 def integers(shape: tuple[int, ...], seed: int, high: int) -> Tensor:
     """Independent uniform values in 0..high - 1, int64."""
     return torch.randint(high, shape, generator=torch.Generator().manual_seed(seed))
-
-
-def strided(x: Tensor) -> Tensor:
-    """The same values in another layout: not contiguous where x has two axes longer than one."""
-    return x.transpose(0, -1).contiguous().transpose(0, -1)
 
 
 def tensor(values: object, dtype: torch.dtype = torch.float64) -> Tensor:

@@ -17,7 +17,7 @@ def noisy_gaussian_score(mu: Tensor, tau: Tensor) -> Score:
     """(x, sigma) -> (mu - x) / (tau^2 + sigma^2), for data N(mu, diag(tau^2)) with noise sigma, with mu, tau: (m,)."""
 
     def score(x: Tensor, sigma: Tensor) -> Tensor:
-        _refuse_unless_one_a_row(x, sigma)
+        sigma = _one_a_row(x, sigma)
         return (mu - x) / (tau.square() + sigma[:, None].square())
 
     return score
@@ -28,7 +28,7 @@ def level_score(w: Tensor) -> Score:
     """(x, sigma) -> sigma w, wherever x is, with w: (m,)."""
 
     def score(x: Tensor, sigma: Tensor) -> Tensor:
-        _refuse_unless_one_a_row(x, sigma)
+        sigma = _one_a_row(x, sigma)
         return sigma[:, None] * w + 0.0 * x
 
     return score
@@ -39,7 +39,7 @@ def tanh_score(A: Tensor, B: Tensor) -> Score:
     """(x, sigma) -> B tanh(A x + sigma), with A: (h, m), B: (m, h)."""
 
     def score(x: Tensor, sigma: Tensor) -> Tensor:
-        _refuse_unless_one_a_row(x, sigma)
+        sigma = _one_a_row(x, sigma)
         return torch.tanh(x @ A.T + sigma[:, None]) @ B.T
 
     return score
@@ -57,7 +57,9 @@ def plain_linear_score(A: Tensor, b: Tensor) -> Callable[[Tensor], Tensor]:
     return lambda x: x @ A.T + b
 
 
-def _refuse_unless_one_a_row(x: Tensor, level: Tensor) -> None:
-    if not isinstance(level, Tensor) or level.shape != x.shape[:1] or level.dtype != x.dtype:
+def _one_a_row(x: Tensor, level: Tensor) -> Tensor:
+    """The levels in the dtype of x: a buffer of the default dtype costs its digits and nothing more."""
+    if not isinstance(level, Tensor) or level.shape != x.shape[:1] or not level.is_floating_point():
         what = f"{tuple(level.shape)}, {level.dtype}" if isinstance(level, Tensor) else type(level).__name__
         raise ValueError(f"score takes one noise level or time for each row: shape {tuple(x.shape[:1])}, {x.dtype}; got {what}")
+    return level.to(x.dtype)

@@ -17,7 +17,7 @@ def time_velocity(A: Tensor, b: Tensor) -> Velocity:
     """(x, t) -> A x + t b, with A: (m, m), b: (m,)."""
 
     def v(x: Tensor, t: Tensor) -> Tensor:
-        _refuse_unless_one_a_row(x, t)
+        t = _one_a_row(x, t)
         return x @ A.T + t[:, None] * b
 
     return v
@@ -28,13 +28,15 @@ def tanh_velocity(A: Tensor, B: Tensor) -> Velocity:
     """(x, t) -> B tanh(A x + t), with A: (h, m), B: (m, h)."""
 
     def v(x: Tensor, t: Tensor) -> Tensor:
-        _refuse_unless_one_a_row(x, t)
+        t = _one_a_row(x, t)
         return torch.tanh(x @ A.T + t[:, None]) @ B.T
 
     return v
 
 
-def _refuse_unless_one_a_row(x: Tensor, t: Tensor) -> None:
-    if not isinstance(t, Tensor) or t.shape != x.shape[:1] or t.dtype != x.dtype:
+def _one_a_row(x: Tensor, t: Tensor) -> Tensor:
+    """The times in the dtype of x: a buffer of the default dtype costs its digits and nothing more."""
+    if not isinstance(t, Tensor) or t.shape != x.shape[:1] or not t.is_floating_point():
         what = f"{tuple(t.shape)}, {t.dtype}" if isinstance(t, Tensor) else type(t).__name__
         raise ValueError(f"v takes one time for each row: t of shape {tuple(x.shape[:1])}, {x.dtype}; got {what}")
+    return t.to(x.dtype)
