@@ -121,7 +121,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
             sys.modules.pop(topic, None)  # of the submission before
         host.topics = SubmissionFinder(f"assignments.{LECTURE}", submission.topics, 60.0, False).load_all()
         hosts.append(host)
-    messages = [_message(call.frame) for check in plans.values() for plan in check for call in plan.calls]
+    messages = [_message(call) for check in plans.values() for plan in check for call in plan.calls]
 
     cpu = wall = 0.0
     for host in hosts:

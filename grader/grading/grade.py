@@ -34,7 +34,7 @@ from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
-
+FEW = 4  # submissions: for more, what failures ask for is made ready before graders are forked
 
 KILLED = "the process that had it in hand was killed each time"
 
@@ -118,8 +118,8 @@ def grade(
                     topics.update(seen.topics)
             if left:
                 session.rehearse(topics)
-                if len(left) > 1:
-                    session.key.load_mistakes()
+                if len(left) > FEW:
+                    session.expect_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
@@ -234,6 +234,12 @@ class GradingSession:
             raise CannotGrade(f"workers cannot be started, or die at once: {error}") from None
         finally:
             transport.close()
+
+    def expect_failures(self) -> None:
+        """Draw the inputs and load the mistakes, which every grader would otherwise do for itself."""
+        self.key.load_mistakes()
+        for check in self.examiner.checks:
+            self.examiner.examples(check)
 
     def _rehearse(self, checks: Sequence[Check], transport: Rehearsal) -> None:
         for check in checks:
