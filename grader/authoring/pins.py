@@ -26,7 +26,7 @@ from grader.hidden.answer_key import InstructorsKey
 from grader.practice.run import PUBLIC_SEED
 from grader.sandbox.inside.host import Host
 from grader.sandbox.wire.frames import WireError, encode
-from grader.sandbox.wire.objects import special
+from grader.sandbox.wire.objects import to_wire
 
 SEED = "pinned"
 INPUTS = "inputs.txt"  # beside the checks
@@ -74,7 +74,7 @@ class _Replaying(LocalTransport):
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
-            call = encode({**message, "run": 0}, special)
+            call = encode({**message, "run": 0}, to_wire)
         except WireError:
             call = b""
         if self.learning:
@@ -132,8 +132,8 @@ def write(lecture: str, exercises: Sequence[str] = ()) -> None:
 
 
 def _anything(value: Any) -> tuple[str, Any] | None:
-    """The wire's `special`, and the text of what does not travel."""
-    return special(value) or ("tuple", [repr(value)])
+    """The wire's `to_wire`, and the text of what does not travel."""
+    return to_wire(value) or ("tuple", [repr(value)])
 
 
 def _mapped(change: Function) -> Callable[[Function], Function]:

@@ -21,6 +21,9 @@ from grader.submission import Layout
 
 def add_to(app: typer.Typer) -> None:
     app.command()(grade)
+    cache = typer.Typer(help="What is kept between runs, so that the next one starts at once.", no_args_is_help=True)
+    cache.command()(clear)
+    app.add_typer(cache, name="cache")
 
 
 def grade(
@@ -133,3 +136,10 @@ def _noting(records: Iterable[Record], seen: list[str], broken: list[str]) -> It
         if record.fault:
             broken.append(record.submission)
         yield record
+
+
+def clear() -> None:
+    """Remove it: the next run makes it anew."""
+    from grader.grading import preparation
+
+    SafeConsole(highlight=False).print(f"removed: {preparation.clear() / 1e6:.1f} MB")

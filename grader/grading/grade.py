@@ -25,7 +25,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.preparation import Preparation
 from grader.grading.store import Store
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
 from grader.record import Done, Record, summed
@@ -34,7 +34,7 @@ from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
-
+FEW = 4  # submissions: for more, what failures ask for is made ready before graders are forked
 
 KILLED = "the process that had it in hand was killed each time"
 
@@ -118,8 +118,8 @@ def grade(
                     topics.update(seen.topics)
             if left:
                 session.rehearse(topics)
-                if len(left) > 1:
-                    session.key.load_mistakes()
+                if len(left) > FEW:
+                    session.expect_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
@@ -218,7 +218,7 @@ class GradingSession:
         Raises: `CannotGrade` where a solution fails.
         """
         checks = [check for check in self.examiner.checks if not check.training and (topics is None or check.topic in topics)]
-        solutions = candidates.solutions(self.order.lecture, self.assignment.topics)
+        solutions = known_submissions.solutions(self.order.lecture, self.assignment.topics)
         transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS, self.plans)
         try:
             for exercise in dict.fromkeys(check.exercise for check in checks if check.exercise not in self._prepared):
@@ -234,6 +234,12 @@ class GradingSession:
             raise CannotGrade(f"workers cannot be started, or die at once: {error}") from None
         finally:
             transport.close()
+
+    def expect_failures(self) -> None:
+        """Draw the inputs and load the mistakes, which every grader would otherwise do for itself."""
+        self.key.load_mistakes()
+        for check in self.examiner.checks:
+            self.examiner.examples(check)
 
     def _rehearse(self, checks: Sequence[Check], transport: Rehearsal) -> None:
         for check in checks:

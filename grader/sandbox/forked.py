@@ -21,6 +21,7 @@ import numpy
 import torch
 
 from grader.sandbox.inside import host
+from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.meter import ProcessMeter
 from grader.sandbox.process import OUTPUT_LIMIT
 from grader.sandbox.workers import Isolation, Worker
@@ -84,10 +85,11 @@ def _serve(connection: socket.socket, output: IO[bytes], folder: str, path: list
             os.dup2(descriptor, wanted)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), "utf-8", "replace", write_through=True)  # type: ignore[arg-type]
+        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), "utf-8", "replace", write_through=True)
         os.chdir(folder)
         os.environ["MPLBACKEND"] = "Agg"
         sys.path[:] = path
+        _forget_submissions()
         warnings.simplefilter("ignore")
         torch.manual_seed(SEED)
         random.seed(SEED)
@@ -95,3 +97,12 @@ def _serve(connection: socket.socket, output: IO[bytes], folder: str, path: list
         host.quiet_start()
         host.serve(host.connect(socket.socket(fileno=3)))
     os._exit(0)
+
+
+def _forget_submissions() -> None:
+    """Modules that this process has made of work handed in: their names are free in a fresh process."""
+    sys.meta_path[:] = [finder for finder in sys.meta_path if not isinstance(finder, SubmissionFinder)]
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        if name != "__main__" and "." not in name and (spec is None or isinstance(spec.loader, SubmissionFinder)):
+            del sys.modules[name]
