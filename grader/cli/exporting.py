@@ -145,7 +145,7 @@ def report(
 
 def gradescope_autograder(
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip to upload.")] = Path("autograder.zip"),
-    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed).")] = None,
+    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")] = None,
     assignment: AssignmentName = None,
 ) -> None:
     """Write the zip that Gradescope makes an autograder of. It holds the seed and the reference: it is for the staff."""

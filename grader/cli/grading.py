@@ -36,7 +36,7 @@ def grade(
         str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")
     ] = "default",
     seed_file: Annotated[
-        Path | None, typer.Option(help="The grading seed ($DGM_SEED, else .dgm-seed, made on first use).")
+        Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")
     ] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out checks that train a model.")] = False,
     hide_expected: Annotated[
