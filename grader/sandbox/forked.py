@@ -85,7 +85,7 @@ def _serve(connection: socket.socket, output: IO[bytes], folder: str, path: list
             os.dup2(descriptor, wanted)
         os.closerange(4, os.sysconf("SC_OPEN_MAX"))
         sys.stdin = open(0, closefd=False)  # noqa: SIM115
-        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), "utf-8", "replace", write_through=True)  # type: ignore[arg-type]
+        sys.stdout = sys.stderr = io.TextIOWrapper(io.FileIO(1, "w", closefd=False), "utf-8", "replace", write_through=True)
         os.chdir(folder)
         os.environ["MPLBACKEND"] = "Agg"
         sys.path[:] = path
