@@ -38,7 +38,7 @@ from grader.hidden.reference import Reference
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.wire.frames import WireError, decode, encode, split
-from grader.sandbox.wire.objects import revive
+from grader.sandbox.wire.objects import from_wire
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
@@ -226,7 +226,7 @@ def _run(arguments: list[str], folder: Path = REPO_ROOT, may_fail: bool = False)
 
 
 def _message(frame: bytes) -> dict[str, object]:
-    message: dict[str, object] = decode(*split(frame), revive)
+    message: dict[str, object] = decode(*split(frame), from_wire)
     return message
 
 

@@ -26,7 +26,7 @@ from grader.hidden.answer_key import InstructorsKey
 from grader.practice.run import PUBLIC_SEED
 from grader.sandbox.inside.host import Host
 from grader.sandbox.wire.frames import WireError, encode
-from grader.sandbox.wire.objects import special
+from grader.sandbox.wire.objects import to_wire
 
 SEED = "pinned"
 INPUTS = "inputs.txt"  # beside the checks
@@ -74,7 +74,7 @@ class _Replaying(LocalTransport):
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
-            call = encode({**message, "run": 0}, special)
+            call = encode({**message, "run": 0}, to_wire)
         except WireError:
             call = b""
         if self.learning:
@@ -129,12 +129,11 @@ def write(lecture: str, exercises: Sequence[str] = ()) -> None:
     head = [f"# What the seed {SEED!r} draws for each check, as digests. Written by `dgm dev update`."]
     lines = [f"{digest} {name}" for name, digest in digests(lecture).items()]
     (folder(lecture) / INPUTS).write_text("\n".join([*head, *lines, ""]), "utf-8")
-    collected.cache_clear()  # it has read what was there before
 
 
 def _anything(value: Any) -> tuple[str, Any] | None:
-    """The wire's `special`, and the text of what does not travel."""
-    return special(value) or ("tuple", [repr(value)])
+    """The wire's `to_wire`, and the text of what does not travel."""
+    return to_wire(value) or ("tuple", [repr(value)])
 
 
 def _mapped(change: Function) -> Callable[[Function], Function]:

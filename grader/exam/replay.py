@@ -24,11 +24,11 @@ from grader.exam.transport import Timeouts, WorkerTransport, checked
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.frames import WireError, encode
-from grader.sandbox.wire.objects import special
+from grader.sandbox.wire.objects import to_wire
 from grader.sandbox.workers import TO_WORKER, Worker, WorkerGone, Workers
 
 MAX_BATCH_BYTES = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
-REMEMBERED = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
+MAX_PATHS = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
 DRAIN_SECONDS = 1.0  # for all answers that nobody needs any more; then a new worker is cheaper
 
 Result = TypeVar("Result")
@@ -59,7 +59,7 @@ class Plan:
     def remember(self, answers: Answers) -> None:
         """Let whoever gives these answers pass."""
         if len(answers.digests) == len(self.calls) > 0 and self.complete:
-            if len(self.passed) >= REMEMBERED * len(self.calls):
+            if len(self.passed) >= MAX_PATHS * len(self.calls):
                 self.passed.clear()
             self.passed.update(answers.digests)
 
@@ -101,7 +101,7 @@ class Rehearsal(WorkerTransport):
         return answer
 
     def _foreseen(self, message: dict[str, Any]) -> dict[str, Any]:
-        call = encode(message, special, TO_WORKER)
+        call = encode(message, to_wire, TO_WORKER)
         self._plan.calls.append(call)
 
         def use(worker: Worker, seconds: float) -> dict[str, Any]:
@@ -244,6 +244,6 @@ class SendingAhead(WorkerTransport):
 def carries(frame: bytes, message: dict[str, Any]) -> bool:
     """Whether a frame carries this message, to the bit."""
     try:
-        return frame == encode(message, special, TO_WORKER)
+        return frame == encode(message, to_wire, TO_WORKER)
     except WireError:  # it will be said when it is sent
         return False

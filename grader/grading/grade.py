@@ -25,7 +25,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.preparation import Preparation
 from grader.grading.store import Store
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
 from grader.record import Done, Record, summed
@@ -218,7 +218,7 @@ class GradingSession:
         Raises: `CannotGrade` where a solution fails.
         """
         checks = [check for check in self.examiner.checks if not check.training and (topics is None or check.topic in topics)]
-        solutions = candidates.solutions(self.order.lecture, self.assignment.topics)
+        solutions = known_submissions.solutions(self.order.lecture, self.assignment.topics)
         transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS, self.plans)
         try:
             for exercise in dict.fromkeys(check.exercise for check in checks if check.exercise not in self._prepared):

@@ -56,8 +56,9 @@ class Policy:
     def settle(self, record: Record) -> Record:
         """The record with its final grade."""
         days, why, share = self._lateness(record)
-        adjustment = sum(one.points for name, one in self._adjustments if name == record.submission)
-        why += [f"{one.points:+g} points: {one.reason}" for name, one in self._adjustments if name == record.submission]
+        mine = [one for name, one in self._adjustments if name == record.submission]
+        adjustment = sum(one.points for one in mine)
+        why += [f"points {'taken' if one.points < 0 else 'added'}: {abs(one.points):g}, {one.reason}" for one in mine]
         points = max(0.0, round(record.score * (1 - share) + adjustment, 6))
         return msgspec.structs.replace(record, final=Final(points=points, days_late=days, adjustment=adjustment, why=why))
 

@@ -25,7 +25,7 @@ from grader.exam.replay import Plans, plan_for
 from grader.grading.kit import prepared_here, version
 from grader.hidden import known_submissions
 from grader.sandbox.wire.frames import Limits, WireError, decode, encode, split
-from grader.sandbox.wire.objects import revive, special
+from grader.sandbox.wire.objects import from_wire, to_wire
 
 MOST_BYTES = 256 << 20  # of all preparations on a machine; the oldest make room
 LIMITS = Limits(header=1 << 26, blob=1 << 28, nodes=1 << 21)
@@ -89,11 +89,11 @@ def _frame(plans: Plans) -> bytes:
         for check, of_check in plans.items()
     }
     calls = b"".join(call for of_check in plans.values() for plan in of_check for call in plan.calls)
-    return encode([of_checks, torch.frombuffer(bytearray(calls or b"\0"), dtype=torch.uint8)], special, LIMITS)
+    return encode([of_checks, torch.frombuffer(bytearray(calls or b"\0"), dtype=torch.uint8)], to_wire, LIMITS)
 
 
 def _plans(frame: bytes) -> Plans:
-    of_checks, blob = decode(*split(frame), revive, LIMITS)
+    of_checks, blob = decode(*split(frame), from_wire, LIMITS)
     calls, at = blob.numpy().tobytes(), 0
     plans: Plans = {}
     for check, of_check in of_checks.items():

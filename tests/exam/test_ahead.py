@@ -15,7 +15,7 @@ from grader.exam.replay import Plans, Rehearsal, SendingAhead, carries
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.sandbox.process import Spawn
 from grader.sandbox.wire.frames import encode
-from grader.sandbox.wire.objects import SeededGenerator, special
+from grader.sandbox.wire.objects import SeededGenerator, to_wire
 from grader.sandbox.workers import WorkerGone
 
 RIGHT = """
@@ -137,7 +137,7 @@ def test_calls_are_the_same_only_to_the_bit() -> None:
 
 
 def _same(one: Any, other: Any) -> bool:
-    return carries(encode({"x": one}, special), {"x": other})
+    return carries(encode({"x": one}, to_wire), {"x": other})
 
 
 OTHER_BITS = RIGHT.replace("2 * x", "2 * x * (1 + 1e-12)")
