@@ -64,6 +64,10 @@ class Transport(Protocol):
         """From now on the submission may take so long; a call that would take longer is interrupted."""
         ...
 
+    def has(self, topic: str) -> bool:
+        """Whether anything was handed in for a topic."""
+        ...
+
     def inputs(self, check: str) -> int:
         """How many inputs of a check are known here, so that none need be drawn before one fails; 0: draw them."""
         ...

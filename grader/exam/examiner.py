@@ -130,6 +130,8 @@ class Examiner:
 
     def failure(self, check: Check, transport: Transport) -> Failure | None:
         """What a check fails with, on the smallest input that can be found; None where it passes."""
+        if not transport.has(check.topic):  # no input need be drawn to say so
+            return Failure("missing", f"the submission has no module {check.topic}", {}, ())
         transport.begin_check(check.seconds)
         failure = self._first_failure(check, transport, transport.waited + check.seconds)
         if failure is not None and failure.outcome in ("failed", "error") and check.drawn:
