@@ -98,17 +98,13 @@ def assert_agrees(
             assert_form(got, want.shape, want=want, what=what)
         except Mismatch as mismatch:
             accuracy = {"like": like, "scale": scale, "condition": condition, "error": error}
-            if isinstance(got, Tensor) and _without_ones(got) == _without_ones(want) and _agrees(got.reshape(want.shape), want, **accuracy):
-                mismatch.rung = "axis"
+            if mismatch.rung == "axis" and not _agrees(got.reshape(want.shape), want, **accuracy):
+                mismatch.rung = "shape"
             raise
         _assert_tensor(got, want, _accuracy(got, _expected_dtype(want, like)), scale, condition, error, what, unit)
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
         _assert_number(got, want, dtype, scale, condition, error, what, unit)
-
-
-def _without_ones(x: Tensor) -> list[int]:
-    return [length for length in x.shape if length != 1]
 
 
 def _agrees(got: Any, wrong: Any, **accuracy: Any) -> bool:
@@ -157,12 +153,13 @@ def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype | None = None
         raise Mismatch("dtype", said, got, want, expected=f"dtype {_dtype(dtype)}" if dtype else "real numbers")
     if not isinstance(got, Tensor):
         raise Mismatch("type", said, got, want, expected="a torch.Tensor")
+    alike = [length for length in got.shape if length != 1] == [length for length in shape if length != 1]
     if got.dim() != len(shape):
         axes = f"{_count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
         right = f"{len(shape)}: shape {shape}"
-        raise Mismatch("rank", _answer(what, f"a tensor with {axes}"), got, want, expected=right)
+        raise Mismatch("axis" if alike else "rank", _answer(what, f"a tensor with {axes}"), got, want, expected=right)
     if tuple(got.shape) != shape:
-        raise Mismatch("shape", said, got, want, expected=f"shape {shape}")
+        raise Mismatch("axis" if alike else "shape", said, got, want, expected=f"shape {shape}")
     if dtype is not None:
         assert_dtype(got, dtype, what=what)
 
