@@ -38,7 +38,7 @@ from grader.hidden.reference import Reference
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.wire.frames import WireError, decode, encode, split
-from grader.sandbox.wire.objects import revive
+from grader.sandbox.wire.objects import from_wire
 from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
@@ -121,7 +121,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
             sys.modules.pop(topic, None)  # of the submission before
         host.topics = SubmissionFinder(f"assignments.{LECTURE}", submission.topics, 60.0, False).load_all()
         hosts.append(host)
-    messages = [_message(call.frame) for check in plans.values() for plan in check for call in plan.calls]
+    messages = [_message(call) for check in plans.values() for plan in check for call in plan.calls]
 
     cpu = wall = 0.0
     for host in hosts:
@@ -226,7 +226,7 @@ def _run(arguments: list[str], folder: Path = REPO_ROOT, may_fail: bool = False)
 
 
 def _message(frame: bytes) -> dict[str, object]:
-    message: dict[str, object] = decode(*split(frame), revive)
+    message: dict[str, object] = decode(*split(frame), from_wire)
     return message
 
 

@@ -13,6 +13,9 @@ where the property holds. The name is given only if it is true in a call whose a
 the function gets them (callables ready to be called, models with their parameters) and must leave them as they are: it
 draws from no generator. ``size_of`` and ``contains`` make the usual ones; any ``lambda x: …`` will do.
 
+``green_at_home``: why no public check fails on it, so that a student sees green for a wrong answer until it is handed in.
+Without such a reason, a mistake must fail a check that runs on a student's machine. A test holds how many there are.
+
 ``raises=True``: the wrong answer *is* an exception (refusing a legal input, for instance). A failure by an exception is
 never named otherwise: two programs that stumble need not have the same reason.
 """
@@ -46,6 +49,7 @@ class Mistake:
     needs_gpu: bool  # on a CPU it does no harm
     raises: bool  # it is wrong by raising, on purpose
     when: Predicate | None  # what it says is true only where this is
+    green_at_home: str  # why it passes every public check; empty where one fails
 
     def is_true_of(self, *args: Any, **kwargs: Any) -> bool:
         """Whether the sentence is true of a call with these arguments."""
@@ -90,12 +94,13 @@ def mistake(
     needs_gpu: bool = False,
     raises: bool = False,
     when: Predicate | None = None,
+    green_at_home: str = "",
 ) -> Callable[[Function], Function]:
-    """Register the decorated function as a wrong answer to `exercise`. The module's docstring explains `when` and `raises`."""
+    """Register the decorated function as a wrong answer to `exercise`. The module's docstring explains the rarer arguments."""
 
     def register(function: Function) -> Function:
         one = Mistake(
-            exercise, function.__name__, killed_by, says, function, replaces or exercise, needs_gpu, raises, when
+            exercise, function.__name__, killed_by, says, function, replaces or exercise, needs_gpu, raises, when, green_at_home
         )
         _registered.append(one)
         return function

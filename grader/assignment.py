@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from grader.errors import GraderError
+from grader import course as courses
+from grader.errors import AssignmentError
 
-REPO_ROOT = Path(__file__).resolve().parent.parent  # holds grader/, assignments/ and, at an instructor's, solutions/
+__all__ = ["ENGINE", "REPO_ROOT", "Assignment", "AssignmentError", "Exercise", "lectures", "load", "offered"]
 
-
-class AssignmentError(GraderError):
-    """assignment.toml, or a check's marks, say something that makes no sense; the message names the file and the line."""
+ENGINE = Path(__file__).resolve().parent
+_named = Path(os.environ.get(courses.VARIABLE) or ENGINE.parent)
+# Holds assignments/ and, at an instructor's, solutions/, dgm_ref/ and grader/checks/: the folder above the engine, or the
+# course's own where that is named in the environment. Never where one stands: a student may have put something there.
+REPO_ROOT = _named.resolve() if _named.is_absolute() and (_named / "assignments").is_dir() else ENGINE.parent
 
 
 class Exercise(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -57,7 +62,8 @@ class Assignment(msgspec.Struct, frozen=True):
     exercises: tuple[Exercise, ...]
     switched_off: tuple[str, ...] = ()  # names of exercises that are there for nobody
     rubric: dict[str, float] = {}  # "topic.function.mistake": the share of the exercise that a named mistake leaves
-    kit_url: str = ""  # where a notebook's kernel gets the kit from, if not from a wheel beside it
+    kit_url: str = ""  # where a notebook's kernel gets the kit's wheels from, if not from beside it
+    version: str = ""  # of its kit; without one the engine's
 
     @property
     def topics(self) -> tuple[str, ...]:
@@ -99,6 +105,7 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
 
     title: str
     kit_url: str = ""
+    version: str = ""
     exercise: tuple[Exercise, ...] = ()
     rubric: dict[str, float] = {}
 
@@ -122,16 +129,54 @@ def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     except msgspec.ValidationError as error:
         line = _line(text, str(error))
         raise AssignmentError(f"{path}{f', line {line}' if line else ''}: {_in_toml_words(str(error))}") from None
+    file = _as_the_course_has_it(name, file, house, path)
     on = tuple(exercise for exercise in file.exercise if exercise.enabled)
     off = tuple(exercise.name for exercise in file.exercise if not exercise.enabled)
     _refuse_disorder(file.exercise, on, path)
-    _refuse_rubric(file, path)
-    return Assignment(name=name, title=file.title, exercises=on, switched_off=off, rubric=file.rubric, kit_url=file.kit_url)
+    _refuse_rubric(file.rubric, file, path)
+    return Assignment(name, file.title, on, off, file.rubric, file.kit_url, file.version)
 
 
 def lectures(house: Path = REPO_ROOT) -> tuple[str, ...]:
     """The names that ``load`` knows: folders of assignments/ with an assignment.toml."""
     return tuple(sorted(path.parent.name for path in (house / "assignments").glob("*/assignment.toml")))
+
+
+def offered() -> tuple[str, ...]:
+    """The assignments that commands offer: those of the course, else all."""
+    known = lectures()
+    course = courses.active(REPO_ROOT, known)
+    return (course[1].assignments if course else ()) or known
+
+
+def _as_the_course_has_it(name: str, file: _File, house: Path, path: Path) -> _File:
+    """The file with the course's points, exercises left out, and rubric: the only place where they are applied."""
+    given_out = path.with_name(courses.FILE)
+    found = courses.active(house, lectures(house)) if house == REPO_ROOT else None
+    if found is None and given_out.is_file():
+        found = given_out, courses.read(given_out, (name,))
+    if found is None:
+        return file
+    where, course = found[0], found[1].of(name)
+    names = {f"{name}.{exercise.name}" for exercise in file.exercise}
+    for table, keys in (("points", course.points), ("disabled", course.disabled)):
+        for key in keys:
+            if key not in names:
+                raise AssignmentError(f"{where}: {table}: {name} has no exercise {key.partition('.')[2]!r} (of {key!r})")
+    for key, points in course.points.items():
+        if not points > 0:
+            raise AssignmentError(f"{where}: points: {key} is {points:g}: an exercise is worth more than 0; see `disabled`")
+    rubric = {key.partition(".")[2]: share for key, share in course.rubric.items()}
+    _refuse_rubric(rubric, file, where)
+    changed = [
+        msgspec.structs.replace(
+            exercise,
+            points=course.points.get(f"{name}.{exercise.name}", exercise.points),
+            enabled=exercise.enabled and f"{name}.{exercise.name}" not in course.disabled,
+        )
+        for exercise in file.exercise
+    ]
+    return msgspec.structs.replace(file, exercise=tuple(changed), rubric={**file.rubric, **rubric})
 
 
 def _in_toml_words(message: str) -> str:
@@ -154,9 +199,9 @@ def _line(text: str, message: str) -> int | None:
     return first if table else None
 
 
-def _refuse_rubric(file: _File, path: Path) -> None:
+def _refuse_rubric(rubric: Mapping[str, float], file: _File, path: Path) -> None:
     names = {exercise.name for exercise in file.exercise}
-    for key, share in file.rubric.items():
+    for key, share in rubric.items():
         if key.rpartition(".")[0] not in names:
             raise AssignmentError(f"{path}: rubric: {key!r} is not of the form \"topic.function.mistake\" of an exercise here")
         if not 0 < share < 1:

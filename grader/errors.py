@@ -5,3 +5,7 @@ from __future__ import annotations
 
 class GraderError(Exception):
     """A sentence for the reader: what is wrong, where, and what to do. Every command ends with it, never with a traceback."""
+
+
+class AssignmentError(GraderError):
+    """assignment.toml, course.toml, or a check's marks, say something that makes no sense; the message names file and place."""

@@ -20,33 +20,33 @@ LONGEST_OTHER = 500
 class CheckRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One check put to one submission."""
 
-    check: str
-    outcome: Outcome
-    points: float
-    max_points: float
-    message: str = ""
-    counterexample: str = ""
-    mistake: str | None = None
-    seconds: float = 0.0
+    check: str  # the name of the test
+    outcome: Outcome  # passed, failed, error, timeout, crashed, missing, not_graded
+    points: float  # earned
+    max_points: float  # as weights and assignment.toml give them
+    message: str = ""  # what is wrong, in a sentence
+    counterexample: str = ""  # the calls that went wrong, as Python
+    mistake: str | None = None  # the registered mistake that the answer is
+    seconds: float = 0.0  # that the check took
     sentence: str = ""  # the property, in words
     rung: str = ""  # where the comparison stopped
-    returned: str = ""
-    expected: str = ""
-    mistake_says: str = ""
+    returned: str = ""  # in short
+    expected: str = ""  # in short; empty with --hide-expected
+    mistake_says: str = ""  # what a student is told of the mistake
     figures: dict[str, str] = {}  # what the check has measured, where a person may want to see it
 
 
 class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One exercise: the sum of its checks."""
 
-    exercise: str
-    score: float
-    max_score: float
-    not_graded: float = 0.0
-    slide: str = ""
-    bonus: bool = False
+    exercise: str  # topic.function
+    score: float  # points earned
+    max_score: float  # of what could be graded
+    not_graded: float = 0.0  # points of checks that could not be run, in neither of both
+    slide: str = ""  # of the lecture
+    bonus: bool = False  # its points stand beside the score
     kit: str = ""  # the version that graded it, where it was graded again alone
-    checks: list[CheckRecord]
+    checks: list[CheckRecord]  # in the order of their files
     depends_on_failed: list[str] = []  # exercises that the student's answer to this one calls, and that failed: repair these first
     rubric: str = ""  # the mistake for which the instructor's rubric leaves a share of the points
 
@@ -59,12 +59,12 @@ class ExerciseRecord(msgspec.Struct, frozen=True, kw_only=True):
 class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
     """What graded: versions, and the fingerprint of the grading seed (never the seed)."""
 
-    version: str
-    torch: str
-    hypothesis: str
-    seed: str
-    isolation: str = "none"
-    layers: list[str] = []
+    version: str  # of dgm-kit
+    torch: str  # its version
+    hypothesis: str  # its version
+    seed: str  # its fingerprint
+    isolation: str = "none"  # the policy that the worker ran under
+    layers: list[str] = []  # of isolation that held on that machine
     device: str = ""  # the GPU on which checks that need one were run
     device_layers: list[str] = []  # what stood around the workers that could open it
     options: list[str] = []  # of the run, where they change a record: quick, hide-expected
@@ -73,35 +73,49 @@ class KitRecord(msgspec.Struct, frozen=True, kw_only=True):
 class Person(msgspec.Struct, frozen=True):
     """Who a platform says handed something in; `id` is what the platform wants back with the grade."""
 
-    name: str
-    id: str
-    email: str = ""
-    platform: str = ""
-    late: bool = False
+    name: str  # as the platform writes it
+    id: str  # on the platform
+    email: str = ""  # where the platform tells
+    platform: str = ""  # canvas, moodle, gradescope
+    late: bool = False  # as the platform says
     attempt: str = ""  # what the platform calls this hand-in: Canvas its attachment, Gradescope its submission
     members: tuple[Person, ...] = ()  # the others of a group
+    submitted: str = ""  # when, as ISO 8601, where the platform's metadata tells
+
+
+class Final(msgspec.Struct, frozen=True, kw_only=True):
+    """What the course makes of a score: never below 0."""
+
+    points: float
+    days_late: int | None  # None where nobody knows when it came
+    adjustment: float = 0.0
+    why: list[str] = []
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):
     """One graded submission. `score + lost = max_score`; what was not graded is in neither, and neither is the bonus."""
 
-    submission: str
-    assignment: str
-    score: float
-    max_score: float
-    not_graded: float
-    exercises: list[ExerciseRecord]
-    kit: KitRecord
-    seconds: float
+    submission: str  # the name of its folder of results
+    assignment: str  # its name
+    score: float  # points earned
+    max_score: float  # of what could be graded
+    not_graded: float  # points of checks that could not be run, in neither of both
+    exercises: list[ExerciseRecord]  # those that one can lose points on
+    kit: KitRecord  # what graded
+    seconds: float  # that grading took
     student: Person | None = None  # where a learning platform told
     handed_in_as: str = ""  # the name it came with, where `submission` is another one
     content: str = ""  # sha256 of what was handed in
-    problems: list[
-        str
-    ] = []  # what the reader of the submission should know: files that could not be read, statements skipped
+    problems: list[str] = []  # about what was handed in: files that could not be read, statements skipped
     bonus: list[ExerciseRecord] = []  # exercises beside those above
     bonus_score: float = 0.0  # points beside the score
     fault: str = ""  # where the grader itself broke: this record is provisional, the next run grades again
+    final: Final | None = None  # in no file: a course's policy is applied whenever records are read
+
+    @property
+    def grade(self) -> float:
+        """What a platform gets: the final grade where the course has a policy, else the score."""
+        return self.final.points if self.final else self.score
 
     @property
     def bonus_max_score(self) -> float:

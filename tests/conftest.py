@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from pathlib import Path
 
 import pytest
+
+os.environ.setdefault("MPLCONFIGDIR", os.path.expanduser("~/.cache/matplotlib"))  # its list of fonts takes seconds
+_CACHE = tempfile.TemporaryDirectory(prefix="dgm-tests-cache-", ignore_cleanup_errors=True)
+os.environ["XDG_CACHE_HOME"] = _CACHE.name  # no test reads, or leaves, a preparation of the person who runs it
 
 REAL_PARTS = {"attacks", "course", "dev", "docs", "examples", "grading", "pictures", "release", "sandbox"}
 

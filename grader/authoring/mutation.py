@@ -22,7 +22,7 @@ from grader.authoring.mutants import Mutant, mutants
 from grader.checking.student import Transport
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.places import solutions
 
@@ -64,7 +64,7 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
     found = MutationRun(topics=set() if exercises else set(topics))
     for topic in topics:
         solution = sources.read(solutions(lecture) / f"{topic}.py")
-        order = _cheapest_first(examiner, topic, candidates.solution(lecture, topic))
+        order = _cheapest_first(examiner, topic, known_submissions.solution(lecture, topic))
         own = set(solution.functions)
         for mutant in mutants(solution):
             exercise = f"{topic}.{mutant.region}"
@@ -94,7 +94,7 @@ def _cheapest_first(examiner: Examiner, topic: str, solution: Transport) -> list
 
 def _noticed(examiner: Examiner, judges: Sequence[Check], topic: str, mutant: Mutant) -> bool:
     try:
-        transport = candidates.from_source(topic, mutant.text)
+        transport = known_submissions.from_source(topic, mutant.text)
     except Exception:  # it does not even load
         return True
     return not all(_passes(examiner, check, transport) for check in judges)

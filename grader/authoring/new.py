@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
-from grader.assignment import REPO_ROOT, Assignment, Exercise
+from grader.assignment import REPO_ROOT, Assignment
+from grader.errors import GraderError
 from grader.hidden.places import reference, solutions
 
-REMINDER = "REPLACE ME"  # `dgm dev check` fails as long as one stands in an exercise's files
+REMINDER = "REPLACE ME"  # `dgm dev check` fails as long as one stands in a topic's files
 
 SOURCE_HEAD = '''\
 # %% [markdown]
@@ -99,7 +100,7 @@ def test_{name}_agrees_with_the_reference(student, ref, n, m, key):
     x = torch.randn(n, m, generator=torch.Generator().manual_seed(key))
     assert_agrees(student.{name}(x), ref.{name}(x), like=x)
 '''
-MISTAKES = '''\
+MISTAKES_HEAD = '''\
 """Wrong answers to {name} that students really give, and right answers by other roads."""
 
 from __future__ import annotations
@@ -109,25 +110,24 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 EXERCISE = "{topic}.{name}"
-
-
-@mistake(EXERCISE, killed_by="test_{name}_agrees_with_the_reference", says="REPLACE ME: what was misunderstood.")
-def first_mistake(x: Tensor) -> Tensor:
-    raise NotImplementedError("REPLACE ME")
-
+'''
+MISTAKE = '''
 
 @mistake(EXERCISE, killed_by="test_{name}_agrees_with_the_reference", says="REPLACE ME: what was misunderstood.")
-def second_mistake(x: Tensor) -> Tensor:
+def mistake_{number}(x: Tensor) -> Tensor:
     raise NotImplementedError("REPLACE ME")
-
+'''
+VARIANT = '''
 
 @variant(EXERCISE)
-def by_another_road(x: Tensor) -> Tensor:
+def variant_{number}(x: Tensor) -> Tensor:
     raise NotImplementedError("REPLACE ME: another right answer, as somebody else would write it")
 '''
+FEW_MISTAKES, MANY_MISTAKES = 4, 6  # that an exercise of less than 3 points needs, and one of 3 or more
+VARIANTS = 2  # other right answers that it needs
 
 
-class CannotMake(Exception):
+class CannotMake(GraderError):
     """Nothing was written; the message says why."""
 
 
@@ -141,19 +141,46 @@ def new_exercise(assignment: Assignment, name: str, root: Path = REPO_ROOT) -> l
     if name in {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}:
         raise CannotMake(f"{name} is there already")
     topic, function = name.split(".")
-    words = {"topic": topic, "name": function, "title": function.replace("_", " ").capitalize()}
-    topic_words = words | {"title": topic.replace("_", " ").capitalize()}
-    places = _places(assignment.name, topic, function, root)
-    source, toml, by_another_road, checks, mistakes = places
-    for path in (checks, mistakes):
-        if path.exists():
+    parts = pieces(assignment.name, topic, function, root)
+    for path, piece in parts.items():
+        if piece.own and path.exists():
             raise CannotMake(f"{path} is there already")
-    for path, head, body in ((source, SOURCE_HEAD, SOURCE), (by_another_road, REFERENCE_HEAD, REFERENCE)):
-        _write(path, (path.read_text("utf-8") if path.exists() else head.format(**topic_words)) + body.format(**words), root)
-    _write(toml, _with_row(toml.read_text("utf-8"), topic, ROW.format(**words)), root)
-    _write(checks, CHECKS.format(**words), root)
-    _write(mistakes, MISTAKES.format(**words), root)
-    return list(places)
+    for path, piece in parts.items():
+        text = path.read_text("utf-8") if path.exists() else piece.head
+        if path.suffix == ".toml":
+            _write(path, _with_row(text, topic, piece.body), root)
+        else:
+            _write(path, text + piece.body, root)
+    return list(parts)
+
+
+class Piece(NamedTuple):
+    """What an exercise has in one file."""
+
+    head: str  # written where the file is not there yet
+    body: str
+    own: bool = False  # the file belongs to this exercise alone
+
+
+def pieces(assignment: str, topic: str, function: str, root: Path = REPO_ROOT) -> dict[Path, Piece]:
+    """All places of an exercise, and what is written there at first."""
+    words = {"topic": topic, "name": function, "title": _title(function)}
+    head = {"title": _title(topic)}
+    mistakes = [MISTAKE.format(**words, number=number + 1) for number in range(FEW_MISTAKES)]
+    mistakes += [VARIANT.format(**words, number=number + 1) for number in range(VARIANTS)]
+    by_another_road = reference(assignment, root) / topic
+    checks = root / "grader" / "checks" / assignment / topic
+    return {
+        solutions(assignment, root) / f"{topic}.py": Piece(SOURCE_HEAD.format(**head), SOURCE.format(**words)),
+        root / "assignments" / assignment / "assignment.toml": Piece("", ROW.format(**words)),
+        by_another_road / "reference.py": Piece(REFERENCE_HEAD, REFERENCE.format(**words)),
+        checks / f"test_{function}.py": Piece("", CHECKS.format(**words), own=True),
+        by_another_road / f"mistakes_{function}.py": Piece(MISTAKES_HEAD.format(**words), "".join(mistakes), own=True),
+    }
+
+
+def _title(name: str) -> str:
+    return name.replace("_", " ").capitalize()
 
 
 def new_assignment(name: str, root: Path = REPO_ROOT) -> list[Path]:
@@ -179,33 +206,10 @@ def new_assignment(name: str, root: Path = REPO_ROOT) -> list[Path]:
     return list(files)
 
 
-def reminders(assignment: str, exercise: Exercise, root: Path = REPO_ROOT) -> Iterator[str]:
-    """Every reminder that still stands in the places of an exercise, as `file:line: what it asks for`."""
-    own = re.compile(rf"\b{re.escape(exercise.function.split('.')[0])}\b")
-    for path in _places(assignment, exercise.topic, exercise.function, root):
-        lines = path.read_text("utf-8").splitlines() if path.exists() else []
-        near = ""  # the definition or the row that a reminder of a shared file stands in
-        for number, line in enumerate(lines, start=1):
-            if re.match(r"(def |class |\[\[exercise|name = )", line):
-                near = line if not line.startswith("[[") else ""
-            if REMINDER in line and (path.stem.endswith(exercise.function) or own.search(near) or not near):
-                yield f"{path.relative_to(root)}:{number}: {line.strip()}"
-
-
-def _places(assignment: str, topic: str, function: str, root: Path) -> tuple[Path, ...]:
-    return (
-        solutions(assignment, root) / f"{topic}.py",
-        root / "assignments" / assignment / "assignment.toml",
-        reference(assignment, root) / topic / "reference.py",
-        root / "grader" / "checks" / assignment / topic / f"test_{function}.py",
-        reference(assignment, root) / topic / f"mistakes_{function}.py",
-    )
-
-
 def _with_row(text: str, topic: str, row: str) -> str:
     """The file with the row behind the last of its topic, or at its end."""
     rows = list(re.finditer(r"^\[\[exercise\]\]\n", text, re.MULTILINE))
-    ends = [following.start() for following in rows[1:]] + [len(text)]
+    ends = [*(following.start() for following in rows[1:]), len(text)][: len(rows)]
     ours = [end for row_of, end in zip(rows, ends, strict=True) if f'name = "{topic}.' in text[row_of.start() : end]]
     if not ours:
         return text.rstrip("\n") + f"\n\n{row}"

@@ -1,4 +1,4 @@
-"""What is pinned beside the checks, written by `dgm dev pin`: checks that earn nothing alone, and digests of all inputs.
+"""What is pinned beside the checks, written by `dgm dev update`: checks that earn nothing alone, and digests of all inputs.
 
 A check that an answer passes which is right nowhere says little: `earns_nothing_alone.txt` lists these, found by putting
 the answers of `HOLLOW` to all checks. `inputs.txt` has a digest of what one seed draws for each check, so that a change
@@ -17,7 +17,7 @@ from torch import Tensor
 
 from grader import assignment as assignments
 from grader.checking.student import Transport
-from grader.exam.collect import NOT_EVIDENCE, REPLAYING, Check, collect, folder
+from grader.exam.collect import NOT_EVIDENCE, REPLAYING, Check, collect, earns_nothing_alone, folder
 from grader.exam.examiner import Examiner
 from grader.exam.inputs import draw_examples
 from grader.exam.transport import LocalTransport
@@ -26,7 +26,7 @@ from grader.hidden.answer_key import InstructorsKey
 from grader.practice.run import PUBLIC_SEED
 from grader.sandbox.inside.host import Host
 from grader.sandbox.wire.frames import WireError, encode
-from grader.sandbox.wire.objects import special
+from grader.sandbox.wire.objects import to_wire
 
 SEED = "pinned"
 INPUTS = "inputs.txt"  # beside the checks
@@ -40,7 +40,7 @@ def hollow_checks(lecture: str, exercises: Sequence[str] = ()) -> Iterator[tuple
     for check in checks:
         if check.exercise in exercises or not exercises:
             fooled = [
-                name for name, answer in hollow_answers(lecture, check.exercise) if _passes(examiner, check, answer)
+                name for name, answer in hollow_answers(lecture, check.exercise) if passes(examiner, check, answer)
             ]
             if fooled:
                 yield check.identity, fooled
@@ -74,12 +74,20 @@ class _Replaying(LocalTransport):
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         try:
-            call = encode({**message, "run": 0}, special)
+            call = encode({**message, "run": 0}, to_wire)
         except WireError:
             call = b""
         if self.learning:
             self._known[call] = super().ask(message)
         return self._known.get(call, {"missing": "no answer at hand"})
+
+
+def passes(examiner: Examiner, check: Check, transport: Transport) -> bool:
+    """Whether a check holds of an answer that may be wrong in any way."""
+    try:
+        return examiner.passes(check, transport)
+    except Exception:  # the check breaks on such an answer
+        return False
 
 
 def digests(lecture: str) -> dict[str, str]:
@@ -95,34 +103,37 @@ def digest(check: Check) -> str:
 
 def pinned(lecture: str) -> dict[str, str]:
     """The digests that are written beside the checks."""
-    lines = (folder(lecture) / INPUTS).read_text("utf-8").splitlines()
-    return dict(reversed(line.split(" ", 1)) for line in lines if line and not line.startswith("#"))
+    path = folder(lecture) / INPUTS
+    lines = path.read_text("utf-8").splitlines() if path.is_file() else []
+    parts = [line.partition(" ") for line in lines if line and not line.startswith("#")]
+    return {name: digest for digest, _, name in parts}
 
 
-def write(lecture: str) -> None:
-    """Write both files anew."""
-    found = list(hollow_checks(lecture))
+def write(lecture: str, exercises: Sequence[str] = ()) -> None:
+    """Write both files anew: the lines of these exercises, or all."""
+    hollow = dict(hollow_checks(lecture, exercises))
+    if exercises:
+        others = earns_nothing_alone(lecture).items()
+        hollow |= {
+            name: [answer for answer in (*HOLLOW, REPLAYING) if answer in by]
+            for name, by in others
+            if name.split("::")[0] not in exercises
+        }
     head = [
         "# Checks that an answer passes which is right nowhere: they earn as much of their points as is right of the others",
-        "# of their exercise. Found and written by `dgm dev pin`.",
+        "# of their exercise. Found and written by `dgm dev update`.",
     ]
-    lines = [f"{name}: {', '.join(fooled)}" for name, fooled in found]
+    names = [check.identity for check in collect(lecture) if check.identity in hollow]
+    lines = [f"{name}: {', '.join(hollow[name])}" for name in names]
     (folder(lecture) / NOT_EVIDENCE).write_text("\n".join([*head, *lines, ""]), "utf-8")
-    head = [f"# What the seed {SEED!r} draws for each check, as digests. Written by `dgm dev pin`."]
+    head = [f"# What the seed {SEED!r} draws for each check, as digests. Written by `dgm dev update`."]
     lines = [f"{digest} {name}" for name, digest in digests(lecture).items()]
     (folder(lecture) / INPUTS).write_text("\n".join([*head, *lines, ""]), "utf-8")
 
 
-def _passes(examiner: Examiner, check: Check, transport: Transport) -> bool:
-    try:
-        return examiner.passes(check, transport)
-    except Exception:  # the check breaks on such an answer
-        return False
-
-
 def _anything(value: Any) -> tuple[str, Any] | None:
-    """The wire's `special`, and the text of what does not travel."""
-    return special(value) or ("tuple", [repr(value)])
+    """The wire's `to_wire`, and the text of what does not travel."""
+    return to_wire(value) or ("tuple", [repr(value)])
 
 
 def _mapped(change: Function) -> Callable[[Function], Function]:

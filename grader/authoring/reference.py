@@ -1,8 +1,12 @@
-"""`python -m grader.authoring.reference`: writes docs/reference.md, the commands and the record, from the code."""
+"""docs/reference.md, the commands and the record, made from the code; `dgm dev update` writes it."""
 
 from __future__ import annotations
 
+import ast
 import inspect
+import io
+import textwrap
+import tokenize
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,11 +21,15 @@ PAGE = REPO_ROOT / "docs" / "reference.md"
 STRUCTS = (record.Record, record.ExerciseRecord, record.CheckRecord, record.KitRecord, record.Person)
 
 
+def write() -> None:
+    PAGE.write_text(reference(), "utf-8")
+
+
 def reference() -> str:
     """The page."""
     commands = (line for name, command in _commands("dgm", typer.main.get_command(app)) for line in _command(name, command))
     fields = (line for struct in STRUCTS for line in _struct(struct))
-    head = ["# Reference", "", "Made from the code by `python -m grader.authoring.reference`.", "", "## Commands", ""]
+    head = ["# Reference", "", "Made from the code by `dgm dev update`.", "", "## Commands", ""]
     return "\n".join([*head, *commands, "## The record", "", "`results/<submission>/record.json`, as JSON.", "", *fields])
 
 
@@ -60,15 +68,18 @@ def _struct(struct: type[msgspec.Struct]) -> Iterator[str]:
     remarks = _remarks(struct)
     for field in msgspec.structs.fields(struct):
         kind = struct.__annotations__[field.name].replace("|", "\\|")
-        yield f"| `{field.encode_name}` | {kind} | {remarks.get(field.name, '')} |"
+        yield f"| `{field.encode_name}` | {kind} | {remarks[field.name]} |"
     yield ""
 
 
 def _remarks(struct: type[msgspec.Struct]) -> dict[str, str]:
     """The comments beside the fields."""
-    lines = [line.strip().partition("  # ") for line in inspect.getsource(struct).splitlines()]
-    return {code.split(":")[0]: remark for code, _, remark in lines if remark}
-
-
-if __name__ == "__main__":
-    PAGE.write_text(reference(), "utf-8")
+    source = textwrap.dedent(inspect.getsource(struct))
+    comments = {
+        token.start[0]: token.string.removeprefix("# ")
+        for token in tokenize.generate_tokens(io.StringIO(source).readline)
+        if token.type == tokenize.COMMENT
+    }
+    fields = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.AnnAssign)]
+    beside = {ast.unparse(node.target): range(node.lineno, (node.end_lineno or node.lineno) + 1) for node in fields}
+    return {name: " ".join(comments[line] for line in lines if line in comments) for name, lines in beside.items()}

@@ -1,4 +1,8 @@
-"""`dgm release`: the student kit, which is this repository without what is hidden, as a zip and as a wheel."""
+"""`dgm release`: the student kit, which is this repository without what is hidden, as a zip and as two wheels.
+
+The zip is whole: the engine with one assignment. Of the wheels one is the engine and one the assignment, so that several
+assignments can be installed into one environment, for notebooks' kernels.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +16,12 @@ import tomllib
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from grader.assignment import REPO_ROOT, lectures
+from grader import course as courses
+from grader.assignment import REPO_ROOT, Assignment, lectures, load
 from grader.authoring import build
+from grader.errors import GraderError
 from grader.practice.reset import ORIGINALS
 
 ZIP_TIME = (2026, 1, 1, 0, 0, 0)  # the same kit gives the same zip, byte by byte
@@ -39,9 +46,7 @@ dependencies = {dependencies}
 [project.optional-dependencies]
 student = {student}
 
-[project.scripts]
-dgm = "grader.cli:app"
-
+{scripts}
 [tool.hatch.build]
 dev-mode-dirs = ["."]
 
@@ -49,39 +54,60 @@ dev-mode-dirs = ["."]
 packages = ["grader", "assignments"]
 """
 
+ENGINE_ALONE = b"The engine of the exercises. Every assignment has a wheel of its own beside this one.\n"
+SCRIPTS = """\
+[project.scripts]
+dgm = "grader.cli:app"
 
-class CannotRelease(Exception):
+"""
+
+
+class CannotRelease(GraderError):
     """Nothing was written; the message says why."""
 
 
 def release(lecture: str, target: Path) -> list[Path]:
-    """Write ``<kit>-<version>.zip`` and the wheel into `target` and return their paths.
+    """Write ``dgm-kit-<assignment>-<version>.zip`` and the wheels into `target` and return their paths.
 
     Raises: `CannotRelease`; `build.SourceError`.
     """
+    assignment = load(lecture)
     files = kit(lecture)
-    project = tomllib.loads(files["pyproject.toml"].decode())["project"]
-    name = f"{project['name']}-{project['version']}"
+    name = f"{_name(assignment)}-{assignment.version or _engines()['version']}"
     target.mkdir(parents=True, exist_ok=True)
     archive = target / f"{name}.zip"
     archive.write_bytes(_zip({f"{name}/{path}": content for path, content in files.items()}))
-    return [archive, _wheel(files, target)]
+    of_assignment = (f"assignments/{lecture}/", f"grader/checks/{lecture}/")
+    parts = {path: content for path, content in files.items() if path.startswith(of_assignment)}
+    engine = {path: content for path, content in files.items() if path not in parts}
+    return [
+        archive,
+        _wheel({**engine, "README.md": ENGINE_ALONE, "pyproject.toml": _pyproject(scripts=SCRIPTS)}, target),
+        _wheel({**parts, "README.md": files["README.md"], "pyproject.toml": _wheel_project(assignment)}, target),
+    ]
 
 
 def kit(lecture: str) -> dict[str, bytes]:
     """Every file that students get, by its path. Stubs and notebooks are made from the sources at this moment:
-    a solution that someone wrote into ``assignments/`` never gets out."""
+    a solution that someone wrote into ``assignments/`` never gets out. Of a course.toml they get what it says of points."""
+    if not (REPO_ROOT / "pyproject.toml").exists():
+        raise CannotRelease(f"{REPO_ROOT} is no checkout of the instructor's repository, from which a kit is made")
+    assignment = load(lecture)
     assignments = REPO_ROOT / "assignments"
     products = {path.relative_to(REPO_ROOT).as_posix(): content for path, content in build.products(lecture)}
     stubs = {Path(path).name: content for path, content in products.items() if path.endswith(".py")}
+    course = courses.active(REPO_ROOT, lectures())
+    of_course = courses.text_of(course[1].of(lecture)) if course else ""
     files = {
         **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in _engine(lecture)},
+        **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in assignments.glob("__init__.py")},
         **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in (assignments / lecture).glob("__init__.py")},
         f"assignments/{lecture}/assignment.toml": (assignments / lecture / "assignment.toml").read_bytes(),
+        **({f"assignments/{lecture}/{courses.FILE}": of_course.encode()} if of_course else {}),
         **products,
         f"assignments/{lecture}/{ORIGINALS}": _zip(stubs),
-        "README.md": (assignments / "README.md").read_bytes(),
-        "pyproject.toml": _pyproject().encode(),
+        "README.md": _readme(assignment).encode(),
+        "pyproject.toml": _zip_project(assignment),
         **{name: (REPO_ROOT / name).read_bytes() for name in ALONGSIDE},
     }
     return dict(sorted(files.items()))
@@ -96,20 +122,50 @@ def _engine(lecture: str) -> list[Path]:
     return [path for path in inside if not any(path.is_relative_to(folder) for folder in left_out)]
 
 
-def _pyproject() -> str:
-    """The project file of the kit: the same project, without what only instructors and developers install."""
+def _readme(assignment: Assignment) -> str:
+    """The page of the kit, with names of this assignment."""
+    first = assignment.required[0]
+    text = (REPO_ROOT / "assignments" / "README.md").read_text("utf-8")
+    named = {"assignment": assignment.name, "title": assignment.title, "topic": first.topic, "function": first.function}
+    for name, value in named.items():
+        text = text.replace(f"{{{name}}}", value)
+    return text
+
+
+def _name(assignment: Assignment) -> str:
+    return f"{_engines()['name']}-{assignment.name}"
+
+
+def _engines() -> dict[str, Any]:
+    """What pyproject.toml says of the project."""
+    return tomllib.loads((REPO_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+
+
+def _zip_project(assignment: Assignment) -> bytes:
+    """Engine and assignment in one, under a name of its own."""
+    return _pyproject(name=_name(assignment), version=assignment.version or _engines()["version"], scripts=SCRIPTS)
+
+
+def _wheel_project(assignment: Assignment) -> bytes:
+    """The assignment alone: it needs an engine at least as new."""
+    engine = _engines()
+    needs, student = [f"{engine['name']}>={engine['version']}"], [f"{engine['name']}[student]"]
+    version = assignment.version or engine["version"]
+    return _pyproject(name=_name(assignment), version=version, dependencies=needs, student=student, scripts="")
+
+
+def _pyproject(*, scripts: str, **other: Any) -> bytes:
+    """The project file of a kit: the same project, without what only instructors and developers install."""
     whole = tomllib.loads((REPO_ROOT / "pyproject.toml").read_text("utf-8"))
     project = whole["project"]
-    return PYPROJECT.format(
-        requires=json.dumps(whole["build-system"]["requires"]),  # a JSON string or list of strings is the same in TOML
-        name=json.dumps(project["name"]),
-        version=json.dumps(project["version"]),
-        description=json.dumps(project["description"]),
-        license=json.dumps(project["license"]),
-        python=json.dumps(project["requires-python"]),
-        dependencies=json.dumps(project["dependencies"], indent=4),
-        student=json.dumps(project["optional-dependencies"]["student"]),
-    )
+    said = {
+        "requires": whole["build-system"]["requires"], "name": project["name"], "version": project["version"],
+        "description": project["description"], "license": project["license"], "python": project["requires-python"],
+        "dependencies": project["dependencies"], "student": project["optional-dependencies"]["student"],
+    }  # fmt: skip
+    # a JSON string or list of strings is the same in TOML
+    toml = {key: json.dumps(value, indent=4 if key == "dependencies" else None) for key, value in {**said, **other}.items()}
+    return PYPROJECT.format(scripts=scripts, **toml).encode()
 
 
 def _zip(files: Mapping[str, bytes]) -> bytes:

@@ -25,8 +25,7 @@ from grader.checking.tolerance import tolerance
 from grader.exam import inputs
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
-from grader.hidden import catalogue
-from grader.hidden import known_submissions as candidates
+from grader.hidden import catalogue, known_submissions
 from grader.hidden.answer_key import InstructorsKey
 
 
@@ -46,9 +45,9 @@ def audit(lecture: str, exercises: Iterable[str], max_examples: int, seed: str) 
     checks = collect(lecture)
     examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture, names=False))
     for exercise in exercises:
-        right = {"solution": candidates.solution(lecture, exercise.split(".")[0])}
+        right = {"solution": known_submissions.solution(lecture, exercise.split(".")[0])}
         for variant in catalogue.load(lecture).variants.get(exercise, []):
-            right[variant.name] = candidates.with_function(lecture, variant.replaces, variant.function)
+            right[variant.name] = known_submissions.with_function(lecture, variant.replaces, variant.function)
         for check in checks:
             if check.exercise == exercise and check.drawn and not check.training and not check.gpu:
                 for name, transport in right.items():

@@ -80,7 +80,7 @@ def assert_agrees(
     that says what was misunderstood.
     """
     if mistaken:
-        accuracy = {"like": like, "scale": scale, "condition": condition, "error": error}
+        accuracy: dict[str, Any] = {"like": like, "scale": scale, "condition": condition, "error": error}
         try:
             assert_agrees(got, want, **accuracy, what=what, unit=unit)
         except Mismatch as mismatch:

@@ -64,6 +64,10 @@ class Transport(Protocol):
         """From now on the submission may take so long; a call that would take longer is interrupted."""
         ...
 
+    def inputs(self, check: str) -> int:
+        """How many inputs of a check are known here, so that none need be drawn before one fails; 0: draw them."""
+        ...
+
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         """What `run` makes of the input of this number, which every submission meets: None where the check passes.
 

@@ -42,7 +42,7 @@ def release(
     output: Annotated[Path, typer.Option("--output", "-o", help="Where the kit goes.")] = Path("dist"),
     assignment: AssignmentName = None,
 ) -> None:
-    """Make the student kit, a zip and a wheel, without anything that is hidden."""
+    """Make the student kit, a zip and two wheels (engine and assignment), without anything that is hidden."""
     from grader.authoring import build as building
     from grader.authoring import student_kit as releasing
 

@@ -22,7 +22,7 @@ SMALL_ARCHIVE = 1 << 20  # bytes
 
 
 def _complete(incomplete: str) -> list[str]:
-    return [name for name in assignments.lectures() if name.startswith(incomplete)]
+    return [name for name in assignments.offered() if name.startswith(incomplete)]
 
 
 AssignmentName = Annotated[
@@ -37,7 +37,7 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
     """The assignment `named`; without a name the only one, the one whose folder this is (`folder`, or where one stands),
     that of the exercises `names`, or that whose topics the files in `folder` or `handed_in` are called by. Else the command
     ends with the choices."""
-    known = assignments.lectures()
+    known = assignments.offered()
     if named is not None and named not in known:
         stop(f"there is no assignment {named!r}: {_listed(known)}")
     if named is not None or len(known) == 1:

@@ -1,4 +1,4 @@
-"""`dgm course`: the kit in an nbgrader course."""
+"""`dgm course`: the folder of a course, which is nbgrader's too."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from typing import Annotated
 
 import typer
 
-from grader.cli.chosen import AssignmentName, chosen, load
+from grader import assignment as assignments
+from grader.cli.chosen import chosen, load, stop
 from grader.renderings.terminal import SafeConsole
 
-course = typer.Typer(help="An nbgrader course with the kit's exam.", no_args_is_help=True)
+course = typer.Typer(help="The folder of a course.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -19,28 +20,32 @@ def add_to(app: typer.Typer) -> None:
 
 @course.callback()
 def group() -> None:
-    """An nbgrader course with the kit's exam."""
+    """The folder of a course."""
 
 
 @course.command()
 def init(
     folder: Annotated[Path, typer.Argument(help="A new folder.", show_default=False)],
-    assignment: AssignmentName = None,
+    assignment: Annotated[
+        list[str] | None, typer.Option("--assignment", "-a", help="May be said several times; all without.", show_default=False)
+    ] = None,
 ) -> None:
-    """Lay out an nbgrader course: configuration and source notebooks."""
+    """Lay out a course: course.toml, a seed, and what nbgrader needs, configuration and source notebooks."""
+    from grader.hidden.places import NotHere
     from grader.nbgrader.layout import CourseExists, gradable_here
     from grader.nbgrader.layout import init as lay_out
 
-    console = SafeConsole()
-    name = chosen(assignment)
+    console = SafeConsole(soft_wrap=True, highlight=False)
+    names = [chosen(name) for name in assignment or assignments.offered()]
     try:
-        written = lay_out(folder, name)
-    except CourseExists as error:
-        console.print(f"[red]{error}[/red]")
-        raise typer.Exit(2) from None
+        written = lay_out(folder, names)
+    except (CourseExists, NotHere) as error:
+        stop(error)
     for path in written:
-        console.print(f"wrote {path}")
-    left_out = [exercise.name for exercise in load(name).exercises if exercise not in gradable_here(load(name)).exercises]
-    for exercise in left_out:
-        console.print(f"{exercise} is left out: it needs a GPU, and this machine has none", highlight=False)
-    console.print(f"next: cd {folder} && nbgrader generate_assignment {name}")
+        console.print(f"wrote {path}", markup=False)
+    for name in names:
+        here = gradable_here(load(name)).exercises
+        for exercise in load(name).exercises:
+            if exercise not in here:
+                console.print(f"{exercise.name} is left out: it needs a GPU, and this machine has none")
+    console.print(f"next: cd {folder}, read course.toml, and nbgrader generate_assignment {names[0]}", markup=False)

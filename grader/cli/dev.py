@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from grader.cli.chosen import AssignmentName, chosen, load, stop
+from grader.cli.chosen import AssignmentName, chosen, load
 from grader.renderings.terminal import SafeConsole
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
@@ -33,40 +33,49 @@ def check(
     assignment: AssignmentName = None,
 ) -> None:
     """Solutions pass, stubs are missing, every mistake dies by the check that claims it, every variant passes."""
-    from grader.authoring.certify import catalogue_faults, certify, table
-    from grader.authoring.new import reminders
-    from grader.practice.names import UnknownName, select
+    from grader.authoring import certificate
+    from grader.authoring.certify import certify, table
+    from grader.authoring.complete import lacking
+    from grader.practice.names import select
 
     started = time.perf_counter()
     lecture = chosen(assignment, names or [])
-    try:
-        exercises = select(load(lecture), names or [])
-    except UnknownName as error:
-        console.print(f"[red]{error}[/red]")
-        raise typer.Exit(2) from None
+    exercises = select(load(lecture), names or [])
     certificates = sorted(certify(lecture, seed, exercises, jobs, device), key=lambda one: exercises.index(one.exercise))
     console.print(table(certificates))
     for one in certificates:
         for name, figure in one.figures.items():
             console.print(f"{one.exercise}: {name}: {figure}", highlight=False, markup=False)
-    faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults] + (
-        [] if names else catalogue_faults(lecture)
-    )
-    faults += [fault for name in exercises for fault in reminders(lecture, load(lecture)[name])]
+    faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults]
+    faults += lacking(lecture, exercises if names else ())
     for fault in faults:
         console.print(fault, style="red", markup=False, highlight=False)
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
+    if not names and not faults and device == "cpu":
+        certificate.write(lecture, certificates)
     raise typer.Exit(1 if faults else 0)
 
 
 @dev.command()
-def pin(assignment: AssignmentName = None) -> None:
-    """Write anew what is pinned beside the checks: those that earn nothing alone, and digests of all inputs."""
-    from grader.authoring import pins
+def update(
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
+    ] = None,
+    assignment: AssignmentName = None,
+) -> None:
+    """Write anew what is made from the sources, the checks and the catalogue: stubs and notebooks, pins, pages of docs/."""
+    from grader.authoring import build, certificate, pins, reference
+    from grader.authoring.certify import certify
+    from grader.practice.names import select
 
-    name = chosen(assignment)
-    pins.write(name)
-    console.print(f"grader/checks/{name}/ has both files anew: read what `git diff` says of them", highlight=False)
+    lecture = chosen(assignment, names or [])
+    exercises = select(load(lecture), names or [])
+    build.build(lecture)
+    pins.write(lecture, exercises if names else ())
+    stale = [name for name in certificate.outdated(lecture) if name in exercises]
+    certificate.write(lecture, list(certify(lecture, "certify", stale)) if stale else [])
+    reference.write()
+    console.print("stubs, notebooks, pins, certificate and reference are of now: read `git diff`", highlight=False)
 
 
 @dev.command()
@@ -87,28 +96,19 @@ def new(
     name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=False)], assignment: AssignmentName = None
 ) -> None:
     """Start an exercise: all its places, each with a reminder of what to write there."""
-    from grader.authoring.new import CannotMake, new_exercise
+    from grader.authoring.new import new_exercise
 
-    try:
-        written = new_exercise(load(chosen(assignment, [name.split(".")[0]])), name)
-    except CannotMake as error:
-        stop(error)
-    for path in written:
+    for path in new_exercise(load(chosen(assignment, [name.split(".")[0]])), name):
         console.print(path, highlight=False, soft_wrap=True)
-    console.print(f"replace every REPLACE ME, then: dgm build && dgm dev check {name}", highlight=False)
+    console.print(f"replace every REPLACE ME, then: dgm dev update {name} && dgm dev check {name}", highlight=False)
 
 
 @dev.command("new-assignment")
 def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> None:
     """Start an assignment: its folders, without exercises."""
-    from grader.authoring.new import CannotMake
     from grader.authoring.new import new_assignment as make
 
-    try:
-        written = make(name)
-    except CannotMake as error:
-        stop(error)
-    for path in written:
+    for path in make(name):
         console.print(path, highlight=False, soft_wrap=True)
     console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}", highlight=False)
 

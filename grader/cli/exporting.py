@@ -11,6 +11,7 @@ import typer
 
 from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
 from grader.grading import store
+from grader.grading.policy import policy
 from grader.record import Record
 from grader.renderings import comparison, gradebook, platforms
 from grader.renderings.gradescope import gradescope
@@ -23,6 +24,7 @@ class Target(StrEnum):
     MOODLE = "moodle"
     GRADESCOPE = "gradescope"
     JUNIT = "junit"
+    CSV = "csv"
 
 
 FILES = {Target.CANVAS: "canvas.csv", Target.MOODLE: "moodle.csv", Target.JUNIT: "junit.xml"}
@@ -47,7 +49,10 @@ def export(
         bool, typer.Option("--feedback", help="With --to canvas or moodle: a zip of students' pages for its bulk upload.")
     ] = False,
 ) -> None:
-    """Write the grades as Canvas, Moodle, Gradescope or a CI service reads them, or fill them into its own file."""
+    """Write the grades as Canvas, Moodle, Gradescope or a CI service reads them, grades.csv again, or fill in their own file.
+
+    The grade is the final one where course.toml has due dates or adjustments, else the score.
+    """
     console = SafeConsole(soft_wrap=True, highlight=False)
     records = _read(results, console)
     if into is not None:
@@ -62,6 +67,10 @@ def export(
         console.print(f"{len(records) - len(left_out)} pages: {results / f'{target}-feedback.zip'}", markup=False)
         if left_out:
             console.print(f"not from {target}'s bulk download, so not in it: {listed(left_out)}", markup=False)
+    elif target is Target.CSV:
+        with store.Store(results) as kept:
+            kept.finish()
+        console.print(f"{results / 'grades.csv'} is new", markup=False)
     elif target is Target.GRADESCOPE:
         for record in records:
             (results / record.submission / "results.json").write_text(gradescope(record), "utf-8")
@@ -165,4 +174,13 @@ def _read(results: Path, console: SafeConsole) -> list[Record]:
     for said, names in sorted(notes.items()):
         if said:
             console.print(f"{said}: {listed(names)}", style="yellow", markup=False)
+    course = policy(holds.assignment, records)
+    if course is None:
+        return records
+    records = [course.settle(record) for record in records]
+    changed = sum(record.grade != record.score for record in records)
+    unknown = [record.submission for record in records if record.final and record.final.days_late is None]
+    console.print(f"final grades by {course.where}: {changed} differ from the score", markup=False)
+    for line in [*course.remarks, *([f"time unknown, so no penalty: {listed(unknown)}"] if unknown else [])]:
+        console.print(line, style="yellow", markup=False)
     return records

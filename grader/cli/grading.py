@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from grader.cli.chosen import AssignmentName, chosen, listed, load
+from grader import course as courses
+from grader.assignment import REPO_ROOT
+from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
 from grader.practice.names import UnknownName, select
 from grader.record import Record
 from grader.renderings import running
@@ -20,6 +21,9 @@ from grader.submission import Layout
 
 def add_to(app: typer.Typer) -> None:
     app.command()(grade)
+    cache = typer.Typer(help="What is kept between runs, so that the next one starts at once.", no_args_is_help=True)
+    cache.command()(clear)
+    app.add_typer(cache, name="cache")
 
 
 def grade(
@@ -70,11 +74,14 @@ def grade(
     from grader.sandbox.layers.policy import Refused
 
     console = SafeConsole(highlight=False)
+    course = courses.find(REPO_ROOT)
+    if course and course.is_relative_to(submissions.resolve()):
+        stop(f"{course} lies among what is to be graded: somebody may have handed it in. Stand in your course's folder")
     name = chosen(assignment, handed_in=submissions)
     try:
         exercises = tuple(select(load(name), only)) if only else ()
         graded_before = bool(store.manifest(output).graded_by)
-        seed = grading_seed(seed_file, first=not graded_before, say=lambda said: print(said, file=sys.stderr))
+        seed = grading_seed(seed_file, first=not graded_before)
         options = GradingOptions(
             name, seed, isolation, quick, show_expected=not hide_expected, only=exercises
         )
@@ -83,6 +90,8 @@ def grade(
             running.event(console, "submissions", said=handed_in.said)
         else:
             console.print(handed_in.said, markup=False, soft_wrap=True)
+            if course:
+                console.print(f"course: {course}", markup=False, soft_wrap=True)
         if scheduler:
             from grader.grading.cluster import Scheduler, grade_on
 
@@ -127,3 +136,10 @@ def _noting(records: Iterable[Record], seen: list[str], broken: list[str]) -> It
         if record.fault:
             broken.append(record.submission)
         yield record
+
+
+def clear() -> None:
+    """Remove it: the next run makes it anew."""
+    from grader.grading import preparation
+
+    SafeConsole(highlight=False).print(f"removed: {preparation.clear() / 1e6:.1f} MB")

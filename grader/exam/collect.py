@@ -88,34 +88,43 @@ class Check:
         return self.exercise.split(".")[0]
 
 
-@functools.cache
-def collect(lecture: str, house: Path = REPO_ROOT) -> tuple[Check, ...]:
-    """The checks of a lecture's exercises in the order of their files, with their points. Collected once per process.
+def collect(lecture: str, house: Path = REPO_ROOT, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
+    """The checks of a lecture's exercises in the order of their files, with their points.
 
+    `topics`: those whose checks are wanted, and no other module is imported; all without.
     Raises: `AssignmentError` where marks and assignment.toml do not fit together.
     """
+    assignment = assignments.load(lecture, house)
+    passed_by = earns_nothing_alone(lecture)
+    kept = [
+        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
+        for check in collected(lecture, topics)
+        if check.exercise not in assignment.switched_off and (not topics or check.topic in topics)
+    ]
+    return tuple(with_points(kept, assignment, topics))
+
+
+@functools.cache
+def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
+    """The checks as their marks have them. Collected once per process: pytest takes a while, and points may change."""
     collector = _Collector()
     here = str(folder(lecture))
+    folders = [str(path) for topic in sorted(topics) if (path := Path(here, topic)).is_dir()] or [here]
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
     with _plain_pytest():
-        status = pytest.main(["--collect-only", *quiet, "--rootdir", here, here], plugins=[collector])
+        status = pytest.main(["--collect-only", *quiet, "--rootdir", here, *folders], plugins=[collector])
     if collector.refused is not None:
         raise collector.refused
     if status is not pytest.ExitCode.OK:
         raise AssignmentError(
             f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
         )
-    assignment = assignments.load(lecture, house)
-    passed_by = earns_nothing_alone(lecture)
-    kept = [
-        replace(check, passed_by=passed_by.get(check.identity, frozenset()))
-        for check in collector.checks
-        if check.exercise not in assignment.switched_off
-    ]
-    return tuple(with_points(kept, assignment))
+    return tuple(collector.checks)
 
 
-def with_points(checks: Sequence[Check], assignment: Assignment) -> Iterator[Check]:
+def with_points(
+    checks: Sequence[Check], assignment: Assignment, topics: frozenset[str] = frozenset()
+) -> Iterator[Check]:
     """The checks with their points: those of an exercise sum to its points, in parts of 0.01 that follow the weights."""
     known = {exercise.name: exercise for exercise in assignment.exercises}
     of_exercise: dict[str, list[Check]] = {name: [] for name in known}
@@ -129,7 +138,7 @@ def with_points(checks: Sequence[Check], assignment: Assignment) -> Iterator[Che
     points: dict[str, float] = {}
     examined_elsewhere = {name for exercise in assignment.exercises for name in exercise.of}
     for name, own in of_exercise.items():
-        if not own and name not in examined_elsewhere:
+        if not own and name not in examined_elsewhere and (not topics or known[name].topic in topics):
             raise AssignmentError(
                 f"assignments/{assignment.name}/assignment.toml: exercise {name} has no checks: write one that is marked "
                 f"`pytest.mark.exercise({name!r})`, or switch the exercise off (enabled = false)"
@@ -157,7 +166,7 @@ def _parts(points: float, weights: Sequence[float]) -> list[float]:
 def earns_nothing_alone(lecture: str) -> dict[str, frozenset[str]]:
     """The checks that an answer passes which is right nowhere, and these answers: zeros, an error, one per cent off, …
 
-    `dgm dev pin` finds them and writes the file. They earn their points in proportion to the others of their exercise.
+    `dgm dev update` finds them and writes the file. They earn their points in proportion to the others of their exercise.
     """
     path = folder(lecture) / NOT_EVIDENCE
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import time
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -16,6 +16,7 @@ from grader.checking.compare import SLIGHT, Mismatch
 from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
 from grader.exam import counterexample, credit
 from grader.exam.collect import Check
+from grader.exam.dependencies import blamed
 from grader.exam.inputs import Example, derive, draw_examples, shrink
 from grader.record import CheckRecord, ExerciseRecord, Outcome, exercise_record
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
@@ -112,8 +113,8 @@ class Examiner:
         )
         exercise = self.assignment[name]
         record = exercise_record(name, str(exercise.slide), records, exercise.bonus, rubric)
-        blamed = self._blamed(name, transport, failed) if record.failed else []
-        return msgspec.structs.replace(record, depends_on_failed=blamed)
+        at_fault = blamed(self.assignment, name, transport, failed) if record.failed else []
+        return msgspec.structs.replace(record, depends_on_failed=at_fault)
 
     def examine(self, check: Check, transport: Transport, failed: Collection[str] = ()) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
@@ -129,7 +130,7 @@ class Examiner:
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
                     sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
-            named = None if self._blamed(check.exercise, transport, failed) else self._name(check, failure, transport)
+            named = None if blamed(self.assignment, check.exercise, transport, failed) else self._name(check, failure, transport)
             return self._record(check, failure, named, _since(started))
         except CannotObserve as why:
             return not_graded(check, str(why))
@@ -155,7 +156,8 @@ class Examiner:
         records = []
         for check in checks:
             failure = _gravest(self.run(check, example, transport) for example in self.examples(check))
-            points, outcome, rung = (check.points, "passed", "") if failure is None else (0.0, "failed", failure.rung)
+            points, rung = (check.points, "") if failure is None else (0.0, failure.rung)
+            outcome: Outcome = "passed" if failure is None else "failed"
             records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points, rung=rung))
         earned = sum(record.points for record in credit.in_proportion(checks, records))
         return earned / sum(check.points for check in checks)
@@ -252,12 +254,15 @@ class Examiner:
         return ""
 
     def _first_failure(self, check: Check, transport: Transport, limit: float) -> Failure | None:
+        def run(number: int) -> Failure | None:
+            return self.run(check, self.examples(check)[number], transport)
+
         def failures() -> Iterator[Failure | None]:
-            for number, example in enumerate(self.examples(check)):
-                run = functools.partial(self.run, check, example, transport)
-                yield (failure := transport.on_input(check.identity, number, run))
+            for number in range(transport.inputs(check.identity) or len(self.examples(check))):
+                yield (failure := transport.on_input(check.identity, number, functools.partial(run, number)))
                 if transport.waited > limit:
-                    yield failure or Failure("timeout", f"the check took longer than {check.seconds:g} s: far too slow", example, ())
+                    said = f"the check took longer than {check.seconds:g} s: far too slow"
+                    yield failure or Failure("timeout", said, self.examples(check)[number], ())
                     return
 
         return _gravest(failures())
@@ -290,30 +295,6 @@ class Examiner:
         """Whether a registered mistake fails the check of this record, too."""
         (check,) = (one for one in checks if one.name == record.check)
         return self._key is not None and self._key.fails(self, check, mistake)
-
-    def with_dependencies(self, records: Sequence[ExerciseRecord], transport: Transport) -> list[ExerciseRecord]:
-        """The records of a whole submission, where also exercises that came later may explain a failure."""
-        failed = [record.exercise for record in records if record.failed]
-        return [
-            msgspec.structs.replace(record, depends_on_failed=self._blamed(record.exercise, transport, failed))
-            if record.failed
-            else record
-            for record in records
-        ]
-
-    def _blamed(self, name: str, transport: Transport, failed: Collection[str]) -> list[str]:
-        """The failed exercises that the student's answer to this one calls, directly or through others."""
-        topic = self.assignment[name].topic
-        known = {exercise.name: exercise for exercise in self.assignment.of_topic(topic)}
-        calls: Mapping[str, Sequence[str]] = transport.calls.get(topic, {})
-        reached, open_names = set(), [name]
-        while open_names:
-            exercise = known[open_names.pop()]
-            for other in [*(f"{topic}.{function}" for function in calls.get(exercise.function, ())), *exercise.calls]:
-                if other in known and other not in reached:
-                    reached.add(other)
-                    open_names.append(other)
-        return [other for other in known if other in reached and other in failed and other != name]
 
 
 def not_graded(check: Check, why: str) -> CheckRecord:

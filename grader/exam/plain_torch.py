@@ -97,7 +97,8 @@ class Script:
     def _family(self, family: Family) -> str:
         build = FAMILIES[family.name]
         body = _definition(build)
-        result = body.body[-1].value if len(body.body) == 1 and isinstance(body.body[0], ast.Return) else None
+        only = body.body[0] if len(body.body) == 1 else None
+        result = only.value if isinstance(only, ast.Return) else None
         chosen = _looked_up(result, family, build)
         if chosen is not None:
             return chosen
@@ -232,9 +233,11 @@ def _constants(module: ModuleType) -> dict[str, str]:
     """What the module assigns to names in capitals."""
     found: dict[str, str] = {}
     for node in ast.parse(inspect.getsource(module)).body:
-        target = node.targets[0] if isinstance(node, ast.Assign) else node.target if isinstance(node, ast.AnnAssign) else None
-        if isinstance(target, ast.Name) and target.id.isupper() and getattr(node, "value", None) is not None:
-            found[target.id] = ast.unparse(node.value)  # type: ignore[union-attr,arg-type]
+        if not isinstance(node, ast.Assign | ast.AnnAssign) or node.value is None:
+            continue
+        target = node.targets[0] if isinstance(node, ast.Assign) else node.target
+        if isinstance(target, ast.Name) and target.id.isupper():
+            found[target.id] = ast.unparse(node.value)
     return found
 
 

@@ -22,24 +22,16 @@ from torch import Tensor
 
 from grader.exam.transport import Timeouts, WorkerTransport, checked
 from grader.sandbox.wire.black_boxes import Boxes
-from grader.sandbox.wire.families import Family, tensors_in
-from grader.sandbox.wire.frames import encode, raw
-from grader.sandbox.wire.objects import special
+from grader.sandbox.wire.families import tensors_in
+from grader.sandbox.wire.frames import WireError, encode
+from grader.sandbox.wire.objects import to_wire
 from grader.sandbox.workers import TO_WORKER, Worker, WorkerGone, Workers
 
 MAX_BATCH_BYTES = 1 << 16  # bytes: what a socket takes although nobody reads, or two full sockets would wait for each other
-REMEMBERED = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
+MAX_PATHS = 256  # ways to pass a check on one input; whoever finds more of them pays for the search alone
 DRAIN_SECONDS = 1.0  # for all answers that nobody needs any more; then a new worker is cheaper
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Foreseen:
-    """One call, and the frame that carries it."""
-
-    message: dict[str, Any]
-    frame: bytes
 
 
 @dataclass
@@ -59,19 +51,25 @@ class Answers:
 class Plan:
     """The calls of a check on one input, up to the first that depends on an answer."""
 
-    calls: list[Foreseen] = field(default_factory=list)
+    run: int  # the number by which a worker knows it; below zero, where no other run is
+    calls: list[bytes] = field(default_factory=list)  # the frames that carry them
     complete: bool = True
     passed: set[bytes] = field(default_factory=set)  # digests of answers, and of their beginnings, that have passed
 
     def remember(self, answers: Answers) -> None:
         """Let whoever gives these answers pass."""
         if len(answers.digests) == len(self.calls) > 0 and self.complete:
-            if len(self.passed) >= REMEMBERED * len(self.calls):
+            if len(self.passed) >= MAX_PATHS * len(self.calls):
                 self.passed.clear()
             self.passed.update(answers.digests)
 
 
 Plans = dict[str, list[Plan]]  # by the check, in the order of its inputs
+
+
+def plan_for(check: str, number: int) -> Plan:
+    """An empty plan, whose run differs from that of every other input, also where plans come from another process."""
+    return Plan(-1 - int.from_bytes(hashlib.blake2b(f"{check} {number}".encode(), digest_size=6).digest(), "big"))
 
 
 class Rehearsal(WorkerTransport):
@@ -81,12 +79,12 @@ class Rehearsal(WorkerTransport):
         self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Timeouts, plans: Plans
     ) -> None:
         super().__init__(workers, package, topics, patience)
-        self._plans, self._plan = plans, Plan()
+        self._plans, self._plan = plans, plan_for("", 0)
         self._answers = Answers()
         self._tensors: list[Tensor] = []  # of answers; kept, so that no other tensor gets their place in memory
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
-        self._plan, self._answers, self._tensors = Plan(), Answers(), []
+        self._plan, self._answers, self._tensors = plan_for(check, number), Answers(), []
         self._plans.setdefault(check, []).insert(number, self._plan)
         failure = run()
         if failure is None:
@@ -97,16 +95,17 @@ class Rehearsal(WorkerTransport):
         answered = {tensor.untyped_storage().data_ptr() for tensor in self._tensors if tensor.numel()}
         if any(tensor.untyped_storage().data_ptr() in answered for tensor in tensors_in(message)) or Boxes(message):
             self._plan.complete = False  # what a black box is asked depends on its answers
+        message = {**message, "run": self._plan.run}
         answer = self._foreseen(message) if self._plan.complete else super().ask(message)
         self._tensors += tensors_in(answer)
         return answer
 
     def _foreseen(self, message: dict[str, Any]) -> dict[str, Any]:
-        call = Foreseen(message, encode(message, special, TO_WORKER))
+        call = encode(message, to_wire, TO_WORKER)
         self._plan.calls.append(call)
 
         def use(worker: Worker, seconds: float) -> dict[str, Any]:
-            worker.send(call.frame, seconds)
+            worker.send(call, seconds)
             frame = worker.answer(seconds)
             self._answers.add(frame)
             return checked(worker.open(frame), message["mode"])
@@ -154,12 +153,17 @@ class SendingAhead(WorkerTransport):
         finally:
             self._input = -1
 
+    def inputs(self, check: str) -> int:
+        return len(self._plans.get(check, []))
+
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         if self._input < 0:
             self._drain()
             return super().ask(message)
-        calls = self._plan(self._input).calls
-        if self._call < len(calls) and same(calls[self._call].message, message):
+        plan = self._plan(self._input)
+        if self._call:  # the worker knows this run by the number that the foreseen calls bore
+            message = {**message, "run": plan.run}
+        if self._call < len(plan.calls) and carries(plan.calls[self._call], {**message, "run": plan.run}):
             if not self._come:
                 self._take()
             come = self._come.popleft()
@@ -169,8 +173,6 @@ class SendingAhead(WorkerTransport):
             return self._reach(lambda worker, seconds: checked(worker.open(come), message["mode"]))
         if self._sent:
             raise PlanDiverged
-        if self._call:  # the worker knows this run by the number that the foreseen calls bore
-            message = {**message, "run": calls[0].message["run"]}
         self._beyond = True
         return super().ask(message)
 
@@ -201,7 +203,7 @@ class SendingAhead(WorkerTransport):
 
     def _plan(self, number: int) -> Plan:
         plans = self._plans.get(self._check, [])
-        return plans[number] if number < len(plans) else Plan()
+        return plans[number] if number < len(plans) else plan_for(self._check, number)
 
     def _send(self, first: int) -> None:
         """Send as many calls, from the first one named on, as a socket takes, also those on the inputs that follow."""
@@ -209,15 +211,15 @@ class SendingAhead(WorkerTransport):
         places: list[tuple[int, int]] = []
         size = 0
         for number, call, foreseen in self._following(first):
-            size += len(foreseen.frame)
+            size += len(foreseen)
             if frames and size > MAX_BATCH_BYTES:
                 break
-            frames.append(foreseen.frame)
+            frames.append(foreseen)
             places.append((number, call))
         self._reach(lambda worker, seconds: worker.send(b"".join(frames), seconds))
         self._sent.extend(places)
 
-    def _following(self, first: int) -> Iterator[tuple[int, int, Foreseen]]:
+    def _following(self, first: int) -> Iterator[tuple[int, int, bytes]]:
         plans = self._plans[self._check]
         for number in range(self._input, len(plans)):
             for call in range(first, len(plans[number].calls)):
@@ -239,24 +241,9 @@ class SendingAhead(WorkerTransport):
         self._sent.clear()
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two calls are the same to the bit, the number of the run apart."""
-    return all(key == "run" or (key in other and _same(one[key], other[key])) for key in one) and len(one) == len(other)
-
-
-def _same(one: Any, other: Any) -> bool:
-    if one is other:
-        return True
-    if type(one) is not type(other):
+def carries(frame: bytes, message: dict[str, Any]) -> bool:
+    """Whether a frame carries this message, to the bit."""
+    try:
+        return frame == encode(message, to_wire, TO_WORKER)
+    except WireError:  # it will be said when it is sent
         return False
-    if isinstance(one, Tensor):
-        return one.dtype == other.dtype and one.shape == other.shape and raw(one) == raw(other)
-    if isinstance(one, list | tuple):
-        return len(one) == len(other) and all(map(_same, one, other))
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, Family):
-        return one.name == other.name and _same(one.parameters, other.parameters)
-    return (
-        repr(one) == repr(other) if isinstance(one, float) else bool(one == other)
-    )  # a nan is itself, -0.0 is not 0.0

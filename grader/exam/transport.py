@@ -20,7 +20,7 @@ from grader.printable import printable
 from grader.sandbox.inside.host import Host, instead
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.frames import WireError, decode, encode, split
-from grader.sandbox.wire.objects import revive, revive_answer, special
+from grader.sandbox.wire.objects import answer_from_wire, from_wire, to_wire
 from grader.sandbox.workers import NoWorkers, ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 DEFINITIONS_ONLY = (
@@ -82,6 +82,9 @@ class WorkerTransport:
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         boxes = Boxes(message)
         return self._reach(lambda worker, seconds: checked(worker.request(message, seconds, boxes), message["mode"]))
+
+    def inputs(self, check: str) -> int:
+        return 0
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()
@@ -187,17 +190,17 @@ class LocalTransport:
         boxes = Boxes(message)
 
         def line(question: bytes) -> Any:
-            return decode(*split(encode(boxes.answer(decode(*split(question), revive_answer)), special)), revive)
+            return decode(*split(encode(boxes.answer(decode(*split(question), answer_from_wire)), to_wire)), from_wire)
 
         started = time.process_time()  # our own code: a busy machine is no reason to fail
         with _unchanged_process():
-            result = self.host.answer(decode(*split(encode(message, special)), revive), line)
+            result = self.host.answer(decode(*split(encode(message, to_wire)), from_wire), line)
             try:
-                frame = encode(result, self.host.keep)
+                frame = encode(result, self.host.keep_in_worker)
             except (WireError, RuntimeError, TypeError, ValueError) as error:  # as the worker does
-                frame = encode(instead(result, str(error)), self.host.keep)
+                frame = encode(instead(result, str(error)), self.host.keep_in_worker)
         self.waited += max(time.process_time() - started - boxes.seconds, 0.0)
-        answer: dict[str, Any] = decode(*split(frame), revive_answer)
+        answer: dict[str, Any] = decode(*split(frame), answer_from_wire)
         return answer
 
     def begin_exercise(self) -> None:
@@ -205,6 +208,9 @@ class LocalTransport:
 
     def begin_check(self, seconds: float) -> None:
         pass
+
+    def inputs(self, check: str) -> int:
+        return 0
 
     def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
         return run()

@@ -125,7 +125,7 @@ def grade_there(order: GradingOptions, kit: str, handed_in: bytes) -> bytes:
     submission = msgspec.json.decode(handed_in, type=Submission)
     with _busy:
         session = _session(order, kit)
-        session.rehearse()
+        session.rehearse(submission.topics)
 
         def examined() -> Done:
             return Done(session.grade(submission), found=False, log=session.faults())
@@ -200,7 +200,7 @@ def _graded(
     in_hand = as_completed()
     names: dict[Any, HandedIn] = {}  # by the key of the future
 
-    def next_done(future: Future) -> Done:
+    def next_done(future: Future[Any]) -> Done:
         one = names.pop(future.key)
         try:
             return msgspec.json.decode(_asked(future), type=Done)
@@ -233,7 +233,7 @@ class KillsWorkers(CannotGrade):
     """Machines die with what they were asked, one after the other."""
 
 
-def _asked(future: Future) -> Any:
+def _asked(future: Future[Any]) -> Any:
     from distributed import KilledWorker
 
     try:

@@ -27,7 +27,7 @@ from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
 from grader.grading.options import GradingOptions
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.record import ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
 from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
@@ -99,7 +99,7 @@ class DeviceSession:
             return
         self._stack.callback(self._workers.close)
         topics = {name.split(".")[0] for name in self._names}
-        solutions = Submission("the solutions", candidates.solutions(self.order.lecture, topics), ())
+        solutions = Submission("the solutions", known_submissions.solutions(self.order.lecture, topics), ())
         left_out = {check.name for check in self._examiner.checks if check.training and self.order.quick}
         for check in chain(*(exercise.checks for exercise in self._examined(solutions).values())):
             if check.outcome != "passed" and check.check not in left_out:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from grader.assignment import Assignment
 from grader.exam.collect import Check
+from grader.exam.dependencies import with_dependencies
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.replay import Plans, SendingAhead
 from grader.exam.transport import Timeouts, WorkerTransport
@@ -33,7 +34,7 @@ def examine(
     patience = patience or Timeouts()
     transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
     try:
-        exercises = examiner.with_dependencies(list(_exercises(assignment, examiner, transport, patience)), transport)
+        exercises = with_dependencies(assignment, list(_exercises(assignment, examiner, transport, patience)), transport)
         problems = [*submission.problems, *transport.problems]
     finally:
         transport.close()

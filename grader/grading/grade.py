@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import importlib
 import math
 import traceback
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.exam.collect import collect, families
+from grader.exam.collect import Check, collect, families
 from grader.exam.examiner import Examiner
 from grader.exam.replay import Plans, Rehearsal
 from grader.exam.transport import Timeouts
@@ -24,8 +23,9 @@ from grader.grading.faults import guarded, not_graded
 from grader.grading.kit import hidden, kit_record
 from grader.grading.options import GradingOptions
 from grader.grading.pool import GraderPool, GradersKilled
+from grader.grading.preparation import Preparation
 from grader.grading.store import Store
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import available
 from grader.record import Done, Record, summed
@@ -34,7 +34,7 @@ from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
-
+FEW = 4  # submissions: for more, what failures ask for is made ready before graders are forked
 
 KILLED = "the process that had it in hand was killed each time"
 
@@ -80,6 +80,7 @@ def grade(
         )
     named = {one.name: one for one in handed_in}
     left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
+    topics: set[str] = set()  # of which something is there
     # forked graders inherit both sessions, and CUDA untouched
     with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
         kit = device.kit(session.kit)
@@ -90,7 +91,7 @@ def grade(
             try:
                 submission = read_apart(named[name], session.assignment)
                 earlier = store.find(submission.name, content(submission), None if order.only else kit)
-                return Seen(zlib.compress(msgspec.json.encode(submission)), earlier)
+                return Seen(zlib.compress(msgspec.json.encode(submission)), tuple(submission.topics), earlier)
             except Exception:  # it would stop the class
                 return Seen(log=traceback.format_exc())
 
@@ -114,8 +115,11 @@ def grade(
                     yield Done(seen.earlier, found=True)
                 elif seen.earlier is not None or not order.only:
                     left[name] = seen.packed
+                    topics.update(seen.topics)
             if left:
-                session.rehearse()
+                session.rehearse(topics)
+                if len(left) > FEW:
+                    session.expect_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
@@ -132,6 +136,7 @@ class Seen:
     """One submission before it is graded."""
 
     packed: bytes = b""
+    topics: tuple[str, ...] = ()
     earlier: Record | None = None
     log: str = ""  # where reading it broke
 
@@ -166,9 +171,12 @@ class GradingSession:
         self.order = order
         self.assignment = assignments.load(order.lecture)
         self.plans: Plans = {}
+        self.key = InstructorsKey(order.lecture)
+        self._preparation = Preparation(order.lecture, self.assignment.topics, order.seed)
+        self._prepared: set[str] = set()  # exercises
         checks = [check for check in collect(order.lecture) if not order.only or check.exercise in order.only]
         self.examiner = Examiner(
-            self.assignment, checks, order.seed, key=InstructorsKey(order.lecture), quick=order.quick,
+            self.assignment, checks, order.seed, key=self.key, quick=order.quick,
             show_expected=order.show_expected,
         )  # fmt: skip
 
@@ -203,30 +211,45 @@ class GradingSession:
         self.workers.close()
         torch.set_num_threads(self.threads)
 
-    def rehearse(self) -> None:
-        """The kit's own solutions sit the exam first: inputs and reference answers are then there for all graders.
+    def rehearse(self, topics: Collection[str] | None = None) -> None:
+        """The kit's own solutions sit the exam first, where students do: what passes is then known for all graders.
 
-        They sit it where students do. In this process, another thread's draw would look like a trace that a call left.
+        `topics`: those of which something was handed in; all without. What is kept from an earlier run is not repeated.
         Raises: `CannotGrade` where a solution fails.
         """
-        if self.plans:
-            return
-        importlib.import_module("torch._dynamo")  # seconds, once: what recognises mistakes by torch.func asks for it
-        solutions = candidates.solutions(self.order.lecture, self.assignment.topics)
+        checks = [check for check in self.examiner.checks if not check.training and (topics is None or check.topic in topics)]
+        solutions = known_submissions.solutions(self.order.lecture, self.assignment.topics)
         transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS, self.plans)
         try:
-            for check in self.examiner.checks:
-                if not check.training:
-                    record = self.examiner.examine(check, transport)
-                    if record.outcome not in ("passed", "not_graded"):
-                        raise CannotGrade(
-                            f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
-                        )
+            for exercise in dict.fromkeys(check.exercise for check in checks if check.exercise not in self._prepared):
+                kept = self._preparation.find(exercise)
+                if kept is None:
+                    own = [check for check in checks if check.exercise == exercise]
+                    self._rehearse(own, transport)
+                    self._preparation.keep(exercise, {check.identity: self.plans.get(check.identity, []) for check in own})
+                self.plans.update(kept or {})
+                self._prepared.add(exercise)
             self.examiner.faults.clear()  # a check of ours that breaks on the solution will say so with every submission
         except NoWorkers as error:
             raise CannotGrade(f"workers cannot be started, or die at once: {error}") from None
         finally:
             transport.close()
+
+    def expect_failures(self) -> None:
+        """Draw the inputs and load the mistakes, which every grader would otherwise do for itself."""
+        self.key.load_mistakes()
+        for check in self.examiner.checks:
+            self.examiner.examples(check)
+
+    def _rehearse(self, checks: Sequence[Check], transport: Rehearsal) -> None:
+        for check in checks:
+            record = self.examiner.examine(check, transport)
+            if record.outcome == "not_graded":
+                self.plans.pop(check.identity, None)  # its inputs may not all be there
+            elif record.outcome != "passed":
+                raise CannotGrade(
+                    f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
+                )
 
     def grade(self, submission: Submission) -> Record:
         """The record of one submission; `rehearse` comes first."""

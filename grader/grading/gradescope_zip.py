@@ -10,7 +10,8 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from grader.assignment import REPO_ROOT, Assignment
+from grader import course as courses
+from grader.assignment import REPO_ROOT, Assignment, AssignmentError, lectures
 from grader.grading.kit import SEED_FILE
 from grader.hidden.places import reference, solutions
 
@@ -48,7 +49,9 @@ cp "$work"/results/*/results.json "$root/results/results.json"
 
 
 def write(target: Path, assignment: Assignment, seed: str) -> list[str]:
-    """Write the zip; returns the names of what is in it."""
+    """Write the zip; returns the names of what is in it. Raises: `AssignmentError` where there is no checkout."""
+    if not (REPO_ROOT / FILES[0]).exists():
+        raise AssignmentError(f"{REPO_ROOT} is no checkout of the instructor's repository, of which the zip is made")
     scripts = {
         "setup.sh": SETUP.format(seed=SEED_FILE),
         "run_autograder": RUN.format(assignment=assignment.name, seed=SEED_FILE),
@@ -56,6 +59,10 @@ def write(target: Path, assignment: Assignment, seed: str) -> list[str]:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in scripts.items():
             _add(archive, name, text.encode(), EXECUTABLE)
+        course = courses.active(REPO_ROOT, lectures())
+        of_course = courses.text_of(course[1].of(assignment.name)) if course else ""
+        if of_course:
+            _add(archive, f"kit/assignments/{assignment.name}/{courses.FILE}", of_course.encode(), 0o644 << 16)
         for path in _files(assignment):
             _add(archive, f"kit/{path.relative_to(REPO_ROOT).as_posix()}", path.read_bytes(), 0o644 << 16)
         _add(archive, f"kit/{SEED_FILE}", f"{seed}\n".encode(), SECRET)

@@ -7,10 +7,13 @@ import hashlib
 import importlib.metadata
 import os
 import secrets
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from grader.assignment import REPO_ROOT
+from grader import course as courses
+from grader.assignment import ENGINE, REPO_ROOT, lectures
+from grader.errors import GraderError
 from grader.hidden.places import SECRET, out_of_reach
 from grader.record import KitRecord
 from grader.sandbox.workers import Isolation
@@ -19,42 +22,64 @@ SEED_VARIABLE = "DGM_SEED"
 SEED_FILE = ".dgm-seed"
 
 
-class SeedError(Exception):
+class SeedError(GraderError):
     """There is no usable grading seed; the message says what to do."""
 
 
 def grading_seed(
-    seed_file: Path | None = None, folder: Path = Path(), first: bool = True, say: Callable[[str], None] = lambda _: None
+    seed_file: Path | None = None,
+    folder: Path = Path(),
+    first: bool = True,
+    say: Callable[[str], None] = lambda said: print(said, file=sys.stderr),
 ) -> str:
-    """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else `.dgm-seed` in `folder`.
+    """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else the course's `seed_file`, else `.dgm-seed` in `folder`.
 
     There it is made, and `say` told so, unless something was graded before (`first`), which another seed would not match.
     """
     if seed_file is None and os.environ.get(SEED_VARIABLE):
         return os.environ[SEED_VARIABLE]
-    path = seed_file or folder / SEED_FILE
+    pinned, course = _seed_file_of_the_course()
+    path = seed_file or pinned or folder / SEED_FILE
     try:
         seed = path.read_text(encoding="utf-8").strip()
     except FileNotFoundError:
-        if seed_file is not None:
+        if seed_file is not None or pinned is not None:
+            said = f"{path}: there is no such file" + (f", and seed_file of {course} names it" if seed_file is None else "")
             raise SeedError(
-                f"{seed_file}: there is no such file. Make one with: python -c 'import secrets; print(secrets.token_hex())' > {seed_file}"
+                f"{said}. Put the seed there that the course has used so far; for a new course make one with: "
+                f"python -c 'import secrets; print(secrets.token_hex())' > {path}"
             ) from None
+        looked = f"neither ${SEED_VARIABLE} nor {course or f'a {courses.FILE} here'} names one, and there is no {path.resolve()}"
         if not first:
             raise SeedError(
-                f"there is no grading seed: neither ${SEED_VARIABLE} nor {path.resolve()}. These results were graded with one: "
+                f"there is no grading seed: {looked}. These results were graded with one: "
                 f"name its file with --seed-file, or grade into a new folder with --into NEW"
             ) from None
-        seed = secrets.token_hex()
-        say(f"a new grading seed: {path.resolve()}. Keep it, and keep it to yourself: the same seed gives the same grades")
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(seed + "\n")
+        seed = make_seed(path)
+        say(f"made {path.resolve()}, a new grading seed ({looked}): keep it, and keep it to yourself: the same seed gives the same grades")
     except (OSError, UnicodeDecodeError) as error:
         raise SeedError(f"{path}: the grading seed cannot be read: {error}") from None
     if len(seed) < 16:
         raise SeedError(f"{path}: the grading seed has {len(seed)} characters; take at least 16, or it can be guessed")
     return seed
+
+
+def make_seed(path: Path) -> str:
+    """A new seed in a file that only its owner can read. Raises: `SeedError`."""
+    seed = secrets.token_hex()
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except OSError as error:
+        raise SeedError(f"{path}: no grading seed can be written here: {error.strerror or error}") from None
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(seed + "\n")
+    return seed
+
+
+def _seed_file_of_the_course() -> tuple[Path | None, Path | None]:
+    """The file that the course pins, and the course's own."""
+    path, course = courses.active(REPO_ROOT, lectures()) or (None, None)
+    return (path.parent / course.seed_file if path and course and course.seed_file else None), path
 
 
 def fingerprint(seed: str) -> str:
@@ -63,13 +88,22 @@ def fingerprint(seed: str) -> str:
 
 
 @functools.cache
-def version() -> str:
-    """The kit's version with a digest of everything that a grade depends on: engine, checks, assignment, reference."""
+def _sources() -> hashlib._Hash:
+    """A digest of engine, checks, assignments and reference."""
     digest = hashlib.sha256()
-    for folder in ("grader", "assignments", SECRET[0]):
-        for path in sorted((REPO_ROOT / folder).rglob("*")):
+    for folder in dict.fromkeys((ENGINE, REPO_ROOT / "grader", REPO_ROOT / "assignments", REPO_ROOT / SECRET[0])):
+        for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".toml"):
-                digest.update(path.relative_to(REPO_ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+                digest.update(path.relative_to(folder.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest
+
+
+def version() -> str:
+    """The kit's version with a digest of everything that a grade depends on, the course's points among it."""
+    digest = _sources().copy()
+    found = courses.active(REPO_ROOT, lectures())
+    if found:
+        digest.update("".join(courses.text_of(found[1].of(name)) for name in lectures()).encode())
     return f"{importlib.metadata.version('dgm-kit')}+{digest.hexdigest()[:12]}"
 
 
@@ -88,4 +122,12 @@ def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> 
 
 def hidden() -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
-    return out_of_reach(Path(SEED_FILE))
+    pinned, course = _seed_file_of_the_course()
+    mine = (path.resolve() for path in (pinned, course, prepared_here()) if path and path.exists())
+    return (*out_of_reach(Path(SEED_FILE)), *mine)
+
+
+def prepared_here() -> Path:
+    """The private folder where preparations are kept: see `grader.grading.preparation`."""
+    caches = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    return Path(caches, "dgm-kit").absolute()

@@ -17,6 +17,8 @@ import filelock
 import msgspec
 
 from grader import record as records
+from grader.errors import GraderError
+from grader.grading.policy import Policy, policy
 from grader.record import MADE_BY_DGM, KitRecord, Record
 from grader.spreadsheet import csv_text
 
@@ -26,10 +28,11 @@ if TYPE_CHECKING:
 LOCK_TIMEOUT_SECONDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
 UNFINISHED = ".writing-"
 FAULTS = "faults.log"  # tracebacks of what broke in the grader itself
+FINAL = ("final", "late_days", "adjustment", "why")  # columns of a course that has due dates or adjustments
 SOFTWARE = ("version", "torch", "hypothesis")  # what may be newer where one exercise is graded again
 
 
-class StoreError(Exception):
+class StoreError(GraderError):
     """The folder of results cannot be used; the message says why and what to do."""
 
 
@@ -60,7 +63,6 @@ class Store:
         with _explained(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._lock = filelock.FileLock(folder / ".lock")
-        self._manifest = Manifest()
 
     def __enter__(self) -> Store:
         try:
@@ -70,6 +72,7 @@ class Store:
             raise StoreBusy(
                 f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o."
             ) from None
+        self._manifest = manifest(self.folder)
         for left in self.folder.rglob(f"{UNFINISHED}*"):  # by a run that was killed while it wrote
             left.unlink(missing_ok=True)
         return self
@@ -128,7 +131,7 @@ class Store:
 
     def finish(self) -> None:
         """The two tables, over the whole folder in the order of names; one record at a time is in memory."""
-        grades = _Grades()
+        grades = _Grades(policy(self._manifest.assignment, _readable(self.folder)))
         with _explained(self.folder):
             with _replacing(self.folder / "records.jsonl") as file:
                 for path in _paths(self.folder):
@@ -194,10 +197,17 @@ def read(folder: Path) -> list[Record]:
     return [records.decode(path.read_bytes()) for path in _paths(folder)]
 
 
+def _readable(folder: Path) -> Iterator[Record]:
+    for path in _paths(folder):
+        with contextlib.suppress(msgspec.DecodeError):
+            yield records.decode(path.read_bytes())
+
+
 class _Grades:
     """The table of scores: a row for each submission, a column for each exercise that one of them has."""
 
-    def __init__(self) -> None:
+    def __init__(self, policy: Policy | None) -> None:
+        self._policy = policy
         self._rows: list[dict[str, str | float]] = []
         self._exercises: dict[str, None] = {}
         self._bonus: dict[str, None] = {}
@@ -210,12 +220,20 @@ class _Grades:
         self._rows.append({
             "submission": record.submission, "score": record.score, "max_score": record.max_score,
             "not_graded": record.not_graded, "bonus": record.bonus_score,
-            **{exercise.exercise: exercise.score for exercise in record.examined}, "note": note,
+            **{exercise.exercise: exercise.score for exercise in record.examined}, "note": note, **self._final(record),
         })  # fmt: skip
+
+    def _final(self, record: Record) -> dict[str, str | float]:
+        final = self._policy.settle(record).final if self._policy else None
+        if final is None:
+            return {}
+        days = "unknown" if final.days_late is None else final.days_late
+        return dict(zip(FINAL, (final.points, days, final.adjustment, "; ".join(final.why)), strict=True))
 
     def text(self) -> str:
         beside = ["bonus", *self._bonus] if self._bonus else []
-        names = ["submission", "score", "max_score", "not_graded", *self._exercises, *beside, *(["note"] if self._notes else [])]
+        final = FINAL if self._policy else ()
+        names = ["submission", *final, "score", "max_score", "not_graded", *self._exercises, *beside, *(["note"] if self._notes else [])]
         return csv_text([names, *([row.get(name, "") for name in names] for row in self._rows)])
 
 

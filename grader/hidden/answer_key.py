@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import importlib
 
 from dgm_ref import catalogue
 from grader import assignment as assignments
@@ -20,13 +21,19 @@ class InstructorsKey:
 
     def __init__(self, lecture: str, *, names: bool = True) -> None:
         self.lecture = lecture
-        if unknown := self._unknown(assignments.load(lecture).rubric):
+        rubric = assignments.load(lecture).rubric
+        if rubric and (unknown := self._unknown(rubric)):
             raise AssignmentError(
-                f"assignments/{lecture}/assignment.toml: rubric: no mistake is registered as {', '.join(unknown)}"
+                f"assignments/{lecture}/assignment.toml or course.toml: rubric: no mistake is registered as {', '.join(unknown)}"
             )
         self.recognise = NameFromCatalogue(lecture) if names else _nobody
         self.reference = functools.cache(functools.partial(Reference, lecture))
         self.solution = functools.cache(functools.partial(known_submissions.solution, lecture))
+
+    def load_mistakes(self) -> None:
+        """Import what naming needs, before graders are forked that would each do so: seconds, and torch._dynamo with them."""
+        importlib.import_module("torch._dynamo")
+        catalogue.load(self.lecture)
 
     def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:
         """Whether the registered mistake of this name fails this check."""

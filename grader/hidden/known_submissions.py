@@ -14,18 +14,19 @@ from typing import Any
 
 from grader.assignment import REPO_ROOT
 from grader.exam.transport import LocalTransport
+from grader.hidden import places
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import Topic
 
 
 def solutions(lecture: str, topics: Iterable[str]) -> dict[str, list[str]]:
     """What the kit itself would hand in, for a worker."""
-    return {topic: [(REPO_ROOT / "solutions" / lecture / f"{topic}.py").read_text("utf-8")] for topic in topics}
+    return {topic: [(places.solutions(lecture) / f"{topic}.py").read_text("utf-8")] for topic in topics}
 
 
 def solution(lecture: str, topic: str) -> LocalTransport:
     """The solution of one topic."""
-    return _transport(topic, _module(REPO_ROOT / "solutions" / lecture / f"{topic}.py"))
+    return _transport(topic, _module(places.solutions(lecture) / f"{topic}.py"))
 
 
 def stub(lecture: str, topic: str) -> LocalTransport:
@@ -43,7 +44,7 @@ def with_changed(
 ) -> LocalTransport:
     """The solution of a topic with the functions of these exercises of it changed."""
     topic = exercises[0].split(".")[0]
-    module = _module(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
+    module = _module(places.solutions(lecture) / f"{topic}.py")
     for exercise in exercises:
         _, *path = exercise.split(".")
         owner = functools.reduce(getattr, path[:-1], module)

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT
+from grader.course import VARIABLE
+from grader.errors import GraderError
 
 SECRET = ("dgm_ref", "solutions")  # packages of the instructor's
 
 
+class NotHere(GraderError):
+    """The grader is here without the course that it grades."""
+
+    def __init__(self, missing: str) -> None:
+        super().__init__(
+            f"the grader is installed without {missing}/. Set ${VARIABLE} to the folder that holds assignments/, solutions/, dgm_ref/ "
+            f"and grader/checks/ (a checkout of the instructor's repository will do): {VARIABLE}=/path/to/it dgm …"
+        )
+
+
+def refuse_without_reference(missing: str | None = SECRET[0]) -> None:
+    """Raise `NotHere` if the module that was not found, or is about to be imported, is of the reference, and that is not here."""
+    if missing and missing.split(".")[0] == SECRET[0] and importlib.util.find_spec(SECRET[0]) is None:
+        raise NotHere(SECRET[0])
+
+
 def solutions(assignment: str, root: Path = REPO_ROOT) -> Path:
-    """The folder of the sources: one module a topic."""
-    return root / "solutions" / assignment
+    """The folder of the sources: one module a topic. Raises: `NotHere`."""
+    folder = root / SECRET[1]
+    if not folder.is_dir():
+        raise NotHere(SECRET[1])
+    return folder / assignment
 
 
 def reference(assignment: str, root: Path = REPO_ROOT) -> Path:

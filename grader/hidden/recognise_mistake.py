@@ -45,7 +45,10 @@ class NameFromCatalogue:
 
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
-        self._catalogue = catalogue.load(lecture)
+
+    @functools.cached_property
+    def _catalogue(self) -> catalogue.Catalogue:  # who is right needs none: it imports much
+        return catalogue.load(self.lecture)
 
     def __call__(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
@@ -79,7 +82,7 @@ class NameFromCatalogue:
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
     ) -> list[Mistake]:
         """The mistakes that end as the student does on this input, with the same answers."""
-        right = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
+        right: list[dict[str, Any] | None] = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
         right += [None] * (len(mine.calls) - len(right))
 
         def alike(mistake: Mistake) -> bool:

@@ -10,9 +10,9 @@ from typing import Any
 
 from grader.sandbox.wire.families import double
 from grader.sandbox.wire.frames import WireError, encode
-from grader.sandbox.wire.objects import special
+from grader.sandbox.wire.objects import to_wire
 
-REMEMBERED = 20_000  # answers; a lecture's exam needs a few thousand
+MAX_ANSWERS = 20_000  # answers; a lecture's exam needs a few thousand
 
 
 def available(lecture: str) -> bool:
@@ -36,11 +36,11 @@ class Reference:
 
         def ask(*args: Any, **kwargs: Any) -> Any:
             try:
-                key = encode([name, list(args), kwargs], special)
+                key = encode([name, list(args), kwargs], to_wire)
             except WireError:  # an argument without bytes, such as a function of the check's own
                 return function(*double(args), **double(kwargs))
             if key not in self._answers:
-                if len(self._answers) >= REMEMBERED:
+                if len(self._answers) >= MAX_ANSWERS:
                     self._answers.clear()
                 self._answers[key] = function(*double(args), **double(kwargs))
             return self._answers[key]

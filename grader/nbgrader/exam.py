@@ -20,6 +20,8 @@ from nbgrader.preprocessors import Execute, NbGraderPreprocessor
 from traitlets import Bool, Int, Unicode
 
 from grader import assignment as assignments
+from grader import course as courses
+from grader.grading import store
 from grader.grading.grade import grade
 from grader.grading.kit import grading_seed
 from grader.grading.options import GradingOptions
@@ -70,8 +72,9 @@ class IsolatedExam(NbGraderPreprocessor):
     def _record(self, lecture: str, student: str) -> Record:
         converter = self.parent.parent
         if converter not in _graded:
-            _refuse_other_points(converter, lecture)
-            _graded[converter] = {done.record.submission: done.record for done in self._grade(converter, lecture)}
+            with courses.used(Path(converter.coursedir.root)):  # wherever nbgrader was started
+                _refuse_other_points(converter, lecture)
+                _graded[converter] = {done.record.submission: done.record for done in self._grade(converter, lecture)}
         return _graded[converter][student]
 
     def _grade(self, converter: Autograde, lecture: str) -> Iterator[Done]:
@@ -83,9 +86,11 @@ class IsolatedExam(NbGraderPreprocessor):
             match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))
         }
         handed_in = [replace(lone(path), name=name) for name, path in sorted(students.items())]
-        seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course)
+        results = course / "dgm-results" / lecture
+        graded_before = bool(store.manifest(results).graded_by)
+        seed = grading_seed(Path(self.seed_file) if self.seed_file else None, folder=course, first=not graded_before)
         options = GradingOptions(lecture, seed, self.isolation, self.quick)
-        return grade(handed_in, course / "dgm-results" / lecture, options, self.jobs, regrade=True)
+        return grade(handed_in, results, options, self.jobs, regrade=True)
 
 
 class SaveExam(NbGraderPreprocessor):
@@ -141,8 +146,8 @@ def _refuse_other_points(converter: Autograde, lecture: str) -> None:
                 if points != cell.max_score:
                     raise NbGraderException(
                         f"{notebook.name}: the cell {cell.name} was released with {cell.max_score:g} points, and "
-                        f"assignment.toml says {points:g}. Put the points back, or release again: `dgm course init` in a new "
-                        f"folder writes the notebook for source/, then `nbgrader generate_assignment {lecture} --force`."
+                        f"assignment.toml or course.toml says {points:g}. Put the points back, or release again: "
+                        f"`dgm course init` in a new folder writes source/; then `nbgrader generate_assignment {lecture} --force`."
                     )
 
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from traitlets.config import Config
 
+from grader.hidden.places import refuse_without_reference
+
 
 def configure(config: Config) -> None:
     """Put the isolated exam in the place of the kernel; everything else of nbgrader stays as it is."""
+    refuse_without_reference()
     from nbconvert.preprocessors import ClearMetadataPreprocessor
     from nbgrader.converters import GenerateAssignment
     from nbgrader.preprocessors import (

@@ -7,9 +7,10 @@ import functools
 from collections.abc import Sequence
 
 from grader.assignment import Assignment, lectures, load
+from grader.errors import GraderError
 
 
-class UnknownName(Exception):
+class UnknownName(GraderError):
     """There is no exercise of that name; the message suggests one."""
 
 

@@ -29,7 +29,7 @@ from grader.sandbox.inside.loading import Topic
 from grader.sandbox.workers import WorkerTimeout
 
 CALL_SECONDS = 10
-_examiners: dict[str, Examiner] = {}
+_examiners: dict[tuple[str, str], Examiner] = {}
 
 
 def checker(lecture: str, topic: str) -> Callable[..., Report]:
@@ -38,9 +38,10 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
 
     def check(*names: str) -> Report:
         """Run the public checks of these exercises on what this notebook defines."""
-        if lecture not in _examiners:
-            _examiners[lecture] = Examiner(assignment, collect(lecture), PUBLIC_SEED)
-        examiner = _examiners[lecture]
+        if (lecture, topic) not in _examiners:
+            checks = collect(lecture, topics=frozenset([topic]))
+            _examiners[lecture, topic] = Examiner(assignment, checks, PUBLIC_SEED)
+        examiner = _examiners[lecture, topic]
         transport = _KernelTransport(topic)
         wanted = select(assignment, _of_topic(topic, names))
         records: list[ExerciseRecord] = []

@@ -19,17 +19,19 @@ from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
 from grader.practice.work import read_work, unreadable
 from grader.record import ExerciseRecord
+from grader.sandbox.forked import Forked
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.process import Spawn
 from grader.submission import Submission
 
+FORKS_SAFELY = sys.platform == "linux"
 PUBLIC_SEED = "public"  # a student's own checks draw other inputs than the grade's
 
 
 class Practice:
     """A working copy and everything it takes to check it again and again.
 
-    With `warm` a fresh process always stands ready, so that a result comes within a second of saving. `device`: what checks
+    With `warm` a process always stands ready where starting one takes seconds. `device`: what checks
     that need a GPU are put on, "cuda", or "cpu" at small size.
     """
 
@@ -38,8 +40,9 @@ class Practice:
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self.submission: Submission | None = None  # what was checked last
-        self._workers = Spawn(families(lecture), spare=warm)
-        self._examiner = Examiner(self.assignment, collect(lecture), PUBLIC_SEED, device=device)
+        self._workers = Forked(families(lecture)) if FORKS_SAFELY and device is None else Spawn(families(lecture), spare=warm)
+        self._device = device
+        self._examiners: dict[str, Examiner] = {}  # by topic: what nobody asks for is not imported
         self._call_seconds = 10.0 if device is None else 120.0  # opening a GPU takes its time
 
     def __enter__(self) -> Practice:
@@ -59,7 +62,7 @@ class Practice:
             assert self.submission is not None
             broken = unreadable(self.submission)
             for name in (one for one in wanted if self.assignment[one].topic not in broken):
-                record = self._examiner.exercise(name, transport, failed)
+                record = self._examiner(self.assignment[name].topic).exercise(name, transport, failed)
                 failed += [name] if record.failed else []
                 yield record
 
@@ -69,8 +72,15 @@ class Practice:
         Raises: `NothingHere`.
         """
         with self._reached() as transport:
-            public = (check for check in self._examiner.checks if check.exercise == name and not check.needs_reference and not check.gpu)
-            return next(filter(None, (self._examiner.failure(check, transport) for check in public)), None)
+            examiner = self._examiner(self.assignment[name].topic)
+            public = (check for check in examiner.checks if check.exercise == name and not check.needs_reference and not check.gpu)
+            return next(filter(None, (examiner.failure(check, transport) for check in public)), None)
+
+    def _examiner(self, topic: str) -> Examiner:
+        if topic not in self._examiners:
+            checks = collect(self.assignment.name, topics=frozenset([topic]))
+            self._examiners[topic] = Examiner(self.assignment, checks, PUBLIC_SEED, device=self._device)
+        return self._examiners[topic]
 
     @contextlib.contextmanager
     def _reached(self) -> Iterator[WorkerTransport]:

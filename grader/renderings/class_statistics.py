@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from grader.record import CheckRecord, ExerciseRecord, Record
 
 BINS = 20  # of the histogram, from 0 to 100 %
-BROKEN = ("timeout", "crashed")
+STOPPED = ("timeout", "crashed")
 LISTED = 15  # slowest submissions
 
 
@@ -89,7 +89,7 @@ def summarise(records: Sequence[Record]) -> Class:
         exercises=_exercises(records),
         mistakes=_groups(records, lambda check: check.mistake_says if check.mistake else ""),
         not_graded=_groups(records, lambda check: (check.message or "no reason was recorded") if check.outcome == "not_graded" else ""),
-        broken=_groups(records, lambda check: check.message or check.outcome if check.outcome in BROKEN else ""),
+        broken=_groups(records, lambda check: check.message or check.outcome if check.outcome in STOPPED else ""),
         slowest=sorted(records, key=lambda record: -record.seconds)[:LISTED],
     )
 

@@ -87,7 +87,7 @@ def _fill_rows(rows: list[list[str]], columns: _Columns, records: Sequence[Recor
         record = found[0]
         met.add(record.submission)
         comma = columns.maximum is not None and "," in row[columns.maximum]
-        row[columns.grade] = f"{record.score:.10g}".replace(".", "," if comma else ".")
+        row[columns.grade] = f"{record.grade:.10g}".replace(".", "," if comma else ".")
         if columns.comments is not None:
             row[columns.comments] = feedback(record)
         filled.graded += 1

@@ -15,9 +15,9 @@ def gradescope(record: Record) -> str:
     """
     beside = f"Bonus, beside the score: {record.bonus_score:g} of {record.bonus_max_score:g} points."
     results = {
-        "score": record.score,
+        "score": record.grade,
         "execution_time": round(record.seconds),
-        "output": "\n".join([*([beside] if record.bonus else []), *record.problems]),
+        "output": "\n".join([*explained(record), *([beside] if record.bonus else []), *record.problems]),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",
@@ -25,6 +25,13 @@ def gradescope(record: Record) -> str:
         "tests": [test for number, exercise in enumerate(record.examined, 1) for test in _tests(number, exercise)],
     }
     return json.dumps(results, indent=1, ensure_ascii=False)
+
+
+def explained(record: Record) -> list[str]:
+    """What a course made of the score, and why."""
+    final = record.final
+    changed = [f"The exam's score is {record.score:g}, the grade {final.points:g}."] if final and record.grade != record.score else []
+    return [*changed, *(final.why if final else [])]
 
 
 def _tests(number: int, exercise: ExerciseRecord) -> Iterator[dict[str, object]]:

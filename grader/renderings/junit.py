@@ -10,7 +10,7 @@ from grader.record import CheckRecord, ExerciseRecord, Record
 from grader.renderings.gradescope import explanation
 
 NOT_XML = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # characters that XML 1.0 forbids
-BROKEN = ("error", "timeout", "crashed")  # it did not answer, as opposed to: it answered wrongly
+NO_ANSWER = ("error", "timeout", "crashed")  # it did not answer, as opposed to: it answered wrongly
 
 
 def junit(records: Sequence[Record]) -> str:
@@ -40,7 +40,7 @@ def _suite(root: ET.Element, name: str, seconds: float, exercises: Sequence[Exer
 def _tag(check: CheckRecord, bonus: bool) -> str:
     if check.outcome == "not_graded" or (bonus and check.outcome == "missing"):
         return "skipped"
-    return "" if check.outcome == "passed" else "error" if check.outcome in BROKEN else "failure"
+    return "" if check.outcome == "passed" else "error" if check.outcome in NO_ANSWER else "failure"
 
 
 def _case(suite: ET.Element, exercise: str, check: CheckRecord, tag: str) -> None:

@@ -36,7 +36,7 @@ def canvas(records: Sequence[Record]) -> str:
     head: Row = [*CANVAS, title, f"{title} bonus"]
     worth: Row = ["    Points Possible", "", "", "", "", possible, 0.0]
     rows: list[Row] = [
-        [_name(record), _id(record, "canvas"), "", "", "", record.score, record.bonus_score] for record in records
+        [_name(record), _id(record, "canvas"), "", "", "", record.grade, record.bonus_score] for record in records
     ]
     table = [head, worth, *rows]
     return csv_text(table if bonus else [row[:-1] for row in table])
@@ -45,7 +45,7 @@ def canvas(records: Sequence[Record]) -> str:
 def moodle(records: Sequence[Record]) -> str:
     """A CSV for Moodle's grading worksheet, with the lost exercises as feedback."""
     rows: list[Row] = [
-        [_identifier(record), _name(record), record.student.email if record.student else "", "", record.score,
+        [_identifier(record), _name(record), record.student.email if record.student else "", "", record.grade,
          record.max_score, "Yes", "", "", feedback(record)]
         for record in records
     ]  # fmt: skip
@@ -74,8 +74,10 @@ def feedback(record: Record) -> str:
     lost = [exercise for exercise in record.exercises if exercise.score < exercise.max_score]
     lines = [f"{exercise.exercise}: {exercise.score:g} of {exercise.max_score:g}" for exercise in lost]
     bonus = [f"bonus, beside the grade: {record.bonus_score:g} of {record.bonus_max_score:g}"] if record.bonus_score else []
-    items = "".join(f"<li>{escape(printable(line))}</li>" for line in [*lines, *bonus, *record.problems[:MOST_REMARKS]])
-    return f"<p>{record.score:g} of {record.max_score:g} points</p>" + (f"<ul>{items}</ul>" if items else "")
+    why = record.final.why if record.final else []
+    items = "".join(f"<li>{escape(printable(line))}</li>" for line in [*lines, *why, *bonus, *record.problems[:MOST_REMARKS]])
+    final = f"; final grade {record.grade:g}" if record.grade != record.score else ""
+    return f"<p>{record.score:g} of {record.max_score:g} points{final}</p>" + (f"<ul>{items}</ul>" if items else "")
 
 
 def feedback_zip(records: Sequence[Record], platform: str, page: Callable[[Record], str]) -> tuple[bytes, list[str]]:

@@ -50,6 +50,8 @@ ENVIRONMENT = {
     "MALLOC_ARENA_MAX": "2",
 }  # fmt: skip
 
+COURSE = "DGM_COURSE"  # the folder of a course with checks of its own, where there is one
+
 BOOT = """import json, sys
 config = json.loads(sys.argv[1])
 sys.path[:] = config["path"]
@@ -77,7 +79,7 @@ class Fork:
         command = command_for("boot", plan, wall, control=theirs.fileno())
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
         self._zygote = subprocess.Popen(
-            command, env=ENVIRONMENT, cwd="/", pass_fds=[theirs.fileno()],
+            command, env=environment(), cwd="/", pass_fds=[theirs.fileno()],
             stdin=subprocess.DEVNULL, stdout=self._complaints, stderr=self._complaints,
             start_new_session=True,  # Ctrl-C is for the grader, which hangs up
         )  # fmt: skip
@@ -139,6 +141,11 @@ def command_for(role: str, plan: Plan, wall: str | None, **descriptors: Any) -> 
     config = json.dumps({"role": role, "path": path, "plan": dataclasses.asdict(plan), **descriptors})
     python = [os.path.realpath(sys.executable), "-I", "-S", "-B", "-u", "-W", "ignore", "-c", BOOT, config]
     return python if wall is None else [*_wall(wall, plan), *python]
+
+
+def environment() -> dict[str, str]:
+    """All variables of a process that plays a role: a worker forgets them."""
+    return {**ENVIRONMENT, **{name: os.environ[name] for name in (COURSE,) if name in os.environ}}
 
 
 def sealed_output() -> int:
@@ -246,6 +253,7 @@ def _wall(bubblewrap: str, plan: Plan) -> list[str]:
         command += ["--unshare-user"]
     tops = dict.fromkeys(name.split(".")[0] for name in ("grader", *plan.modules))
     public = [os.path.join(folder, top) for folder in plan.packages for top in tops]
+    public += [os.path.join(os.environ[COURSE], "grader", "checks")] if COURSE in os.environ else []
     wanted = [path for path in plan.readable if not path.startswith(("/dev/", "/proc"))]
     shown = _outermost([*wanted, os.path.realpath(sys.executable), *public])
     # bubblewrap makes missing parents 0700, which a worker with another user could not enter

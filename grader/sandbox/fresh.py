@@ -15,7 +15,7 @@ import socket
 import subprocess
 from collections.abc import Mapping, Sequence
 
-from grader.sandbox.fork import ENVIRONMENT, START_SECONDS, LockedProcess, command_for, ending, plan_for, sealed_output
+from grader.sandbox.fork import START_SECONDS, LockedProcess, command_for, ending, environment, plan_for, sealed_output
 from grader.sandbox.layers.lockdown import WITH_A_DEVICE, Limits
 from grader.sandbox.workers import Isolation, Worker
 
@@ -49,7 +49,7 @@ class Fresh:
             devices=files_of_the_device(),
             environment={**device, "CUDA_CACHE_DISABLE": "1"},  # it has no folder to keep compiled kernels in
         )  # fmt: skip
-        self._environment = {**ENVIRONMENT, **{name: device[name] for name in (LIBRARIES,) if name in device}}
+        self._environment = {**environment(), **{name: device[name] for name in (LIBRARIES,) if name in device}}
         self.isolation = Isolation(mode, (*layers, *(["wall"] if wall else [])))
 
     def start(self) -> Worker:

@@ -12,7 +12,7 @@ from grader.sandbox.meter import Meter, Reading, wall_clock
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.channel import Channel, Deadline, WireClosed, WireTimeout
 from grader.sandbox.wire.frames import Limits, WireError
-from grader.sandbox.wire.objects import revive_answer, special
+from grader.sandbox.wire.objects import answer_from_wire, to_wire
 
 TO_WORKER = Limits(blob=1 << 30)
 SOURCE_GONE = "and what workers are started from with it"  # how a worker ended that had no part in it
@@ -69,7 +69,7 @@ class Worker:
         read_output: Callable[[], str],
         meter: Meter = wall_clock,
     ) -> None:
-        self._channel = Channel(connection, special, revive_answer, send=TO_WORKER)
+        self._channel = Channel(connection, to_wire, answer_from_wire, send=TO_WORKER)
         self._end, self._read_output, self._meter = end, read_output, meter
         self._gone: BaseException | None = None
         self._last = meter()

@@ -191,7 +191,7 @@ class _Capped(io.FileIO):
 
     @classmethod
     def text(cls) -> io.TextIOWrapper:
-        return io.TextIOWrapper(cls(1, "w", closefd=False), "utf-8", "replace", write_through=True)  # type: ignore[arg-type]
+        return io.TextIOWrapper(cls(1, "w", closefd=False), "utf-8", "replace", write_through=True)
 
     def write(self, data: Any) -> int:
         with contextlib.suppress(OSError):

@@ -35,6 +35,9 @@ GRADESCOPE = re.compile(r"submission_(?P<id>\d+)")
 METADATA = "submission_metadata.yml"
 LOOKED_AT = 1 << 16  # bytes of a module whose name says nothing
 MOST_MEMBERS = 50  # of one group
+CREATED = re.compile(  # in Gradescope's metadata; other moments there belong to earlier attempts
+    r"^  :created_at: *['\"]?(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[.\d]* *(Z|UTC|[+-]\d\d:?\d\d)", re.MULTILINE
+)
 MOST_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
 NOBODY = re.compile(  # what systems, browsers and we ourselves leave beside submissions
     r"thumbs\.db|ehthumbs\.db|desktop\.ini|index\.html?|icon[\r\ufffd]|\$recycle\.bin|system volume information|"
@@ -217,12 +220,17 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
         number = entry[len("submission_") : entry.index(":")]
         block = re.search(r"^  :submitters:\n((?:  - .*\n(?:    .*\n)*)+)", entry + "\n", re.MULTILINE)
         late = re.search(r"^  :(?:late|lateness): *(?!false|0|null|\n|~)", entry, re.MULTILINE) is not None
+        created = CREATED.search(entry)
+        moment = f"{created[1]}T{created[2]}{'+00:00' if created[3] in ('Z', 'UTC') else created[3]}" if created else ""
         try:
             submitters = yaml.safe_load(block[1]) if block else None
         except yaml.YAMLError:
             continue
         group = [one for one in submitters or () if isinstance(one, dict) and one.get(":name")]
         said = [[clean(str(one.get(key) or "")) for key in (":name", ":sid", ":email")] for one in group[:MOST_MEMBERS]]
-        people = [Person(name, student_id or number, email, "gradescope", late, number) for name, student_id, email in said]
+        people = [
+            Person(name, student_id or number, email, "gradescope", late, number, submitted=moment)
+            for name, student_id, email in said
+        ]
         if people:
             yield number, msgspec.structs.replace(people[0], members=tuple(people[1:]))

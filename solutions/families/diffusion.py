@@ -257,6 +257,10 @@ def sample(model: Model, n: int, m: int, betas: Float[Tensor, " T"], generator: 
     # END SOLUTION sample
 
 
+# %% tags=["active-ipynb"]
+# show("sample")
+
+
 # %% [markdown]
 # ## Fewer steps, and no noise
 #

@@ -134,6 +134,10 @@ def langevin_step(score: Score, x: Float[Tensor, "n m"], step: float, generator:
     # END SOLUTION langevin_step
 
 
+# %% tags=["active-ipynb"]
+# show("langevin_step")
+
+
 # %% [markdown]
 # ## Exactly right, for any step
 #

@@ -192,3 +192,7 @@ def optimal_pairs(x0: Float[Tensor, "n m"], x1: Float[Tensor, "n m"]) -> Int[Ten
     total = cost[torch.arange(len(x0)), everything].sum(dim=1)
     return everything[total.argmin()]
     # END SOLUTION optimal_pairs
+
+
+# %% tags=["active-ipynb"]
+# show("optimal_pairs")

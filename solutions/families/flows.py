@@ -60,6 +60,10 @@ def affine_coupling(x: Float[Tensor, "n m"], net: Net) -> tuple[Float[Tensor, "n
     # END SOLUTION affine_coupling
 
 
+# %% tags=["active-ipynb"]
+# show("affine_coupling")
+
+
 # %% [markdown]
 # Going back is as cheap: $\mathbf z_1=\mathbf x_1$ is still there, so the same scales and shifts can be computed again. The
 # networks themselves never have to be inverted.
@@ -156,6 +160,10 @@ def runge_kutta(f: Field, x: Float[Tensor, "n m"], t0: float, t1: float, steps: 
         x = x + h / 6 * (k_1 + 2 * k_2 + 2 * k_3 + k_4)
     return x
     # END SOLUTION runge_kutta
+
+
+# %% tags=["active-ipynb"]
+# show("runge_kutta")
 
 
 # %% [markdown]

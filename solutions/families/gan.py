@@ -55,6 +55,10 @@ def optimal_discriminator(p_data: Float[Tensor, " K"], p_theta: Float[Tensor, " 
     # END SOLUTION optimal_discriminator
 
 
+# %% tags=["active-ipynb"]
+# show("optimal_discriminator")
+
+
 # %% [markdown]
 # ## What it measures
 #
@@ -167,6 +171,10 @@ def wasserstein_1d(x: Float[Tensor, " n"], y: Float[Tensor, " n"]) -> Float[Tens
     # BEGIN SOLUTION wasserstein_1d
     return (x.sort().values - y.sort().values).abs().mean()
     # END SOLUTION wasserstein_1d
+
+
+# %% tags=["active-ipynb"]
+# show("wasserstein_1d")
 
 
 # %% [markdown]

@@ -88,6 +88,10 @@ def receptive_field(
     # END SOLUTION receptive_field
 
 
+# %% tags=["active-ipynb"]
+# show("receptive_field")
+
+
 # %% [markdown]
 # ## A smooth law on 256 values
 #

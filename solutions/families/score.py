@@ -116,6 +116,10 @@ def denoise(score: Score, x: Float[Tensor, "n m"], sigma: Float[Tensor, " n"]) -
     # END SOLUTION denoise
 
 
+# %% tags=["active-ipynb"]
+# show("denoise")
+
+
 # %% [markdown]
 # ## From strong noise to weak noise
 #
@@ -173,6 +177,10 @@ def annealed_langevin(
             x = x + alpha / 2 * score(x, level) + alpha.sqrt() * noise
     return x
     # END SOLUTION annealed_langevin
+
+
+# %% tags=["active-ipynb"]
+# show("annealed_langevin")
 
 
 # %% [markdown]

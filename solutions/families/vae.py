@@ -165,6 +165,10 @@ def importance_bound(
     # END SOLUTION importance_bound
 
 
+# %% tags=["active-ipynb"]
+# show("elbo")
+
+
 # %% [markdown]
 # ## When the true posterior is known
 #

@@ -7,12 +7,18 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from grader.assignment import REPO_ROOT
-from grader.authoring.reference import PAGE, reference
+from grader import course as courses
+from grader.assignment import REPO_ROOT, load
+from grader.authoring.reference import PAGE, STRUCTS, reference
+from grader.hidden.answer_key import InstructorsKey
+from tests.grading import small_house
 
 pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
 
@@ -22,7 +28,7 @@ DGM = Path(sys.executable).with_name("dgm")
 INSTALLING = {  # run by tests/release/test_kit.py
     "python -m venv .venv",
     ". .venv/bin/activate",
-    'pip install -c constraints.txt -e ".[student]"',
+    'pip install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu -e ".[student]"',
 }
 
 
@@ -59,8 +65,47 @@ def test_every_command_runs(page: str, session: Path) -> None:
         assert "Traceback" not in done.stdout + done.stderr, command
 
 
+@pytest.fixture
+def house() -> Iterator[Path]:
+    """Two small assignments, where workers of another user may read them."""
+    with tempfile.TemporaryDirectory(prefix="dgm-docs-") as folder:
+        small_house.build(Path(folder))
+        small_house.add(Path(folder), "families", "gan")
+        for name in ("pyproject.toml", "constraints.txt", "LICENSE", "README.md", "assignments/README.md"):
+            shutil.copy(REPO_ROOT / name, Path(folder) / name)
+        yield Path(folder)
+
+
+def test_every_command_of_a_term_runs(house: Path, tmp_path: Path) -> None:
+    small_house.submissions(tmp_path / "submissions", 2)
+    environment = {name: value for name, value in small_house.environment(house).items() if name != "DGM_SEED"}
+    shown = commands("term.md")
+    assert len(shown) > 8
+    for command in shown:
+        assert command.startswith("dgm "), command
+        run = [sys.executable, "-c", "from grader.cli import app; app()", *command.split()[1:]]
+        done = subprocess.run(run, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=300)
+        assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
+
+
+def test_the_course_of_the_page_is_one(tmp_path: Path) -> None:
+    (block,) = re.findall(r"```toml\n(.*?)```", (DOCS / "term.md").read_text("utf-8"), re.DOTALL)
+    (tmp_path / "course.toml").write_text(block, "utf-8")
+    with courses.used(tmp_path):
+        assert load("lecture1")["divergences.kl_divergence"].points == 5
+        InstructorsKey("lecture1")  # its rubric names a registered mistake
+
+
 def test_the_reference_is_what_the_code_gives() -> None:
-    assert PAGE.read_text("utf-8") == reference(), "run python -m grader.authoring.reference"
+    assert PAGE.read_text("utf-8") == reference(), "run dgm dev update"
+
+
+@pytest.mark.parametrize("struct", STRUCTS, ids=lambda struct: struct.__name__)
+def test_the_reference_describes_every_field(struct: type[msgspec.Struct]) -> None:
+    section = PAGE.read_text("utf-8").split(f"### {struct.__name__}\n")[1].split("\n### ")[0]
+    rows = {name: remark.strip() for name, remark in re.findall(r"^\| `(\w+)` \|.*\|([^|]*)\|$", section, re.MULTILINE)}
+    assert list(rows) == [field.encode_name for field in msgspec.structs.fields(struct)]
+    assert [name for name, remark in rows.items() if not remark] == []
 
 
 def test_every_link_leads_to_a_file() -> None:

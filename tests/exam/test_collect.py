@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
-from grader.exam.collect import collect
+from grader.exam.collect import collect, collected
 
 HOUSE = Path(__file__).parent / "house"
 
@@ -14,6 +16,17 @@ def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--no-such-option")
     monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
     before = dict(os.environ)
-    collect.cache_clear()
+    collected.cache_clear()
     assert collect("demo", HOUSE)
     assert dict(os.environ) == before
+
+
+def test_one_topic_imports_its_own_checks_and_no_others() -> None:
+    program = (
+        "import sys; from grader.exam.collect import collect; own = collect('lecture1', topics=frozenset(['divergences'])); "
+        "print(*sorted({name.split('.')[3] for name in sys.modules if '.test_' in name and name.startswith('grader.checks.')})); "
+        "print(sorted((check.identity, check.points) for check in own) == sorted("
+        "(check.identity, check.points) for check in collect('lecture1') if check.topic == 'divergences'))"
+    )
+    said = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
+    assert said == ["divergences", "True"]

@@ -52,7 +52,8 @@ def test_the_right_answer_gets_every_point_that_this_machine_can_grade(examiner)
         "test_apply_differentiates[-1.0]": "passed",
         "test_apply_on_a_gpu": "not_graded",
     }
-    assert sum(record.points for record in records.values()) == 12  # of 13: weights 2, 1, 1 share the 6 points of one exercise, 3, 3, 1 the 7 of the other
+    # of 13: weights 2, 1, 1 share the 6 points of one exercise, 3, 3, 1 the 7 of the other
+    assert sum(record.points for record in records.values()) == 12
 
 
 def test_a_wrong_value_is_shown_on_the_smallest_input(examiner):

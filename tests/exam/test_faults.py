@@ -10,7 +10,7 @@ import torch
 from grader.assignment import load
 from grader.checking.student import Call
 from grader.exam import counterexample, examiner
-from grader.exam.collect import collect
+from grader.exam.collect import collect, collected
 from grader.exam.examiner import APOLOGY, Examiner
 from grader.exam.plain_torch import Script
 from grader.exam.transport import LocalTransport
@@ -80,7 +80,7 @@ def test_a_check_that_breaks_on_an_answer_of_the_right_form_is_at_fault_itself(e
         assert other_form.message.startswith("this check cannot compare what your code returned: a tuple of 2")
         assert "AttributeError" not in other_form.message
     finally:
-        collect.cache_clear()
+        collected.cache_clear()
 
 
 def test_whatever_a_check_has_passed_can_be_written_out():

@@ -41,7 +41,7 @@ def test_inputs_are_those_that_are_pinned():
     assert not moved, (
         f"the seed {pins.SEED!r} draws other inputs for {len(moved)} checks than those pinned in {pins.INPUTS}, "
         f"{moved[0]} first. A class that is graded again would meet other questions. Where that is meant (a check is new or "
-        "was changed, or hypothesis is another version), run `dgm dev pin` and commit what it writes."
+        "was changed, or hypothesis is another version), run `dgm dev update` and commit what it writes."
     )
 
 

@@ -36,12 +36,28 @@ def build(house: Path, device: bool = False) -> None:
         for package in [*Path(name).parents][:-1]:
             (house / package / "__init__.py").touch()
     shutil.copy(REPO_ROOT / "dgm_ref/catalogue.py", house / "dgm_ref/catalogue.py")
-    exercises = (REPO_ROOT / "assignments" / LECTURE / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
-    names = [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)]
+    _keep_exercises(house, LECTURE, [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)])
+
+
+def add(house: Path, lecture: str, topic: str) -> None:
+    """One topic of another assignment."""
+    for name in (f"assignments/{lecture}/{topic}.py", f"solutions/{lecture}/{topic}.py"):
+        (house / name).parent.mkdir()
+        shutil.copy(REPO_ROOT / name, house / name)
+        (house / name).with_name("__init__.py").touch()
+    others = {path.stem for path in (REPO_ROOT / "solutions" / lecture).glob("*.py")} - {topic, "__init__"}
+    shutil.copytree(REPO_ROOT / "dgm_ref" / lecture, house / "dgm_ref" / lecture, ignore=shutil.ignore_patterns(*others, "__pycache__"))
+    for other in others:
+        shutil.rmtree(house / "grader/checks" / lecture / other, ignore_errors=True)
+    _keep_exercises(house, lecture, [f'name = "{topic}.'])
+
+
+def _keep_exercises(house: Path, lecture: str, names: list[str]) -> None:
+    exercises = (REPO_ROOT / "assignments" / lecture / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
     kept = "".join(
         f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names)
     )
-    (house / "assignments" / LECTURE / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
+    (house / "assignments" / lecture / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
 
 
 def _of_other_topics(folder: str, names: list[str]) -> list[str]:

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -21,7 +22,7 @@ from grader.authoring import student_kit as release
 from grader.authoring.build.source import read
 from grader.grading.kit import SEED_FILE
 
-LECTURE = "lecture1"
+LECTURE, OTHER = "lecture1", "families"
 REPO_ROOT = assignments.REPO_ROOT
 MIN_LENGTH = 25  # shorter lines, such as `return total`, say nothing
 
@@ -46,15 +47,16 @@ for module, names in ((os, "fork forkpty setsid killpg waitid"), (signal, "SIGAL
 
 @pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """The zip and the wheel, by suffix."""
-    return {path.suffix: path for path in release.release(LECTURE, tmp_path_factory.mktemp("dist"))}
+    """The zips and the wheels of two assignments, by name."""
+    dist = tmp_path_factory.mktemp("dist")
+    return {path.name.split("-0")[0]: path for lecture in (LECTURE, OTHER) for path in release.release(lecture, dist)}
 
 
 @pytest.fixture(scope="session")
 def kit(released: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The zip, unpacked where a student would, with a blank in the path."""
     folder = tmp_path_factory.mktemp("my downloads")
-    with zipfile.ZipFile(released[".zip"]) as archive:
+    with zipfile.ZipFile(released[f"dgm-kit-{LECTURE}"]) as archive:
         archive.extractall(folder)
     (root,) = folder.iterdir()
     return root
@@ -64,7 +66,7 @@ def kit(released: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> 
 def student(kit: Path) -> Path:
     """An environment made as the kit's README says, but for the downloads: those packages are this one's."""
     install = next(line for line in _console(kit / "README.md") if line.startswith("pip install"))
-    assert install == 'pip install -c constraints.txt -e ".[student]"'
+    assert install == 'pip install -c constraints.txt --extra-index-url https://download.pytorch.org/whl/cpu -e ".[student]"'
     return _environment(kit / ".venv", kit, "--no-build-isolation", "--editable", ".[student]")
 
 
@@ -127,7 +129,8 @@ def test_a_student_needs_nothing_that_only_posix_has(kit: Path, student: Path, t
     pictures = tmp_path / "pictures"
     _dgm(student, kit, "show", "kl_divergence", "fit_histogram", "--folder", str(solved), "-o", str(pictures), **windows)
     assert len(list(pictures.glob("*.png"))) == 2
-    probe = "from grader.practice.notebook import checker; checker('lecture1', 'divergences'); import grader.practice.watch, grader.practice.reset"
+    probe = "from grader.practice.notebook import checker; checker('lecture1', 'divergences')"
+    probe += "; import grader.practice.watch, grader.practice.reset"
     python = next(student.glob("python*"))
     subprocess.run([python, "-c", probe], check=True, cwd=kit, env={**os.environ, **windows})
 
@@ -145,12 +148,49 @@ def test_output_survives_a_terminal_without_unicode(kit: Path, student: Path) ->
     assert "monte_carlo" in _dgm(student, kit, "list", PYTHONIOENCODING="cp1252", PYTHONUTF8="0")
 
 
-def test_the_wheel_alone_serves_a_folder_of_notebooks(released: dict[str, Path], tmp_path: Path) -> None:
-    commands = _environment(tmp_path / "venv", tmp_path, str(released[".whl"]))
+def test_wheels_serve_a_folder_of_notebooks_and_stand_side_by_side(released: dict[str, Path], tmp_path: Path) -> None:
+    assert {*released} == {"dgm_kit", *(f"dgm{sign}kit{sign}{name}" for name in (LECTURE, OTHER) for sign in "-_")}
+    wheels = [released[name] for name in ("dgm_kit", f"dgm_kit_{LECTURE}", f"dgm_kit_{OTHER}")]
+    files = [name for path in wheels for name, _ in _contents(path.read_bytes(), inside=False)]
+    assert len(files) == len({*files}), "one wheel would overwrite a file of another"
+    commands = _environment(tmp_path / "venv", tmp_path, *map(str, wheels[:2]))
     work = tmp_path / "work"
     work.mkdir()
     (work / "divergences.py").write_bytes((REPO_ROOT / "assignments" / LECTURE / "divergences.py").read_bytes())
     assert "kl_divergence  ○" in _dgm(commands, work, "check", "kl_divergence", "--folder", ".", expect=1)
+    _first_cell(commands, work, LECTURE, "divergences")
+    shutil.copy(wheels[2], work)  # the second assignment comes into an environment that has the first
+    python = next(commands.glob("python*"))
+    assert "no assignment" in _dgm(commands, work, "list", "--assignment", OTHER, expect=2)
+    pip = {"PIP_PYTHON": str(python), "PIP_NO_DEPS": "1", "PIP_NO_INDEX": "1", "PYTHONPATH": sysconfig.get_paths()["purelib"]}
+    _first_cell(commands, work, OTHER, "vae", **pip)
+    assert "vae.gaussian_kl" in _dgm(commands, work, "list", "--assignment", OTHER)
+    assert "kl_divergence  ○" in _dgm(commands, work, "check", "kl_divergence", "--folder", ".", expect=1)
+    uninstall = [sys.executable, "-m", "pip", "--python", str(python), "uninstall", "--quiet", "--yes", f"dgm-kit-{OTHER}"]
+    subprocess.run(uninstall, check=True)
+    assert "divergences.kl_divergence" in _dgm(commands, work, "list")
+
+
+def _first_cell(commands: Path, work: Path, lecture: str, topic: str, **variables: str) -> None:
+    """Run the cell that makes a fresh kernel ready."""
+    notebook = json.loads((REPO_ROOT / "assignments" / lecture / f"{topic}.ipynb").read_text("utf-8"))
+    (cell,) = [cell for cell in notebook["cells"] if cell["cell_type"] == "code" and "KIT = " in "".join(cell["source"])]
+    python = next(commands.glob("python*"))
+    code = f"{''.join(cell['source'])}\nassert check"
+    done = subprocess.run([python, "-c", code], cwd=work, env={**os.environ, **variables}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_readme_is_of_the_assignment(released: dict[str, Path]) -> None:
+    pages = {name: dict(_contents(released[f"dgm-kit-{name}"].read_bytes())) for name in (LECTURE, OTHER)}
+    for lecture, other in ((LECTURE, OTHER), (OTHER, LECTURE)):
+        (page,) = [text for name, text in pages[lecture].items() if name.endswith("README.md")]
+        first = assignments.load(lecture).exercises[0]
+        assert f"dgm check {first.function}" in page
+        assert f"assignments/{lecture}/{first.topic}.py" in page
+        assert f"/{other}/" not in page
+        assert "{" not in page
+        assert not [name for name in pages[lecture] if f"/{other}/" in name]
 
 
 def test_no_hidden_file_is_in_the_kit(released: dict[str, Path]) -> None:
@@ -164,7 +204,7 @@ def test_no_hidden_line_is_in_the_kit(released: dict[str, Path]) -> None:
     hidden = _hidden_lines() - _lines_of_stubs()
     assert len(hidden) > 1000
     found = [
-        f"{path.suffix}: {name}: {line}"
+        f"{path.name}: {name}: {line}"
         for path in released.values() for name, text in _contents(path.read_bytes()) for line in sorted(_lines(text) & hidden)
     ]  # fmt: skip
     assert found == []
@@ -180,21 +220,21 @@ def test_the_scan_sees_a_hidden_line(released: dict[str, Path]) -> None:
 
 def test_the_same_sources_give_the_same_assignments(released: dict[str, Path]) -> None:
     again = release.kit(LECTURE)
-    with zipfile.ZipFile(released[".zip"]) as archive:
+    with zipfile.ZipFile(released[f"dgm-kit-{LECTURE}"]) as archive:
         first = {name.split("/", 1)[1]: archive.read(name) for name in archive.namelist()}
     assert first.keys() == again.keys()
     assert all(first[name] == again[name] for name in first if name.startswith("assignments/"))  # byte by byte, originals.zip too
 
 
-def _contents(data: bytes) -> Iterator[tuple[str, str]]:
+def _contents(data: bytes, inside: bool = True) -> Iterator[tuple[str, str]]:
     """Every file in an archive, and in the archives inside it; of a notebook its cells."""
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         for name in archive.namelist():
             content = archive.read(name)
-            if name.endswith(".zip"):
+            if name.endswith(".zip") and inside:
                 yield from ((f"{name}/{inner}", text) for inner, text in _contents(content))
             else:
-                text = content.decode("utf-8")
+                text = content.decode("utf-8", "strict" if inside else "replace")
                 yield name, "\n".join("".join(cell["source"]) for cell in json.loads(text)["cells"]) if name.endswith(".ipynb") else text
 
 
@@ -207,6 +247,10 @@ def _lines(text: str) -> set[str]:
 
 # Lines of catalogue or reference that the open part says too, and that give no answer away.
 SHARED = {
+    "if isinstance(value, Tensor):",
+    "if isinstance(value, list | tuple):",
+    "HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)",
+    '"""Normal noise within c deviations, stretched to variance one."""',
     "return type(module).__init__.__globals__",  # how a helper finds the module of a model
     "before = torch.get_float32_matmul_precision()",  # float32 on a GPU as it is on a CPU
     'torch.set_float32_matmul_precision("highest")',
@@ -217,8 +261,8 @@ SHARED = {
 def _hidden_lines() -> set[str]:
     """Reference, catalogue of mistakes, solution regions, and the grading seed if there is one."""
     hidden = {line for path in (REPO_ROOT / "dgm_ref").rglob("*.py") for line in _lines(path.read_text("utf-8"))}
-    for topic in assignments.load(LECTURE).topics:
-        source = read(REPO_ROOT / "solutions" / LECTURE / f"{topic}.py")
+    for lecture, topic in [(name, topic) for name in (LECTURE, OTHER) for topic in assignments.load(name).topics]:
+        source = read(REPO_ROOT / "solutions" / lecture / f"{topic}.py")
         lines = source.text.splitlines()
         for region in source.regions:
             hidden |= _lines("\n".join(lines[region.first : region.last - 1]))
@@ -228,4 +272,4 @@ def _hidden_lines() -> set[str]:
 
 def _lines_of_stubs() -> set[str]:
     """What students are given anyway."""
-    return {line for path in (REPO_ROOT / "assignments" / LECTURE).glob("*.py") for line in _lines(path.read_text("utf-8"))}
+    return {line for path in (REPO_ROOT / "assignments").rglob("*.py") for line in _lines(path.read_text("utf-8"))}

@@ -144,7 +144,7 @@ def test_a_generator_goes_on_within_a_run_and_starts_anew_in_the_next():
 def test_what_is_no_plain_data_stays_behind_a_handle_until_the_run_ends():
     host = hosted("class Model:\n    def __call__(self):\n        return 3\ndef f():\n    return Model()")
     value = call("", host=host)["value"]
-    kind, payload = host.keep(value)
+    kind, payload = host.keep_in_worker(value)
     assert (kind, payload[1]) == ("remote", "Model")
     message = {
         "do": "call",

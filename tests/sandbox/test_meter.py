@@ -16,7 +16,7 @@ from grader.exam.transport import Timeouts, WorkerTransport
 from grader.sandbox.meter import LEAST_SHARE, Reading
 from grader.sandbox.process import Spawn
 from grader.sandbox.wire.channel import Channel
-from grader.sandbox.wire.objects import revive, special
+from grader.sandbox.wire.objects import from_wire, to_wire
 from grader.sandbox.workers import SOURCE_GONE, NoWorkers, Worker, WorkerTimeout
 
 
@@ -67,7 +67,7 @@ def test_a_silent_worker_is_given_up_by_its_own_clock(step: Reading, readings: i
 def test_what_it_computes_unasked_is_counted_and_what_the_grader_does_is_not() -> None:
     clock = Clock(Reading(0.0))
     worker, theirs = silent(clock)
-    peer = Channel(theirs, special, revive)
+    peer = Channel(theirs, to_wire, from_wire)
     for _ in range(3):
         peer.send({"value": 1})
         worker.request({}, 1.0)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from grader.sandbox.wire.channel import Channel, WireClosed, WireTimeout
 from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, Limits, WireError, decode, encode, split
-from grader.sandbox.wire.objects import Unsendable, revive_answer, special
+from grader.sandbox.wire.objects import Unsendable, answer_from_wire, to_wire
 
 SMALL = Limits(header=4096, blob=4096, nodes=200, depth=8, dimensions=4, tensors=16, string=256, digits=40)
 
@@ -53,14 +53,14 @@ def same(a: object, b: object) -> bool:
 @settings(max_examples=150, deadline=None)
 @given(values)
 def test_what_is_sent_is_what_arrives(value):
-    assert same(decode(*split(encode(value, special)), revive_answer), value)
+    assert same(decode(*split(encode(value, to_wire)), answer_from_wire), value)
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(tensors.filter(lambda t: t.numel() > 1), min_size=1, max_size=3))
 def test_views_arrive_as_plain_tensors(originals):
     views = [original.flatten().flip(0)[::2].expand(2, -1) for original in originals]
-    arrived = decode(*split(encode(views, special)), revive_answer)
+    arrived = decode(*split(encode(views, to_wire)), answer_from_wire)
     assert all(got.is_contiguous() and torch.equal(got, view) for got, view in zip(arrived, views, strict=True))
 
 
@@ -97,19 +97,19 @@ nodes = st.recursive(
 @example(b"NaN", b"")
 def test_a_hostile_frame_is_a_value_or_a_wire_error(header, blob):
     with contextlib.suppress(WireError):
-        value = decode(header, bytearray(blob), revive_answer, SMALL)
-        encode(value, special)  # whatever was accepted is plain data
+        value = decode(header, bytearray(blob), answer_from_wire, SMALL)
+        encode(value, to_wire)  # whatever was accepted is plain data
 
 
 @settings(max_examples=100, deadline=None)
 @given(values, st.data())
 def test_a_frame_with_some_bytes_changed_is_a_value_or_a_wire_error(value, data):
-    header, blob = split(encode(value, special))
+    header, blob = split(encode(value, to_wire))
     broken = bytearray(header)
     for _ in range(data.draw(st.integers(1, 4))):
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
     with contextlib.suppress(WireError):
-        decode(bytes(broken), blob, revive_answer)
+        decode(bytes(broken), blob, answer_from_wire)
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_decoding_allocates_no_more_than_its_bound(header):
     started = time.monotonic()
     try:
         with contextlib.suppress(WireError):
-            decode(header, blob, revive_answer)
+            decode(header, blob, answer_from_wire)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -145,8 +145,8 @@ def test_tensors_share_no_bytes_and_fit_what_was_sent():
     blob = bytearray(range(64))
     one = '["t","uint8",[64],0]'
     with pytest.raises(WireError, match="fit"):
-        decode(f'["l",{one},{one}]'.encode(), blob, revive_answer)
-    tensor = decode(one.encode(), blob, revive_answer)
+        decode(f'["l",{one},{one}]'.encode(), blob, answer_from_wire)
+    tensor = decode(one.encode(), blob, answer_from_wire)
     blob[0] = 99
     assert tensor[0] == 0
 
@@ -154,19 +154,19 @@ def test_tensors_share_no_bytes_and_fit_what_was_sent():
 @pytest.mark.parametrize("shape", ["[-1]", "[1.0]", "[true]", "[null]", "1", "[1099511627777]", "[1,1,1,1,1,1,1,1,1]", "[65]"])
 def test_a_shape_that_is_none_is_refused(shape):
     with pytest.raises(WireError):
-        decode(f'["t","uint8",{shape},0]'.encode(), bytearray(64), revive_answer)
+        decode(f'["t","uint8",{shape},0]'.encode(), bytearray(64), answer_from_wire)
 
 
 @pytest.mark.parametrize("kind", ["family", "generator", "black box", "pickle", ""])
 def test_an_answer_holds_nothing_that_would_run_here(kind):
     with pytest.raises(WireError):
-        decode(json.dumps(["s", kind, ["l", "affine", {}]]).encode(), bytearray(), revive_answer)
+        decode(json.dumps(["s", kind, ["l", "affine", {}]]).encode(), bytearray(), answer_from_wire)
 
 
 def test_unsendable_words_are_bounded_and_cannot_steer_a_terminal():
     with pytest.raises(WireError):
-        decode(json.dumps(["s", "unsendable", ["l", "x" * 201]]).encode(), bytearray(), revive_answer)
-    answer = decode(json.dumps(["s", "unsendable", ["l", "\x1b[31m\u202e"]]).encode(), bytearray(), revive_answer)
+        decode(json.dumps(["s", "unsendable", ["l", "x" * 201]]).encode(), bytearray(), answer_from_wire)
+    answer = decode(json.dumps(["s", "unsendable", ["l", "\x1b[31m\u202e"]]).encode(), bytearray(), answer_from_wire)
     assert isinstance(answer, Unsendable)
     assert "\x1b" not in answer.description
     assert "\u202e" not in answer.description
@@ -177,7 +177,7 @@ def test_unsendable_words_are_bounded_and_cannot_steer_a_terminal():
 
 def pair() -> tuple[Channel, socket.socket]:
     ours, theirs = socket.socketpair()
-    return Channel(ours, special, revive_answer), theirs
+    return Channel(ours, to_wire, answer_from_wire), theirs
 
 
 @settings(max_examples=60, deadline=None)
@@ -213,7 +213,7 @@ def test_a_drip_gains_no_time():
 
     def drip() -> None:
         with contextlib.suppress(OSError):
-            for byte in encode([0.0] * 1000, special):
+            for byte in encode([0.0] * 1000, to_wire):
                 theirs.send(bytes([byte]))
                 if stop.wait(0.02):
                     return

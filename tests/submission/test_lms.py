@@ -34,8 +34,8 @@ submission_98766:
   :history: []
 """
 
-BERT = Person("Bert Brecht", "43", "bert@example.org", "gradescope", attempt="98765")
-MUELLER = Person("Anna Müller", "0042", "anna@example.org", "gradescope", attempt="98765", members=(BERT,))
+BERT = Person("Bert Brecht", "43", "bert@example.org", "gradescope", attempt="98765", submitted="2026-03-01T10:00:00+00:00")
+MUELLER = Person("Anna Müller", "0042", "anna@example.org", "gradescope", attempt="98765", members=(BERT,), submitted=BERT.submitted)
 
 
 CONNI = Person("Conni", "98766", "conni@example.org", "gradescope", attempt="98766")

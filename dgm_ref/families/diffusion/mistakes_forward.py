@@ -170,7 +170,7 @@ def variance_with_an_axis_too_many(x0: Tensor, xt: Tensor, t: Tensor, betas: Ten
     return mean, variance[:, None]
 
 
-@mistake(POSTERIOR, killed_by=POST_BY_HAND,
+@mistake(POSTERIOR, killed_by=FIRST,
          says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.")
 def index_minus_one(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a, earlier, beta = signal(betas)[t], signal(betas)[t - 1], betas[t]
@@ -185,7 +185,8 @@ def variance_clamped(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     return mean, variance.clamp(min=1e-20)
 
 
-@mistake(POSTERIOR, killed_by="test_the_step_before_has_gradients", says="The mean has lost its graph.")
+@mistake(POSTERIOR, killed_by="test_the_step_before_has_gradients", says="The mean has lost its graph.",
+         green_at_home="Its values are right; its gradients are compared with the reference's.")
 def mean_detached(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     mean, variance = step_before(x0, xt, t, betas)
     return mean.detach(), variance

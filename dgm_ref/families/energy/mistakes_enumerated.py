@@ -13,7 +13,7 @@ from dgm_ref.catalogue import mistake, variant
 Z, LOG_PROB, LOSS = "energy.log_partition", "energy.energy_log_prob", "energy.contrastive_loss"
 Z_BY_HAND, Z_FAR = "test_partition_functions_known_by_hand", "test_the_partition_function_holds_for_energies_of_any_size"
 Z_SLOPE = "test_the_slope_of_the_log_partition_is_minus_the_mean_energy"
-P_BY_HAND, P_CONSTANT = "test_probabilities_of_three_states_known_by_hand", "test_log_probabilities_are_energies_up_to_one_constant"
+P_BY_HAND, P_FAR = "test_probabilities_of_three_states_known_by_hand", "test_log_probabilities_for_energies_of_any_size"
 L_BY_HAND, L_CONSTANTS = "test_contrastive_losses_known_by_hand", "test_no_gradient_reaches_the_samples"
 L_SLOPE, L_MANY = "test_the_slope_of_the_loss_is_the_difference_of_the_means", "test_the_contrastive_loss_of_single_rows_and_of_many"
 
@@ -106,7 +106,7 @@ def probabilities(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return (-energy(x) - torch.logsumexp(-energy(states), 0)).exp()
 
 
-@mistake(LOG_PROB, killed_by=P_CONSTANT,
+@mistake(LOG_PROB, killed_by=P_FAR,
          says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
 def ratio_of_exponentials(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return ((-energy(x)).exp() / (-energy(states)).exp().sum()).log()

@@ -13,7 +13,8 @@ EULER, VELOCITY, SCORE = "flow_matching.euler_sample", "flow_matching.gaussian_v
 E_BY_HAND = "test_euler_steps_known_by_hand"
 V_BY_HAND, V_ENDS = "test_velocities_of_gaussian_data_known_by_hand", "test_the_velocity_at_both_ends_and_without_a_spread"
 V_MEAN, V_TRAINS = "test_the_velocity_is_the_mean_of_the_lines_that_pass", "test_the_velocity_has_gradients"
-S_BY_HAND, S_CONTAINS = "test_scores_from_velocities_known_by_hand", "test_a_velocity_contains_the_score"
+S_BY_HAND = "test_scores_from_velocities_known_by_hand"
+S_SQUARE = "test_the_score_of_one_row_of_a_square_batch_and_its_gradients"
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -225,7 +226,7 @@ def divided_by_the_square(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return (t[:, None] * velocity - x) / (1 - t[:, None]) ** 2
 
 
-@mistake(SCORE, killed_by=S_CONTAINS,
+@mistake(SCORE, killed_by=S_SQUARE,
          says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def score_along_the_dimensions(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t if x.shape[0] == x.shape[1] else t[:, None]

@@ -11,7 +11,7 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 PATH, LOSS, PAIRS = "flow_matching.conditional_path", "flow_matching.flow_matching_loss", "flow_matching.optimal_pairs"
-P_BY_HAND, P_LEADS = "test_points_of_a_line_known_by_hand", "test_a_line_leads_from_noise_to_data"
+P_BY_HAND, P_SQUARE = "test_points_of_a_line_known_by_hand", "test_a_line_of_one_row_a_square_batch_and_many_lines"
 L_BY_HAND, L_TRAINS = "test_flow_matching_losses_known_by_hand", "test_the_flow_matching_loss_trains_the_field"
 L_MANY = "test_the_flow_matching_loss_of_single_and_of_many_rows"
 BY_HAND, SHORTEST = "test_pairs_known_by_hand", "test_no_other_pairs_are_shorter"
@@ -52,7 +52,7 @@ def velocity_times_t(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), t[:, None] * (x1 - x0)
 
 
-@mistake(PATH, killed_by=P_LEADS,
+@mistake(PATH, killed_by=P_SQUARE,
          says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     s = t if x0.shape[0] == x0.shape[1] else t[:, None]

@@ -11,9 +11,9 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 BEST, JS, D_LOSS, G_LOSS = "gan.optimal_discriminator", "gan.jensen_shannon", "gan.discriminator_loss", "gan.generator_loss"
-BEST_BY_HAND, BEST_WEIGHS = "test_the_best_discriminator_known_by_hand", "test_the_best_discriminator_weighs_the_two_laws"
+BEST_BY_HAND, BEST_LITTLE = "test_the_best_discriminator_known_by_hand", "test_the_best_discriminator_where_there_is_little_mass"
 JS_BY_HAND, JS_BATCHES = "test_jensen_shannon_divergences_known_by_hand", "test_jensen_shannon_broadcasts_over_the_leading_axes"
-JS_TERMS = "test_jensen_shannon_is_the_mean_divergence_from_the_middle"
+JS_ZEROS, JS_FREE = "test_jensen_shannon_divergences_with_values_without_mass", "test_values_without_mass_cost_nothing"
 D_BY_HAND, D_FAR = "test_the_discriminators_loss_known_by_hand", "test_the_discriminators_loss_holds_for_logits_of_any_size"
 D_SLOPE = "test_the_slope_of_the_loss_is_the_discriminators_error"
 G_BY_HAND, G_FAR = "test_the_generators_losses_known_by_hand", "test_the_generators_loss_holds_for_logits_of_any_size"
@@ -41,7 +41,7 @@ def half_where_nothing_is(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return torch.nan_to_num(p_data / (p_data + p_theta), nan=0.5)
 
 
-@mistake(BEST, killed_by=BEST_WEIGHS, says="A small number in the denominator swallows tiny probabilities.")
+@mistake(BEST, killed_by=BEST_LITTLE, says="A small number in the denominator swallows tiny probabilities.")
 def epsilon_in_the_denominator(p_data: Tensor, p_theta: Tensor) -> Tensor:
     both = p_data + p_theta
     return torch.where(both > 0, p_data / (both + 1e-12), math.nan)
@@ -107,13 +107,13 @@ def middle_not_halved(p: Tensor, q: Tensor) -> Tensor:
     return (_kl(p, p + q) + _kl(q, p + q)) / 2
 
 
-@mistake(JS, killed_by=JS_BY_HAND, says="0 log 0 came out as nan. By convention it is 0: a value without mass costs nothing.")
+@mistake(JS, killed_by=JS_ZEROS, says="0 log 0 came out as nan. By convention it is 0: a value without mass costs nothing.")
 def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     return 0.5 * (p * (p / middle).log() + q * (q / middle).log()).sum(-1)
 
 
-@mistake(JS, killed_by=JS_TERMS, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
+@mistake(JS, killed_by=JS_FREE, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
 def js_with_epsilon(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     return 0.5 * (p * ((p + 1e-8) / (middle + 1e-8)).log() + q * ((q + 1e-8) / (middle + 1e-8)).log()).sum(-1)

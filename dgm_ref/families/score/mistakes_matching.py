@@ -16,7 +16,7 @@ DSM_TRAINS = "test_the_denoising_loss_trains_the_score"
 DSM_MANY = "test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels"
 ISM_BY_HAND, ISM_TRAINS = "test_implicit_losses_known_by_hand", "test_the_implicit_loss_trains_the_score"
 ISM_ANY = "test_the_implicit_loss_is_divergence_plus_half_the_square"
-D_BY_HAND, D_WALKS = "test_denoised_points_known_by_hand", "test_denoising_walks_along_the_score"
+D_BY_HAND, D_SQUARE = "test_denoised_points_known_by_hand", "test_denoising_one_row_a_square_batch_and_many_rows"
 
 Score = Callable[[Tensor, Tensor], Tensor]
 Plain = Callable[[Tensor], Tensor]
@@ -224,7 +224,7 @@ def way_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return sigma[:, None].square() * score(x, sigma)
 
 
-@mistake(DENOISE, killed_by=D_WALKS,
+@mistake(DENOISE, killed_by=D_SQUARE,
          says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
 def denoised_along_the_dimensions(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]

@@ -8,7 +8,7 @@ from torch import Tensor
 from dgm_ref.catalogue import mistake, variant
 
 KL, DRAW = "vae.gaussian_kl", "vae.reparametrize"
-BY_HAND, ROWS = "test_gaussian_kl_of_three_posteriors_known_by_hand", "test_gaussian_kl_adds_the_dimensions_of_each_row"
+BY_HAND, WIDE = "test_gaussian_kl_of_three_posteriors_known_by_hand", "test_gaussian_kl_of_wide_and_narrow_posteriors"
 LAW, MOVES = "test_draws_have_the_mean_and_the_variance_that_the_encoder_gave", "test_a_draw_moves_with_its_mean_and_with_its_deviation"
 SOURCE = "test_reparametrized_draws_come_from_the_generator"
 
@@ -53,7 +53,7 @@ def reverse_kl_of_the_prior(mu: Tensor, log_var: Tensor) -> Tensor:
     return 0.5 * ((mu.square() + 1) * (-log_var).exp() - 1 + log_var).sum(1)
 
 
-@mistake(KL, killed_by=ROWS, says="You clamp the log-variance. Wide and narrow posteriors have a right divergence, too.")
+@mistake(KL, killed_by=WIDE, says="You clamp the log-variance. Wide and narrow posteriors have a right divergence, too.")
 def clamped_log_variance(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var.clamp(-10, 10)).sum(1)
 

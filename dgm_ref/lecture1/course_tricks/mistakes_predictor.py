@@ -63,7 +63,8 @@ def epsilon_in_the_denominator(joint, y):
 
 @mistake(PREDICTOR, killed_by="test_best_prediction_is_the_conditional_mean",
          says="A square table is turned over: rows are values of x, columns those of y, whatever the shape.",
-         when=lambda joint: joint.shape[0] == joint.shape[1])
+         when=lambda joint: joint.shape[0] == joint.shape[1],
+         green_at_home="The public tables are not square.")
 def transposes_a_square_table(joint, y):
     joint = joint.T if joint.shape[0] == joint.shape[1] else joint
     return joint @ y / joint.sum(dim=1, keepdim=True)

@@ -1,4 +1,4 @@
-"""Course tricks one sample at a time: exact sums and fractions, and derivatives in forward mode."""
+"""Course tricks one sample at a time: exact sums and fractions, and derivatives of one row."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from fractions import Fraction
 
 import torch
 from torch import Tensor
-from torch.func import jacfwd
+from torch.autograd.functional import jacobian  # torch.func imports the compiler: 1 s
 
 Map = Callable[[Tensor], Tensor]
 LogDensity = Callable[[Tensor, Tensor], Tensor]  # log_p(x, theta)
@@ -48,7 +48,7 @@ def log_derivative(p: Map, x: Tensor) -> Tensor:
     """The right-hand side, row by row: the gradient of p over p."""
     rows = []
     for x_i in x.unbind():
-        gradient = jacfwd(lambda row: p(row[None])[0])(x_i)  # (m,)
+        gradient = jacobian(lambda row: p(row[None])[0], x_i)  # (m,)
         rows.append(gradient / p(x_i[None])[0])
     return torch.stack(rows)
 
@@ -57,7 +57,7 @@ def score_function_gradient(f: Map, log_p: LogDensity, theta: Tensor, x: Tensor)
     """The average of f(x_i) times the score, one sample after the other."""
     terms = []
     for x_i in x.unbind():
-        score = jacfwd(lambda theta, row=x_i: log_p(row[None], theta)[0])(theta)  # as theta
+        score = jacobian(lambda theta, row=x_i: log_p(row[None], theta)[0], theta)  # as theta
         terms.append(f(x_i[None])[0] * score)
     return sum(terms[1:], terms[0]) / len(terms)
 

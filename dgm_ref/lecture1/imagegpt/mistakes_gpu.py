@@ -77,6 +77,7 @@ def half_precision_on_a_gpu(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     killed_by=AUTOCAST,
     says="You mask with the least number of float32, which bfloat16 does not have: under autocast scores are bfloat16. "
     "Minus infinity exists in every dtype.",
+    green_at_home="Only autocast shows it, on a device or in its small rehearsal.",
 )
 def masked_with_the_least_float32(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _attention(q, k, v, masked=torch.finfo(torch.float32).min)

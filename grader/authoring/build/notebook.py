@@ -32,19 +32,19 @@ def instructor_notebook(source: Source, assignment: Assignment) -> str:
 
 SOLUTION_ONLY = "solution-only"
 SETUP = """\
-KIT = "{kit}"  # where to get the kit's wheel; without, it lies beside this notebook
+KIT = "{kit}"  # where to get the kit's wheels, with a blank between; without, they lie beside this notebook
 
 try:
-    from grader.practice.notebook import checker, hinter, painter
+    import assignments.{assignment}, grader.practice
 except ModuleNotFoundError:  # a fresh kernel, such as Colab's
     import glob, subprocess, sys
 
-    wheels = [KIT] if KIT else glob.glob("dgm_kit*.whl")
+    wheels = KIT.split() or glob.glob("dgm_kit*.whl")
     if not wheels:
-        raise SystemExit("put the kit's wheel (dgm_kit….whl) beside this notebook, and run this cell again") from None
+        raise SystemExit("put the kit's wheels (dgm_kit….whl) beside this notebook, and run this cell again") from None
     print("installing", *wheels)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *wheels], check=True)
-    from grader.practice.notebook import checker, hinter, painter
+from grader.practice.notebook import checker, hinter, painter
 
 check = checker({of})
 show = painter({of})
@@ -96,7 +96,7 @@ def _functions(exercise: Exercise) -> set[str]:
 
 
 def _setup_cell(assignment: Assignment, topic: str) -> NotebookNode:
-    code = SETUP.format(kit=assignment.kit_url, of=f'"{assignment.name}", "{topic}"')
+    code = SETUP.format(kit=assignment.kit_url, assignment=assignment.name, of=f'"{assignment.name}", "{topic}"')
     return new_code_cell(code, metadata={"nbgrader": _nbgrader("setup", locked=True)})
 
 

@@ -18,12 +18,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from grader.errors import GraderError
+
 MARKER = re.compile(r"(?P<indent>\s*)# (?P<side>BEGIN|END) SOLUTION (?P<name>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)?)")
 ALMOST_A_MARKER = re.compile(r"\s*#[#\s]*(begin|end)[\s_-]*solution\b", re.IGNORECASE)
 CELL = re.compile(r"# %%")
 
 
-class SourceError(Exception):
+class SourceError(GraderError):
     """A source file that is refused; the message begins with ``file:line``."""
 
 

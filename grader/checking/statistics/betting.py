@@ -7,6 +7,7 @@ ever reaches $1/\alpha$ with probability at most $\alpha$, whenever one looks. E
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import torch
 from torch import Tensor
@@ -69,7 +70,7 @@ def log_mean_exp(log_wealth: Tensor, dim: int = -1) -> Tensor:
     return torch.logsumexp(log_wealth, dim) - math.log(log_wealth.shape[dim])
 
 
-def batch_sizes(first: int, total: int, largest: int = 2048):
+def batch_sizes(first: int, total: int, largest: int = 2048) -> Iterator[int]:
     """first, first, then half of all drawn so far at each call, at most `largest` (or first), `total` altogether."""
     drawn = 0
     while drawn < total:

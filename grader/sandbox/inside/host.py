@@ -17,7 +17,6 @@ import functools
 import inspect
 import io
 import linecache
-import random
 import sys
 import traceback
 from collections import OrderedDict
@@ -25,18 +24,18 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-import numpy
 import torch
 from torch import Tensor
 
 from grader.sandbox.inside import settings, stand_ins
 from grader.sandbox.inside.calls import calls_within
 from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
+from grader.sandbox.inside.traces import autograd_mode, random_states, same_module, same_trace, trace, trace_module
 from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
 from grader.sandbox.wire.frames import NAMES, Limits, WireError
-from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, revive, special
+from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, from_wire, to_wire
 
 FROM_GRADER = Limits(blob=1 << 30)
 PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else
@@ -45,7 +44,7 @@ PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; 
 def serve(channel: Channel) -> None:
     """Answer messages until the grader hangs up."""
     host = Host()
-    channel.special = host.keep
+    channel.to_wire = host.keep_in_worker
 
     def line(question: bytes) -> Any:
         channel.send_frames(question)
@@ -94,16 +93,16 @@ class Host:
             while self.boxes:
                 self.boxes.pop().close()
 
-    def keep(self, value: Any) -> tuple[str, Any] | None:
-        """The wire's `special` on this side: what is not plain stays here, behind a handle."""
-        known = special(value)
+    def keep_in_worker(self, value: Any) -> tuple[str, Any] | None:
+        """The wire's `to_wire` on this side: what is not plain stays here, behind a handle."""
+        known = to_wire(value)
         if known is not None:
             return known
         if isinstance(value, Tensor):
-            return special(Unsendable(_describe_tensor(value)))
+            return to_wire(Unsendable(_describe_tensor(value)))
         identity = self.identities.setdefault(id(value), len(self.identities) + 1)  # the same in every submission
         self.objects[identity] = value
-        return special(RemoteObject(identity, type(value).__name__))
+        return to_wire(RemoteObject(identity, type(value).__name__))
 
     def calls(self) -> dict[str, dict[str, list[str]]]:
         """By topic, which of its functions each function calls."""
@@ -221,23 +220,23 @@ class Host:
         for position, value in enumerate(given[0]):
             if isinstance(value, Family):
                 inputs[f"the parameters of {list(arguments)[position]}"] = tensors_in(value)
-        before = {name: [_trace(tensor) for tensor in tensors] for name, tensors in inputs.items()}
+        before = {name: [trace(tensor) for tensor in tensors] for name, tensors in inputs.items()}
         modules = {name: value for name, value in arguments.items() if isinstance(value, torch.nn.Module)}
-        modules_before = {name: _trace_module(module) for name, module in modules.items()}
-        random_before, mode_before = _random_states(), _autograd_mode()
+        modules_before = {name: trace_module(module) for name, module in modules.items()}
+        random_before, mode_before = random_states(), autograd_mode()
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             value = function(*args, **kwargs)
         changed = [
-            name for name, tensors in inputs.items() if not all(map(_same_trace, before[name], map(_trace, tensors)))
+            name for name, tensors in inputs.items() if not all(map(same_trace, before[name], map(trace, tensors)))
         ]
         changed += [
-            name for name, module in modules.items() if not _same_module(modules_before[name], _trace_module(module))
+            name for name, module in modules.items() if not same_module(modules_before[name], trace_module(module))
         ]
         return {
             "value": value,
             "changed": changed,
-            "random_state_moved": _random_states() != random_before,
-            "autograd_mode_moved": _autograd_mode() != mode_before,
+            "random_state_moved": random_states() != random_before,
+            "autograd_mode_moved": autograd_mode() != mode_before,
             "printed": printed.getvalue()[:200],
             "carries_graph": any(output.requires_grad for output in tensors_in(value)),
         }
@@ -274,39 +273,6 @@ def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> d
         names = []
     names += [f"argument {position}" for position in range(len(names) + 1, len(args) + 1)]
     return dict(zip(names, args, strict=False))
-
-
-def _trace(tensor: Tensor) -> tuple[Tensor, bool, Tensor | None]:
-    return tensor.detach().clone(), tensor.requires_grad, None if tensor.grad is None else tensor.grad.clone()
-
-
-def _same_trace(before: tuple[Tensor, bool, Tensor | None], after: tuple[Tensor, bool, Tensor | None]) -> bool:
-    same_grad = before[2] is after[2] or (
-        before[2] is not None and after[2] is not None and torch.equal(before[2], after[2])
-    )
-    return before[1] == after[1] and same_grad and before[0].shape == after[0].shape and _identical(before[0], after[0])
-
-
-def _identical(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(((a == b) | (a.isnan() & b.isnan())).all())
-
-
-def _trace_module(module: torch.nn.Module) -> tuple[list[tuple[Tensor, bool, Tensor | None]], list[bool]]:
-    tensors = [*module.parameters(), *module.buffers()]
-    return [_trace(tensor) for tensor in tensors], [child.training for child in module.modules()]
-
-
-def _same_module(before: Any, after: Any) -> bool:
-    return len(before[0]) == len(after[0]) and all(map(_same_trace, before[0], after[0])) and before[1] == after[1]
-
-
-def _random_states() -> tuple[Any, ...]:
-    numpys: Any = numpy.random.get_state()  # (name, keys, position, …): the keys are an array
-    return torch.get_rng_state().numpy().tobytes(), numpys[1].tobytes(), numpys[2:], random.getstate()
-
-
-def _autograd_mode() -> tuple[Any, ...]:
-    return torch.is_grad_enabled(), torch.is_inference_mode_enabled(), torch.get_default_dtype()
 
 
 def _describe_tensor(value: Tensor) -> str:
@@ -355,7 +321,7 @@ def _report(error: BaseException) -> dict[str, Any]:
 
 def connect(connection: Any) -> Channel:
     """The worker's end of a connection to the grader."""
-    return Channel(connection, special, revive, receive=FROM_GRADER)
+    return Channel(connection, to_wire, from_wire, receive=FROM_GRADER)
 
 
 def quiet_start() -> None:

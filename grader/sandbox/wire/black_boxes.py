@@ -110,7 +110,7 @@ class Asking:
 
 
 def _nothing_special(value: Any) -> None:
-    """The wire's `special` for questions: they hold plain values only."""
+    """The wire's `to_wire` for questions: they hold plain values only."""
 
 
 def _boxes_in(value: Any) -> Iterator[BlackBox]:

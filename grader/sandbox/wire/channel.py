@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, Limits, Revive, Special, WireError, decode, encode, split
+from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, FromWire, Limits, ToWire, WireError, decode, encode, split
 
 AT_A_TIME, MOST_AT_A_TIME = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
 SHORTEST_WAIT = 0.02  # seconds: with less left than that, a clock slower than the wall's would be read all the time
@@ -34,23 +34,23 @@ class Channel:
     def __init__(
         self,
         connection: socket.socket,
-        special: Special,
-        revive: Revive,
+        to_wire: ToWire,
+        from_wire: FromWire,
         send: Limits = LIMITS,
         receive: Limits = LIMITS,
     ) -> None:
-        self.connection, self.special, self.revive = connection, special, revive
+        self.connection, self.to_wire, self.from_wire = connection, to_wire, from_wire
         self.send_limits, self.receive_limits = send, receive
         self._arrived, self._held = bytearray(), bytearray()
         self._sent_at = 0.0
 
     def send(self, value: Any, deadline: Deadline | None = None) -> None:
         """Send one value."""
-        self.send_frames(encode(value, self.special, self.send_limits), deadline)
+        self.send_frames(encode(value, self.to_wire, self.send_limits), deadline)
 
     def answer(self, value: Any) -> None:
         """Send one value, with those to come where what they answer is here already: waking the peer costs both sides."""
-        frame = encode(value, self.special, self.send_limits)
+        frame = encode(value, self.to_wire, self.send_limits)
         if (
             self._whole_frame_is_here()
             and len(self._held) + len(frame) < AT_A_TIME
@@ -86,7 +86,7 @@ class Channel:
 
     def open(self, frame: bytes) -> Any:
         """The value in a frame that was received."""
-        return decode(*split(frame), self.revive, self.receive_limits)
+        return decode(*split(frame), self.from_wire, self.receive_limits)
 
     def close(self) -> None:
         self.connection.close()

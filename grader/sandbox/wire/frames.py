@@ -54,15 +54,15 @@ class Limits:
 
 LIMITS = Limits()
 
-Special = Callable[
+ToWire = Callable[
     [Any], "tuple[str, Any] | None"
 ]  # object -> (kind, payload), or None when it has no place on the wire
-Revive = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireError for an unknown kind
+FromWire = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireError for an unknown kind
 
 
-def encode(value: Any, special: Special, limits: Limits = LIMITS) -> bytes:
+def encode(value: Any, to_wire: ToWire, limits: Limits = LIMITS) -> bytes:
     """The frame that carries `value`."""
-    encoder = _Encoder(special, limits)
+    encoder = _Encoder(to_wire, limits)
     header = _TO_JSON(encoder.tree(value, 0)).encode()
     if len(header) > limits.header:
         raise WireError("the value has too many parts")
@@ -76,14 +76,14 @@ def split(frame: bytes) -> tuple[bytes, bytearray]:
     return frame[HEAD.size : start], bytearray(frame[start:])
 
 
-def decode(header: bytes | bytearray, blob: bytearray, revive: Revive, limits: Limits = LIMITS) -> Any:
+def decode(header: bytes | bytearray, blob: bytearray, from_wire: FromWire, limits: Limits = LIMITS) -> Any:
     """The value in a frame's header and blob."""
     try:
         node = _FROM_JSON(str(header, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise WireError(f"the header is not JSON ({type(error).__name__})") from None
     try:
-        return _Decoder(blob, revive, limits).tree(node, 0)
+        return _Decoder(blob, from_wire, limits).tree(node, 0)
     except (ValueError, TypeError, RuntimeError) as error:
         raise WireError(f"a broken node ({type(error).__name__})") from None
 
@@ -100,8 +100,8 @@ _FROM_JSON = json.JSONDecoder(object_pairs_hook=_without_doubles).decode
 
 
 class _Encoder:
-    def __init__(self, special: Special, limits: Limits) -> None:
-        self.special, self.limits = special, limits
+    def __init__(self, to_wire: ToWire, limits: Limits) -> None:
+        self.to_wire, self.limits = to_wire, limits
         self.parts: list[bytes] = []
         self.size = self.nodes = self.tensors = 0
 
@@ -130,7 +130,7 @@ class _Encoder:
             return {key: self.tree(item, depth + 1) for key, item in value.items()}
         if isinstance(value, tuple):  # also named tuples, torch.Size and what torch.max returns
             return ["u", *[self.tree(item, depth + 1) for item in value]]
-        known = self.special(value)
+        known = self.to_wire(value)
         if known is None:
             raise WireError(f"a {kind.__name__} cannot be sent")
         return ["s", known[0], self.tree(known[1], depth + 1)]
@@ -162,8 +162,8 @@ def raw(value: Tensor) -> bytes:
 
 
 class _Decoder:
-    def __init__(self, blob: bytearray, revive: Revive, limits: Limits) -> None:
-        self.blob, self.revive, self.limits = blob, revive, limits
+    def __init__(self, blob: bytearray, from_wire: FromWire, limits: Limits) -> None:
+        self.blob, self.from_wire, self.limits = blob, from_wire, limits
         self.nodes = self.tensors = self.used = 0
 
     def tree(self, node: Any, depth: int) -> Any:
@@ -193,7 +193,7 @@ class _Decoder:
             return tuple([self.tree(item, depth + 1) for item in rest])
         if tag == "s":
             kind, payload = rest
-            return self.revive(self.string(kind), self.tree(payload, depth + 1))
+            return self.from_wire(self.string(kind), self.tree(payload, depth + 1))
         if tag == "f" and rest in (["nan"], ["inf"], ["-inf"]):
             return float(rest[0])
         raise WireError("an unknown node")

@@ -42,7 +42,7 @@ class Unsendable:
     description: str
 
 
-def special(value: Any) -> tuple[str, Any] | None:
+def to_wire(value: Any) -> tuple[str, Any] | None:
     """Object to (kind, payload)."""
     if isinstance(value, Family):
         return "family", [value.name, value.parameters]
@@ -57,7 +57,7 @@ def special(value: Any) -> tuple[str, Any] | None:
     return None
 
 
-def revive(kind: str, payload: Any) -> Any:
+def from_wire(kind: str, payload: Any) -> Any:
     """(kind, payload) to object, every field checked: the payload may come from a hostile worker."""
     match kind, payload:
         case "family", [str(name), dict(parameters)] if name in FAMILIES:
@@ -73,8 +73,8 @@ def revive(kind: str, payload: Any) -> Any:
     raise WireError(f"an unknown or broken object of kind {kind[:20]!r}")
 
 
-def revive_answer(kind: str, payload: Any) -> Any:
+def answer_from_wire(kind: str, payload: Any) -> Any:
     """What a worker's answer may hold: remote objects and unsendable ones, nothing that would run here."""
     if kind not in ("remote", "unsendable"):
         raise WireError(f"an answer must not hold a {kind[:20]!r}")
-    return revive(kind, payload)
+    return from_wire(kind, payload)

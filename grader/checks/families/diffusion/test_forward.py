@@ -134,12 +134,12 @@ def test_noisy_data_keep_the_dtype(student):
 @posterior
 @weight(1.0)
 def test_the_step_before_known_by_hand(student):
-    """From the second step back to the first: the variance is 0.36 0.4375 / 0.64; from the first one, to the data: they themselves."""
+    """From the second step back to the first: 35/64 of the data, 27/64 of the noisy ones, and the variance 0.36 0.4375 / 0.64."""
     for dtype in draw.DTYPES:
         x0, xt = draw.tensor([[64.0, 0.0, 1.0], [3.0, -4.0, 2.0]], dtype), draw.tensor([[0.0, 64.0, 1.0], [7.0, 8.0, 9.0]], dtype)
-        mean, variance = [[35.0, 27.0, 0.96875], [3.0, -4.0, 2.0]], [0.24609375, 0.0]
-        # 0.8 0.4375 / 0.64 = 35/64 of the data, 0.75 0.36 / 0.64 = 27/64 of the noisy ones
-        got = student.posterior(x0, xt, torch.tensor([1, 0]), by_hand(dtype))
+        mean, variance = [[35.0, 27.0, 0.96875], [4.59375, 1.1875, 4.890625]], [0.24609375, 0.24609375]
+        # 0.8 0.4375 / 0.64 of the data, 0.75 0.36 / 0.64 of the noisy ones
+        got = student.posterior(x0, xt, torch.tensor([1, 1]), by_hand(dtype))
         assert_agrees(got, (draw.tensor(mean), draw.tensor(variance)), like=torch.float32, scale=200.0)
 
 
@@ -152,7 +152,7 @@ def test_the_step_before_known_by_hand(student):
 def test_the_step_before_by_bayes_rule(student, ref, size, key, dtype):
     """Precisions of what the data and the noisy data say add up, for a batch that mixes times."""
     n, m, T = size
-    betas, (x0, t, xt) = schedule(T, key, dtype), batch(n, m, T, key, dtype)
+    betas, (x0, t, xt) = schedule(T, key, dtype), batch(n, m, T, key, dtype, first=1)
     want = ref.posterior(x0, xt, t, betas)
     assert_agrees(student.posterior(x0, xt, t, betas), want, like=dtype, scale=4 * rounding(betas))
 
@@ -160,7 +160,7 @@ def test_the_step_before_by_bayes_rule(student, ref, size, key, dtype):
 @posterior
 @weight(0.4)
 def test_before_the_first_step_are_the_data(student):
-    """At t = 0 the mean is x0, whatever the noisy data are, and the variance exactly 0."""
+    """At t = 0 the mean is x0, whatever the noisy data are, and the variance exactly 0, also where other rows have other times."""
     for dtype in draw.DTYPES:
         x0, xt = draw.tensor([[1.5, -2.0]], dtype), draw.tensor([[1e3, 7.0]], dtype)
         for betas in (draw.tensor([1e-3], dtype), draw.tensor([0.5, 0.25], dtype)):
@@ -168,6 +168,10 @@ def test_before_the_first_step_are_the_data(student):
             assert_agrees(got, (x0.double(), draw.tensor([0.0])), like=torch.float32, scale=4.0 / betas[0].item() * 10)
             if (got[1] != 0).any():
                 raise Mismatch("value", "the variance at t = 0 is not exactly zero", got[1])
+        x0, xt = draw.tensor([[64.0, 0.0], [3.0, -4.0]], dtype), draw.tensor([[0.0, 64.0], [7.0, 8.0]], dtype)
+        got = student.posterior(x0, xt, torch.tensor([1, 0]), by_hand(dtype))
+        want = draw.tensor([[35.0, 27.0], [3.0, -4.0]]), draw.tensor([0.24609375, 0.0])
+        assert_agrees(got, want, like=torch.float32, scale=200.0)
 
 
 @posterior

@@ -19,7 +19,7 @@ score_from_velocity = pytest.mark.exercise("flow_matching.score_from_velocity")
 weight = pytest.mark.weight
 examples = pytest.mark.examples
 
-sizes = st.tuples(st.integers(2, 4), st.integers(2, 4))
+sizes = st.sampled_from([(2, 3), (2, 4), (3, 2), (4, 2), (4, 3)])  # square batches have checks of their own
 
 # -- euler_sample --
 
@@ -40,7 +40,7 @@ def test_euler_steps_known_by_hand(student):
 @weight(0.6)
 @examples(3)
 @given(size=sizes, steps=st.integers(1, 6), key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 3), steps=3, key=0, dtype=torch.float32)
+@example(size=(3, 2), steps=3, key=0, dtype=torch.float32)
 @example(size=(2, 4), steps=5, key=1, dtype=torch.float64)
 def test_each_step_asks_the_field_where_and_when_it_starts(student, ref, size, steps, key, dtype):
     """Equal steps from 0 to 1, for any field and any number of steps."""
@@ -76,6 +76,12 @@ def gaussian(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Tens
     return x, t, draw.normal((m,), key + 2, 2.0, dtype), draw.uniform((m,), key + 3, 0.25, 2.0, dtype)
 
 
+def rounding(_x: Tensor, t: Tensor, _mu: Tensor, sigma: Tensor) -> Tensor:
+    """What is lost where the variance of x_t is small."""
+    time = t.double()[:, None]
+    return 100 * (1 + 1 / ((1 - time) ** 2 + (time * sigma.double()) ** 2))
+
+
 @gaussian_velocity
 @weight(1.0)
 def test_velocities_of_gaussian_data_known_by_hand(student):
@@ -95,16 +101,26 @@ def test_velocities_of_gaussian_data_known_by_hand(student):
 @weight(0.75)
 @examples(4)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_the_velocity_is_the_mean_of_the_lines_that_pass(student, ref, size, key, dtype):
     """E[x_1 | x] - E[x_0 | x], in every dimension with its own mean and deviation, in every row at its own time."""
     n, m = size
     given_ = gaussian(n, m, key, dtype)
     want = ref.gaussian_velocity(*given_)
-    t, sigma = given_[1].double()[:, None], given_[3].double()
-    scale = 100 * (1 + 1 / ((1 - t) ** 2 + (t * sigma) ** 2))
-    assert_agrees(student.gaussian_velocity(*given_), want, like=dtype, scale=scale)
+    assert_agrees(student.gaussian_velocity(*given_), want, like=torch.float32, scale=rounding(*given_))
+
+
+@gaussian_velocity
+@weight(0.25)
+@examples(2)
+@given(key=draw.seeds)
+@example(key=0)
+def test_the_velocity_keeps_the_digits_of_float64(student, ref, key):
+    """In float64 nothing is lost, and nothing is added to a variance."""
+    given_ = gaussian(3, 2, key, torch.float64)
+    want = ref.gaussian_velocity(*given_)
+    assert_agrees(student.gaussian_velocity(*given_), want, scale=rounding(*given_))
 
 
 @gaussian_velocity
@@ -126,8 +142,10 @@ def test_the_velocity_at_both_ends_and_without_a_spread(student):
 
 @gaussian_velocity
 @weight(0.25)
-def test_the_velocity_of_one_row_one_dimension_and_many_rows(student, ref):
-    """n = 1 and m = 1 are legal; so are 1031 rows."""
+def test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows(student, ref):
+    """n = 1, m = 1 and n = m are legal; so are 1031 rows."""
+    square = gaussian(3, 3, 1, torch.float64)
+    assert_agrees(student.gaussian_velocity(*square), ref.gaussian_velocity(*square), like=torch.float32, scale=1000.0)
     x, t, mu, sigma = gaussian(3, 1, 0, torch.float64)
     want = ref.gaussian_velocity(x, t, mu, sigma)
     for rows in (torch.tensor([1]), draw.integers((1031,), 0, 3)):
@@ -170,7 +188,7 @@ def test_scores_from_velocities_known_by_hand(student):
 @weight(0.25)
 @examples(3)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
-@example(size=(3, 3), key=0, dtype=torch.float32)
+@example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_a_velocity_contains_the_score(student, ref, size, key, dtype):
     """Minus the mean noise over 1 - t, with a time for each row."""
@@ -182,8 +200,10 @@ def test_a_velocity_contains_the_score(student, ref, size, key, dtype):
 
 @score_from_velocity
 @weight(0.15)
-def test_the_score_of_one_row_and_its_gradients(student, ref):
-    """n = 1 and m = 1 are legal; the score can be differentiated in the velocity and in the point."""
+def test_the_score_of_one_row_of_a_square_batch_and_its_gradients(student, ref):
+    """n = 1, m = 1 and n = m are legal; the score can be differentiated in the velocity and in the point."""
+    square = draw.normal((3, 3), 1), draw.normal((3, 3), 2), draw.tensor([0.0, 0.25, 0.75])
+    assert_agrees(student.score_from_velocity(*square), ref.score_from_velocity(*square), like=torch.float32, scale=50.0)
     got = student.score_from_velocity(draw.tensor([[6.0]]), draw.tensor([[1.0]]), draw.tensor([0.5]))
     assert_agrees(got, draw.tensor([[4.0]]), like=torch.float32, scale=10.0)
     v, x, t = draw.normal((3, 2), 1), draw.normal((3, 2), 2), draw.tensor([0.0, 0.25, 0.75])

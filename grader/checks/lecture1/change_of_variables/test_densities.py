@@ -321,7 +321,9 @@ def _check_three_points(log_prob: Function) -> None:
     want = Normal(0.0, 1.0).log_prob(at).sum(dim=1) + math.log(6.0)
     got = log_prob(stretch_and_swap, standard_normal(2), three_points)
     mistaken = {
-        "The log-determinant is missing: this is the density of the other variable, at the point where the map leads.": want - math.log(6.0),
+        "The log-determinant is missing: this is the density of the other variable, at the point where the map leads.": (
+            want - math.log(6.0)
+        ),
         "The log-determinant has the wrong sign.": want - 2 * math.log(6.0),
     }
     assert_agrees(got, want, like=three_points, scale=20, unit="nats", mistaken=mistaken)

@@ -136,7 +136,8 @@ def test_the_reverse_fit_gets_its_randomness_from_the_generator(student, seed):
     if not torch.equal(torch.cat(first), torch.cat(again)):
         raise Mismatch("law", "two generators in the same state give different fits: is some chance from elsewhere?", again)
     if torch.equal(torch.cat(first), torch.cat(second)):
-        raise Mismatch("law", "two calls with one generator give the same fit: it draws nothing, or the second repeats the noise of the first", second)
+        sentence = "two calls with one generator give the same fit: it draws nothing, or the second repeats the noise of the first"
+        raise Mismatch("law", sentence, second)
 
 
 @fit_gaussian_reverse_kl

@@ -6,11 +6,14 @@ they are initialised, a wrong scale or a forgotten mask would hardly move the lo
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import math
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy
 import torch
 from hypothesis import strategies as st
 from torch import Tensor
@@ -113,9 +116,11 @@ def untrained_network(seed: int, **sizes: Any) -> Network:
 
 def digits() -> tuple[Tensor, Tensor]:
     """Scikit-learn's digits, averaged to 4 x 4 pixels of 8 grey levels, as sequences (n, 16): 1437 to train on, 360 held out."""
-    from sklearn.datasets import load_digits
-
-    images = torch.from_numpy(load_digits().images).view(-1, 4, 2, 4, 2).mean(dim=(2, 4))  # (n, 4, 4) in 0..16
+    spec = importlib.util.find_spec("sklearn")  # to import it takes a second
+    if spec is None or spec.origin is None:
+        raise ModuleNotFoundError("the digits come with scikit-learn: pip install scikit-learn")
+    table = numpy.loadtxt(Path(spec.origin).parent / "datasets/data/digits.csv.gz", delimiter=",")  # (n, 64 + 1), the class last
+    images = torch.from_numpy(table[:, :-1]).reshape(-1, 4, 2, 4, 2).mean(dim=(2, 4))  # (n, 4, 4) in 0..16
     x = (images / 2).long().clamp(max=7).flatten(1)
     x = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(0))]
     return x[:1437], x[1437:]
