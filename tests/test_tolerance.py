@@ -18,7 +18,8 @@ from grader.hidden.answer_key import InstructorsKey
 
 CHECKS = sorted((REPO_ROOT / "grader" / "checks").rglob("*.py"))
 EXERCISES = list(dict.fromkeys(check.exercise for check in collect("lecture1") if check.drawn))
-EXAMPLES = 4  # a search for the test-suite, with the solutions alone; `python -m grader.authoring.tolerances lecture1 --examples 600` searches in earnest
+# a search for the suite, with the solutions alone; `python -m grader.authoring.tolerances lecture1 --examples 600` is in earnest
+EXAMPLES = 4
 
 one = torch.ones((), dtype=torch.float64)
 
