@@ -18,7 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-RUNS = 3
+RUNS = 2
 LECTURE = "lecture1"
 SEED = "a seed that nobody else has"
 
@@ -48,9 +48,9 @@ def main() -> None:
         row("dgm grade, one submission that holds one topic", min(grade("one", f"one{run}") for run in range(RUNS)), torch)
         row("dgm grade, one more in a folder with results", grade("more", "first"), torch)
         row("dgm grade, all is graded already", min(grade("more", "first") for _ in range(RUNS)), torch)
-        mine = ["--folder", work / "right/anna", "--assignment", LECTURE]
+        mine: list[str | Path] = ["--folder", work / "right/anna", "--assignment", LECTURE]
         for words in (["check", "kl_divergence"], ["check"], ["hint", "kl_divergence"], ["list"], ["--help"]):
-            given = [] if words == ["--help"] else mine
+            given: list[str | Path] = [] if words == ["--help"] else mine
             row(f"dgm {' '.join(words)}", min(cpu(dgm, *words, *given) for _ in range(RUNS)), torch)
 
 

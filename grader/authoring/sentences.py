@@ -15,7 +15,7 @@ from grader.exam.collect import Check
 from grader.record import CheckRecord
 
 PLACES = re.compile(r"\[[\d, ]*\]|shape \([\d, ]*\)")
-VALUES = ("value", "finite", "law", "gradient")
+VALUES = ("value", "finite", "law", "gradient", "digits")
 
 
 def said_badly(record: CheckRecord) -> Iterator[str]:

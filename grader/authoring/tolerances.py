@@ -40,13 +40,13 @@ class Reading:
     failure: str = ""
 
 
-def audit(lecture: str, exercises: Iterable[str], max_examples: int, seed: str) -> Iterator[Reading]:
-    """Search the inputs of every drawn check of the exercises, with the solution and with each variant."""
+def audit(lecture: str, exercises: Iterable[str], max_examples: int, seed: str, variants: bool = True) -> Iterator[Reading]:
+    """Search the inputs of every drawn check of the exercises, with the solution and (unless told not to) each variant."""
     checks = collect(lecture)
     examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture, names=False))
     for exercise in exercises:
         right = {"solution": known_submissions.solution(lecture, exercise.split(".")[0])}
-        for variant in catalogue.load(lecture).variants.get(exercise, []):
+        for variant in catalogue.load(lecture).variants.get(exercise, []) if variants else []:
             right[variant.name] = known_submissions.with_function(lecture, variant.replaces, variant.function)
         for check in checks:
             if check.exercise == exercise and check.drawn and not check.training and not check.gpu:

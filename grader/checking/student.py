@@ -64,6 +64,10 @@ class Transport(Protocol):
         """From now on the submission may take so long; a call that would take longer is interrupted."""
         ...
 
+    def has(self, topic: str) -> bool:
+        """Whether anything was handed in for a topic."""
+        ...
+
     def inputs(self, check: str) -> int:
         """How many inputs of a check are known here, so that none need be drawn before one fails; 0: draw them."""
         ...
@@ -169,17 +173,24 @@ class Function:
         """
         tensors = tensors_in(_messages([list(args), kwargs]))
         places = [next(i for i, tensor in enumerate(tensors) if tensor is wanted) for wanted in wrt]
+        asked = [weights] if isinstance(weights, Tensor) else weights and list(weights)
         answer = self._ask(
             "gradient",
             args,
             kwargs,
             wrt=places,
-            weights=[weights] if isinstance(weights, Tensor) else weights and list(weights),
+            weights=asked,
             wrt_parameters_of=_messages(wrt_parameters_of),
         )
         if answer["gradients"] is not None and len(answer["gradients"]) != len(places):
             raise NoGradient(
                 f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
+            )
+        shapes = [tuple(tensor.shape) for tensor in tensors_in(answer["value"]) if tensor.is_floating_point()]
+        if answer["gradients"] is None and asked and shapes != [tuple(weight.shape) for weight in asked]:
+            raise NoGradient(
+                f"the result of {self.name} has not the right shape ({', '.join(map(str, shapes)) or 'no real numbers'}), "
+                "so its gradient was not looked at"
             )
         if answer["gradients"] is None:
             raise NoGradient(

@@ -139,7 +139,7 @@ def _noting(records: Iterable[Record], seen: list[str], broken: list[str]) -> It
 
 
 def clear() -> None:
-    """Remove it: the next run makes it anew."""
+    """Remove what is kept between runs; the next one makes it anew."""
     from grader.grading import preparation
 
     SafeConsole(highlight=False).print(f"removed: {preparation.clear() / 1e6:.1f} MB")

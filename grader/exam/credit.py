@@ -1,4 +1,4 @@
-"""What the checks of one exercise earn together: nothing for answers that are right nowhere, and the rubric."""
+"""What the checks of one exercise earn together: nothing for answers that are right nowhere, and half for slight slips."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+from grader.checking.compare import SLIGHT
 from grader.exam.collect import Check
 from grader.record import CheckRecord
 
@@ -16,15 +17,33 @@ def in_proportion(checks: Sequence[Check], records: Sequence[CheckRecord]) -> li
     Nothing is proved by a check that zeros, an error or a value one per cent off also pass, nor by one whose inputs are
     public to the last number. Their share is how much of the rest of the exercise, by points, is right: who returns zeros
     has nothing, who makes one slip loses little. Where there is no rest, or none was graded, each counts for itself.
+    Answers that are right but for their digits beyond single precision, or for an axis of length one, prove as much as
+    right ones, and together cost half of the exercise at most.
     """
+    records = _at_most_half(records)
     evidence = _evidence(checks)
     both = list(zip(checks, records, strict=True))
     proved = [record for check, record in both if check in evidence and record.outcome != "not_graded"]
     possible = sum(record.max_points for record in proved)
     if not possible:
         return list(records)
-    share = sum(record.points for record in proved) / possible
+    share = sum(record.max_points if _slight(record) else record.points for record in proved) / possible
     return [record if check in evidence else _scaled(record, share) for check, record in both]
+
+
+def _slight(record: CheckRecord) -> bool:
+    return record.outcome == "failed" and record.rung in SLIGHT
+
+
+def _at_most_half(records: Sequence[CheckRecord]) -> list[CheckRecord]:
+    lost = sum(record.max_points for record in records if _slight(record))
+    half = sum(record.max_points for record in records if record.outcome != "not_graded") / 2
+    if lost <= half:
+        return list(records)
+    return [
+        msgspec.structs.replace(record, points=record.max_points * (1 - half / lost)) if _slight(record) else record
+        for record in records
+    ]
 
 
 def _evidence(checks: Sequence[Check]) -> list[Check]:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import functools
 import time
 import traceback
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from grader.assignment import Assignment
-from grader.checking.compare import Mismatch
+from grader.checking.compare import SLIGHT, Mismatch
 from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
 from grader.exam import counterexample, credit
 from grader.exam.collect import Check
@@ -65,6 +65,16 @@ class AnswerKey(Protocol):
 
     def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:
         """Whether the registered mistake of this name fails this check."""
+
+
+def _gravest(failures: Iterable[Failure | None]) -> Failure | None:
+    """The first failure that is more than a slight one; where there is none, the first."""
+    slight = None
+    for failure in failures:
+        if failure is not None and failure.rung not in SLIGHT:
+            return failure
+        slight = slight or failure
+    return slight
 
 
 class Examiner:
@@ -130,6 +140,8 @@ class Examiner:
 
     def failure(self, check: Check, transport: Transport) -> Failure | None:
         """What a check fails with, on the smallest input that can be found; None where it passes."""
+        if not transport.has(check.topic):  # no input need be drawn to say so
+            return Failure("missing", f"the submission has no module {check.topic}", {}, ())
         transport.begin_check(check.seconds)
         failure = self._first_failure(check, transport, transport.waited + check.seconds)
         if failure is not None and failure.outcome in ("failed", "error") and check.drawn:
@@ -145,10 +157,10 @@ class Examiner:
         checks = [check for check in self.checks if check.exercise == name and not self._unable(check)]
         records = []
         for check in checks:
-            right = self.passes(check, transport)
-            points = check.points if right else 0.0
-            outcome: Outcome = "passed" if right else "failed"
-            records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points))
+            failure = _gravest(self.run(check, example, transport) for example in self.examples(check))
+            points, rung = (check.points, "") if failure is None else (0.0, failure.rung)
+            outcome: Outcome = "passed" if failure is None else "failed"
+            records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points, rung=rung))
         earned = sum(record.points for record in credit.in_proportion(checks, records))
         return earned / sum(check.points for check in checks)
 
@@ -247,14 +259,15 @@ class Examiner:
         def run(number: int) -> Failure | None:
             return self.run(check, self.examples(check)[number], transport)
 
-        for number in range(transport.inputs(check.identity) or len(self.examples(check))):
-            failure = transport.on_input(check.identity, number, functools.partial(run, number))
-            if failure is not None:
-                return failure
-            if transport.waited > limit:
-                example = self.examples(check)[number]
-                return Failure("timeout", f"the check took longer than {check.seconds:g} s: far too slow", example, ())
-        return None
+        def failures() -> Iterator[Failure | None]:
+            for number in range(transport.inputs(check.identity) or len(self.examples(check))):
+                yield (failure := transport.on_input(check.identity, number, functools.partial(run, number)))
+                if transport.waited > limit:
+                    said = f"the check took longer than {check.seconds:g} s: far too slow"
+                    yield failure or Failure("timeout", said, self.examples(check)[number], ())
+                    return
+
+        return _gravest(failures())
 
     def _smallest(self, check: Check, transport: Transport, first: Failure, limit: float) -> Failure:
         """The same failure on the smallest input that can be found."""

@@ -83,6 +83,9 @@ class WorkerTransport:
         boxes = Boxes(message)
         return self._reach(lambda worker, seconds: checked(worker.request(message, seconds, boxes), message["mode"]))
 
+    def has(self, topic: str) -> bool:
+        return topic in self._topics
+
     def inputs(self, check: str) -> int:
         return 0
 
@@ -208,6 +211,9 @@ class LocalTransport:
 
     def begin_check(self, seconds: float) -> None:
         pass
+
+    def has(self, topic: str) -> bool:
+        return topic in self.host.topics
 
     def inputs(self, check: str) -> int:
         return 0

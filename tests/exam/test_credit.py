@@ -30,6 +30,17 @@ def test_what_proves_nothing_earns_as_much_as_is_right_of_the_rest():
     assert _in_proportion(_records(values=(0, 2), edges=edges, form=form), "values", "edges")["form"] == 0
 
 
+def test_slight_slips_cost_half_together_at_most():
+    def slight(rung: str, values: float, edges: tuple[float, float] = (1, 1)) -> dict[str, float]:
+        records = _records(values=(values, 3), edges=edges, form=(2, 2))
+        failed = [msgspec.structs.replace(one, rung=rung) if one.outcome == "failed" else one for one in records]
+        return _in_proportion(failed, "values", "edges")
+
+    assert slight("digits", 0) == {"values": 0, "edges": 1, "form": 2}  # half of 6
+    assert slight("axis", 0, (0, 1)) == {"values": 0.75, "edges": 0.25, "form": 2}  # 3 of the 4 lost, half again
+    assert slight("value", 0) == {"values": 0, "edges": 1, "form": 0.5}
+
+
 def test_public_inputs_prove_something_only_where_no_others_do():
     by_hand, form = (2, 2), (1, 1)
     assert _in_proportion(_records(by_hand=by_hand, values=(0, 2), form=form), "by_hand", "values") == {

@@ -114,7 +114,7 @@ def distinct_samples_once(f, x):
 
 
 @mistake(MONTE_CARLO, killed_by="test_monte_carlo_has_the_dtype_of_the_samples",
-         says="You accumulate in torch.zeros(d), which is float32 whatever the inputs are.")
+         says="You compute in float32 whatever the inputs are: torch.zeros(d), for one, is float32.")
 def accumulates_in_float32(f, x):
     total = torch.zeros(f(x).shape[1])
     for value in f(x):

@@ -92,6 +92,13 @@ def pathwise_with_standardised_noise(log_p_data: LogDensity, mu: Tensor, sigma: 
     return _terms(log_p_data, mu, sigma, noise).mean()
 
 
+@mistake(PATHWISE, killed_by=BY_HAND,
+         says="Narrow Gaussians are widened: sigma is taken as it is, however small.",
+         when=lambda sigma: bool((sigma < 0.01).any()))
+def pathwise_with_a_least_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return _terms(log_p_data, mu, sigma.clamp(min=0.01), noise).mean()
+
+
 @mistake(PATHWISE, killed_by="test_the_reverse_kl_of_a_gaussian_counts_every_row",
          says="You clamped the noise. It is used as it is given, however far out.")
 def pathwise_with_clamped_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:

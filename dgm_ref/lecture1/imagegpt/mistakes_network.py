@@ -243,6 +243,21 @@ def always_stores_as_layer_zero(self: Any, h: Tensor, layer: int, cache: Any = N
 
 @mistake(
     BLOCK,
+    killed_by=STORES,
+    says="Values are stored under their own layer, but read from layer 0.",
+    when=lambda layer: layer > 0,
+)
+def reads_the_values_of_layer_zero(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _qkv(self, self.ln_1(h))
+    if cache is not None:
+        k, v = cache.append(layer, k, v)
+        v = cache.values[0][:, :, : k.shape[2]]
+    h = h + self.proj(_merge(_of(self)["causal_attention"](q, k, v)))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
     killed_by="test_gradients_reach_every_parameter_of_a_block",
     says="The graph is cut between attention and the residual: qkv and proj cannot learn.",
 )

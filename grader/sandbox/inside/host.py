@@ -196,12 +196,9 @@ class Host:
         weights = (
             message["weights"] if message["weights"] is not None else [torch.ones_like(output) for output in outputs]
         )
-        if [weight.shape for weight in weights] != [output.shape for output in outputs]:
-            return {
-                "value": value,
-                "gradients": None,
-                "parameter_gradients": {},
-            }  # the value's shape is wrong: said first
+        if [_without_ones(weight) for weight in weights] != [_without_ones(output) for output in outputs]:
+            return {"value": value, "gradients": None, "parameter_gradients": {}}  # the value's shape is wrong
+        weights = [weight.reshape(output.shape) for weight, output in zip(weights, outputs, strict=True)]
         total = sum((output * weight).sum() for output, weight in zip(outputs, weights, strict=True))
         if not isinstance(total, Tensor) or not total.requires_grad:
             return {"value": value, "gradients": None, "parameter_gradients": {}}
@@ -262,6 +259,10 @@ def _other_layout(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(_other_layout, value))
     return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _without_ones(x: Tensor) -> list[int]:
+    return [length for length in x.shape if length != 1]
 
 
 def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> dict[str, Any]:

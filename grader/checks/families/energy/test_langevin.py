@@ -51,7 +51,7 @@ def test_a_step_drifts_along_the_score_and_shakes(student, ref, seed):
     key = seed % 2**31
     score = gaussian_shape_score(draw.normal((COLUMNS,), key), draw.uniform((COLUMNS,), key + 1, 0.5, 2.0))
     few = draw.normal((8, COLUMNS), key + 2, 2.0)
-    step = 0.3 + 0.1 * (seed % 15)
+    step = 0.2 + 0.1 * (seed % 7)  # never one: there the step and its root agree
     mean = ref.langevin_mean(score, few, step).repeat(ROWS // 8, 1)
     got = student.langevin_step(score, few.repeat(ROWS // 8, 1), step, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))

@@ -52,6 +52,8 @@ def test_the_reverse_kl_of_a_gaussian_by_hand(student, dtype):
     mu, sigma = torch.tensor([[3.0, -1.0], [0.5, 4.0]], dtype=dtype)
     noise = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 0.0], [-1.0, 1.0]], dtype=dtype)
     agrees(student.reparametrized_reverse_kl(flat, mu, sigma, noise), -LOG2 - 2 * HALF_LOG_2_PI - 2, 30.0)
+    narrow = student.reparametrized_reverse_kl(flat, zero.repeat(2), torch.stack([one[0], one[0]]) / 4096, noise)
+    agrees(narrow, 24 * LOG2 - 2 * HALF_LOG_2_PI - 2, 60.0)
 
 
 @reparametrized_reverse_kl

@@ -189,6 +189,8 @@ def test_the_likelihood_by_hand(student, dtype):
     assert_agrees(student.negative_log_likelihood(table([-20000.0], dtype), x[:1]), number(20000.0), like=dtype, unit="nats")
     got = student.negative_log_likelihood(table([-1.0, -501.0], dtype), zeros_and_three(1.0, dtype))
     assert_agrees(got, number((4096 + 1503) / 4099), like=dtype, scale=10.0, unit="nats")
+    wide = student.negative_log_likelihood(table([-2.0], dtype), torch.zeros(2, 64, dtype=dtype))
+    assert_agrees(wide, number(2.0), like=dtype, unit="nats")
 
 
 @negative_log_likelihood

@@ -132,15 +132,14 @@ def test_a_block_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, ke
 @given(seed=draw.seeds, chunks=chunkings, key=draw.seeds)
 @example(seed=0, chunks=[2, 1, 2], key=0)
 def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, chunks, key):
-    """Positions go into the place of the layer that is named."""
-    net = network(seed, m=5, num_layers=3, dtype=torch.float64)
+    """Positions go into the place of the layer that is named, and come back from there."""
+    net = network(seed, m=6, num_layers=3, dtype=torch.float64)
     own = block_of(student, net)
     cache = cache_of(student, net, own, n=1)
-    stored = 0
-    for piece in embedded(net, 1, 5, key).split(chunks, dim=1):
-        own(piece, 1, cache=cache)
-        stored += piece.shape[1]
-        _assert_stored(student, cache, [0, stored, 0, 0])
+    own(embedded(net, 1, 1, key + 1), 0, cache=cache)
+    h = embedded(net, 1, 5, key)
+    _assert_goes_on(lambda piece: own(piece, 1, cache=cache), h, own(h, 1), chunks)
+    _assert_stored(student, cache, [1, 5, 0, 0])
 
 
 @block
