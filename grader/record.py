@@ -86,10 +86,10 @@ class Person(msgspec.Struct, frozen=True):
 class Final(msgspec.Struct, frozen=True, kw_only=True):
     """What the course makes of a score: never below 0."""
 
-    points: float
-    days_late: int | None  # None where nobody knows when it came
-    adjustment: float = 0.0
-    why: list[str] = []
+    points: float  # the score without what lateness costs, and with adjustments
+    days_late: int | None  # days begun after the due date; None where nobody knows when it came
+    adjustment: float = 0.0  # points given or taken by hand
+    why: list[str] = []  # a sentence for each of them
 
 
 class Record(msgspec.Struct, frozen=True, kw_only=True):

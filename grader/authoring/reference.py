@@ -18,7 +18,7 @@ from grader.assignment import REPO_ROOT
 from grader.cli import app
 
 PAGE = REPO_ROOT / "docs" / "reference.md"
-STRUCTS = (record.Record, record.ExerciseRecord, record.CheckRecord, record.KitRecord, record.Person)
+STRUCTS = (record.Record, record.ExerciseRecord, record.CheckRecord, record.KitRecord, record.Person, record.Final)
 
 
 def write() -> None:

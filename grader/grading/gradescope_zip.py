@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader import course as courses
-from grader.assignment import REPO_ROOT, Assignment, AssignmentError, lectures
+from grader.assignment import ENGINE, REPO_ROOT, Assignment, AssignmentError, lectures
 from grader.grading.kit import SEED_FILE
 from grader.hidden.places import reference, solutions
 
@@ -50,7 +50,7 @@ cp "$work"/results/*/results.json "$root/results/results.json"
 
 def write(target: Path, assignment: Assignment, seed: str) -> list[str]:
     """Write the zip; returns the names of what is in it. Raises: `AssignmentError` where there is no checkout."""
-    if not (REPO_ROOT / FILES[0]).exists():
+    if ENGINE.parent != REPO_ROOT or not solutions(assignment.name).is_dir():
         raise AssignmentError(f"{REPO_ROOT} is no checkout of the instructor's repository, of which the zip is made")
     scripts = {
         "setup.sh": SETUP.format(seed=SEED_FILE),

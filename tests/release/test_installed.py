@@ -63,11 +63,11 @@ def test_without_a_course_every_command_that_needs_one_says_what_to_do(commands:
     planted = tmp_path / "in" / "s00" / "dgm_ref"
     planted.mkdir()
     (planted / "__init__.py").write_text("raise SystemExit('a student runs this')")
-    for command in ("grade in --assignment lecture1", "course init mine", "dev check vae", "dev pin -a lecture1"):
+    for command in ("grade in --assignment lecture1", "course init mine", "dev check vae"):
         said = dgm(commands, tmp_path, *command.split(), code=2)
         assert "Set $DGM_COURSE to the folder that holds" in said, said
     assert "no checkout" in dgm(commands, tmp_path, "release", "-a", "lecture1", code=2)
-    assert "no checkout" in dgm(commands, tmp_path, "gradescope", "-a", "lecture1", code=2, DGM_SEED=small_house.SEED)
+    assert "Set $DGM_COURSE" in dgm(commands, tmp_path, "gradescope", "-a", "lecture1", code=2, DGM_SEED=small_house.SEED)
     assert not (tmp_path / "mine").exists()
     assert "from the root on" in dgm(commands, tmp_path, "list", code=2, DGM_COURSE="nowhere")
 
