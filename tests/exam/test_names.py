@@ -20,7 +20,7 @@ MONTE_CARLO, KL = "course_tricks.monte_carlo", "divergences.kl_divergence"
 
 
 def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO, says=""):
-    return Mistake(exercise, function.__name__, "", says or function.__name__, function, exercise, False, raises, when)
+    return Mistake(exercise, function.__name__, "", says or function.__name__, function, exercise, False, raises, when, "")
 
 
 def _names(function, *registered, exercise=MONTE_CARLO):
