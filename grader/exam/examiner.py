@@ -157,12 +157,15 @@ class Examiner:
         checks = [check for check in self.checks if check.exercise == name and not self._unable(check)]
         records = []
         for check in checks:
-            failure = _gravest(self.run(check, example, transport) for example in self.examples(check))
+            try:
+                failure = _gravest(self.run(check, example, transport) for example in self.examples(check))
+            except CannotObserve:
+                continue
             points, rung = (check.points, "") if failure is None else (0.0, failure.rung)
             outcome: Outcome = "passed" if failure is None else "failed"
             records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points, rung=rung))
         earned = sum(record.points for record in credit.in_proportion(checks, records))
-        return earned / sum(check.points for check in checks)
+        return earned / max(sum(record.max_points for record in records), 1e-9)
 
     def examples(self, check: Check) -> list[Example]:
         """The inputs of a check: the same for every submission."""
