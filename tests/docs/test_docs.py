@@ -23,7 +23,7 @@ from tests.grading import small_house
 pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
 
 DOCS = REPO_ROOT / "docs"
-PAGES = ("student.md", "instructor.md", "authoring.md")
+PAGES = ("student.md", "instructor.md")  # authoring.md is carried out in a copy: tests/dev/test_guide.py
 DGM = Path(sys.executable).with_name("dgm")
 INSTALLING = {  # run by tests/release/test_kit.py
     "python -m venv .venv",
@@ -41,12 +41,13 @@ def commands(page: str) -> list[str]:
 @pytest.fixture
 def session(tmp_path: Path) -> Path:
     """What a reader has in front of them: the assignments, and two submissions to grade."""
-    shutil.copytree(REPO_ROOT / "assignments", tmp_path / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
-    half_done, nothing_done = (tmp_path / "submissions" / name for name in ("half_done", "nothing_done"))
+    here = tmp_path / "lecture1" / "kit"  # below a folder of this name it is this assignment that is meant
+    shutil.copytree(REPO_ROOT / "assignments", here / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
+    half_done, nothing_done = (here / "submissions" / name for name in ("half_done", "nothing_done"))
     shutil.copytree(REPO_ROOT / "assignments" / "lecture1", nothing_done)
     shutil.copytree(nothing_done, half_done)
     shutil.copy(REPO_ROOT / "solutions" / "lecture1" / "divergences.py", half_done)
-    return tmp_path
+    return here
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -255,6 +255,8 @@ SHARED = {
     "before = torch.get_float32_matmul_precision()",  # float32 on a GPU as it is on a CPU
     'torch.set_float32_matmul_precision("highest")',
     "torch.set_float32_matmul_precision(before)",
+    "with torch.enable_grad():",
+    "x = x.detach().requires_grad_()",
 }
 
 
