@@ -169,7 +169,7 @@ def debug(
         stop(error)
     console.print(program, highlight=False, soft_wrap=True)
     if start:
-        raise typer.Exit(debugging.start(program))
+        debugging.start(program)
 
 
 def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) -> None:

@@ -17,6 +17,7 @@ PROGRAM = '''"""The call on which {name} fails. Change what you like and run it 
 import sys
 
 sys.path[:0] = {folders}
+sys.excepthook = lambda kind, *rest: None if kind.__name__ == "BdbQuit" else sys.__excepthook__(kind, *rest)  # q just ends
 
 import torch
 from {topic} import {imported}
@@ -59,6 +60,6 @@ def write(exercise: Exercise, failure: Failure, folder: Path, sources: Sequence[
     return path
 
 
-def start(path: Path) -> int:
-    """Run it in this terminal and return how it ended."""
-    return subprocess.run([sys.executable, "-W", "ignore", str(path)]).returncode
+def start(path: Path) -> None:
+    """Run it in this terminal."""
+    subprocess.run([sys.executable, "-W", "ignore", str(path)])
