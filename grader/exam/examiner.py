@@ -154,18 +154,19 @@ class Examiner:
 
     def share(self, name: str, transport: Transport) -> float:
         """How much of an exercise is earned, of what this machine can grade."""
-        checks = [check for check in self.checks if check.exercise == name and not self._unable(check)]
-        records = []
-        for check in checks:
+        graded: list[Check] = []
+        records: list[CheckRecord] = []
+        for check in (one for one in self.checks if one.exercise == name and not self._unable(one)):
             try:
                 failure = _gravest(self.run(check, example, transport) for example in self.examples(check))
             except CannotObserve:
                 continue
             points, rung = (check.points, "") if failure is None else (0.0, failure.rung)
             outcome: Outcome = "passed" if failure is None else "failed"
+            graded.append(check)
             records.append(CheckRecord(check=check.name, outcome=outcome, points=points, max_points=check.points, rung=rung))
-        earned = sum(record.points for record in credit.in_proportion(checks, records))
-        return earned / max(sum(record.max_points for record in records), 1e-9)
+        earned = sum(record.points for record in credit.in_proportion(graded, records))
+        return earned / max(sum(check.points for check in graded), 1e-9)
 
     def examples(self, check: Check) -> list[Example]:
         """The inputs of a check: the same for every submission."""
