@@ -78,7 +78,8 @@ def picture(*of: str) -> Callable[[Draw], Picture]:
 def pictures(lecture: str, topic: str) -> list[Picture]:
     """The pictures of a topic, in the order in which they stand in its module; none where there is no such module."""
     name = f"grader.checks.{lecture}.{topic}.picture"
-    if importlib.util.find_spec(name) is None:
+    folder = importlib.util.find_spec(name.rpartition(".")[0])
+    if folder is None or importlib.util.find_spec(name) is None:
         return []
     module = importlib.import_module(name)
     return [one for one in vars(module).values() if isinstance(one, Picture)]
