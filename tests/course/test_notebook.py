@@ -31,7 +31,7 @@ TIMED = 'import time; started = time.perf_counter(); report = check("kl_divergen
 @pytest.fixture(scope="module")
 def executed():
     """A student's session: a right answer, then a wrong one."""
-    setup = SETUP.format(kit="", of='"lecture1", "divergences"')
+    setup = SETUP.format(kit="", assignment="lecture1", of='"lecture1", "divergences"')
     cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)", *MORE]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
     nbclient.NotebookClient(
