@@ -34,7 +34,7 @@ def test_few_mistakes_are_green_at_home(lecture: str) -> None:
     assert sum(bool(mistake.green_at_home) for of_one in of_exercise.values() for mistake in of_one) <= GREEN_AT_HOME[lecture]
 
 
-@pytest.mark.parametrize("lecture", LECTURES)
+@pytest.mark.parametrize("lecture", [name for name in LECTURES if certificate.path(name).exists()])
 def test_the_committed_certificate_is_of_the_present_catalogue(lecture: str) -> None:
     assert certificate.outdated(lecture) == [], "run dgm dev update"
     rows = certificate.committed(lecture)
