@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -59,6 +60,27 @@ class Mismatch(AssertionError):
         self.got, self.want, self.mistake = got, want, mistake
 
 
+@dataclass(frozen=True)
+class _Rounding:
+    """How much of a difference the dtype explains: see `grader.checking.tolerance`."""
+
+    dtype: torch.dtype
+    scale: float | Tensor
+    condition: float | Tensor
+    error: float | Tensor
+
+    def allowed(self, want: Tensor) -> Tensor:
+        return tolerance(want, self.dtype, self.scale, self.condition, self.error)
+
+
+@dataclass(frozen=True)
+class _Wording:
+    """What an answer is called where it is not simply what the call returned, and the unit of what was expected."""
+
+    what: str = ""
+    unit: str = ""
+
+
 def assert_agrees(
     got: Any,
     want: Any,
@@ -79,8 +101,8 @@ def assert_agrees(
     `unit` stands behind the expected number: nats, bits. `mistaken`: what a well-known mistake gives here, by the sentence
     that says what was misunderstood.
     """
+    accuracy: dict[str, Any] = {"like": like, "scale": scale, "condition": condition, "error": error}
     if mistaken:
-        accuracy: dict[str, Any] = {"like": like, "scale": scale, "condition": condition, "error": error}
         try:
             assert_agrees(got, want, **accuracy, what=what, unit=unit)
         except Mismatch as mismatch:
@@ -90,21 +112,19 @@ def assert_agrees(
         _assert_tuple(got, want, what)
         for position, (one, other) in enumerate(zip(got, want, strict=True), start=1):
             part = f"part {position} of {what or 'what you returned'}"
-            assert_agrees(
-                one, other, like=like, scale=scale, condition=condition, error=error, what=part, unit=unit
-            )
+            assert_agrees(one, other, **accuracy, what=part, unit=unit)
     elif isinstance(want, Tensor):
         try:
             assert_form(got, want.shape, want=want, what=what)
         except Mismatch as mismatch:
-            accuracy = {"like": like, "scale": scale, "condition": condition, "error": error}
             if mismatch.rung == "axis" and not _agrees(got.reshape(want.shape), want, **accuracy):
                 mismatch.rung = "shape"
             raise
-        _assert_tensor(got, want, _accuracy(got, _expected_dtype(want, like)), scale, condition, error, what, unit)
+        dtype = _accuracy(got, _expected_dtype(want, like))
+        _assert_tensor(got, want, _Rounding(dtype, scale, condition, error), _Wording(what, unit))
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
-        _assert_number(got, want, dtype, scale, condition, error, what, unit)
+        _assert_number(got, want, _Rounding(dtype, scale, condition, error), _Wording(what, unit))
 
 
 def _agrees(got: Any, wrong: Any, **accuracy: Any) -> bool:
@@ -134,8 +154,8 @@ def assert_calls_agree(
         theirs = f"your other call ({other_call}) one of shape {tuple(other.shape)}"
         raise Mismatch("shape", f"{call} gave a tensor of shape {tuple(got.shape)}, {theirs}", got)
     try:
-        accuracy = _accuracy(got, _expected_dtype(other, like))
-        _assert_tensor(got, other, accuracy, scale, condition, error, call, "")
+        dtype = _accuracy(got, _expected_dtype(other, like))
+        _assert_tensor(got, other, _Rounding(dtype, scale, condition, error), _Wording(call))
     except Mismatch as mismatch:
         mine = mismatch.sentence.removeprefix(call).replace(" is ", " gave ", 1)
         theirs = f"your other call ({other_call}) gave {mismatch.expected}"
@@ -228,7 +248,7 @@ def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def refuses(*_names: str) -> Iterator[None]:
+def refuses() -> Iterator[None]:
     """The call in the block must raise a `ValueError`; what it says is open."""
     try:
         yield
@@ -266,69 +286,43 @@ def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
         raise Mismatch("shape", _answer(what, f"a tuple of {len(got)}"), got, want, expected=f"one of {len(want)}")
 
 
-def _assert_number(
-    got: Any,
-    want: Any,
-    dtype: torch.dtype,
-    scale: float | Tensor,
-    condition: float | Tensor,
-    error: float | Tensor,
-    what: str,
-    unit: str,
-) -> None:
-    _refuse_nothing(got, want, what)
+def _assert_number(got: Any, want: Any, rounding: _Rounding, wording: _Wording) -> None:
+    _refuse_nothing(got, want, wording.what)
     if isinstance(got, Tensor) and got.dim() == 0:
         got = got.item()
     if not isinstance(got, int | float if isinstance(want, int | float) else type(want)):
-        raise Mismatch("type", _answer(what, _name(got)), got, want, expected=_name(want))
+        raise Mismatch("type", _answer(wording.what, _name(got)), got, want, expected=_name(want))
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
-        _assert_values(torch.tensor(got, dtype=torch.float64), right, dtype, scale, condition, error, what, unit)
+        _assert_values(torch.tensor(got, dtype=torch.float64), right, rounding, wording)
     elif got != want:
-        raise _differs("value", _short(got), _short(want), got, want, what, unit)
+        raise _differs("value", _short(got), _short(want), got, want, wording)
 
 
-def _assert_tensor(
-    got: Any,
-    want: Tensor,
-    dtype: torch.dtype,
-    scale: float | Tensor,
-    condition: float | Tensor,
-    error: float | Tensor,
-    what: str,
-    unit: str,
-) -> None:
+def _assert_tensor(got: Any, want: Tensor, rounding: _Rounding, wording: _Wording) -> None:
     if not want.is_floating_point() and got.is_floating_point():
-        dtype = torch.float64
+        rounding = replace(rounding, dtype=torch.float64)
     if want.is_floating_point() or got.is_floating_point():
-        _assert_values(got.double(), want.double(), dtype, scale, condition, error, what, unit)
+        _assert_values(got.double(), want.double(), rounding, wording)
     elif (got != want).any():
         place = _first_place(got != want)
-        raise _differs("value", got[place].item(), want[place].item(), got, want, what, unit, place)
+        raise _differs("value", got[place].item(), want[place].item(), got, want, wording, place)
 
 
-def _assert_values(
-    got: Tensor,
-    want: Tensor,
-    dtype: torch.dtype,
-    scale: float | Tensor,
-    condition: float | Tensor,
-    error: float | Tensor,
-    what: str,
-    unit: str,
-) -> None:
+def _assert_values(got: Tensor, want: Tensor, rounding: _Rounding, wording: _Wording) -> None:
     """Finite where it should be, then the value: both float64 and of one shape."""
     strange = ~want.isfinite() | ~got.isfinite()
     wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
     if wrong.any():
         place = _first_place(wrong)
-        raise _differs("finite", *_numbers(got[place], want[place]), got, want, what, unit, place)
+        raise _differs("finite", *_numbers(got[place], want[place]), got, want, wording, place)
     difference = torch.where(strange, 0.0, (got - want).abs())
-    excess = torch.where(strange, 0.0, difference - tolerance(want, dtype, scale, condition, error))
+    excess = torch.where(strange, 0.0, difference - rounding.allowed(want))
     if (excess > 0).any():
         place = _first_place(excess == excess.max())
-        single = dtype == torch.float64 and (difference <= tolerance(want, torch.float32, scale, condition, error))[~strange].all()
-        raise _differs("digits" if single else "value", *_numbers(got[place], want[place]), got, want, what, unit, place)
+        in_single = difference <= replace(rounding, dtype=torch.float32).allowed(want)
+        single = rounding.dtype == torch.float64 and in_single[~strange].all()
+        raise _differs("digits" if single else "value", *_numbers(got[place], want[place]), got, want, wording, place)
 
 
 def _first_place(mask: Tensor) -> tuple[int, ...]:
@@ -336,12 +330,12 @@ def _first_place(mask: Tensor) -> tuple[int, ...]:
 
 
 def _differs(
-    rung: str, mine: object, right: object, got: Any, want: Any, what: str, unit: str, place: tuple[int, ...] = ()
+    rung: str, mine: object, right: object, got: Any, want: Any, wording: _Wording, place: tuple[int, ...] = ()
 ) -> Mismatch:
     """`you returned 0.26 at [2]`, expected `0.25 (nats)`."""
     at = f" at [{', '.join(map(str, place))}]" if place else ""
-    said = f"{what}{at} is {mine}" if what else f"you returned {mine}{at}"
-    return Mismatch(rung, said, got, want, expected=f"{right} ({unit})" if unit else str(right))
+    said = f"{wording.what}{at} is {mine}" if wording.what else f"you returned {mine}{at}"
+    return Mismatch(rung, said, got, want, expected=f"{right} ({wording.unit})" if wording.unit else str(right))
 
 
 def _answer(what: str, description: str) -> str:

@@ -46,7 +46,7 @@ class Script:
     def lines(self) -> list[str]:
         """Everything that the expressions so far need, in order."""
         text = "\n".join([*self._definitions.values(), *self._assignments])
-        imports = [f"import {name}" for name in ("math",) if f"{name}." in text]
+        imports = ["import math"] if "math." in text else []
         return [*imports, *self._definitions.values(), *self._assignments]
 
     def expression(self, value: Any) -> str:
