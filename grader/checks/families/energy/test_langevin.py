@@ -45,15 +45,29 @@ def test_where_the_slope_is_steep_the_noise_hardly_counts(student, seed):
 
 
 @langevin_step
-@weight(0.8)
-def test_a_step_drifts_along_the_score_and_shakes(student, seed):
-    """Without its mean x + step/2 score(x), in units of sqrt(step), a step is standard normal noise."""
+@weight(0.4)
+def test_the_noise_of_a_step_known_by_hand(student, seed):
+    """Scores of 1, -8, -2 and -4 move a step of 0.4 by 0.2 of them; around this it is normal with the variance 0.4."""
     score = gaussian_shape_score(draw.tensor([1.0, -2.0] * 4), draw.tensor([1.0, 0.5] * 4))
     x = draw.tensor([[0.0, 0.0] * 4, [3.0, -1.0] * 4])
     mean = draw.tensor([[0.2, -1.6] * 4, [2.6, -1.8] * 4])  # 0.2 of the scores 1, -8 and -2, -4 further
     got = student.langevin_step(score, x.repeat(ROWS // 2, 1), 0.4, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(0.4))
+
+
+@langevin_step
+@weight(0.4)
+def test_a_step_drifts_along_the_score_and_shakes(student, ref, seed):
+    """Without its mean x + step/2 score(x), in units of sqrt(step), a step is standard normal noise."""
+    key = seed % 2**31
+    score = gaussian_shape_score(draw.normal((COLUMNS,), key), draw.uniform((COLUMNS,), key + 1, 0.5, 2.0))
+    few = draw.normal((8, COLUMNS), key + 2, 2.0)
+    step = 0.2 + 0.1 * (seed % 7)  # never one: there the step and its root agree
+    mean = ref.langevin_mean(score, few, step).repeat(ROWS // 8, 1)
+    got = student.langevin_step(score, few.repeat(ROWS // 8, 1), step, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean) / math.sqrt(step))
 
 
 @langevin_step

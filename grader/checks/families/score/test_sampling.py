@@ -82,9 +82,9 @@ def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
 
 
 @annealed_langevin
-@weight(1.1)
-def test_annealed_samples_follow_their_exact_law(student, seed):
-    """For a Gaussian score every step is affine: the samples have the mean and the deviation that the recursion of steps gives."""
+@weight(0.55)
+def test_the_law_of_three_levels_known_by_hand(student, seed):
+    """Every step leaves a part of the way to the mean and adds alpha to the variance: after six, 0.5267 of it and 2.3708."""
     score, sigmas = noisy_gaussian_score(draw.tensor([3.0, -1.0] * 4), torch.ones(8, dtype=torch.float64)), draw.tensor([2.0, 0.5, 1.0])
     x = draw.tensor([[0.0, 0.0] * 4, [5.0, -2.0] * 4])
     # two steps a level, of alpha 1.6, 0.1 and 0.4, leave 0.84, 0.96 and 0.9 of the way from mu: 0.5267 of it after all six
@@ -93,6 +93,20 @@ def test_annealed_samples_follow_their_exact_law(student, seed):
     got = student.annealed_langevin(score, x.repeat(ROWS // 2, 1), sigmas, 2, 0.4, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(variance))
+
+
+@annealed_langevin
+@weight(0.55)
+def test_annealed_samples_follow_their_exact_law(student, ref, seed):
+    """For a Gaussian score every step is affine: the samples have the mean and the deviation that the recursion of steps gives."""
+    key = seed % 2**31
+    mu, tau = draw.normal((COLUMNS,), key, 1.0), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5)
+    few, sigmas = draw.normal((8, COLUMNS), key + 2, 3.0), draw.tensor([2.0, 1.25, 1.0])
+    mean, deviation = ref.law_of_annealed_langevin(mu, tau, few, sigmas, 2, 0.4)
+    args = noisy_gaussian_score(mu, tau), few.repeat(ROWS // 8, 1), sigmas, 2, 0.4
+    got = student.annealed_langevin(*args, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
 
 
 @annealed_langevin
@@ -215,15 +229,29 @@ def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
 
 
 @reverse_sde_step
-@weight(0.8)
-def test_a_step_back_has_the_law_of_euler_and_maruyama(student, seed):
-    """Without its mean, in units of sqrt(beta dt), a step is standard normal noise."""
+@weight(0.4)
+def test_the_noise_of_a_step_back_known_by_hand(student, seed):
+    """With beta = 3 a step of 0.1 adds noise of the variance 0.3 to 0.91 x + 0.24 mu."""
     score = noisy_gaussian_score(draw.tensor([3.0, -1.0] * 4), torch.ones(8, dtype=torch.float64))
     x = draw.tensor([[0.0, 0.0] * 4, [5.0, -2.0] * 4])
     mean = draw.tensor([[0.72, -0.24] * 4, [5.27, -2.06] * 4])  # x + 3 (x / 2 + (mu - x) / (1 + 1/4)) / 10 = 0.91 x + 0.24 mu
     got = student.reverse_sde_step(score, x.repeat(ROWS // 2, 1), 0.5, 0.1, 1.0, 5.0, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(0.3))
+
+
+@reverse_sde_step
+@weight(0.4)
+def test_a_step_back_has_the_law_of_euler_and_maruyama(student, ref, seed):
+    """Without its mean, in units of sqrt(beta dt), a step is standard normal noise."""
+    key = seed % 2**31
+    score = noisy_gaussian_score(draw.normal((COLUMNS,), key), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5))
+    few = draw.normal((8, COLUMNS), key + 2, 2.0)
+    args = few.repeat(ROWS // 8, 1), 0.75, 0.3 + 0.05 * (key % 9), 0.4, 3.0
+    mean, deviation = ref.law_of_reverse_sde_step(score, few, *args[1:])
+    got = student.reverse_sde_step(score, *args, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)
 
 
 @reverse_sde_step
