@@ -119,7 +119,7 @@ def run(
         env=environment(house, seed),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
 
@@ -135,7 +135,7 @@ order = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
 list(grade_on(Scheduler({scheduler!r}), handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
 """
-    subprocess.run([sys.executable, "-c", code], cwd=house, env=environment(house), timeout=300, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=house, env=environment(house), timeout=900, check=True)
 
 
 def without_timings(results: Path) -> dict[str, str]:

@@ -25,6 +25,7 @@ from grader.exam.transport import Timeouts
 from grader.grading import device as devices
 from grader.grading.device import DeviceSession, name_of, out_of_sight
 from grader.grading.options import GradingOptions
+from grader.hidden import places
 from grader.record import ExerciseRecord, KitRecord, Record
 from grader.sandbox.layers.policy import Refused
 from grader.submission import Submission
@@ -32,6 +33,7 @@ from tests.attacks.arena import descendants
 from tests.grading import small_house
 
 SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
+LAW, RACE = "test_samples_on_the_device_follow_the_joint_law", "test_the_cached_sampler_beats_the_uncached_one"
 BODY = "    # BEGIN SOLUTION causal_attention\n"
 ORDER = GradingOptions("lecture1", small_house.SEED, device="cpu", device_patience=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
@@ -82,9 +84,11 @@ def test_a_right_solution_passes_in_a_fresh_worker(session):
 def test_whatever_a_module_does_is_an_outcome_and_leaves_nothing(session, line, outcome, words):
     before = descendants(os.getpid())
     record = completed(session, SOLUTION.replace(BODY, f"{BODY}    {line}\n"))
-    assert set(outcomes(record).values()) == {outcome}
-    assert all(words in check.message for check in record.exercises[1].checks)
-    assert (record.score, record.max_score) == (3.0, 6.0)
+    assert outcomes(record).pop(LAW) == "passed"  # it asks the sampler alone, with other blocks
+    checks = [check for check in record.exercises[1].checks if check.check != LAW]
+    assert {check.outcome for check in checks} == {outcome}
+    assert all(words in check.message for check in checks)
+    assert (record.score, record.max_score) == (3.5, 6.0)
     assert record.exercises[0] == OTHER
     deadline = time.monotonic() + 5
     while descendants(os.getpid()) != before and time.monotonic() < deadline:
@@ -94,10 +98,7 @@ def test_whatever_a_module_does_is_an_outcome_and_leaves_nothing(session, line, 
 
 def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(session):
     record = completed(session, SOLUTION.replace("if use_cache else None", "if False else None"))
-    assert {name for name, outcome in outcomes(record).items() if outcome == "failed"} == {
-        "test_memory_of_cached_sampling_grows_with_the_length_alone",
-        "test_the_cached_sampler_beats_the_uncached_one",
-    }
+    assert {name for name, outcome in outcomes(record).items() if outcome == "failed"} == {RACE}
 
 
 def test_without_a_device_the_record_stays_as_it_is():
@@ -111,14 +112,12 @@ def test_without_a_device_the_record_stays_as_it_is():
 
 
 def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_path):
-    folder = tmp_path / "solutions" / "lecture1"
-    folder.mkdir(parents=True)
-    (folder / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
-    monkeypatch.setattr(devices.candidates, "REPO_ROOT", tmp_path)
+    (tmp_path / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
+    monkeypatch.setattr(places, "solutions", lambda lecture: tmp_path)
     with DeviceSession(ORDER) as session:
         record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
-    assert "the kit's own solution does not pass test_memory_of_cached_sampling" in message
+    assert f"the kit's own solution does not pass {RACE}" in message
     assert (record.score, record.max_score, record.not_graded) == (3.0, 4.0, 2.0)
     assert record.kit == KIT
 
