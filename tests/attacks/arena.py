@@ -48,6 +48,7 @@ def histogram_log_prob(pi, x):
 # In front of every attack: what an attacker could know or guess. Secrets look like CANARY-<hex>; SECRET finds them.
 PREAMBLE = """
 import ctypes, gc, glob, mmap, os, re, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time
+from _io import open  # the kernel's: the kit's stand-in never fails, and writes nowhere
 libc = ctypes.CDLL(None, use_errno=True)
 SECRET = re.compile("CANARY-[0-9a-f]{32}")
 def show(text):
@@ -121,7 +122,7 @@ class Arena:
         record = examine(submission, self.assignment, self._examiner(exercise), self.workers, kit, PATIENCE)
         seconds = time.monotonic() - started
         (graded,) = record.examined
-        return graded, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 25 else [])]
+        return graded, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 250 else [])]
 
     def close(self) -> None:
         self.neighbour.close()
