@@ -108,7 +108,7 @@ def ways_of_an_ode(mine: Work) -> Figure:
 @picture("ode_log_prob", "divergence")
 def a_neural_ode_of_two_moons(mine: Work) -> Figure:
     """A field trained with your ode_log_prob: its ways from noise to data never cross at one time."""
-    data, noise, network = two_moons(2000, 0), torch.randn(200, 2, generator=torch.Generator().manual_seed(1)), training.network(3, 2, width=32)
+    data, noise, network = two_moons(2000, 0), torch.randn(200, 2, generator=torch.Generator().manual_seed(1)), training.network(3, 2)
 
     def f(t: float, x: Tensor) -> Tensor:
         return network(torch.cat([x, torch.full_like(x[:, :1], float(t))], dim=1))

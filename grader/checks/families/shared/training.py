@@ -9,13 +9,14 @@ import torch
 from torch import Tensor, nn
 
 
-def network(inputs: int, outputs: int, seed: int = 0, width: int = 64) -> nn.Sequential:
-    """(n, inputs) -> (n, outputs), with two hidden layers."""
+def network(inputs: int, outputs: int, seed: int = 0, detail: float = 1.0) -> nn.Sequential:
+    """(n, inputs) -> (n, outputs), with two hidden layers; first weights that are `detail` times as large learn finer things."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return nn.Sequential(
-            nn.Linear(inputs, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU(), nn.Linear(width, outputs)
-        )
+        layers = nn.Sequential(nn.Linear(inputs, 64), nn.SiLU(), nn.Linear(64, 64), nn.SiLU(), nn.Linear(64, outputs))
+    with torch.no_grad():
+        layers[0].weight.mul_(detail)
+    return layers
 
 
 def beside(x: Tensor, t: Tensor) -> Tensor:
