@@ -25,7 +25,7 @@ def show(
     folder: Folder = None,
     assignment: AssignmentName = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the pictures go.")] = Path("pictures"),
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of an ImageGPT; 600 take about a minute.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training a picture's network; 600 take up to a minute.")] = 600,
 ) -> None:
     """Draw what your functions do, beside what they should do where that gives nothing away."""
     try:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from grader.assignment import Assignment
 from grader.sandbox.inside.loading import describe
 
-STEPS = 600  # of training an ImageGPT: about a minute
+STEPS = 600  # of training the network of a picture: seconds, up to a minute
 
 
 class Work:

@@ -115,6 +115,13 @@ def test_every_link_leads_to_a_file() -> None:
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
 
 
+def test_the_taxonomy_leads_to_exercises_and_to_every_topic() -> None:
+    named = set(re.findall(r"`([a-z_]+\.[A-Za-z_.]+)`", (DOCS / "taxonomy.md").read_text("utf-8")))
+    of_families = {exercise.name for exercise in load("families").exercises}
+    assert named - of_families <= {exercise.name for exercise in load("lecture1").exercises}
+    assert {name.partition(".")[0] for name in named & of_families} == set(load("families").topics)
+
+
 def test_the_site_builds(tmp_path: Path) -> None:
     pytest.importorskip("mkdocs", reason="mkdocs-material is not installed: pip install 'dgm-kit[docs]'")
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(tmp_path / "site")]
