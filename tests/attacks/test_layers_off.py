@@ -20,11 +20,15 @@ from grader.sandbox.layers.policy import MINIMUM
 from tests.attacks.arena import SWITCHABLE, Arena
 from tests.attacks.corpus import CORPUS
 
-pytestmark = pytest.mark.xdist_group("layers off")  # in order, one arena at a time
 HERE = [] if os.geteuid() == 0 else CORPUS
 
-DEEDS = [attack for attack in HERE if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)]
-WITHOUT = sorted(((tuple(layer for layer in SWITCHABLE if layer not in deed.stopped_by), deed) for deed in DEEDS), key=lambda pair: pair[0])
+DEEDS = [
+    attack for attack in HERE if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)
+]
+WITHOUT = sorted(
+    ((tuple(layer for layer in SWITCHABLE if layer not in deed.stopped_by), deed) for deed in DEEDS),
+    key=lambda pair: pair[0],
+)
 ALONE = sorted((((layer,), deed) for deed in DEEDS for layer in deed.stopped_by), key=lambda pair: pair[0])
 AT_LEAST = [attack for attack in HERE if attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
 
