@@ -130,7 +130,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
             answer = host.answer(message)
             cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
             with contextlib.suppress(WireError):
-                encode(answer, host.keep)  # keeps the objects that later calls ask for
+                encode(answer, host.keep_in_worker)  # keeps the objects that later calls ask for
     return cpu, wall
 
 
@@ -198,8 +198,8 @@ def main() -> None:
             assignment = assignments.load(LECTURE)
             everybody = [read(one, assignment) for one in find(submitted, assignment)]
             (right,) = [read(one, assignment) for one in find(EXAMPLES / "01_all_right", assignment)]
-            bare_each = _row("bare limit", len(everybody), bare(everybody, session.plans))
-            right_bare, _ = bare([right], session.plans)
+            bare_each = _row("bare limit", len(everybody), bare(everybody, session.examiner.plans))
+            right_bare, _ = bare([right], session.examiner.plans)
             where_it_goes(session, right, right_bare)
         print()
         paths = sorted(submitted.iterdir())[: options.pytest]

@@ -15,14 +15,12 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.objects import RemoteObject, SeededGenerator
-
-Result = TypeVar("Result")
 
 
 class StudentError(Exception):
@@ -66,17 +64,6 @@ class Transport(Protocol):
 
     def has(self, topic: str) -> bool:
         """Whether anything was handed in for a topic."""
-        ...
-
-    def inputs(self, check: str) -> int:
-        """How many inputs of a check are known here, so that none need be drawn before one fails; 0: draw them."""
-        ...
-
-    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
-        """What `run` makes of the input of this number, which every submission meets: None where the check passes.
-
-        A transport may be prepared for the input, and may know the answer without running anything.
-        """
         ...
 
 

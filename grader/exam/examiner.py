@@ -18,6 +18,7 @@ from grader.exam import counterexample, credit
 from grader.exam.collect import Check
 from grader.exam.dependencies import blamed
 from grader.exam.inputs import Example, derive, draw_examples, shrink
+from grader.exam.replay import PlannedTransport, Plans, judge
 from grader.record import CheckRecord, ExerciseRecord, Outcome, exercise_record
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
 
@@ -99,6 +100,7 @@ class Examiner:
         self._key, self._device, self._quick, self._show_expected = key, device, quick, show_expected
         self._examples: dict[str, list[Example]] = {}
         self._figures: dict[str, str] = {}  # what the check at hand has measured
+        self.plans: Plans = {}  # what is known before a submission comes; nothing: every check is run on every input
         self.faults: list[Fault] = []
 
     def exercise(self, name: str, transport: Transport, failed: Collection[str] = ()) -> ExerciseRecord:
@@ -260,12 +262,18 @@ class Examiner:
         return ""
 
     def _first_failure(self, check: Check, transport: Transport, limit: float) -> Failure | None:
+        plans = self.plans.get(check.identity, [])
+
         def run(number: int) -> Failure | None:
-            return self.run(check, self.examples(check)[number], transport)
+            return self.run(check, self.examples(check)[number], transport)  # no input is drawn before a body is run
 
         def failures() -> Iterator[Failure | None]:
-            for number in range(transport.inputs(check.identity) or len(self.examples(check))):
-                yield (failure := transport.on_input(check.identity, number, functools.partial(run, number)))
+            for number in range(len(plans) or len(self.examples(check))):
+                if plans and isinstance(transport, PlannedTransport):
+                    failure = judge(plans[number], transport, functools.partial(run, number))
+                else:
+                    failure = run(number)
+                yield failure
                 if transport.waited > limit:
                     said = f"the check took longer than {check.seconds:g} s: far too slow"
                     yield failure or Failure("timeout", said, self.examples(check)[number], ())

@@ -116,7 +116,7 @@ class DeviceSession:
 
     def _examined(self, submission: Submission) -> dict[str, ExerciseRecord]:
         package = f"assignments.{self._assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, self.order.device_patience)
+        transport = WorkerTransport(self._workers, package, submission.topics, self.order.device_timeouts)
         try:
             return {name: self._examiner.exercise(name, transport) for name in self._names}
         finally:

@@ -15,7 +15,7 @@ import torch
 from grader import assignment as assignments
 from grader.exam.collect import Check, collect, families
 from grader.exam.examiner import Examiner
-from grader.exam.replay import Plans, Rehearsal
+from grader.exam.replay import Rehearsal, empty_plans
 from grader.exam.transport import Timeouts
 from grader.grading.device import DeviceSession, out_of_sight
 from grader.grading.examination import content, examine
@@ -170,7 +170,6 @@ class GradingSession:
     def __init__(self, order: GradingOptions) -> None:
         self.order = order
         self.assignment = assignments.load(order.lecture)
-        self.plans: Plans = {}
         self.key = InstructorsKey(order.lecture)
         self._preparation = Preparation(order.lecture, self.assignment.topics, order.seed)
         self._prepared: set[str] = set()  # exercises
@@ -219,15 +218,15 @@ class GradingSession:
         """
         checks = [check for check in self.examiner.checks if not check.training and (topics is None or check.topic in topics)]
         solutions = known_submissions.solutions(self.order.lecture, self.assignment.topics)
-        transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS, self.plans)
+        transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS)
         try:
             for exercise in dict.fromkeys(check.exercise for check in checks if check.exercise not in self._prepared):
                 kept = self._preparation.find(exercise)
                 if kept is None:
                     own = [check for check in checks if check.exercise == exercise]
                     self._rehearse(own, transport)
-                    self._preparation.keep(exercise, {check.identity: self.plans.get(check.identity, []) for check in own})
-                self.plans.update(kept or {})
+                    self._preparation.keep(exercise, {check.identity: self.examiner.plans.get(check.identity, []) for check in own})
+                self.examiner.plans.update(kept or {})
                 self._prepared.add(exercise)
             self.examiner.faults.clear()  # a check of ours that breaks on the solution will say so with every submission
         except NoWorkers as error:
@@ -243,9 +242,10 @@ class GradingSession:
 
     def _rehearse(self, checks: Sequence[Check], transport: Rehearsal) -> None:
         for check in checks:
+            self.examiner.plans[check.identity] = empty_plans(check.identity, len(self.examiner.examples(check)))
             record = self.examiner.examine(check, transport)
             if record.outcome == "not_graded":
-                self.plans.pop(check.identity, None)  # its inputs may not all be there
+                del self.examiner.plans[check.identity]  # its inputs may not all be there
             elif record.outcome != "passed":
                 raise CannotGrade(
                     f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
@@ -253,6 +253,4 @@ class GradingSession:
 
     def grade(self, submission: Submission) -> Record:
         """The record of one submission; `rehearse` comes first."""
-        return examine(
-            submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience, self.plans
-        )
+        return examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.timeouts)

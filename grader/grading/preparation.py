@@ -21,7 +21,7 @@ from pathlib import Path
 
 import torch
 
-from grader.exam.replay import Plans, plan_for
+from grader.exam.replay import Plans, empty_plans
 from grader.grading.kit import prepared_here, version
 from grader.hidden import known_submissions
 from grader.sandbox.wire.frames import Limits, WireError, decode, encode, split
@@ -97,13 +97,12 @@ def _plans(frame: bytes) -> Plans:
     calls, at = blob.numpy().tobytes(), 0
     plans: Plans = {}
     for check, of_check in of_checks.items():
-        for number, (complete, lengths, passed) in enumerate(of_check):
-            plan = plan_for(check, number)
+        plans[check] = empty_plans(check, len(of_check))
+        for plan, (complete, lengths, passed) in zip(plans[check], of_check, strict=True):
             plan.complete, plan.passed = complete, {bytes.fromhex(digest) for digest in passed}
             for length in lengths:
                 plan.calls.append(calls[at : at + length])
                 at += length
-            plans.setdefault(check, []).append(plan)
     return plans
 
 

@@ -31,7 +31,7 @@ from grader.submission import Submission
 
 SWITCHABLE = ("limits", "landlock", "seccomp", "namespaces")
 LECTURE, EXERCISE = "lecture1", "histogram.histogram_log_prob"
-PATIENCE = Timeouts(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
+TIMEOUTS = Timeouts(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
 GOT_THROUGH = "GOT" + " THROUGH"
 
 HONEST = '''
@@ -118,7 +118,7 @@ class Arena:
         self.workers.outputs.clear()
         kit = KitRecord(version="", torch="", hypothesis="", seed="", isolation="default")
         started = time.monotonic()
-        record = examine(submission, self.assignment, self._examiner(exercise), self.workers, kit, PATIENCE)
+        record = examine(submission, self.assignment, self._examiner(exercise), self.workers, kit, TIMEOUTS)
         seconds = time.monotonic() - started
         (graded,) = record.examined
         return graded, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 25 else [])]

@@ -33,7 +33,7 @@ from tests.grading import small_house
 
 SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
 BODY = "    # BEGIN SOLUTION causal_attention\n"
-ORDER = GradingOptions("lecture1", small_house.SEED, device="cpu", device_patience=Timeouts(call=8.0, call_again=1.0))
+ORDER = GradingOptions("lecture1", small_house.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
 GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.checking.student import Student, StudentError, Transport
-from grader.exam.replay import Plans, Rehearsal
+from grader.exam.replay import Plan, Rehearsal, judge
 from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
@@ -89,7 +89,7 @@ SOURCE = """
         except OSError:
             return False
 """
-PATIENCE = Timeouts(call=2.0, call_again=2.0)
+TIMEOUTS = Timeouts(call=2.0, call_again=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def student(request: pytest.FixtureRequest) -> Iterator[Student]:
 
 
 def remote(workers: Spawn) -> WorkerTransport:
-    return WorkerTransport(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, PATIENCE)
+    return WorkerTransport(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, TIMEOUTS)
 
 
 def local() -> LocalTransport:
@@ -191,11 +191,11 @@ def test_what_the_box_takes_is_not_the_students_time(workers: Spawn) -> None:
     try:
         student.ask(box(), 1)  # the worker is up
         before = transport.waited
-        slow = box(lambda x: time.sleep(PATIENCE.call + 0.5) or x)
+        slow = box(lambda x: time.sleep(TIMEOUTS.call + 0.5) or x)
         assert student.ask(slow, 1) == 1
         assert transport.waited - before < 0.5
         with pytest.raises(WorkerTimeout):
-            student.sleep_after(slow, PATIENCE.call + 0.5)
+            student.sleep_after(slow, TIMEOUTS.call + 0.5)
     finally:
         transport.close()
 
@@ -242,9 +242,9 @@ def test_a_question_in_a_call_without_boxes_is_no_answer(workers: Spawn) -> None
         transport.close()
 
 
-def test_a_call_with_a_box_is_not_sent_ahead(workers: Spawn) -> None:
-    plans: Plans = {}
-    rehearsal = Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, PATIENCE, plans)
+def test_a_call_with_a_box_is_in_no_plan(workers: Spawn) -> None:
+    plan = Plan(-1)
+    rehearsal = Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, TIMEOUTS)
 
     def check(transport: Transport) -> None:
         student = Student("topic", transport)
@@ -252,10 +252,10 @@ def test_a_call_with_a_box_is_not_sent_ahead(workers: Spawn) -> None:
         assert student.ask(box(), 2) == 2
 
     try:
-        rehearsal.on_input("check", 0, lambda: check(rehearsal))
+        judge(plan, rehearsal, lambda: check(rehearsal))
     finally:
         rehearsal.close()
-    assert [(plan.calls, plan.complete) for plan in plans["check"]] == [([], False)]
+    assert (plan.calls, plan.complete) == ([], False)
 
 
 values = st.recursive(

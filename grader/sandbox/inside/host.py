@@ -5,6 +5,7 @@ believes are the numbers that come back, on inputs that nobody can foresee.
 
     {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …}
         -> {"problems": {name: [sentence, …]}, "calls": {name: {function: [function, …]}}}
+    {"do": "batch", "calls": number}, and so many calls, which are answered one after the other
     {"do": "call", "run": number, "target": [where, name], "mode": MODE, "args": …, "kwargs": …, …}
         with the MODE "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient"
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
@@ -55,11 +56,13 @@ def serve(channel: Channel) -> None:
             message = channel.receive()
         except WireClosed:
             return
-        answer = host.answer(message, line)
-        try:
-            channel.answer(answer)
-        except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
-            channel.answer(instead(answer, str(error)))
+        batch = [channel.receive() for _ in range(message["calls"])] if message["do"] == "batch" else [message]
+        for left, one in zip(reversed(range(len(batch))), batch, strict=True):
+            answer = host.answer(one, line)
+            try:
+                channel.answer(answer, last=not left)
+            except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
+                channel.answer(instead(answer, str(error)), last=not left)
 
 
 class Missing(Exception):

@@ -48,11 +48,11 @@ class Channel:
         """Send one value."""
         self.send_frames(encode(value, self.to_wire, self.send_limits), deadline)
 
-    def answer(self, value: Any) -> None:
-        """Send one value, with those to come where what they answer is here already: waking the peer costs both sides."""
+    def answer(self, value: Any, last: bool) -> None:
+        """Send one value, where it is not the `last` perhaps with the next: waking the peer costs both sides."""
         frame = encode(value, self.to_wire, self.send_limits)
         if (
-            self._whole_frame_is_here()
+            not last
             and len(self._held) + len(frame) < AT_A_TIME
             and time.monotonic() - self._sent_at < HELD_SECONDS
         ):
@@ -90,12 +90,6 @@ class Channel:
 
     def close(self) -> None:
         self.connection.close()
-
-    def _whole_frame_is_here(self) -> bool:
-        if len(self._arrived) < HEAD.size:
-            return False
-        _, header_size, blob_size = HEAD.unpack_from(self._arrived)
-        return len(self._arrived) >= HEAD.size + header_size + blob_size
 
     def _fill(self, size: int, deadline: Deadline | None) -> None:
         """Wait until `size` bytes have arrived; a read takes what else is there, so that small frames come many at a time."""
