@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import time
 import traceback
+from bdb import BdbQuit
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -192,6 +193,8 @@ class Examiner:
             return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
         except CannotObserve:
             raise
+        except BdbQuit:  # of a breakpoint in the check
+            raise KeyboardInterrupt from None
         except NoGradient as error:
             return Failure("failed", str(error), example, tuple(student.calls), "gradient")
         except NotThere as error:

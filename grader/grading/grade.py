@@ -63,13 +63,15 @@ def grade(
     jobs: int = 1,
     source: Path | None = None,
     regrade: bool = False,
+    debug: bool = False,
 ) -> Iterator[Done]:
     """Grade submissions; yields them as they are done and leaves the records in `results`.
 
     `source`: the folder of which these are all submissions, where there is one.
 
     With `order.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
-    `regrade`: a folder that another kit, seed or other options have graded is done anew.
+    `regrade`: a folder that another kit, seed or other options have graded is done anew. `debug`: one after the other in
+    this very process, and every check is run on every input, so that a breakpoint in a check is reached.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
     `Refused` from the isolation policy.
@@ -81,6 +83,7 @@ def grade(
     named = {one.name: one for one in handed_in}
     left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
     topics: set[str] = set()  # of which something is there
+    jobs = 0 if debug else jobs
     # forked graders inherit both sessions, and CUDA untouched
     with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
         kit = device.kit(session.kit)
@@ -117,7 +120,8 @@ def grade(
                     left[name] = seen.packed
                     topics.update(seen.topics)
             if left:
-                session.rehearse(topics)
+                if not debug:
+                    session.rehearse(topics)
                 if len(left) > FEW:
                     session.expect_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):

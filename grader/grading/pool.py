@@ -25,7 +25,10 @@ class GradersKilled(Exception):
 
 
 class GraderPool(Generic[Job, Result]):
-    """Runs `work(job)` in `size` processes that inherit everything this one has. Results come as they are done."""
+    """Runs `work(job)` in `size` processes that inherit everything this one has. Results come as they are done.
+
+    `size` 0: here, one after the other; so it is where processes cannot be forked.
+    """
 
     def __init__(self, size: int, work: Callable[[Job], Result]) -> None:
         self._size, self._work = size, work
@@ -72,7 +75,7 @@ class GraderPool(Generic[Job, Result]):
         return None
 
     def _round(self, size: int, jobs: Sequence[Job], marks: MutableSequence[int]) -> Iterator[tuple[Job, Result]]:
-        if "fork" not in multiprocessing.get_all_start_methods():  # Windows: one after the other, in this process
+        if size == 0 or "fork" not in multiprocessing.get_all_start_methods():
             yield from ((job, self._work(job)) for job in jobs)
             return
         context = multiprocessing.get_context("fork")
