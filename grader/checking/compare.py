@@ -222,31 +222,6 @@ def assert_gradient_agrees(
     )
 
 
-def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
-    """Raise `Mismatch` if the call changed an argument, moved a random state or the autograd mode, or printed.
-
-    `graph_free`: the result must not carry an autograd graph either (samples and fitted parameters).
-    """
-    if observed.changed:
-        raise Mismatch("trace", f"the call changed what it was given: {', '.join(observed.changed)}. Work on copies.")
-    if observed.random_state_moved:
-        raise Mismatch(
-            "trace", "the call moved a global random state. Draw from the generator you are given, or not at all."
-        )
-    if observed.autograd_mode_moved:
-        raise Mismatch(
-            "trace",
-            "the call left gradient tracking (or the default dtype) switched. Use a `with` block, which restores it.",
-        )
-    if observed.printed:
-        raise Mismatch("trace", f"the function prints: {observed.printed[:60]!r}. It should only return.")
-    if graph_free and observed.carries_graph:
-        raise Mismatch(
-            "trace",
-            "the result carries an autograd graph. Samples and fitted parameters are plain numbers: detach them.",
-        )
-
-
 @contextlib.contextmanager
 def refuses() -> Iterator[None]:
     """The call in the block must raise a `ValueError`; what it says is open."""

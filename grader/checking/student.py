@@ -2,7 +2,7 @@
 
 student.kl_divergence(p, q)                       the value
 student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
-student.kl_divergence.observed(p, q)              value and every trace that the call left
+student.kl_divergence.observed(p, q)              value, and which arguments the call has changed
 student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
 student.kl_divergence.strided(p, q)               the value for tensors of the same numbers that are not contiguous
 student.fit_histogram.float64_default(x, K)       the value where torch.get_default_dtype() is torch.float64
@@ -69,14 +69,10 @@ class Transport(Protocol):
 
 @dataclass(frozen=True)
 class Observation:
-    """A value, and the traces that the call left."""
+    """A value, and the names of the arguments that the call has changed."""
 
     value: Any
     changed: list[str]
-    random_state_moved: bool
-    autograd_mode_moved: bool
-    printed: str
-    carries_graph: bool
 
 
 @dataclass(frozen=True)
@@ -143,7 +139,7 @@ class Function:
         return self._ask("float64_default", args, kwargs)["value"]
 
     def observed(self, *args: Any, **kwargs: Any) -> Observation:
-        """The value and the traces of the call."""
+        """The value, and which arguments the call has changed."""
         return Observation(**self._ask("observed", args, kwargs))
 
     def gradient(

@@ -16,7 +16,8 @@ import numpy
 import torch
 
 from grader.printable import printable
-from grader.sandbox.inside.host import Host, instead
+from grader.sandbox.inside.descriptions import instead
+from grader.sandbox.inside.host import Host
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.frames import WireError, decode, encode, split
 from grader.sandbox.wire.objects import answer_from_wire, from_wire, to_wire
@@ -270,9 +271,6 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer
-        case {
-            "value": _, "changed": list(changed), "random_state_moved": bool(), "autograd_mode_moved": bool(),
-            "printed": str(), "carries_graph": bool(), **rest,
-        }, "observed" if not rest and all(type(name) is str for name in changed):  # fmt: skip
-            return {**answer, "changed": [_cut(name, LONGEST_NAME) for name in changed[:PROBLEMS]], "printed": _cut(answer["printed"])}
+        case {"value": _, "changed": list(changed), **rest}, "observed" if not rest and _sentences(changed):
+            return {**answer, "changed": [_cut(name, LONGEST_NAME) for name in changed[:PROBLEMS]]}
     raise ProtocolError("the worker's answer has an unknown form")

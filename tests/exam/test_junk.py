@@ -15,14 +15,7 @@ HOUSE = Path(__file__).parent / "house"
 JUNK = [
     {"value": {"a": [1, (2, None)]}, "gradients": [], "parameter_gradients": {}},
     {"value": (), "gradients": [None, None, "x"], "parameter_gradients": {"w": 3}},
-    {
-        "value": "text",
-        "changed": [],
-        "random_state_moved": False,
-        "autograd_mode_moved": False,
-        "printed": "",
-        "carries_graph": False,
-    },
+    {"value": "text", "changed": []},
 ]
 
 

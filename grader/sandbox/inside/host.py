@@ -13,13 +13,8 @@ believes are the numbers that come back, on inputs that nobody can foresee.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import inspect
-import io
-import linecache
 import sys
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from types import ModuleType
@@ -30,12 +25,13 @@ from torch import Tensor
 
 from grader.sandbox.inside import settings, stand_ins
 from grader.sandbox.inside.calls import calls_within
-from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
-from grader.sandbox.inside.traces import autograd_mode, random_states, same_module, same_trace, trace, trace_module
+from grader.sandbox.inside.changes import Arguments
+from grader.sandbox.inside.descriptions import describe_error, describe_tensor, instead
+from grader.sandbox.inside.loading import SubmissionFinder, Topic
 from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
-from grader.sandbox.wire.frames import NAMES, Limits, WireError
+from grader.sandbox.wire.frames import Limits, WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, from_wire, to_wire
 
 FROM_GRADER = Limits(blob=1 << 30)
@@ -91,7 +87,7 @@ class Host:
         except Missing as missing:
             return {"missing": str(missing)}
         except BaseException as error:  # SystemExit, KeyboardInterrupt, pytest's skip: all are just answers
-            return {"error": _report(error)}
+            return {"error": describe_error(error)}
         finally:
             while self.boxes:
                 self.boxes.pop().close()
@@ -102,7 +98,7 @@ class Host:
         if known is not None:
             return known
         if isinstance(value, Tensor):
-            return to_wire(Unsendable(_describe_tensor(value)))
+            return to_wire(Unsendable(describe_tensor(value)))
         identity = self.identities.setdefault(id(value), len(self.identities) + 1)  # the same in every submission
         self.objects[identity] = value
         return to_wire(RemoteObject(identity, type(value).__name__))
@@ -213,36 +209,11 @@ class Host:
         }
 
     def _observed(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
-        """Value, and every trace that the call left: changed arguments, moved random states, autograd mode, prints."""
+        """Value, and the names of the arguments that the call has changed."""
         args, kwargs = self._resolve(given)
-        arguments = {**_names(function, args, given[0]), **kwargs}
-        inputs = {
-            name: tensors_in(value if isinstance(value, Tensor | list | tuple | dict) else None)
-            for name, value in arguments.items()
-        }
-        for position, value in enumerate(given[0]):
-            if isinstance(value, Family):
-                inputs[f"the parameters of {list(arguments)[position]}"] = tensors_in(value)
-        before = {name: [trace(tensor) for tensor in tensors] for name, tensors in inputs.items()}
-        modules = {name: value for name, value in arguments.items() if isinstance(value, torch.nn.Module)}
-        modules_before = {name: trace_module(module) for name, module in modules.items()}
-        random_before, mode_before = random_states(), autograd_mode()
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            value = function(*args, **kwargs)
-        changed = [
-            name for name, tensors in inputs.items() if not all(map(same_trace, before[name], map(trace, tensors)))
-        ]
-        changed += [
-            name for name, module in modules.items() if not same_module(modules_before[name], trace_module(module))
-        ]
-        return {
-            "value": value,
-            "changed": changed,
-            "random_state_moved": random_states() != random_before,
-            "autograd_mode_moved": autograd_mode() != mode_before,
-            "printed": printed.getvalue()[:200],
-            "carries_graph": any(output.requires_grad for output in tensors_in(value)),
-        }
+        arguments = Arguments(function, args, kwargs, given[0])
+        value = function(*args, **kwargs)
+        return {"value": value, "changed": arguments.changed()}
 
 
 def _attribute(owner: Any, path: str, owner_name: str) -> Any:
@@ -266,60 +237,6 @@ def _other_layout(value: Any) -> Any:
 
 def _without_ones(x: Tensor) -> list[int]:
     return [length for length in x.shape if length != 1]
-
-
-def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> dict[str, Any]:
-    """The positional arguments by the names of the function's parameters."""
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = []
-    names += [f"argument {position}" for position in range(len(names) + 1, len(args) + 1)]
-    return dict(zip(names, args, strict=False))
-
-
-def _describe_tensor(value: Tensor) -> str:
-    """Why this tensor is not a plain one."""
-    if type(value) not in (Tensor, torch.nn.Parameter):
-        return f"a {type(value).__name__} (a subclass of Tensor)"
-    if value.is_quantized:
-        return "a quantized tensor"
-    if value.layout is not torch.strided:
-        return "a sparse tensor"
-    if value.device.type != "cpu":
-        return f"a tensor on the device {value.device}"
-    if value.is_nested:
-        return "a nested tensor"
-    if value.dtype in NAMES:
-        return f"a tensor of {value.dim()} dimensions"
-    return f"a tensor of dtype {str(value.dtype).removeprefix('torch.')}"
-
-
-def instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
-    """An answer of the same form as `answer`, which cannot be sent."""
-    gradients: dict[str, Any] = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
-    return {**answer, "value": Unsendable(f"something that cannot be sent ({why})"), **gradients}
-
-
-def _report(error: BaseException) -> dict[str, Any]:
-    """The exception as plain data; `where` names the student's own line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)
-    ]
-    where = f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
-    said_by_student = (
-        bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
-    )
-    return {
-        "type": type(error).__name__[:80],
-        "bases": [base.__name__[:80] for base in type(error).__mro__],
-        "message": describe(error).removeprefix(type(error).__name__).removeprefix(": "),
-        "where": where[:300],
-        "unimplemented": isinstance(error, NotImplementedError) and said_by_student,
-    }
 
 
 def connect(connection: Any) -> Channel:
