@@ -59,7 +59,7 @@ def submissions_in(folder: Path, lecture: str, layout: Layout = "auto") -> Found
 def grade(
     handed_in: Sequence[HandedIn],
     results: Path,
-    order: GradingOptions,
+    options: GradingOptions,
     jobs: int = 1,
     source: Path | None = None,
     regrade: bool = False,
@@ -69,31 +69,31 @@ def grade(
 
     `source`: the folder of which these are all submissions, where there is one.
 
-    With `order.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
+    With `options.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
     `regrade`: a folder that another kit, seed or other options have graded is done anew. `debug`: one after the other in
     this very process, and every check is run on every input, so that a breakpoint in a check is reached.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
     `Refused` from the isolation policy.
     """
-    if not available(order.lecture):
+    if not available(options.lecture):
         raise CannotGrade(
-            f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
+            f"the hidden reference dgm_ref/{options.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
     left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
     topics: set[str] = set()  # of which something is there
     jobs = 0 if debug else jobs
     # forked graders inherit both sessions, and CUDA untouched
-    with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
+    with Store(results) as store, DeviceSession(options) as device, out_of_sight(), GradingSession(options) as session:
         kit = device.kit(session.kit)
-        store.begin(order, kit, source, named, regrade)
+        store.begin(options, kit, source, named, regrade)
 
         def look(name: str) -> Seen:
             """What was handed in, packed, so that nothing is read twice, and the record that is there already."""
             try:
                 submission = read_apart(named[name], session.assignment)
-                earlier = store.find(submission.name, content(submission), None if order.only else kit)
+                earlier = store.find(submission.name, content(submission), None if options.only else kit)
                 return Seen(zlib.compress(msgspec.json.encode(submission)), tuple(submission.topics), earlier)
             except Exception:  # it would stop the class
                 return Seen(log=traceback.format_exc())
@@ -102,7 +102,7 @@ def grade(
             def examined() -> Done:
                 submission = msgspec.json.decode(zlib.decompress(left[name]), type=Submission)
                 record = device.complete(session.grade(submission), submission)
-                if order.only:
+                if options.only:
                     earlier = store.find(submission.name, content(submission), None)
                     record = with_exercises_of(record, earlier) if earlier else record
                 return Done(record, found=False, log=session.faults())
@@ -114,9 +114,9 @@ def grade(
                 if seen is None or seen.log:
                     log = seen.log if seen else KILLED
                     yield Done(session.not_graded(named[name]), found=False, log=log)
-                elif seen.earlier is not None and not order.only:
+                elif seen.earlier is not None and not options.only:
                     yield Done(seen.earlier, found=True)
-                elif seen.earlier is not None or not order.only:
+                elif seen.earlier is not None or not options.only:
                     left[name] = seen.packed
                     topics.update(seen.topics)
             if left:
@@ -171,27 +171,27 @@ def with_exercises_of(record: Record, earlier: Record) -> Record:
 class GradingSession:
     """Everything that grading one submission takes: the examiner with its inputs, and workers to put students in."""
 
-    def __init__(self, order: GradingOptions) -> None:
-        self.order = order
-        self.assignment = assignments.load(order.lecture)
-        self.key = InstructorsKey(order.lecture)
-        self._preparation = Preparation(order.lecture, self.assignment.topics, order.seed)
+    def __init__(self, options: GradingOptions) -> None:
+        self.options = options
+        self.assignment = assignments.load(options.lecture)
+        self.key = InstructorsKey(options.lecture)
+        self._preparation = Preparation(options.lecture, self.assignment.topics, options.seed)
         self._prepared: set[str] = set()  # exercises
-        checks = [check for check in collect(order.lecture) if not order.only or check.exercise in order.only]
+        checks = [check for check in collect(options.lecture) if not options.only or check.exercise in options.only]
         self.examiner = Examiner(
-            self.assignment, checks, order.seed, key=self.key, quick=order.quick,
-            show_expected=order.show_expected,
+            self.assignment, checks, options.seed, key=self.key, quick=options.quick,
+            show_expected=options.show_expected,
         )  # fmt: skip
 
     def __enter__(self) -> GradingSession:
         self.workers = self._open_workers()
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
-        self.kit = kit_record(self.order.seed, self.workers.isolation, self.order.options)
+        self.kit = kit_record(self.options.seed, self.workers.isolation, self.options.flags)
         return self
 
     def _open_workers(self) -> Workers:
-        return open_workers(self.order.isolation, families(self.order.lecture), hidden())
+        return open_workers(self.options.isolation, families(self.options.lecture), hidden())
 
     def restart(self) -> None:
         """New workers in the place of those that have all died."""
@@ -221,8 +221,8 @@ class GradingSession:
         Raises: `CannotGrade` where a solution fails.
         """
         checks = [check for check in self.examiner.checks if not check.training and (topics is None or check.topic in topics)]
-        solutions = known_submissions.solutions(self.order.lecture, self.assignment.topics)
-        transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS)
+        solutions = known_submissions.solutions(self.options.lecture, self.assignment.topics)
+        transport = Rehearsal(self.workers, f"assignments.{self.options.lecture}", solutions, REHEARSAL_TIMEOUTS)
         try:
             for exercise in dict.fromkeys(check.exercise for check in checks if check.exercise not in self._prepared):
                 kept = self._preparation.find(exercise)
@@ -257,4 +257,4 @@ class GradingSession:
 
     def grade(self, submission: Submission) -> Record:
         """The record of one submission; `rehearse` comes first."""
-        return examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.order.timeouts)
+        return examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.options.timeouts)

@@ -22,6 +22,6 @@ class GradingOptions:
     device_timeouts: Timeouts = Timeouts(call=120.0, call_again=20.0, load=120.0)
 
     @property
-    def options(self) -> list[str]:
+    def flags(self) -> list[str]:
         """What changes a record, by the names of the command line: a record graded otherwise is graded again."""
         return [name for name, given in (("quick", self.quick), ("hide-expected", not self.show_expected)) if given]

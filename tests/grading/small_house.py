@@ -131,9 +131,9 @@ from pathlib import Path
 from grader.grading.cluster import Scheduler, grade_on
 from grader.grading.grade import grade, submissions_in
 from grader.grading.options import GradingOptions
-order = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
+options = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
-list(grade_on(Scheduler({scheduler!r}), handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
+list(grade_on(Scheduler({scheduler!r}), handed_in, results, options) if {scheduler!r} else grade(handed_in, results, options, 2))
 """
     subprocess.run([sys.executable, "-c", code], cwd=house, env=environment(house), timeout=300, check=True)
 

@@ -33,7 +33,7 @@ from tests.grading import small_house
 
 SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
 BODY = "    # BEGIN SOLUTION causal_attention\n"
-ORDER = GradingOptions("lecture1", small_house.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
+OPTIONS = GradingOptions("lecture1", small_house.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
 GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])
@@ -45,7 +45,7 @@ RECORD = Record(
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[DeviceSession]:
-    with DeviceSession(ORDER) as session:
+    with DeviceSession(OPTIONS) as session:
         yield session
 
 
@@ -101,7 +101,7 @@ def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(session):
 
 
 def test_without_a_device_the_record_stays_as_it_is():
-    with DeviceSession(replace(ORDER, device="cuda")) as session:
+    with DeviceSession(replace(OPTIONS, device="cuda")) as session:
         if session.name:
             pytest.skip("there is a GPU here")
         record = completed(session, SOLUTION)
@@ -115,7 +115,7 @@ def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_pat
     folder.mkdir(parents=True)
     (folder / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
     monkeypatch.setattr(devices.candidates, "REPO_ROOT", tmp_path)
-    with DeviceSession(ORDER) as session:
+    with DeviceSession(OPTIONS) as session:
         record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
     assert "the kit's own solution does not pass test_memory_of_cached_sampling" in message
@@ -128,7 +128,7 @@ def test_where_no_worker_may_have_the_device_the_record_says_so(monkeypatch):
         raise Refused("the wall does not stand")
 
     monkeypatch.setattr(devices, "open_device_workers", refuse)
-    with DeviceSession(ORDER) as session:
+    with DeviceSession(OPTIONS) as session:
         record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
     assert message.endswith("no worker may use it: the wall does not stand")
