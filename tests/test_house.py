@@ -1,4 +1,4 @@
-"""The three rules of the house (docs/architecture.md), read off the syntax trees, and shown to fail on planted violations."""
+"""The three rules of the layout (docs/architecture.md), read off the syntax trees, and shown to fail on planted violations."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def violations(root: Path) -> list[str]:
     return found
 
 
-def test_the_house_keeps_its_rules():
+def test_the_layout_keeps_its_rules():
     assert violations(REPO_ROOT) == []
 
 

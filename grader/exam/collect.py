@@ -88,13 +88,13 @@ class Check:
         return self.exercise.split(".")[0]
 
 
-def collect(lecture: str, house: Path = REPO_ROOT, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
+def collect(lecture: str, root: Path = REPO_ROOT, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
     """The checks of a lecture's exercises in the order of their files, with their points.
 
     `topics`: those whose checks are wanted, and no other module is imported; all without.
     Raises: `AssignmentError` where marks and assignment.toml do not fit together.
     """
-    assignment = assignments.load(lecture, house)
+    assignment = assignments.load(lecture, root)
     passed_by = earns_nothing_alone(lecture)
     kept = [
         replace(check, passed_by=passed_by.get(check.identity, frozenset()))

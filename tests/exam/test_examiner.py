@@ -16,7 +16,7 @@ from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.process import Spawn
 
-HOUSE = Path(__file__).parent / "house"
+DEMO_ROOT = Path(__file__).parent / "demo_root"
 
 RIGHT = """
     def total(x):
@@ -31,7 +31,7 @@ RIGHT = """
 
 @pytest.fixture(scope="module")
 def examiner():
-    return Examiner(load("demo", HOUSE), collect("demo", HOUSE), seed="a seed for tests")
+    return Examiner(load("demo", DEMO_ROOT), collect("demo", DEMO_ROOT), seed="a seed for tests")
 
 
 def outcomes(examiner, source, transport=None):
@@ -103,7 +103,7 @@ def test_every_way_to_be_wrong_is_an_outcome_with_a_sentence(examiner, source, c
 
 
 def test_the_same_seed_draws_the_same_inputs_and_another_seed_others():
-    check = collect("demo", HOUSE)[0]
+    check = collect("demo", DEMO_ROOT)[0]
     first, again, other = (draw_examples(check, seed) for seed in ("one seed", "one seed", "another seed"))
     same = [x["x"].tolist() for x in first]
     assert same == [x["x"].tolist() for x in again]

@@ -29,11 +29,11 @@ from grader.record import ExerciseRecord, KitRecord, Record
 from grader.sandbox.layers.policy import Refused
 from grader.submission import Submission
 from tests.attacks.arena import descendants
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
 BODY = "    # BEGIN SOLUTION causal_attention\n"
-OPTIONS = GradingOptions("lecture1", small_house.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
+OPTIONS = GradingOptions("lecture1", small_checkout.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
 GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])
@@ -168,11 +168,11 @@ def test_the_expected_error_is_measured_in_a_process_of_its_own():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_dgm_grade_says_why_the_gpu_exercise_is_not_graded_here(tmp_path):
-    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
-        small_house.build(Path(folder), device=True)
-        submitted = small_house.submissions(tmp_path / "submissions", 1)
+    with tempfile.TemporaryDirectory(prefix="dgm-checkout-") as folder:
+        small_checkout.build(Path(folder), device=True)
+        submitted = small_checkout.submissions(tmp_path / "submissions", 1)
         (submitted / "s00" / "imagegpt.py").write_text(SOLUTION, "utf-8")
-        done = small_house.run(Path(folder), submitted, tmp_path / "results")
+        done = small_checkout.run(Path(folder), submitted, tmp_path / "results")
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((tmp_path / "results" / "s00" / "record.json").read_text())
     exercises = {one["exercise"]: one for one in record["exercises"]}
