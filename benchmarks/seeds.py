@@ -18,7 +18,7 @@ from grader.authoring.certify import not_passed
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.grading.pool import GraderPool
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 
 LECTURE = "lecture1"
@@ -32,9 +32,9 @@ def grade(seed: str) -> tuple[int, int, list[str]]:
     failures = []
     for exercise in dict.fromkeys(check.exercise for check in checks):
         own = [check for check in checks if check.exercise == exercise]
-        right = {"solution": candidates.solution(LECTURE, exercise.split(".")[0])}
+        right = {"solution": known_submissions.solution(LECTURE, exercise.split(".")[0])}
         for variant in catalogue.load(LECTURE).variants.get(exercise, []):
-            right[variant.name] = candidates.with_function(LECTURE, variant.replaces, variant.function)
+            right[variant.name] = known_submissions.with_function(LECTURE, variant.replaces, variant.function)
         for name, transport in right.items():
             answers, put = answers + 1, put + len(own)
             failures += [f"{exercise}, {name}: {one.check}: {one.message}" for one in not_passed(examiner, own, transport)]

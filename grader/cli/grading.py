@@ -74,7 +74,7 @@ def grade(
     from grader.grading.kit import SeedError, grading_seed
     from grader.grading.options import GradingOptions
     from grader.grading.store import StoreError
-    from grader.sandbox.layers.policy import Refused
+    from grader.sandbox.layers.policy import IsolationError
 
     console = SafeConsole(highlight=False)
     course = courses.find(REPO_ROOT)
@@ -107,7 +107,7 @@ def grade(
         seen: list[str] = []
         broken: list[str] = []
         table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
-    except (CannotGrade, SeedError, StoreError, Refused, UnknownName) as error:
+    except (CannotGrade, SeedError, StoreError, IsolationError, UnknownName) as error:
         if json:
             running.event(console, "error", message=str(error))
         else:

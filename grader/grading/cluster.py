@@ -25,7 +25,7 @@ from grader.assignment import Assignment
 from grader.grading.device import DeviceSession
 from grader.grading.examination import content
 from grader.grading.faults import guarded, not_graded
-from grader.grading.grade import CannotGrade, GradingSession, keep
+from grader.grading.grade import CannotGrade, GradingSession, write_records
 from grader.grading.kit import version
 from grader.grading.options import GradingOptions
 from grader.grading.store import Store
@@ -66,7 +66,7 @@ def grade_on(
         if device:
             kit = _asked(client.submit(kit_on_a_device, options, version(), kit, resources=GPU, pure=False))
         store.begin(options, kit, source, [one.name for one in handed_in], regrade)
-        yield from keep(store, _graded(client, handed_in, assignment, store, options, kit, device))
+        yield from write_records(store, _graded(client, handed_in, assignment, store, options, kit, device))
 
 
 @dataclass(frozen=True)

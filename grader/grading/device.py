@@ -22,7 +22,7 @@ import torch
 
 from grader import assignment as assignments
 from grader.assignment import Exercise
-from grader.exam.collect import collect, families
+from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import NO_GPU, Examiner, not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
@@ -30,7 +30,7 @@ from grader.grading.options import GradingOptions
 from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.record import ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
-from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
+from grader.sandbox.layers.policy import IsolationError, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
 
@@ -48,7 +48,8 @@ class DeviceSession:
         self._names = list(dict.fromkeys(check.exercise for check in checks if check.gpu))
         self._examiner = Examiner(
             self._assignment, [check for check in checks if check.exercise in self._names], options.seed,
-            key=InstructorsKey(options.lecture, names=False), device=options.device, quick=options.quick, show_expected=options.show_expected,
+            key=InstructorsKey(options.lecture, names=False), device=options.device,
+            quick=options.quick, show_expected=options.show_expected,
         )  # fmt: skip
         self.name = ""  # of the device that is in use
         self.layers: tuple[str, ...] = ()
@@ -93,8 +94,8 @@ class DeviceSession:
         """Take the device into use if the kit's own solutions pass on it."""
         device = environment_of_the_device()
         try:
-            self._workers = open_device_workers(self.options.isolation, families(self.options.lecture), hidden(), device)
-        except (Refused, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
+            self._workers = open_device_workers(self.options.isolation, worker_modules(self.options.lecture), hidden(), device)
+        except (IsolationError, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
             self._why_not = f"there is a GPU here ({name}), but no worker may use it: {obstacle}"
             return
         self._stack.callback(self._workers.close)

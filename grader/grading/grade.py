@@ -13,7 +13,8 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.exam.collect import Check, collect, families
+from grader.errors import GraderError
+from grader.exam.collect import Check, collect, worker_modules
 from grader.exam.examiner import Examiner
 from grader.exam.replay import Rehearsal, empty_plans
 from grader.exam.transport import Timeouts
@@ -39,7 +40,7 @@ FEW = 4  # submissions: for more, what failures ask for is made ready before gra
 KILLED = "the process that had it in hand was killed each time"
 
 
-class CannotGrade(Exception):
+class CannotGrade(GraderError):
     """Nothing was graded; the message says why and what to do."""
 
 
@@ -74,7 +75,7 @@ def grade(
     this very process, and every check is run on every input, so that a breakpoint in a check is reached.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
-    `Refused` from the isolation policy.
+    `IsolationError` from the isolation policy.
     """
     if not available(options.lecture):
         raise CannotGrade(
@@ -128,7 +129,7 @@ def grade(
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
         try:
-            yield from keep(store, everybody())
+            yield from write_records(store, everybody())
         except GradersKilled as error:
             raise CannotGrade(
                 f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
@@ -145,7 +146,7 @@ class Seen:
     log: str = ""  # where reading it broke
 
 
-def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
+def write_records(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
     """Write each record as it is done, and the tables at the end, also of a run that is stopped."""
     try:
         for done in graded:
@@ -191,7 +192,7 @@ class GradingSession:
         return self
 
     def _open_workers(self) -> Workers:
-        return open_workers(self.options.isolation, families(self.options.lecture), hidden())
+        return open_workers(self.options.isolation, worker_modules(self.options.lecture), hidden())
 
     def restart(self) -> None:
         """New workers in the place of those that have all died."""
@@ -229,7 +230,7 @@ class GradingSession:
                 if kept is None:
                     own = [check for check in checks if check.exercise == exercise]
                     self._rehearse(own, transport)
-                    self._preparation.keep(exercise, {check.identity: self.examiner.plans.get(check.identity, []) for check in own})
+                    self._preparation.save(exercise, {check.identity: self.examiner.plans.get(check.identity, []) for check in own})
                 self.examiner.plans.update(kept or {})
                 self._prepared.add(exercise)
             self.examiner.faults.clear()  # a check of ours that breaks on the solution will say so with every submission

@@ -61,7 +61,7 @@ class Preparation:
         except WireError:
             return None
 
-    def keep(self, exercise: str, plans: Plans) -> None:
+    def save(self, exercise: str, plans: Plans) -> None:
         """Write the plans of an exercise, whole or not at all."""
         try:
             frame = _frame(plans)

@@ -31,7 +31,7 @@ class InstructorsKey:
         self.solution = functools.cache(functools.partial(known_submissions.solution, lecture))
 
     def load_mistakes(self) -> None:
-        """Import what naming needs, before graders are forked that would each do so: seconds, and torch._dynamo with them."""
+        """Import what recognising a mistake needs, before graders are forked that would each do so: seconds, and torch._dynamo."""
         importlib.import_module("torch._dynamo")
         catalogue.load(self.lecture)
 

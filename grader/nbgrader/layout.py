@@ -13,6 +13,7 @@ from grader import assignment as assignments
 from grader import course as courses
 from grader.assignment import Assignment
 from grader.authoring import build
+from grader.errors import GraderError
 from grader.exam.collect import collect
 from grader.grading.kit import SEED_FILE, make_seed
 
@@ -66,7 +67,7 @@ grace = 0      # minutes
 """
 
 
-class CourseExists(Exception):
+class CourseExists(GraderError):
     """The folder already holds a course; nothing was changed."""
 
 

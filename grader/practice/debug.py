@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grader.assignment import Exercise
+from grader.errors import GraderError
 from grader.exam import counterexample
 from grader.exam.examiner import Failure
 
@@ -31,7 +32,7 @@ print({call})
 '''
 
 
-class CannotDebug(Exception):
+class CannotDebug(GraderError):
     """There is no call that could be written down; the message says why."""
 
 

@@ -14,7 +14,7 @@ import torch
 
 from grader import assignment as assignments
 from grader.assignment import Assignment
-from grader.exam.collect import collect, families
+from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import Examiner, Failure
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
@@ -41,7 +41,7 @@ class Practice:
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self.submission: Submission | None = None  # what was checked last
-        self._workers = Forked(families(lecture)) if FORKS_SAFELY and device is None else Spawn(families(lecture), spare=warm)
+        self._workers = Forked(worker_modules(lecture)) if FORKS_SAFELY and device is None else Spawn(worker_modules(lecture), spare=warm)
         self._device = device
         self._examiners: dict[str, Examiner] = {}  # by topic: what nobody asks for is not imported
         self._call_seconds = 10.0 if device is None else 120.0  # opening a GPU takes its time

@@ -6,10 +6,11 @@ import ast
 from pathlib import Path
 
 from grader.assignment import Assignment
+from grader.errors import GraderError
 from grader.submission import Submission, lone, read
 
 
-class NothingHere(Exception):
+class NothingHere(GraderError):
     """The folder holds no work; the message says where to look."""
 
 

@@ -34,9 +34,9 @@ class Forked:
 
     isolation = Isolation("none", ())
 
-    def __init__(self, families: list[str]) -> None:
+    def __init__(self, modules: list[str]) -> None:
         self._path = list(sys.path)
-        for name in families:
+        for name in modules:
             importlib.import_module(name)
 
     def start(self) -> Worker:

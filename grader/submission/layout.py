@@ -116,7 +116,7 @@ def _has_most_of_a_topic(entry: Entry, assignment: Assignment) -> bool:
     """Whether a module under a name of its own looks like a whole submission, not like a helper of one."""
     assert isinstance(entry.content, File)
     try:
-        text = b"\n" + (b"" if entry.content.refusal else entry.content.read(LOOKED_AT))
+        text = b"\n" + (b"" if entry.content.why_not else entry.content.read(LOOKED_AT))
     except OSError:
         return False
     for topic in assignment.topics:
@@ -205,7 +205,7 @@ def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Lay
 
 
 def _renamed(file: File, name: str) -> File:
-    return File(name, file.read, file.refusal, file.modified)
+    return File(name, file.read, file.why_not, file.modified)
 
 
 def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:

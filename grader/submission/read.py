@@ -101,8 +101,8 @@ class _Reading:
         self.take(in_archive(file, content), depth, file.name if beside else "")
 
     def _say_if_named_like_work(self, file: File) -> None:
-        if file.refusal and not file.suffix:
-            self.problems.append(f"{file.shown} was not read: {file.refusal}")
+        if file.why_not and not file.suffix:
+            self.problems.append(f"{file.shown} was not read: {file.why_not}")
         name = file.name.lower()
         topics = [topic for topic in self.topics if topic in name] if file.suffix in DOCUMENTS else []
         if any(is_plain(file.stem, topic) for topic in topics):

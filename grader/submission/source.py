@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from grader.submission.cells import as_python
 from grader.submission.files import File, printable
-from grader.submission.notebook import parse_notebook
+from grader.submission.read_notebook import parse_notebook
 from grader.submission.syntax import Definition, definitions, imports, parsed
 from grader.submission.text import decode
 

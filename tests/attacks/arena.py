@@ -18,7 +18,7 @@ import msgspec
 
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, load
-from grader.exam.collect import collect, families
+from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Timeouts
 from grader.grading.examination import examine
@@ -102,7 +102,7 @@ class Arena:
         self._bait()
         self._caught: list[int] = []
         self._handlers = {number: signal.signal(number, self._catch) for number in (signal.SIGUSR1, signal.SIGTERM)}
-        self.workers = _Recording(Fork(families(LECTURE), "default", layers, wall=wall, limits=limits))
+        self.workers = _Recording(Fork(worker_modules(LECTURE), "default", layers, wall=wall, limits=limits))
         self.neighbour = self.workers.inner.start()
         _ask(self.neighbour, "load", package="neighbour", topics={"box": [NEIGHBOUR]}, seconds=5.0, definitions_only=False)
         assert self._neighbour("write", self.token) == {"value": None}

@@ -108,5 +108,6 @@ def test_switched_off_it_is_nowhere(tmp_path: Path) -> None:
 
 def _dgm(checkout: Path, *arguments: str) -> str:
     command = [sys.executable, "-c", "from grader.cli import app; app()", *arguments]
-    done = subprocess.run(command, cwd=checkout, env=small_checkout.environment(checkout), capture_output=True, text=True, timeout=300, check=False)
+    environment = small_checkout.environment(checkout)
+    done = subprocess.run(command, cwd=checkout, env=environment, capture_output=True, text=True, timeout=300, check=False)
     return done.stdout + done.stderr

@@ -26,7 +26,7 @@ from grader.grading import device as devices
 from grader.grading.device import DeviceSession, name_of, out_of_sight
 from grader.grading.options import GradingOptions
 from grader.record import ExerciseRecord, KitRecord, Record
-from grader.sandbox.layers.policy import Refused
+from grader.sandbox.layers.policy import IsolationError
 from grader.submission import Submission
 from tests.attacks.arena import descendants
 from tests.grading import small_checkout
@@ -110,11 +110,9 @@ def test_without_a_device_the_record_stays_as_it_is():
     assert record.kit == KIT
 
 
-def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_path):
-    folder = tmp_path / "solutions" / "lecture1"
-    folder.mkdir(parents=True)
-    (folder / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
-    monkeypatch.setattr(devices.candidates, "REPO_ROOT", tmp_path)
+def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch):
+    wrong = {"imagegpt": [SOLUTION.replace("if use_cache else None", "if False else None")]}
+    monkeypatch.setattr(devices.known_submissions, "solutions", lambda lecture, topics: wrong)
     with DeviceSession(OPTIONS) as session:
         record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
@@ -125,7 +123,7 @@ def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_pat
 
 def test_where_no_worker_may_have_the_device_the_record_says_so(monkeypatch):
     def refuse(*args: object) -> None:
-        raise Refused("the wall does not stand")
+        raise IsolationError("the wall does not stand")
 
     monkeypatch.setattr(devices, "open_device_workers", refuse)
     with DeviceSession(OPTIONS) as session:

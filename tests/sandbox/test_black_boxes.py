@@ -18,7 +18,7 @@ from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.process import Spawn
-from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, Refusal
+from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, QuestionRefused
 from grader.sandbox.wire.frames import WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable
 from grader.sandbox.workers import ProtocolError, WorkerTimeout
@@ -121,7 +121,7 @@ def box(function: Callable[..., Any] = lambda x: x, name: str = "f") -> BlackBox
 
 
 def refuse(x: Any) -> Any:
-    raise Refusal("f takes numbers below one")
+    raise QuestionRefused("f takes numbers below one")
 
 
 def test_a_box_answers_with_plain_values(student: Student) -> None:

@@ -11,7 +11,7 @@ from grader.sandbox import fresh
 from grader.sandbox.fresh import Fresh, files_of_the_device
 from grader.sandbox.layers import policy, probes
 from grader.sandbox.layers.lockdown import GIB, Limits
-from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
+from grader.sandbox.layers.policy import IsolationError, environment_of_the_device, open_device_workers
 from grader.sandbox.process import Spawn
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
@@ -39,7 +39,7 @@ def test_what_gets_through_is_what_a_driver_needs(workers):
 def test_a_layer_that_does_not_hold_is_found_out(monkeypatch):
     gets_through = iter([[], ["socket", "tcp"]])  # with an ordinary worker, with one that may open a GPU
     monkeypatch.setattr(probes, "attack", lambda worker, hidden: next(gets_through))
-    with pytest.raises(Refused, match="does not hold: it reaches the network"):
+    with pytest.raises(IsolationError, match="does not hold: it reaches the network"):
         open_device_workers("default", [], [], {})
 
 

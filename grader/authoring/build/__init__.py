@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT, Assignment, load
-from grader.authoring.build.notebook import instructor_notebook, student_notebook
 from grader.authoring.build.source import Source, SourceError, read
 from grader.authoring.build.stub import stub
 from grader.authoring.build.switched_off import without
+from grader.authoring.build.write_notebook import instructor_notebook, student_notebook
 from grader.hidden.places import solutions
 
 __all__ = [

@@ -26,7 +26,7 @@ NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both di
 Line = Callable[[bytes], Any]  # from the frame of a question to the answer to it
 
 
-class Refusal(Exception):
+class QuestionRefused(Exception):
     """A question that a black box does not answer; the sentence is raised in the student's code, as a ValueError."""
 
 
@@ -55,25 +55,25 @@ class Boxes:
             case {"ask": str(name), "args": list(args), "kwargs": dict(kwargs), **rest} if name in self._boxes and not rest:
                 try:
                     return {"value": self._value(self._boxes[name], args, kwargs)}
-                except Refusal as refusal:
+                except QuestionRefused as refusal:
                     return {"refused": str(refusal)}
         raise WireError("a question to nobody")
 
     def _value(self, box: BlackBox, args: list[Any], kwargs: dict[str, Any]) -> Any:
         self._questions += 1
         if self._questions > QUESTIONS:
-            raise Refusal(f"{box.name} was asked too often: {QUESTIONS:,} questions are answered, each for many values")
+            raise QuestionRefused(f"{box.name} was asked too often: {QUESTIONS:,} questions are answered, each for many values")
         self._count([args, kwargs], box)
         if not _is_plain([args, kwargs]):
-            raise Refusal(f"{box.name} takes tensors and numbers")
+            raise QuestionRefused(f"{box.name} takes tensors and numbers")
         started = time.perf_counter()
         try:
             assert box.function is not None
             value = box.function(*args, **kwargs)
-        except Refusal:
+        except QuestionRefused:
             raise
         except Exception as error:  # of a function that we wrote, about values that we did not
-            raise Refusal(f"{box.name} cannot be called like this ({type(error).__name__})") from None
+            raise QuestionRefused(f"{box.name} cannot be called like this ({type(error).__name__})") from None
         finally:
             self.seconds += time.perf_counter() - started
         self._count(value, box)
@@ -82,7 +82,7 @@ class Boxes:
     def _count(self, value: Any, box: BlackBox) -> None:
         self._numbers += sum(tensor.numel() for tensor in tensors_in(value))
         if self._numbers > NUMBERS:
-            raise Refusal(f"{box.name} was asked for too much: {NUMBERS:,} numbers travel in one call")
+            raise QuestionRefused(f"{box.name} was asked for too much: {NUMBERS:,} numbers travel in one call")
 
 
 class Asking:

@@ -13,8 +13,8 @@ import pytest
 pytest.importorskip("nbgrader")
 pytest.importorskip("psycopg2")
 
-from tests.course.conftest import Course, in_a_process  # noqa: E402
-from tests.course.students import students  # noqa: E402
+from tests.nbgrader.conftest import Course, in_a_process  # noqa: E402
+from tests.nbgrader.students import students  # noqa: E402
 
 DEBIAN = Path("/usr/lib/postgresql")
 
