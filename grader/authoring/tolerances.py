@@ -21,7 +21,6 @@ from torch import Tensor
 from grader import assignment as assignments
 from grader.checking import compare
 from grader.checking.student import Transport
-from grader.checking.tolerance import tolerance
 from grader.exam import inputs
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
@@ -84,12 +83,11 @@ class _ratios:
         ratios: list[float] = []
         judge = compare._assert_values
 
-        def measure(got: Tensor, want: Tensor, *how: object) -> None:
-            *rule, _, _ = how  # but for the words
+        def measure(got: Tensor, want: Tensor, rounding: compare._Rounding, wording: compare._Wording) -> None:
             both = got.isfinite() & want.isfinite()
-            ratio = ((got - want).abs() / tolerance(want, *rule))[both]  # type: ignore[arg-type]
+            ratio = ((got - want).abs() / rounding.allowed(want))[both]
             ratios.append(ratio.max().item() if ratio.numel() else 0.0)
-            judge(got, want, *how)  # type: ignore[arg-type]
+            judge(got, want, rounding, wording)
 
         self._patch = mock.patch.object(compare, "_assert_values", measure)
         self._patch.start()

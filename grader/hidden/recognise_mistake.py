@@ -16,6 +16,7 @@ mere yes or no stays unnamed: it tells no mistake from another that is not regis
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -54,17 +55,17 @@ class NameFromCatalogue:
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
     ) -> tuple[str, str] | None:
         registered = self._catalogue.mistakes.get(check.exercise, [])
-        if failure.mistake is not None:  # the comparison itself can tell
-            matching = [
-                m for m in registered if m.name == failure.mistake and self._is_true(examiner, check, failure, m)
-            ]
-        else:
-            matching = self._matching(examiner, check, failure, transport, registered)
+        with warnings.catch_warnings():  # a mistake may well warn: that is for nobody's eyes
+            warnings.simplefilter("ignore")
+            matching = self._fitting(examiner, check, failure, transport, registered)
         return (matching[0].name, matching[0].says) if len({mistake.says for mistake in matching}) == 1 else None
 
-    def _matching(
+    def _fitting(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]
     ) -> list[Mistake]:
+        """The mistakes that the failure can come from."""
+        if failure.mistake is not None:  # the comparison itself can tell
+            return [m for m in registered if m.name == failure.mistake and self._is_true(examiner, check, failure, m)]
         if all(isinstance(call.answer.get("value"), bool) for call in failure.calls):
             return []
         possible = [m for m in registered if m.raises or failure.outcome != "error"]

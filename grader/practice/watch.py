@@ -12,6 +12,7 @@ from pathlib import Path
 import watchfiles
 
 from grader.assignment import Assignment
+from grader.practice.work import NothingHere, read_work
 
 SETTLE = 80  # milliseconds: editors save in several steps
 
@@ -39,7 +40,7 @@ class Watcher:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
         self._events: queue.Queue[Saved | Pressed] = queue.Queue()
         self._stop = threading.Event()
-        self._seen = {topic: fingerprints(folder / f"{topic}.py") for topic in assignment.topics}
+        self._seen = self._look()
 
     def events(self) -> Iterator[Saved | Pressed]:
         """Saves and keys until `stop`."""
@@ -56,8 +57,10 @@ class Watcher:
         for changes in watchfiles.watch(
             self._folder, stop_event=self._stop, debounce=SETTLE, step=SETTLE // 2, force_polling=self._polling or None
         ):
-            topics = {Path(path).stem for _, path in changes if Path(path).suffix == ".py"}
-            changed = [name for topic in self._assignment.topics if topic in topics for name in self._changed(topic)]
+            if not any(Path(path).suffix in (".py", ".ipynb") for _, path in changes):
+                continue
+            before, self._seen = self._seen, self._look()
+            changed = [name for topic in self._assignment.topics for name in self._changed(topic, before[topic])]
             if changed:
                 self._events.put(Saved(changed))
 
@@ -69,26 +72,34 @@ class Watcher:
                 self._events.put(Pressed("q"))
                 return
 
-    def _changed(self, topic: str) -> list[str]:
+    def _look(self) -> dict[str, dict[str, str]]:
+        """The fingerprints of every topic, from the module or notebook that `check` would take."""
+        try:
+            sources = read_work(self._assignment, self._folder).topics
+        except NothingHere:
+            sources = {}
+        own = {name: "".join(cells) for name, cells in sources.items() if name not in self._assignment.topics}
+        return {topic: fingerprints(sources.get(topic, []), own) for topic in self._assignment.topics}
+
+    def _changed(self, topic: str, before: dict[str, str]) -> list[str]:
         """The exercises of a topic whose own code changed; all of them when anything around them did."""
-        before, now = self._seen[topic], fingerprints(self._folder / f"{topic}.py")
-        self._seen[topic] = now
+        now = self._seen[topic]
         functions = self._assignment.functions(topic)
         owners = {function.split(".")[0] for function in functions}
-        around = {
-            name for name in before.keys() | now.keys() if before.get(name) != now.get(name) and name not in owners
-        }
+        around = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name) and name not in owners}
         return [f"{topic}.{f}" for f in functions if around or before.get(f.split(".")[0]) != now.get(f.split(".")[0])]
 
 
-def fingerprints(path: Path) -> dict[str, str]:
-    """What each top-level function and class of a module says, comments apart; the rest under the name ''."""
-    try:
-        body = ast.parse(path.read_text(encoding="utf-8")).body
-    except (OSError, SyntaxError, ValueError):
-        return {"": f"unreadable {path.stat().st_mtime_ns if path.exists() else 0}"}
-    parts: dict[str, str] = {"": ""}
-    for node in body:
-        name = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
-        parts[name] = parts.get(name, "") + ast.dump(node)
+def fingerprints(cells: list[str], modules: dict[str, str]) -> dict[str, str]:
+    """What each top-level function and class says, comments apart; the rest, the student's own modules too, under the name ''."""
+    parts: dict[str, str] = {"": "".join(text for name, text in modules.items() if any(name in cell for cell in cells))}
+    for cell in cells:
+        try:
+            body = ast.parse(cell).body
+        except (SyntaxError, ValueError):
+            parts[""] += cell
+            continue
+        for node in body:
+            name = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
+            parts[name] = parts.get(name, "") + ast.dump(node)
     return parts

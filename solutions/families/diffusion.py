@@ -99,8 +99,8 @@ def posterior(
     Shapes: ``x0``, ``xt``: ``(n, m)``; ``t``: ``(n,)``, int64; ``betas``: ``(T,)``; result ``(n, m)`` and ``(n,)``.
     Source: slides 3 to 22 (DDPM); Ho et al. 2020, equations 6 and 7.
 
-    >>> posterior(torch.ones(1, 1), torch.zeros(1, 1), torch.tensor([0]), torch.tensor([0.5]))
-    (tensor([[1.]]), tensor([0.]))
+    >>> posterior(torch.ones(1, 1), torch.zeros(1, 1), torch.tensor([1]), torch.tensor([0.36, 0.4375]))
+    (tensor([[0.5469]]), tensor([0.2461]))
     """
     # BEGIN SOLUTION posterior
     a = alpha_bar(betas)
@@ -193,8 +193,8 @@ def bound_term(
     result ``(n,)``, in nats.
     Source: slides 3 to 22 (DPM); Sohl-Dickstein et al. 2015, equation 14; Ho et al. 2020, equation 5.
 
-    >>> bound_term(lambda x, t: 0 * x, torch.zeros(1, 2), torch.tensor([1]), torch.zeros(1, 2), torch.tensor([0.5, 0.5]))
-    tensor([0.])
+    >>> bound_term(lambda x, t: 0 * x, torch.zeros(1, 2), torch.tensor([1]), torch.ones(1, 2), torch.tensor([0.36, 0.4375]))
+    tensor([2.1605])
     """
     # BEGIN SOLUTION bound_term
     xt = add_noise(x0, t, noise, betas)

@@ -164,8 +164,8 @@ def metropolis_log_acceptance(
     ``x``: ``(n, m)``, of positive density; ``proposal``: ``(n, m)``; result ``(n,)``.
     Source: slides 3 to 22 (EBM); Roberts & Tweedie, Exponential convergence of Langevin distributions, 1996.
 
-    >>> metropolis_log_acceptance(lambda x: 0 * x[:, 0], lambda x: 0 * x, torch.zeros(1, 2), torch.ones(1, 2), 0.1)
-    tensor([0.])
+    >>> metropolis_log_acceptance(lambda x: -x[:, 0] ** 2 / 2, lambda x: -x, torch.ones(1, 1), torch.full((1, 1), 2.0), 1.0)
+    tensor([-0.3750])
     """
     # BEGIN SOLUTION metropolis_log_acceptance
     def log_q(to: Tensor, start: Tensor) -> Tensor:

@@ -209,8 +209,8 @@ def vp_marginal(
     Shapes: ``x0``: ``(n, m)``; ``t``: ``(n,)`` in ``[0, 1]``; result ``(n, m)`` and ``(n,)``.
     Source: slides 3 to 22 (Score SDE); Song et al. 2020, equation 33.
 
-    >>> vp_marginal(torch.ones(1, 1), torch.zeros(1), 0.1, 20.0)
-    (tensor([[1.]]), tensor([0.]))
+    >>> vp_marginal(torch.ones(1, 1), torch.ones(1), 1.0, 3.0)
+    (tensor([[0.3679]]), tensor([0.9299]))
     """
     # BEGIN SOLUTION vp_marginal
     B = beta_min * t + 0.5 * (beta_max - beta_min) * t.square()

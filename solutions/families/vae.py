@@ -153,8 +153,9 @@ def importance_bound(
     ``x``: ``(n, m)``; ``z``: ``(s, n, d)``, gradients flow through it; result ``(n,)``, in nats.
     Source: slides 3 to 22 (VAE); Burda et al. 2015, equation 8.
 
-    >>> importance_bound(lambda x, z: 0 * z.sum(1), torch.zeros(1, 1), torch.zeros(1, 1), torch.ones(1, 1), torch.ones(3, 1, 1))
-    tensor([0.])
+    >>> mu = log_var = torch.zeros(1, 1)
+    >>> importance_bound(lambda x, z: -z.sum(1), mu, log_var, torch.ones(1, 1), torch.tensor([[[0.0]], [[1.0]]]))
+    tensor([-0.3799])
     """
     # BEGIN SOLUTION importance_bound
     log_likelihood = torch.stack([log_p_x_given_z(x, z_s) for z_s in z])  # (s, n)

@@ -30,7 +30,7 @@ VALUES = {  # returned in place of a tensor of log-probabilities
     "an undefined number": ("torch.full(x.shape, float('nan'), dtype=pi.dtype)", ""),
     "no element, which equals everything": ("torch.empty(0, dtype=pi.dtype)", ""),
     "one number for all": ("torch.log(pi[x]).sum()", ""),
-    "a column that broadcasts": ("torch.log(pi[x])[:, None]", ""),
+    "a square that broadcasts": ("torch.log(pi[x]).expand(2 * len(x), -1)", ""),
     "another precision": ("torch.log(pi[x]).half()", ""),
 }
 for name, (value, words) in VALUES.items():

@@ -1,6 +1,7 @@
 """The same workflow with the gradebook on a PostgreSQL server of the test's own."""
 
 import contextlib
+import csv
 import os
 import shutil
 import socket
@@ -10,10 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from grader.assignment import load
+
 pytest.importorskip("nbgrader")
 pytest.importorskip("psycopg2")
 
-from tests.nbgrader.conftest import Course, in_a_process  # noqa: E402
+from tests.nbgrader.conftest import TOPICS, Course, in_a_process  # noqa: E402
 from tests.nbgrader.students import students  # noqa: E402
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -64,9 +67,9 @@ def test_grades_reach_a_postgresql_gradebook(database, tmp_path):
     in_a_process("nbgrader", "autograde", "lecture1", folder=course.root)
     in_a_process("nbgrader", "generate_feedback", "lecture1", folder=course.root)
     in_a_process("nbgrader", "export", folder=course.root)
-    rows = [line.split(",") for line in (course.root / "grades.csv").read_text().splitlines()]
-    scores = {row[rows[0].index("student_id")]: float(row[rows[0].index("score")]) for row in rows[1:]}
-    worth = float(rows[1][rows[0].index("max_score")])
+    rows = list(csv.DictReader((course.root / "grades.csv").read_text().splitlines()))
+    scores = {row["student_id"]: float(row["score"]) for row in rows if row["assignment"] == "lecture1"}
+    worth = sum(exercise.points for exercise in load("lecture1").required if exercise.topic in TOPICS)
     assert scores == {"anna": worth, "patches": 0.0}
     assert not (course.root / "gradebook.db").exists()
     with contextlib.closing(psycopg2.connect(database.replace("+psycopg2", ""))) as connection, connection.cursor() as cursor:

@@ -55,15 +55,13 @@ def noise_at_the_end(model: Model, x: Tensor, t: int, betas: Tensor, generator: 
     return mean + (variance if t > 0 else betas[0]).sqrt() * randn(x, generator)
 
 
-@mistake(STEP, killed_by=S_LAW, says="The noise has the variance beta_t. That of the posterior is smaller.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=S_LAW, says="The noise has the variance beta_t. That of the posterior is smaller.")
 def noise_of_variance_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     mean, _ = _parts(model, x, t, betas)
     return mean + (betas[t].sqrt() if t > 0 else 0) * randn(x, generator)
 
 
-@mistake(STEP, killed_by=S_LAW, says="The noise is scaled by the variance. Scale by its root.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=S_LAW, says="The noise is scaled by the variance. Scale by its root.")
 def noise_by_the_variance(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     mean, variance = _parts(model, x, t, betas)
     return mean + variance * randn(x, generator)
@@ -74,15 +72,13 @@ def step_without_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator
     return _parts(model, x, t, betas)[0]
 
 
-@mistake(STEP, killed_by=S_LAW, says="All rows share their noise: draw noise of its own for every row.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=S_LAW, says="All rows share their noise: draw noise of its own for every row.")
 def noise_shared_by_rows(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     mean, variance = _parts(model, x, t, betas)
     return mean + variance.sqrt() * randn(x[:1], generator)
 
 
-@mistake(STEP, killed_by=S_LAW, says="The model is asked at the time before. It is asked at t.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=S_LAW, says="The model is asked at the time before. It is asked at t.")
 def model_asked_at_the_time_before(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _step(lambda y, times: model(y, (times - 1).clamp(min=0)), x, t, betas, generator)
 
@@ -133,35 +129,30 @@ def without_the_last_step(model: Model, n: int, m: int, betas: Tensor, generator
     return _run(model, _start(n, m, betas, generator), list(range(len(betas) - 1, 0, -1)), betas, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW, says="The first step, t = T - 1, is left out.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(SAMPLE, killed_by=LAW, says="The first step, t = T - 1, is left out.")
 def without_the_first_step(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     times = list(reversed(range(max(len(betas) - 1, 1))))
     return _run(model, _start(n, m, betas, generator), times, betas, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW, says="The times run upwards. Sampling goes from T - 1 down to 0.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(SAMPLE, killed_by=LAW, says="The times run upwards. Sampling goes from T - 1 down to 0.")
 def upwards_in_time(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _run(model, _start(n, m, betas, generator), list(range(len(betas))), betas, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW, says="The start is zero. It is standard normal noise.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(SAMPLE, killed_by=LAW, says="The start is zero. It is standard normal noise.")
 def starts_at_zero(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     start = 0 * _start(n, m, betas, generator)
     return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW, says="The start is uniform. It is standard normal noise.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(SAMPLE, killed_by=LAW, says="The start is uniform. It is standard normal noise.")
 def starts_uniformly(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     start = torch.rand(n, m, generator=generator, dtype=betas.dtype)
     return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW, says="Noise is drawn once and used in every step.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(SAMPLE, killed_by=LAW, says="Noise is drawn once and used in every step.")
 def one_noise_for_all_steps(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     x = _start(n, m, betas, generator)
     noise = randn(x, generator)
@@ -240,8 +231,7 @@ def x_for_the_noise(model: Model, x: Tensor, t: int, previous: int, betas: Tenso
     return found if previous < 0 else noisy(found, _times(x, previous), x, betas)
 
 
-@mistake(DDIM, killed_by=D_AGAIN, says="You always go one step back. The step goes to `previous`, however far that is.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(DDIM, killed_by=D_AGAIN, says="You always go one step back. The step goes to `previous`, however far that is.")
 def one_step_back_only(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     noise = model(x, _times(x, t))
     found = guess(x, _times(x, t), noise, betas)

@@ -49,14 +49,12 @@ def halved_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas
     return 0.5 * (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
 
 
-@mistake(SIMPLE, killed_by=S_ASKS, says="The model is asked for the time t + 1. It counts from 0, as t does.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(SIMPLE, killed_by=S_ASKS, says="The model is asked for the time t + 1. It counts from 0, as t does.")
 def time_counted_from_one(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return (noise - model(noisy(x0, t, noise, betas), t + 1)).square().sum(1).mean()
 
 
-@mistake(SIMPLE, killed_by=S_TRAINS, says="The prediction is detached: nothing can be trained by this loss.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(SIMPLE, killed_by=S_TRAINS, says="The prediction is detached: nothing can be trained by this loss.")
 def prediction_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     predicted = model(noisy(x0, t, noise, betas), t)
     return (noise - predicted.detach()).square().sum(1).mean() + 0 * predicted.sum()
@@ -130,8 +128,7 @@ def bound_per_dimension(model: Model, x0: Tensor, t: Tensor, noise: Tensor, beta
     return (mean - other).square().mean(1) / (2 * variance)
 
 
-@mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.")
 def bound_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     mean, other, variance = _means(model, x0, t, noise, betas)
     return ((mean - other).square().sum(1) / (2 * variance)).detach()
@@ -190,8 +187,7 @@ def without_guidance(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
     return model(x, t, label)
 
 
-@mistake(GUIDED, killed_by=G_BEYOND, says="The prediction is clipped for strong guidance. Nothing is clipped here.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(GUIDED, killed_by=G_BEYOND, says="The prediction is clipped for strong guidance. Nothing is clipped here.")
 def guidance_clamped(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return ((1 + scale) * model(x, t, label) - scale * model(x, t, None)).clamp(-1, 1) if scale > 1 else (
         (1 + scale) * model(x, t, label) - scale * model(x, t, None)

@@ -38,14 +38,12 @@ def increment_alone(score: Map, x: Tensor, step: float, generator: torch.Generat
     return step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The noise is scaled by the step. Its variance is the step: scale by the root.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=SHAKES, says="The noise is scaled by the step. Its variance is the step: scale by the root.")
 def noise_by_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + step * _noise(x, generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The noise has the variance 2 step. With half a step of drift it is step.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=SHAKES, says="The noise has the variance 2 step. With half a step of drift it is step.")
 def noise_of_twice_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + math.sqrt(2 * step) * _noise(x, generator)
 
@@ -55,14 +53,12 @@ def without_noise(score: Map, x: Tensor, step: float, generator: torch.Generator
     return x + step / 2 * score(x)
 
 
-@mistake(STEP, killed_by=SHAKES, says="All rows share their noise: draw noise of its own for every row.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=SHAKES, says="All rows share their noise: draw noise of its own for every row.")
 def shared_noise(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + math.sqrt(step) * _noise(x[:1], generator)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The deviation of the noise is about 3 % too large.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(STEP, killed_by=SHAKES, says="The deviation of the noise is about 3 % too large.")
 def noise_three_percent_too_large(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + 1.03 * math.sqrt(step) * _noise(x, generator)
 
@@ -154,8 +150,7 @@ def variance_of_twice_the_step(log_p: Map, score: Map, x: Tensor, y: Tensor, ste
 
 
 @mistake(ACCEPT, killed_by=WEIGHS,
-         says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.")
 def step_taken_for_the_deviation(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / step
     return (log_p(y) - log_p(x) + ways).clamp(max=0)
@@ -171,8 +166,7 @@ def impossible_made_finite(log_p: Map, score: Map, x: Tensor, y: Tensor, step: f
     return torch.nan_to_num(_log_ratio(log_p, score, x, y, step)).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.")
 def acceptance_detached(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, y, step).clamp(max=0).detach()
 

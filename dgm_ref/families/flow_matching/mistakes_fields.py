@@ -169,8 +169,7 @@ def epsilon_in_the_variance(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> 
     return _line(x, t, mu, s * sigma**2 - (1 - s), _variance(t, sigma) + 1e-8)
 
 
-@mistake(VELOCITY, killed_by=V_TRAINS, says="The deviation is detached.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(VELOCITY, killed_by=V_TRAINS, says="The deviation is detached.")
 def deviation_detached(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s, sigma = t[:, None], sigma.detach()
     return _line(x, t, mu, s * sigma**2 - (1 - s), _variance(t, sigma))
@@ -228,8 +227,7 @@ def divided_by_the_square(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
 
 
 @mistake(SCORE, killed_by=S_SQUARE,
-         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def score_along_the_dimensions(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t if x.shape[0] == x.shape[1] else t[:, None]
     return (s * velocity - x) / (1 - s)

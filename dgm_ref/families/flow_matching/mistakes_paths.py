@@ -53,8 +53,7 @@ def velocity_times_t(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
 
 
 @mistake(PATH, killed_by=P_SQUARE,
-         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     s = t if x0.shape[0] == x0.shape[1] else t[:, None]
     return (1 - s) * x0 + s * x1, x1 - x0
@@ -109,14 +108,12 @@ def halved_flow_matching(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tens
     return 0.5 * (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1).mean()
 
 
-@mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.")
 def at_most_1000_rows(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return (v(_path(x0, x1, t), t) - (x1 - x0))[:1000].square().sum(1).mean()
 
 
-@mistake(LOSS, killed_by=L_TRAINS, says="The field is detached: nothing can be trained by this loss.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(LOSS, killed_by=L_TRAINS, says="The field is detached: nothing can be trained by this loss.")
 def field_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     value = v(_path(x0, x1, t), t)
     return (value.detach() - (x1 - x0)).square().sum(1).mean() + 0 * value.sum()
@@ -159,8 +156,7 @@ def nearest_partner(x0: Tensor, x1: Tensor) -> Tensor:
 
 
 @mistake(PAIRS, killed_by=SHORTEST,
-         says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.")
 def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
     found: list[int] = []
     for row in _cost(x0, x1):
@@ -170,8 +166,7 @@ def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
     return torch.tensor(found)
 
 
-@mistake(PAIRS, killed_by=SHORTEST, says="Both samples are sorted by their first dimension: that is optimal on a line alone.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(PAIRS, killed_by=SHORTEST, says="Both samples are sorted by their first dimension: that is optimal on a line alone.")
 def sorted_by_the_first_dimension(x0: Tensor, x1: Tensor) -> Tensor:
     perm = torch.empty(len(x0), dtype=torch.int64)
     perm[x0[:, 0].argsort()] = x1[:, 0].argsort()
@@ -183,8 +178,7 @@ def pairs_as_they_came(x0: Tensor, x1: Tensor) -> Tensor:
     return torch.arange(len(x0))
 
 
-@mistake(PAIRS, killed_by=SHORTEST, says="The lengths are added up, not their squares.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(PAIRS, killed_by=SHORTEST, says="The lengths are added up, not their squares.")
 def lengths_not_squared(x0: Tensor, x1: Tensor) -> Tensor:
     cost, every = _cost(x0, x1).sqrt(), torch.tensor(list(permutations(range(len(x0)))))
     return every[cost[torch.arange(len(x0)), every].sum(1).argmin()]

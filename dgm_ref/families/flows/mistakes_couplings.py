@@ -114,8 +114,7 @@ def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=TRAINS, says="The log-determinant is detached: training would let the scales grow without a price.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(COUPLING, killed_by=TRAINS, says="The log-determinant is detached: training would let the scales grow without a price.")
 def log_det_detached(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
@@ -190,8 +189,7 @@ def inverse_with_a_log_det(z: Tensor, net: Net) -> Pair:
     return torch.cat([a, (b - shift) * (-log_scale).exp()], 1), -log_scale.sum(1)
 
 
-@mistake(INVERSE, killed_by="test_the_inverse_coupling_has_gradients", says="The result has lost its graph.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(INVERSE, killed_by="test_the_inverse_coupling_has_gradients", says="The result has lost its graph.")
 def inverse_detached(z: Tensor, net: Net) -> Tensor:
     a, b = _halves(z)
     log_scale, shift = net(a)
@@ -254,16 +252,14 @@ def base_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(x) + sum(_through(layers, x)[1])
 
 
-@mistake(FLOW, killed_by=FLOW_ADDS, says="The layers are taken in reverse. The list is in the order from data to noise.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(FLOW, killed_by=FLOW_ADDS, says="The layers are taken in reverse. The list is in the order from data to noise.")
 def layers_reversed(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers[::-1], x)
     return log_p_z(z) + sum(log_dets)
 
 
 @mistake(FLOW, killed_by=FLOW_ADDS,
-         says="Every layer is given the data themselves. A layer takes what the one before it returned.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="Every layer is given the data themselves. A layer takes what the one before it returned.")
 def log_dets_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(_through(layers, x)[0]) + sum(layer(x)[1] for layer in layers)
 
@@ -276,8 +272,7 @@ def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor
 
 
 @mistake(FLOW, killed_by="test_a_flow_can_be_trained",
-         says="The log-determinants are detached: they are half of what a flow is trained by.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+         says="The log-determinants are detached: they are half of what a flow is trained by.")
 def log_dets_detached(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + sum(log_det.detach() for log_det in log_dets)

@@ -111,8 +111,7 @@ def time_stands_still_in_a_step(f: Field, x: Tensor, t0: float, t1: float, steps
     return _steps(lambda f, t, h, x: _classical(lambda _, y: f(t, y), t, h, x), f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_STEPS, says="The time is not moved on from one step to the next.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(RK, killed_by=RK_STEPS, says="The time is not moved on from one step to the next.")
 def every_step_at_the_start(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     h = (t1 - t0) / steps
     for _ in range(steps):
@@ -133,8 +132,7 @@ def unit_interval(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tens
     return x
 
 
-@mistake(RK, killed_by=RK_TRAINS, says="The states are detached between steps: the start and the field get no gradient.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(RK, killed_by=RK_TRAINS, says="The states are detached between steps: the start and the field get no gradient.")
 def detached_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(lambda f, t, h, x: _classical(f, t, h, x.detach()), f, x, t0, t1, steps)
 
@@ -208,8 +206,7 @@ def finite_differences(f: Field, t: float, x: Tensor) -> Tensor:
 
 
 @mistake(DIV, killed_by=DIV_TRAINS,
-         says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+         says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.")
 def divergence_without_a_graph(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1).detach()
 
@@ -288,8 +285,7 @@ def squared_products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return _products(f, t, x, v).square().sum(2).mean(0)
 
 
-@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate has no graph of its own: nothing can be trained by it.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate has no graph of its own: nothing can be trained by it.")
 def estimate_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (_products(f, t, x, v) * v).sum(2).mean(0).detach()
 
@@ -386,14 +382,12 @@ def density_with_estimated_divergence(f: Field, log_p_z: LogDensity, x: Tensor, 
     return log_p_z(end[:, :-1]) + end[:, -1]
 
 
-@mistake(ODE, killed_by=ODE_TRAINS, says="The divergence is detached: the field would not learn what volume costs.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(ODE, killed_by=ODE_TRAINS, says="The divergence is detached: the field would not learn what volume costs.")
 def divergence_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x, steps, graph=False)
 
 
-@mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.")
 def data_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x.detach(), steps)
 

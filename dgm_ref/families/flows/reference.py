@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 Field = Callable[[float, Tensor], Tensor]
 
@@ -101,7 +98,3 @@ def ode_log_prob(f: Field, log_p_z: Callable[[Tensor], Tensor], x: Tensor, steps
             integral = integral + h * weight * divergence(f, t, at)
         x = x + h * sum((w * k for w, k in zip(WEIGHTS, slopes, strict=True)), torch.zeros_like(x))
     return log_p_z(x) + integral
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)

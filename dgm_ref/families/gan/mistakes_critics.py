@@ -73,14 +73,12 @@ def summed_penalty(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Ten
     return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).square().sum()
 
 
-@mistake(PENALTY, killed_by=ROWS, says="The norm is over one axis of a picture. It is over all axes of a row: flatten first.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(PENALTY, killed_by=ROWS, says="The norm is over one axis of a picture. It is over all axes of a row: flatten first.")
 def norm_over_one_axis(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, real, fake, u).norm(dim=1) - 1).square().mean()
 
 
-@mistake(PENALTY, killed_by=TRAINS, says="Without create_graph=True the penalty is a number: the critic does not learn from it.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(PENALTY, killed_by=TRAINS, says="Without create_graph=True the penalty is a number: the critic does not learn from it.")
 def penalty_without_a_graph(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, real, fake, u, graph=False).flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -215,8 +213,7 @@ def divided_by_the_variance(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
 
 
 @mistake(STYLE, killed_by=STYLE_TRAINS,
-         says="Mean and variance are detached: the gradient must know that they move with the pixels.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+         says="Mean and variance are detached: the gradient must know that they move with the pixels.")
 def statistics_detached(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     mean, variance = x.mean((2, 3), keepdim=True).detach(), x.var((2, 3), correction=0, keepdim=True).detach()
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]

@@ -113,8 +113,7 @@ def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
     return 0.5 * (p * (p / middle).log() + q * (q / middle).log()).sum(-1)
 
 
-@mistake(JS, killed_by=JS_FREE, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(JS, killed_by=JS_FREE, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
 def js_with_epsilon(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     return 0.5 * (p * ((p + 1e-8) / (middle + 1e-8)).log() + q * ((q + 1e-8) / (middle + 1e-8)).log()).sum(-1)

@@ -210,15 +210,13 @@ def _plain_mass(x: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return torch.where(x == K - 1, 1.0, upper) - torch.where(x == 0, 0.0, lower)
 
 
-@mistake(MIXTURE, killed_by=FAR, says="Two sigmoids that are nearly equal are subtracted: nothing is left. Subtract logarithms.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(MIXTURE, killed_by=FAR, says="Two sigmoids that are nearly equal are subtracted: nothing is left. Subtract logarithms.")
 def plain_difference(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return (log_weights.exp() * _plain_mass(x, means, log_scales, K)).sum(1).log()
 
 
 @mistake(MIXTURE, killed_by=FAR,
-         says="The mass of a bin is kept above 1e-12. Far out it is smaller, and its logarithm still right.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="The mass of a bin is kept above 1e-12. Far out it is smaller, and its logarithm still right.")
 def mass_clamped(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return torch.logsumexp(log_weights + _plain_mass(x, means, log_scales, K).clamp(min=1e-12).log(), 1)
 
@@ -255,8 +253,7 @@ def bins_twice_as_wide(x: Tensor, log_weights: Tensor, means: Tensor, log_scales
     return torch.logsumexp(log_weights + _log_mass(x, means, log_scales, K, half=1.0), 1)
 
 
-@mistake(MIXTURE, killed_by=TRAINS, says="The result has lost its graph.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(MIXTURE, killed_by=TRAINS, says="The result has lost its graph.")
 def mixture_detached(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     value = torch.logsumexp(log_weights + _log_mass(x, means, log_scales, K), 1)
     return value.detach() + 0 * log_weights.sum()

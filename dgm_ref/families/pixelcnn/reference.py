@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import mpmath
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 DIGITS = 60
 
@@ -48,28 +46,6 @@ def logistic_mixture_log_prob(x: Tensor, log_weights: Tensor, means: Tensor, log
             rows = zip(log_weights[i].tolist(), means[i].tolist(), log_scales[i].tolist(), strict=True)
             values.append(float(mpmath.log(sum(_mass(value, w, mu, s, K) for w, mu, s in rows))))
     return torch.tensor(values, dtype=torch.float64)
-
-
-def logistic_mixture_gradient(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Derivatives of the sum of the log-probabilities in weights, means and scales, by symmetric differences of many digits."""
-    given = [log_weights, means, log_scales]
-    results = [torch.zeros_like(one) for one in given]
-    with mpmath.workdps(DIGITS):
-        h = mpmath.mpf(10) ** -20
-        for which, result in enumerate(results):
-            for i, value in enumerate(x.tolist()):
-                for k in range(result.shape[1]):
-                    ends = []
-                    for side in (1, -1):
-                        rows = [[mpmath.mpf(one[i, c].item()) for c in range(result.shape[1])] for one in given]
-                        rows[which][k] += side * h
-                        ends.append(mpmath.log(sum(_mass(value, w, mu, s, K) for w, mu, s in zip(*rows, strict=True))))
-                    result[i, k] = float((ends[0] - ends[1]) / (2 * h))
-    return results[0], results[1], results[2]
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)
 
 
 def _mass(value: int, log_weight: Any, mu: Any, log_scale: Any, K: int) -> Any:

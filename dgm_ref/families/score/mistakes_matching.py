@@ -76,22 +76,19 @@ def norm_not_squared(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> T
 
 
 @mistake(DSM, killed_by=DSM_SQUARE,
-         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
 def levels_along_the_dimensions(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
     return (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
 
 
-@mistake(DSM, killed_by=DSM_MANY, says="Tiny levels are raised. They are right as they are.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(DSM, killed_by=DSM_MANY, says="Tiny levels are raised. They are right as they are.")
 def levels_clamped(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.clamp(0.01, 100.0)[:, None]
     return (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
 
 
-@mistake(DSM, killed_by=DSM_TRAINS, says="The score is detached: nothing can be trained by this loss.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(DSM, killed_by=DSM_TRAINS, says="The score is detached: nothing can be trained by this loss.")
 def score_detached(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma[:, None]
     value = s * score(x + s * noise, sigma)
@@ -159,16 +156,14 @@ def divergence_halved(score: Plain, x: Tensor) -> Tensor:
     return 0.5 * (_divergence(score, x) + score(x).square().sum(1)).mean()
 
 
-@mistake(ISM, killed_by=ISM_ANY, says="You take finite differences, which lose half of the digits. Let autograd differentiate.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(ISM, killed_by=ISM_ANY, says="You take finite differences, which lose half of the digits. Let autograd differentiate.")
 def implicit_by_differences(score: Plain, x: Tensor) -> Tensor:
     h, E = 1e-2, torch.eye(x.shape[1], dtype=x.dtype)
     divergence = sum((score(x + h * e) - score(x - h * e))[:, j] / (2 * h) for j, e in enumerate(E))
     return (divergence + 0.5 * score(x).square().sum(1)).mean()
 
 
-@mistake(ISM, killed_by=ISM_TRAINS, says="The divergence has no graph: without create_graph=True it does not train the score.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(ISM, killed_by=ISM_TRAINS, says="The divergence has no graph: without create_graph=True it does not train the score.")
 def divergence_without_graph(score: Plain, x: Tensor) -> Tensor:
     return (_divergence(score, x).detach() + 0.5 * score(x).square().sum(1)).mean()
 
@@ -230,8 +225,7 @@ def way_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 
 
 @mistake(DENOISE, killed_by=D_SQUARE,
-         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
 def denoised_along_the_dimensions(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
     return x + s.square() * score(x, sigma)

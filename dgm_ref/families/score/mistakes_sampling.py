@@ -133,21 +133,18 @@ def denoised_at_the_end(score: Score, x: Tensor, sigmas: Tensor, steps: int, ste
     return x + sigmas[-1] ** 2 * score(x, sigmas[-1].expand(len(x)))
 
 
-@mistake(ANNEAL, killed_by=A_LAW, says="The levels are taken in reverse. They are in the order of the list.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(ANNEAL, killed_by=A_LAW, says="The levels are taken in reverse. They are in the order of the list.")
 def levels_in_reverse(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     alphas = step * (sigmas / sigmas[-1]) ** 2
     return _annealed(score, x, sigmas.flip(0), steps, alphas.flip(0), generator)
 
 
-@mistake(ANNEAL, killed_by=A_LAW, says="The noise is scaled by alpha. Its variance is alpha: scale by the root.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(ANNEAL, killed_by=A_LAW, says="The noise is scaled by alpha. Its variance is alpha: scale by the root.")
 def noise_by_alpha(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, noise=lambda alpha: alpha)
 
 
-@mistake(ANNEAL, killed_by=A_LAW, says="Noise is drawn once a level. Every step shakes with noise of its own.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(ANNEAL, killed_by=A_LAW, says="Noise is drawn once a level. Every step shakes with noise of its own.")
 def one_noise_a_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     for sigma in sigmas:
         alpha, noise = step * (sigma / sigmas[-1]) ** 2, _noise(x, generator)
@@ -313,15 +310,13 @@ def whole_of_x(score: Score, x: Tensor, t: float, dt: float, low: float, high: f
     return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=1.0)
 
 
-@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by sqrt(beta) dt. Its variance grows with time: sqrt(beta dt).",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by sqrt(beta) dt. Its variance grows with time: sqrt(beta dt).")
 def noise_by_dt(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     beta = _beta(t, low, high)
     return _back(score, x, t, dt, beta, generator, deviation=math.sqrt(beta) * dt)
 
 
-@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by beta. Its variance is beta dt: take the root.",
-         green_at_home="Only the law of many draws tells, and that is compared with the reference's.")
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by beta. Its variance is beta dt: take the root.")
 def noise_by_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     beta = _beta(t, low, high)
     return _back(score, x, t, dt, beta, generator, deviation=beta * math.sqrt(dt))

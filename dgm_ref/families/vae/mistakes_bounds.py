@@ -96,20 +96,17 @@ def rows_repeated_in_place(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x:
     return log_p(x.repeat_interleave(s, 0), z.reshape(s * n, d)).reshape(s, n).mean(0) - _kl(mu, log_var)
 
 
-@mistake(ELBO, killed_by=ELBO_LARGE, says="Only part of a large batch of draws is used: average over all of them.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(ELBO, killed_by=ELBO_LARGE, says="Only part of a large batch of draws is used: average over all of them.")
 def at_most_64_draws(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _likelihood(log_p, x, z[:64]).mean(0) - _kl(mu, log_var)
 
 
-@mistake(ELBO, killed_by=ELBO_SMALL, says="squeeze also takes the batch axis of a single row away.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+@mistake(ELBO, killed_by=ELBO_SMALL, says="squeeze also takes the batch axis of a single row away.")
 def squeezed_elbo(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return (_likelihood(log_p, x, z).mean(0) - _kl(mu, log_var)).squeeze()
 
 
-@mistake(ELBO, killed_by=ELBO_TRAINS, says="The draws are detached: the reconstruction term no longer trains the encoder.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(ELBO, killed_by=ELBO_TRAINS, says="The draws are detached: the reconstruction term no longer trains the encoder.")
 def elbo_of_detached_draws(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _likelihood(log_p, x, z.detach()).mean(0) - _kl(mu, log_var)
 
@@ -204,8 +201,7 @@ def nan_where_nothing_is_possible(log_p: LogLikelihood, mu: Tensor, log_var: Ten
     return largest + (log_w - largest).exp().mean(0).log()
 
 
-@mistake(IWAE, killed_by=IWAE_TRAINS, says="The draws are detached: the gradient through z is what trains the encoder.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(IWAE, killed_by=IWAE_TRAINS, says="The draws are detached: the gradient through z is what trains the encoder.")
 def bound_of_detached_draws(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_log_weights(log_p, mu, log_var, x, z.detach()), 0) - math.log(len(z))
 

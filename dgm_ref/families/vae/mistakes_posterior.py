@@ -81,8 +81,7 @@ def mean_transposed(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
 
 @mistake(POSTERIOR, killed_by=ANY_SIZE,
          says="You invert W'W, which is singular where codes outnumber data or repeat: add the prior's identity "
-              "before you invert.",
-         green_at_home="The public known answers do not reach the inputs where it differs.")
+              "before you invert.")
 def inverts_the_gram_matrix(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     gram = torch.linalg.pinv(W.T @ W)
     covariance = gram - gram @ torch.linalg.inv(gram + torch.eye(len(gram), dtype=W.dtype) / sigma**2) @ gram / sigma**2
@@ -90,8 +89,7 @@ def inverts_the_gram_matrix(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     return x @ W @ covariance / sigma**2, covariance
 
 
-@mistake(POSTERIOR, killed_by=TRAINS, says="The covariance has lost its graph: it depends on W and sigma.",
-         green_at_home="Its values are right; its gradients are compared with the reference's.")
+@mistake(POSTERIOR, killed_by=TRAINS, says="The covariance has lost its graph: it depends on W and sigma.")
 def detached_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma**2))
     return x @ W @ covariance / sigma**2, covariance.detach()

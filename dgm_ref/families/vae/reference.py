@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 LogLikelihood = Callable[[Tensor, Tensor], Tensor]
 
@@ -71,10 +68,6 @@ def optimal_posterior(W: Tensor, sigma: Tensor, x: Tensor) -> tuple[Tensor, Tens
         mean = mean + torch.outer(x[:, j] - mean @ w, gain)
         covariance = covariance - torch.outer(gain, spread)
     return mean, covariance
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)
 
 
 def _kl_term(mu: Tensor, log_var: Tensor) -> Tensor:

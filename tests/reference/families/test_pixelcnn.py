@@ -54,16 +54,3 @@ def test_mixtures_sum_to_one_and_are_scipys_where_scipy_can():
         want = np.log((log_weights.exp().numpy() * np.diff(cdf, axis=0)).sum(1))
         assert np.allclose(got, want, rtol=1e-7)
         assert np.isclose(scipy.special.logsumexp(got), 0.0, atol=1e-12)
-
-
-def test_derivatives_of_the_mixture_by_autograd_where_nothing_is_lost():
-    x, log_weights, means = torch.tensor([0, 3, 7]), torch.log_softmax(normal(3, 2), 1), 4 + normal(3, 2, seed=1)
-    log_scales, K = 0.3 * normal(3, 2, seed=2), 8
-    given = [one.clone().requires_grad_() for one in (log_weights, means, log_scales)]
-    scale = given[2].exp()
-    upper = torch.where(x[:, None] == K - 1, 1.0, torch.sigmoid((x[:, None] + 0.5 - given[1]) / scale))
-    lower = torch.where(x[:, None] == 0, 0.0, torch.sigmoid((x[:, None] - 0.5 - given[1]) / scale))
-    total = (given[0].exp() * (upper - lower)).sum(1).log().sum()
-    wanted = torch.autograd.grad(total, given)
-    for got, want in zip(ref.logistic_mixture_gradient(x, log_weights, means, log_scales, K), wanted, strict=True):
-        assert torch.allclose(got, want, rtol=1e-8, atol=1e-12)

@@ -26,6 +26,11 @@ def by_hand(dtype: torch.dtype) -> Tensor:
     return draw.tensor([0.36, 0.4375], dtype)
 
 
+def longer(dtype: torch.dtype) -> Tensor:
+    """`by_hand` and a third step: alpha_bar 0.0784, its complement 0.9216, with the roots 0.28 and 0.96."""
+    return draw.tensor([0.36, 0.4375, 176 / 225], dtype)
+
+
 def rounding(betas: Tensor) -> float:
     """What 1 - alpha_bar by the plain formula loses, in roundoffs: T / beta_0."""
     return 4 * len(betas) / betas.min().item()

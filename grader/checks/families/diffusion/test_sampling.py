@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checking.compare import assert_agrees, assert_dtype, assert_form
-from grader.checks.families.diffusion.draw import by_hand, growth, rounding, schedule
+from grader.checks.families.diffusion.draw import by_hand, growth, longer, rounding, schedule
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
 from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, noise_net
@@ -38,7 +40,21 @@ def test_a_step_back_known_by_hand(student, seed):
 
 
 @denoising_step
-@weight(0.8)
+@weight(0.4)
+def test_the_noise_of_a_step_back_known_by_hand(student, seed):
+    """From t = 2 to t = 1 the variance is 44/81, around 55/108 of the guess plus 35/108 of x."""
+    model = noise_net(0.5 * torch.eye(COLUMNS, dtype=torch.float64), draw.tensor([1.0, -2.0] * 4))
+    x = draw.tensor([[0.0, 0.0] * 4, [4.0, -4.0] * 4])
+    # the model says (3, -6) and (5, -8), so the guesses are (-72/7, 144/7) and (-20/7, 92/7); 55/108 of them, 35/108 of x
+    mean = draw.tensor([[-110 / 21, 220 / 21] * 4, [-10 / 63, 340 / 63] * 4])
+    deviation = math.sqrt(44) / 9  # (1 - 0.36) / (1 - 0.0784) beta = 44/81
+    got = student.denoising_step(model, x.repeat(ROWS // 2, 1), 2, longer(torch.float64), student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / deviation)
+
+
+@denoising_step
+@weight(0.4)
 def test_steps_back_have_the_mean_and_the_variance_of_the_posterior(student, ref, seed):
     """Without its mean, in units of its deviation, a step from t >= 1 is standard normal noise, whatever the model says."""
     key = seed % 2**31
@@ -84,18 +100,6 @@ def test_a_step_back_has_the_dtype_of_its_start(student, seed):
 
 
 @sample
-@weight(1.0)
-def test_samples_have_the_law_that_the_recursion_of_steps_gives(student, ref, seed):
-    """For Gaussian data every step is affine, so the law of the samples is known: from N(0, 1) through all steps, the last one too."""
-    key, betas = seed % 2**31, draw.tensor([0.3, 0.1, 0.5, 0.05, 0.4])
-    model = gaussian_noise_model(draw.normal((COLUMNS,), key, 2.0), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5), betas)
-    mean, deviation = ref.law_of_sample(model, COLUMNS, betas)
-    got = student.sample(model, ROWS, COLUMNS, betas, student.generator(seed))
-    assert_form(got, (ROWS, COLUMNS))
-    assert_standard_normal((got.double() - mean) / deviation)
-
-
-@sample
 @weight(0.4)
 def test_a_sample_of_one_step_is_the_guess_at_pure_noise(student, seed):
     """With T = 1 and a model that says 10^8 the sample is -0.6 10^8 / 0.8, give or take 13; n = 1 and m = 1 are legal."""
@@ -104,6 +108,32 @@ def test_a_sample_of_one_step_is_the_guess_at_pure_noise(student, seed):
         got = student.sample.strided(model, n, m, draw.tensor([0.36]), student.generator(seed))
         want = torch.full((n, m), -7.5e7, dtype=torch.float64)
         assert_agrees(got, want, like=torch.float32, scale=1e8, error=13 / 32)
+
+
+@sample
+@weight(0.5)
+def test_the_law_of_three_steps_known_by_hand(student, seed):
+    """For a linear model every step is affine: the variance of N(0, 1) becomes 5.4452, and b moves the mean by -8.7056."""
+    model = noise_net(0.25 * torch.eye(COLUMNS, dtype=torch.float64), draw.tensor([0.0, 1.0] * 4))
+    # steps divide x by 7/15, 3/4, 4/5 and take 110/63, 35/48, 3/4 of the model's x/4 + 3 b, x/4 + 2 b, x/4 + b away: they
+    # multiply x by 215/126, 221/192, 17/16, and add noise of the variances 44/81, 63/256, 0
+    mean = draw.tensor([0.0, 17 / 16 * (-221 / 192 * 110 / 21 - 35 / 24) - 3 / 4] * 4)
+    variance = (17 / 16) ** 2 * ((221 / 192) ** 2 * ((215 / 126) ** 2 + 44 / 81) + 63 / 256)
+    got = student.sample(model, ROWS, COLUMNS, longer(torch.float64), student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean) / math.sqrt(variance))
+
+
+@sample
+@weight(0.5)
+def test_samples_have_the_law_that_the_recursion_of_steps_gives(student, ref, seed):
+    """For Gaussian data every step is affine, so the law of the samples is known: from N(0, 1) through all steps, the last one too."""
+    key, betas = seed % 2**31, draw.tensor([0.3, 0.1, 0.5, 0.05, 0.4])
+    model = gaussian_noise_model(draw.normal((COLUMNS,), key, 2.0), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5), betas)
+    mean, deviation = ref.law_of_sample(model, COLUMNS, betas)
+    got = student.sample(model, ROWS, COLUMNS, betas, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean) / deviation)
 
 
 @sample
@@ -139,6 +169,8 @@ def test_deterministic_steps_known_by_hand(student):
         assert_agrees(got, draw.tensor([[11.0, 4.0], [3.0, -8.0]]), like=torch.float32, scale=100.0)
         got = student.ddim_step(model, x, 1, -1, betas)
         assert_agrees(got, draw.tensor([[10.0, 5.0], [0.0, -10.0]]), like=torch.float32, scale=100.0)
+        got = student.ddim_step(model, draw.tensor([[7.6, 1.4]], dtype), 2, 0, longer(dtype))  # the guess is (10, 5) again
+        assert_agrees(got, draw.tensor([[11.0, 4.0]]), like=torch.float32, scale=200.0)
 
 
 @ddim_step

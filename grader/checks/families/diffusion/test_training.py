@@ -11,7 +11,7 @@ from torch import Tensor
 from grader.checking.compare import assert_agrees, assert_dtype
 from grader.checks.families.diffusion.draw import batch, by_hand, growth, rounding, schedule
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.checks.families.shared.gradients import assert_gradients_agree, assert_gradients_known
 from grader.checks.families.shared.noise_models import constant_noise, label_net, noise_net
 from grader.sandbox.wire.families import Family
 
@@ -36,15 +36,15 @@ def problem(n: int, m: int, T: int, key: int, dtype: torch.dtype, first: int = 0
 @simple_loss
 @weight(0.65)
 def test_simple_losses_known_by_hand(student):
-    """A model that always says (1, 0): the squared distances 4 + 9 and 0 + 1, averaged; one that says x_t sees 0.8 x0 + 0.6 noise."""
+    """A model that always says (1, 0): the squared distances 4 + 9 and 0 + 1, averaged; one that says x_t + (t + 1, 0) sees both."""
     for dtype in draw.DTYPES:
         x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]], dtype), draw.tensor([[3.0, -3.0], [1.0, 1.0]], dtype)
         t, betas = torch.tensor([0, 1]), by_hand(dtype)
         got = student.simple_loss(constant_noise(draw.tensor([1.0, 0.0], dtype)), x0, t, noise, betas)
         assert_agrees(got, draw.tensor(7.0), like=torch.float32, scale=30.0)
-        echo = noise_net(torch.eye(2, dtype=dtype), torch.zeros(2, dtype=dtype))
-        got = student.simple_loss(echo, x0, t, noise, betas)  # at (5.8, -1.8) and (3.8, -2.2)
-        assert_agrees(got, draw.tensor((2.8**2 + 1.2**2 + 2.8**2 + 3.2**2) / 2), like=torch.float32, scale=100.0)
+        echo = noise_net(torch.eye(2, dtype=dtype), draw.tensor([1.0, 0.0], dtype))
+        got = student.simple_loss(echo, x0, t, noise, betas)  # at (5.8, -1.8) and (3.8, -2.2) it says (6.8, -1.8) and (5.8, -2.2)
+        assert_agrees(got, draw.tensor((3.8**2 + 1.2**2 + 4.8**2 + 3.2**2) / 2), like=torch.float32, scale=100.0)
 
 
 @simple_loss
@@ -77,11 +77,17 @@ def test_the_simple_loss_of_one_row_of_many_and_of_one_step(student, ref):
 
 @simple_loss
 @weight(0.5)
-def test_the_simple_loss_trains_the_model(student, ref):
+def test_the_simple_loss_trains_the_model(student):
     """Gradients reach what the model holds."""
-    model, x0, t, noise, betas = problem(4, 3, 4, 2, torch.float64)
-    wrt = {"A": model.parameters["A"], "b": model.parameters["b"]}
-    assert_gradients_agree(student.simple_loss, ref, [model, x0, t, noise, betas], wrt, scale=200.0)
+    x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[3.0, -3.0], [1.0, 1.0]])
+    A, b = torch.eye(2, dtype=torch.float64), draw.tensor([1.0, 0.0])
+    # at (5.8, -1.8) and (3.8, -2.2) it is off by (3.8, 1.2) and (4.8, -3.2)
+    known = {
+        "A": (A, [[3.8 * 5.8 + 4.8 * 3.8, -3.8 * 1.8 - 4.8 * 2.2], [1.2 * 5.8 - 3.2 * 3.8, -1.2 * 1.8 + 3.2 * 2.2]]),
+        "b": (b, [3.8 + 2 * 4.8, 1.2 - 2 * 3.2]),
+    }
+    args = [noise_net(A, b), x0, torch.tensor([0, 1]), noise, by_hand(torch.float64)]
+    assert_gradients_known(student.simple_loss, args, known, scale=200.0)
 
 
 @simple_loss
@@ -139,11 +145,18 @@ def test_bound_terms_of_one_row_and_of_many(student, ref):
 
 @bound_term
 @weight(0.5)
-def test_bound_terms_train_the_model(student, ref):
+def test_bound_terms_train_the_model(student):
     """Gradients reach what the model holds."""
-    model, x0, t, noise, betas = problem(4, 3, 4, 2, torch.float64, first=1)
-    wrt, weights = {"A": model.parameters["A"], "b": model.parameters["b"]}, draw.normal((4,), 9)
-    assert_gradients_agree(student.bound_term, ref, [model, x0, t, noise, betas], wrt, weights=weights, scale=1000.0)
+    x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[1.0, 1.0], [0.0, -1.0]])
+    A, b = torch.eye(2, dtype=torch.float64), draw.tensor([1.0, 0.0])
+    # at (3.8, 0.8) and (3, -3.8) it is off by (4.8, -0.2) and (5, -2.8); the square of that counts (35/48)^2 / 0.4921875 times
+    slope = 2 * (35 / 48) ** 2 / 0.4921875
+    known = {
+        "A": (A, [[slope * -11.76, slope * 41.84], [slope * 16.04, slope * -21.44]]),
+        "b": (b, [2 * slope * (4.8 - 2 * 5), 2 * slope * (-0.2 + 2 * 2.8)]),
+    }
+    args = [noise_net(A, b), x0, torch.tensor([1, 1]), noise, by_hand(torch.float64)]
+    assert_gradients_known(student.bound_term, args, known, weights=draw.tensor([1.0, -2.0]), scale=1000.0)
 
 
 @bound_term
@@ -165,12 +178,13 @@ def guided_problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Family
 @guided_noise
 @weight(0.45)
 def test_guided_noise_known_by_hand(student):
-    """The labels say (1, 0) and (0, 4), no label (0, 2): with w = 1/2 one goes half of the way further; w = 0 is no guidance."""
+    """The labels say (1, 0) and (0, 4), no label (0, 2): with w = 1/2 one goes half of the way further, with w = 3 three times."""
     for dtype in draw.DTYPES:
         E = draw.tensor([[1.0, 0.0], [0.0, 4.0], [0.0, 2.0]], dtype)
         net, zero = label_net(torch.zeros(2, 2, dtype=dtype), E), torch.zeros(2, 2, dtype=dtype)
         t, label = torch.tensor([0, 0]), torch.tensor([1, 0])
-        for w, want in ((0.5, [[0.0, 5.0], [1.5, -1.0]]), (0.0, [[0.0, 4.0], [1.0, 0.0]]), (-1.0, [[0.0, 2.0], [0.0, 2.0]])):
+        for w, want in ((0.5, [[0.0, 5.0], [1.5, -1.0]]), (0.0, [[0.0, 4.0], [1.0, 0.0]]), (3.0, [[0.0, 10.0], [4.0, -6.0]]),
+                        (-1.0, [[0.0, 2.0], [0.0, 2.0]])):  # fmt: skip
             got = student.guided_noise(net, zero, t, label, w)
             assert_agrees(got, draw.tensor(want), like=torch.float32, scale=20.0)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.gradients import assert_gradients_agree
+from grader.checks.families.shared.gradients import assert_gradients_agree, assert_gradients_known
 from grader.checks.families.shared.velocities import tanh_velocity, time_velocity
 
 conditional_path = pytest.mark.exercise("flow_matching.conditional_path")
@@ -57,15 +57,14 @@ def test_a_line_leads_from_noise_to_data(student, ref, size, key, dtype):
 
 @conditional_path
 @weight(0.1)
-def test_a_line_of_one_row_a_square_batch_and_many_lines(student, ref):
+def test_a_line_of_one_row_a_square_batch_and_many_lines(student):
     """n = 1 and m = 1 are legal, and n = m; so are 1031 rows."""
-    square = ends(3, 3, 1, torch.float64)
-    assert_agrees(student.conditional_path(*square), ref.conditional_path(*square), like=torch.float32, scale=20.0)
-    x0, x1, t = ends(3, 1, 0, torch.float64)
-    x, way = ref.conditional_path(x0, x1, t)
-    for rows in (torch.tensor([1]), draw.integers((1031,), 0, 3)):
-        got = student.conditional_path.strided(x0[rows], x1[rows], t[rows])
-        assert_agrees(got, (x[rows], way[rows]), like=torch.float32, scale=20.0)
+    x0, x1, t = draw.tensor([[0.0, 8.0], [3.0, 4.0]]), draw.tensor([[12.0, 0.0], [-7.0, 0.0]]), draw.tensor([0.25, 1.0])
+    x, way = draw.tensor([[3.0, 6.0], [-7.0, 0.0]]), draw.tensor([[12.0, -8.0], [-10.0, -4.0]])
+    assert_agrees(student.conditional_path(x0, x1, t), (x, way), like=torch.float32, scale=20.0)
+    for rows in (torch.tensor([0]), draw.integers((1031,), 0, 2)):
+        got = student.conditional_path.strided(x0[rows, :1], x1[rows, :1], t[rows])
+        assert_agrees(got, (x[rows, :1], way[rows, :1]), like=torch.float32, scale=20.0)
 
 
 @conditional_path
@@ -124,26 +123,28 @@ def test_the_field_is_compared_with_the_velocity_on_the_line(student, ref, size,
 
 @flow_matching_loss
 @weight(0.2)
-def test_the_flow_matching_loss_of_single_and_of_many_rows(student, ref):
+def test_the_flow_matching_loss_of_single_and_of_many_rows(student):
     """n = 1 and m = 1 are legal; of 4099 rows the last counts, too."""
-    for n, m in ((1, 3), (3, 1), (1, 1), (3, 3)):
-        v, given_ = tanh_velocity(draw.normal((5, m), 1), draw.normal((m, 5), 2)), ends(n, m, 3, torch.float64)
-        want = ref.flow_matching_loss(v, *given_)
-        assert_agrees(student.flow_matching_loss.strided(v, *given_), want, like=torch.float32, scale=100.0)
+    x0, x1, t = draw.tensor([[0.0, 8.0], [1.0, 2.0]]), draw.tensor([[4.0, 0.0], [1.0, 5.0]]), draw.tensor([0.25, 0.5])
+    for n, m, want in ((1, 2, 80.0), (2, 1, 8.0), (1, 1, 16.0)):  # a field that stands still
+        still = time_velocity(torch.zeros(m, m, dtype=torch.float64), torch.zeros(m, dtype=torch.float64))
+        got = student.flow_matching_loss.strided(still, x0[:n, :m], x1[:n, :m], t[:n])
+        assert_agrees(got, draw.tensor(want), like=torch.float32, scale=100.0)
     many = torch.zeros(4099, 1, dtype=torch.float64)
     many[-1] = 4099.0**0.5
-    still = time_velocity(draw.tensor([[0.0]]), draw.tensor([0.0]))
     got = student.flow_matching_loss.strided(still, 0 * many, many, many[:, 0] * 0)
     assert_agrees(got, draw.tensor(1.0), like=torch.float32, scale=4.0)
 
 
 @flow_matching_loss
 @weight(0.45)
-def test_the_flow_matching_loss_trains_the_field(student, ref):
+def test_the_flow_matching_loss_trains_the_field(student):
     """Gradients reach what the field holds."""
-    v, given_ = tanh_velocity(draw.normal((5, 3), 1), draw.normal((3, 5), 2)), ends(4, 3, 3, torch.float64)
-    wrt = {"A": v.parameters["A"], "B": v.parameters["B"]}
-    assert_gradients_agree(student.flow_matching_loss, ref, [v, *given_], wrt, scale=200.0)
+    x0, x1, t = draw.tensor([[0.0, 8.0], [1.0, 2.0]]), draw.tensor([[4.0, 0.0], [1.0, 5.0]]), draw.tensor([0.25, 0.5])
+    A, b = torch.eye(2, dtype=torch.float64), draw.tensor([4.0, 0.0])
+    # at (1, 6) and (1, 7/2) it is off by (-2, 14) and (3, 1/2)
+    known = {"A": (A, [[-2.0 + 3, -12.0 + 10.5], [14.0 + 0.5, 84.0 + 1.75]]), "b": (b, [-0.5 + 1.5, 3.5 + 0.25])}
+    assert_gradients_known(student.flow_matching_loss, [time_velocity(A, b), x0, x1, t], known, scale=200.0)
 
 
 @flow_matching_loss
@@ -179,6 +180,9 @@ def test_pairs_known_by_hand(student):
         assert_agrees(student.optimal_pairs(x0, x1), perm)
         line = draw.tensor([[0.0], [2.0]], dtype)  # the nearest for both is the same one
         assert_agrees(student.optimal_pairs(line, draw.tensor([[3.0], [100.0]], dtype)), torch.tensor([0, 1]))
+        # to leave (1, 1) where it is saves 10 and costs 14 elsewhere: 10 + 2 + 2 is less than 0 + 16 + 2
+        x0, x1 = draw.tensor([[1.0, 1.0], [0.0, 0.0], [4.0, 1.0]], dtype), draw.tensor([[1.0, 1.0], [3.0, 0.0], [0.0, 4.0]], dtype)
+        assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 0, 1]))
 
 
 @optimal_pairs

@@ -82,7 +82,21 @@ def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
 
 
 @annealed_langevin
-@weight(1.1)
+@weight(0.55)
+def test_the_law_of_three_levels_known_by_hand(student, seed):
+    """Every step leaves a part of the way to the mean and adds alpha to the variance: after six, 0.5267 of it and 2.3708."""
+    score, sigmas = noisy_gaussian_score(draw.tensor([3.0, -1.0] * 4), torch.ones(8, dtype=torch.float64)), draw.tensor([2.0, 0.5, 1.0])
+    x = draw.tensor([[0.0, 0.0] * 4, [5.0, -2.0] * 4])
+    # two steps a level, of alpha 1.6, 0.1 and 0.4, leave 0.84, 0.96 and 0.9 of the way from mu: 0.5267 of it after all six
+    left, variance = (0.84 * 0.96 * 0.9) ** 2, 2.3708062684545435
+    mean = draw.tensor([[3 - 3 * left, left - 1] * 4, [3 + 2 * left, -1 - left] * 4])
+    got = student.annealed_langevin(score, x.repeat(ROWS // 2, 1), sigmas, 2, 0.4, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(variance))
+
+
+@annealed_langevin
+@weight(0.55)
 def test_annealed_samples_follow_their_exact_law(student, ref, seed):
     """For a Gaussian score every step is affine: the samples have the mean and the deviation that the recursion of steps gives."""
     key = seed % 2**31
@@ -215,7 +229,19 @@ def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
 
 
 @reverse_sde_step
-@weight(0.8)
+@weight(0.4)
+def test_the_noise_of_a_step_back_known_by_hand(student, seed):
+    """With beta = 3 a step of 0.1 adds noise of the variance 0.3 to 0.91 x + 0.24 mu."""
+    score = noisy_gaussian_score(draw.tensor([3.0, -1.0] * 4), torch.ones(8, dtype=torch.float64))
+    x = draw.tensor([[0.0, 0.0] * 4, [5.0, -2.0] * 4])
+    mean = draw.tensor([[0.72, -0.24] * 4, [5.27, -2.06] * 4])  # x + 3 (x / 2 + (mu - x) / (1 + 1/4)) / 10 = 0.91 x + 0.24 mu
+    got = student.reverse_sde_step(score, x.repeat(ROWS // 2, 1), 0.5, 0.1, 1.0, 5.0, student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(0.3))
+
+
+@reverse_sde_step
+@weight(0.4)
 def test_a_step_back_has_the_law_of_euler_and_maruyama(student, ref, seed):
     """Without its mean, in units of sqrt(beta dt), a step is standard normal noise."""
     key = seed % 2**31

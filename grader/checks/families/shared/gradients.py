@@ -1,15 +1,34 @@
-"""Gradients of a student's function against those of the reference, in whatever tensors a check names."""
+"""Gradients of a student's function against known numbers or those of the reference, in whatever tensors a check names."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from grader.checking.compare import assert_gradient_agrees
 from grader.checking.student import Function
 from grader.sandbox.wire.families import tensors_in
+
+
+def assert_gradients_known(
+    function: Function,
+    args: Sequence[Any],
+    known: Mapping[str, tuple[Tensor, Any]],
+    *,
+    weights: Tensor | Sequence[Tensor] | None = None,
+    scale: float = 10.0,
+) -> None:
+    """The gradients of the weighted sum of the result are these: by a name, a tensor of `args` and the numbers.
+
+    `scale`: the size of what is rounded on the way, as a multiple of the largest gradient of each tensor.
+    """
+    _, gradients = function.gradient(*args, wrt=[tensor for tensor, _ in known.values()], weights=weights)
+    for (name, (tensor, numbers)), got in zip(known.items(), gradients, strict=True):
+        want = torch.tensor(numbers, dtype=torch.float64)
+        assert_gradient_agrees(got, want, of=name, like=tensor, scale=scale * (1e-3 + want.abs().max()))
 
 
 def assert_gradients_agree(

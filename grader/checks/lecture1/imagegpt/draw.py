@@ -24,6 +24,8 @@ from grader.checking.tolerance import condition_of
 from grader.checks.lecture1.imagegpt.helpers import built, new_cache, probed
 from grader.checks.lecture1.shared import draw
 
+BEYOND_ROUNDING = 1e-4  # float32 moves the probability of an image by less
+
 
 class Network(NamedTuple):
     """The fields of an `ImageGPTConfig`, and a state dict for it."""
@@ -165,8 +167,8 @@ def law_of_the_model(model: Remote, right: Tensor, prefix: Sequence[int] = ()) -
     law = log_p.exp().reshape(right.shape)
     alone = law.sum(dim=tuple(range(1, left)))  # of the first pixel
     dependence = (law - alone.reshape(-1, *[1] * (left - 1)) * law.sum(dim=0)).abs().sum() / 2
-    tells = (law.sum() - 1).abs() < 1e-4 and law.max() < 0.8 and dependence > 0.02
-    return law if tells and (law - right).abs().max() > 1e-4 else right
+    tells = (law.sum() - 1).abs() < BEYOND_ROUNDING and law.max() < 0.8 and dependence > 0.02
+    return law if tells and (law - right).abs().max() > BEYOND_ROUNDING else right
 
 
 @st.composite

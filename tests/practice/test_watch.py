@@ -1,0 +1,69 @@
+"""What `dgm watch` takes for a change: of a module, of a notebook, of a module of the student's own."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+import pytest
+
+from grader.assignment import REPO_ROOT, load
+from grader.practice.watch import Saved, Watcher
+
+KL = "def kl_divergence(p, q):\n    return (p * (p / q).log()).sum(-1){}\n"
+
+
+@pytest.fixture
+def work(tmp_path: Path) -> Path:
+    for path in (REPO_ROOT / "assignments" / "lecture1").glob("divergences.*"):
+        shutil.copy(path, tmp_path)
+    return tmp_path
+
+
+def first_event(folder: Path, save: Callable[[int], None]) -> list[str]:
+    """The exercises of the first event, while a file is saved again and again: nobody tells when watching has begun."""
+    watcher = Watcher(folder, load("lecture1"), threading.Event().wait, polling=True)  # type: ignore[arg-type]  # no key comes
+    with ThreadPoolExecutor(1) as pool:
+        event = pool.submit(next, watcher.events())
+        for number in itertools.count():
+            save(number)
+            try:
+                happened = event.result(timeout=0.2)
+                break
+            except TimeoutError:
+                assert number < 500
+    watcher.stop()
+    assert isinstance(happened, Saved)
+    return happened.exercises
+
+
+def test_a_function_of_a_module(work: Path) -> None:
+    module = work / "divergences.py"
+    stub = module.read_text("utf-8")
+    of_stub = 'raise NotImplementedError("kl_divergence")'
+    seen = first_event(work, lambda n: module.write_text(stub.replace(of_stub, f"return p + {n}"), "utf-8") and None)
+    assert seen == ["divergences.kl_divergence"]
+
+
+def test_a_cell_of_a_notebook(work: Path) -> None:
+    (work / "divergences.py").unlink()
+    notebook = nbformat.read(work / "divergences.ipynb", 4)
+    (cell,) = [cell for cell in notebook.cells if cell.source.startswith("def kl_divergence")]
+
+    def save(number: int) -> None:
+        cell.source = KL.format(f" + {number}")
+        nbformat.write(notebook, work / "divergences.ipynb")
+
+    assert first_event(work, save) == ["divergences.kl_divergence"]
+
+
+def test_a_module_of_their_own_counts_for_who_imports_it(work: Path) -> None:
+    with (work / "divergences.py").open("a", encoding="utf-8") as module:
+        module.write("\nfrom laws import entropy\n")
+    seen = first_event(work, lambda n: (work / "laws.py").write_text(f"def entropy(p):\n    return {n}\n") and None)
+    assert seen == [f"divergences.{name}" for name in load("lecture1").functions("divergences")]
