@@ -21,6 +21,7 @@ from torch import Tensor
 
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.objects import RemoteObject, SeededGenerator
+from grader.values import mapped
 
 
 class StudentError(Exception):
@@ -218,19 +219,9 @@ class Remote:
 
 def _messages(value: Any) -> Any:
     """Arguments as they travel: a `Remote` as its handle."""
-    if isinstance(value, Remote):
-        return value._handle
-    if isinstance(value, list | tuple):
-        return type(value)(_messages(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _messages(item) for key, item in value.items()}
-    return value
+    return mapped(value, lambda leaf: leaf._handle if isinstance(leaf, Remote) else leaf)
 
 
 def _remotes(value: Any, student: Student) -> Any:
     """Answers as a check sees them: a handle as a `Remote`."""
-    if isinstance(value, RemoteObject):
-        return Remote(student, value)
-    if isinstance(value, list | tuple):
-        return type(value)(_remotes(item, student) for item in value)
-    return value
+    return mapped(value, lambda leaf: Remote(student, leaf) if isinstance(leaf, RemoteObject) else leaf)

@@ -23,7 +23,8 @@ import torch
 from grader import assignment as assignments
 from grader.assignment import Exercise
 from grader.exam.collect import collect, worker_modules
-from grader.exam.examiner import NO_GPU, Examiner, not_graded
+from grader.exam.examiner import NO_GPU, Examiner
+from grader.exam.failure import not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
 from grader.grading.options import GradingOptions

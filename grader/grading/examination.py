@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from grader.assignment import Assignment
 from grader.exam.collect import Check
 from grader.exam.dependencies import with_dependencies
-from grader.exam.examiner import NO_GPU, Examiner, not_graded
+from grader.exam.examiner import NO_GPU, Examiner
+from grader.exam.failure import not_graded
 from grader.exam.replay import Replay
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.grading import faults

@@ -10,7 +10,8 @@ from grader import assignment as assignments
 from grader.assignment import AssignmentError
 from grader.checking.student import Transport
 from grader.exam.collect import Check
-from grader.exam.examiner import Examiner, Failure
+from grader.exam.examiner import Examiner
+from grader.exam.failure import Failure
 from grader.hidden import known_submissions
 from grader.hidden.recognise_mistake import NameFromCatalogue
 from grader.hidden.reference import Reference

@@ -28,7 +28,8 @@ from dgm_ref import catalogue
 from dgm_ref.catalogue import Mistake
 from grader.checking.student import Call, Transport
 from grader.exam.collect import Check
-from grader.exam.examiner import Examiner, Failure
+from grader.exam.examiner import Examiner
+from grader.exam.failure import Failure
 from grader.exam.inputs import Example
 from grader.hidden import known_submissions
 from grader.sandbox.wire.families import tensors_in

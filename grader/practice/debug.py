@@ -10,7 +10,7 @@ from pathlib import Path
 from grader.assignment import Exercise
 from grader.errors import GraderError
 from grader.exam import counterexample
-from grader.exam.examiner import Failure
+from grader.exam.failure import Failure
 
 FOLDER = ".dgm-debug"  # beside the work; what begins with a dot is never handed in
 PROGRAM = '''"""The call on which {name} fails. Change what you like and run it again: python {path}"""

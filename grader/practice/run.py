@@ -15,7 +15,8 @@ import torch
 from grader import assignment as assignments
 from grader.assignment import Assignment
 from grader.exam.collect import collect, worker_modules
-from grader.exam.examiner import Examiner, Failure
+from grader.exam.examiner import Examiner
+from grader.exam.failure import Failure
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
 from grader.practice.work import read_work, unreadable

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from grader.checking.compare import Mismatch
+from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.inequalities import radius
 
 CHANCE = 1e-9  # that a right batch fails, for each of the two

@@ -33,6 +33,7 @@ from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
 from grader.sandbox.wire.frames import Limits, WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, from_wire, to_wire
+from grader.values import mapped
 
 FROM_GRADER = Limits(blob=1 << 30)
 PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else
@@ -144,7 +145,7 @@ class Host:
             raise Missing("; ".join([str(missing), *topic.problems[:3]])) from None
 
     def _resolve(self, value: Any) -> Any:
-        """Arguments as the student's code gets them: families built, and whatever stands for something replaced by it."""
+        """An argument as the student's code gets it: a family is built, and what stands for something replaced by it."""
         if type(value) in PLAIN:
             return value
         if isinstance(value, Family):
@@ -158,14 +159,10 @@ class Host:
         if isinstance(value, BlackBox):
             self.boxes.append(Asking(value.name, self.line))
             return self.boxes[-1]
-        if isinstance(value, list | tuple):
-            return type(value)(self._resolve(item) for item in value)
-        if isinstance(value, dict):
-            return {key: self._resolve(item) for key, item in value.items()}
         return value
 
     def _plain(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
-        args, kwargs = self._resolve(given)
+        args, kwargs = mapped(given, self._resolve)
         value = function(*args, **kwargs)
         return {"value": dict(value) if isinstance(value, OrderedDict) else value}
 
@@ -178,7 +175,7 @@ class Host:
 
     def _strided(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """The value for the same tensors in another layout, which `view` and `data_ptr` cannot take for granted."""
-        return self._plain(function, _other_layout(given), message)
+        return self._plain(function, mapped(given, _other_layout), message)
 
     def _float64_default(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         torch.set_default_dtype(torch.float64)
@@ -210,7 +207,7 @@ class Host:
 
     def _observed(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """Value, and the names of the arguments that the call has changed."""
-        args, kwargs = self._resolve(given)
+        args, kwargs = mapped(given, self._resolve)
         arguments = Arguments(function, args, kwargs, given[0])
         value = function(*args, **kwargs)
         return {"value": value, "changed": arguments.changed()}
@@ -224,15 +221,13 @@ def _attribute(owner: Any, path: str, owner_name: str) -> Any:
 
 
 def _other_layout(value: Any) -> Any:
-    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored with its axes turned round."""
+    """A tensor that is not contiguous: a column of a wider one, or stored with its axes turned round."""
     if isinstance(value, Tensor) and value.dim() == 1:
         return torch.stack([value, value], dim=1)[:, 0]
     if isinstance(value, Tensor) and value.dim() > 1:
         turned = tuple(reversed(range(value.dim())))  # so that no two axes can be viewed as one
         return value.permute(turned).contiguous().permute(turned)
-    if isinstance(value, list | tuple):
-        return type(value)(map(_other_layout, value))
-    return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
+    return value
 
 
 def _without_ones(x: Tensor) -> list[int]:

@@ -11,7 +11,7 @@ gets plain values or is not called at all. How often may be asked, and how much 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -19,6 +19,7 @@ from torch import Tensor
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.frames import WireError, encode
 from grader.sandbox.wire.objects import BlackBox
+from grader.values import leaves
 
 QUESTIONS = 1_000  # during one call
 NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together
@@ -35,7 +36,7 @@ class Boxes:
 
     def __init__(self, message: Any) -> None:
         self._boxes: dict[str, BlackBox] = {}
-        for box in _boxes_in(message):
+        for box in (leaf for leaf in leaves(message) if isinstance(leaf, BlackBox)):
             if box.name in self._boxes:
                 raise ValueError(f"two black boxes are called {box.name}")
             self._boxes[box.name] = box
@@ -113,19 +114,5 @@ def _nothing_special(value: Any) -> None:
     """The wire's `to_wire` for questions: they hold plain values only."""
 
 
-def _boxes_in(value: Any) -> Iterator[BlackBox]:
-    if isinstance(value, BlackBox):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _boxes_in(item)
-    elif isinstance(value, dict):
-        yield from _boxes_in(list(value.values()))
-
-
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return value is None or isinstance(value, bool | int | float | str | Tensor)
+    return all(leaf is None or isinstance(leaf, bool | int | float | str | Tensor) for leaf in leaves(value))
