@@ -19,7 +19,7 @@ import torch
 from grader.exam.collect import worker_modules
 from grader.sandbox.fork import Fork
 from grader.sandbox.layers.policy import strongest
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.workers import Workers
 
 SOURCE = "import torch\n\ndef f(x):\n    return torch.logsumexp(x, dim=-1)\n"

@@ -32,7 +32,7 @@ class StudentError(Exception):
         self.type, self.bases, self.message, self.where, self.unimplemented = type, bases, message, where, unimplemented
 
 
-class NotThere(Exception):
+class MissingFunction(Exception):
     """The submission has no such module or function."""
 
 
@@ -193,7 +193,7 @@ class Function:
         answer = self.student.transport.ask(message)
         self.student.calls.append(Call(self.name, message, answer))
         if "missing" in answer:
-            raise NotThere(answer["missing"])
+            raise MissingFunction(answer["missing"])
         if "error" in answer:
             raise StudentError(**answer["error"])
         return {**answer, "value": _remotes(answer["value"], self.student)}

@@ -16,7 +16,7 @@ from grader.assignment import Assignment
 from grader.checking.student import Call, CannotObserve, Student, Transport
 from grader.exam import counterexample, credit
 from grader.exam.collect import Check
-from grader.exam.dependencies import blamed
+from grader.exam.dependencies import failed_dependencies
 from grader.exam.failure import THE_SUBMISSIONS, Failure, failed, failure_of, gravest, not_graded
 from grader.exam.inputs import Example, derive, draw_examples, shrink
 from grader.exam.replay import PlannedTransport, Plans, judge
@@ -89,7 +89,7 @@ class Examiner:
         )
         exercise = self.assignment[name]
         record = exercise_record(name, str(exercise.slide), records, exercise.bonus, rubric)
-        at_fault = blamed(self.assignment, name, transport, failed_before) if record.failed else []
+        at_fault = failed_dependencies(self.assignment, name, transport, failed_before) if record.failed else []
         return msgspec.structs.replace(record, depends_on_failed=at_fault)
 
     def examine(self, check: Check, transport: Transport, failed_before: Collection[str] = ()) -> CheckRecord:
@@ -106,7 +106,8 @@ class Examiner:
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
                     sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
-            named = None if blamed(self.assignment, check.exercise, transport, failed_before) else self._name(check, failure, transport)
+            explained = failed_dependencies(self.assignment, check.exercise, transport, failed_before)
+            named = None if explained else self._name(check, failure, transport)
             return failed(
                 check, failure, named, show_expected=self._show_expected, seconds=_since(started), figures=self._figures
             )

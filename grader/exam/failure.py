@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from grader.checking.mismatch import SLIGHT, Mismatch
-from grader.checking.student import Call, NoGradient, NotThere, StudentError
+from grader.checking.student import Call, MissingFunction, NoGradient, StudentError
 from grader.exam import counterexample
 from grader.exam.collect import Check
 from grader.exam.inputs import Example
 from grader.record import CheckRecord, Outcome
 from grader.sandbox.workers import WorkerGone, WorkerTimeout
 
-THE_SUBMISSIONS = (AssertionError, NoGradient, NotThere, StudentError, WorkerGone)  # what a submission may end a check with
+THE_SUBMISSIONS = (AssertionError, NoGradient, MissingFunction, StudentError, WorkerGone)  # what a submission may end a check with
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def failure_of(error: Exception, check: Check, example: Example, calls: tuple[Ca
             sentence = sentence.split("\n")[0] or check.sentence
         case NoGradient():
             rung = "gradient"
-        case NotThere():
+        case MissingFunction():
             outcome = "missing"
         case StudentError(unimplemented=True):
             outcome, sentence = "missing", "not implemented yet"

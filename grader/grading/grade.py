@@ -124,7 +124,7 @@ def grade(
                 if not debug:
                     session.rehearse(topics)
                 if len(left) > FEW:
-                    session.expect_failures()
+                    session.prepare_for_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
@@ -239,7 +239,7 @@ class GradingSession:
         finally:
             transport.close()
 
-    def expect_failures(self) -> None:
+    def prepare_for_failures(self) -> None:
         """Draw the inputs and load the mistakes, which every grader would otherwise do for itself."""
         self.key.load_mistakes()
         for check in self.examiner.checks:

@@ -83,7 +83,7 @@ def init(folder: Path, names: Sequence[str]) -> list[Path]:
     """Lay out a course for some assignments: course.toml with a seed, nbgrader's configuration, source notebooks.
 
     Returns the files written; a course.toml or a seed that is there already stays. All notebooks are made before the first
-    file is written. Raises: `CourseExists`; `NotHere`; `SourceError`.
+    file is written. Raises: `CourseExists`; `HiddenFolderMissing`; `SourceError`.
     """
     folder = folder.resolve()
     config, course, seed = folder / "nbgrader_config.py", folder / courses.FILE, folder / SEED_FILE

@@ -14,7 +14,7 @@ from grader.exam.inputs import draw_examples
 from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 
 DEMO_ROOT = Path(__file__).parent / "demo_root"
 

@@ -13,7 +13,7 @@ import torch
 from grader.checking.student import Student, StudentError
 from grader.exam.replay import PlannedTransport, Plans, Rehearsal, Replay, carries, empty_plans, judge
 from grader.exam.transport import Timeouts, WorkerTransport
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.wire.frames import encode
 from grader.sandbox.wire.objects import SeededGenerator, to_wire
 from grader.sandbox.workers import WorkerGone

@@ -18,7 +18,7 @@ from grader.grading import store
 from grader.grading.examination import examine
 from grader.hidden.answer_key import InstructorsKey
 from grader.record import KitRecord, Record
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 from grader.submission import Submission
 from tests.grading import small_checkout
 

@@ -17,7 +17,7 @@ from grader.exam.replay import Plan, Rehearsal, judge
 from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, QuestionRefused
 from grader.sandbox.wire.frames import WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable

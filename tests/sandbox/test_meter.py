@@ -14,7 +14,7 @@ import pytest
 
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.sandbox.meter import LEAST_SHARE, Reading
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.wire.channel import Channel
 from grader.sandbox.wire.objects import from_wire, to_wire
 from grader.sandbox.workers import SOURCE_GONE, NoWorkers, Worker, WorkerTimeout

@@ -84,7 +84,7 @@ def test_a_secret_among_the_packages_is_found_out(monkeypatch):
 
 
 def test_no_isolation_is_loud_and_not_for_root(monkeypatch, capsys):
-    monkeypatch.setattr("grader.sandbox.process.Spawn", lambda families: "workers")
+    monkeypatch.setattr("grader.sandbox.spawn.Spawn", lambda families: "workers")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     with pytest.raises(IsolationError, match="you are root"):
         open_workers("none", [])

@@ -78,17 +78,17 @@ def open_device_workers(
     `device`: `environment_of_the_device`. Raises: `IsolationError`, also if a layer does not hold with a GPU in reach.
     """
     if mode == "none":
-        from grader.sandbox.process import Spawn
+        from grader.sandbox.spawn import Spawn
 
         others = {name: value for name, value in os.environ.items() if name not in DEVICE_VARIABLES}
         return Spawn(list(modules), environment={**others, **device})
-    from grader.sandbox.fresh import Fresh
+    from grader.sandbox.device_process import DeviceProcess
 
     ordinary = open_workers(mode, modules, hidden)
     ordinary.close()
     layers = list(ordinary.isolation.layers)
     wall = shutil.which("bwrap") if "wall" in layers else None
-    workers = Fresh(modules, mode, [layer for layer in layers if layer != "wall"], device, wall)
+    workers = DeviceProcess(modules, mode, [layer for layer in layers if layer != "wall"], device, wall)
     _prove(workers, hidden, needed=OPEN_TO_A_DEVICE)
     return workers
 
@@ -132,7 +132,7 @@ def strongest(mode: str, modules: Sequence[str]) -> tuple[Fork, dict[str, str]]:
 
 
 def _trusting(modules: Sequence[str]) -> Workers:
-    from grader.sandbox.process import Spawn
+    from grader.sandbox.spawn import Spawn
 
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         raise IsolationError("--isolation=none gives submissions all your rights, and you are root: become an ordinary user")

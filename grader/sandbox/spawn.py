@@ -56,7 +56,7 @@ class _Process:
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
         port = self._listener.getsockname()[1]
         self._process = subprocess.Popen(
-            [sys.executable, "-B", "-W", "ignore", "-m", "grader.sandbox.process", str(port), *modules],
+            [sys.executable, "-B", "-W", "ignore", "-m", "grader.sandbox.spawn", str(port), *modules],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,

@@ -23,13 +23,13 @@ import torch
 from grader.sandbox.inside import host
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.process import OUTPUT_LIMIT
+from grader.sandbox.spawn import OUTPUT_LIMIT
 from grader.sandbox.workers import Isolation, Worker
 
 SEED = 0  # of every random state that a submission finds
 
 
-class Forked:
+class UnlockedFork:
     """Workers that are copies of this process, and know the import path that it had when this was made."""
 
     isolation = Isolation("none", ())

@@ -28,7 +28,7 @@ def files_of_the_device(dev: str = "/dev") -> tuple[str, ...]:
     return tuple(sorted(path for path in found if not os.path.isdir(path)))
 
 
-class Fresh:
+class DeviceProcess:
     """A source of workers that may open a GPU."""
 
     def __init__(
