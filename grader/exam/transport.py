@@ -27,9 +27,9 @@ DEFINITIONS_ONLY = (
     "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain "
     "constants alone"
 )
-PROBLEMS = 50  # sentences about one topic, and topics that have any
-LONGEST = 500  # characters of what a worker says in words
-LONGEST_NAME = 80
+MAX_PROBLEMS = 50  # sentences about one topic, and topics that have any
+MAX_LENGTH = 500  # characters of what a worker says in words
+MAX_NAME_LENGTH = 80
 
 Result = TypeVar("Result")
 
@@ -168,8 +168,8 @@ class WorkerTransport:
         match worker.request(message, min(self._timeouts.load, self._timeouts.submission - self.spent)):
             case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
                 self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
-                kept = itertools.islice(problems.items(), PROBLEMS)
-                return {_cut(topic): [_cut(one) for one in said[:PROBLEMS]] for topic, said in kept}
+                kept = itertools.islice(problems.items(), MAX_PROBLEMS)
+                return {_cut(topic): [_cut(one) for one in said[:MAX_PROBLEMS]] for topic, said in kept}
             case answer:
                 raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
 
@@ -241,7 +241,7 @@ def _sentences(value: Any) -> bool:
     return type(value) is list and all(type(sentence) is str for sentence in value)
 
 
-def _cut(text: str, most: int = LONGEST) -> str:
+def _cut(text: str, most: int = MAX_LENGTH) -> str:
     """What a worker said, fit for a record: no longer than needed, nothing that a terminal would obey."""
     return printable(text if len(text) <= most else f"{text[: most - 2]} …")
 
@@ -264,7 +264,8 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
             if not rest and all(type(base) is str for base in bases):
                 words = {key: _cut(answer["error"][key]) for key in ("message", "where")}
                 names = {
-                    "type": _cut(answer["error"]["type"], LONGEST_NAME), "bases": [base[:LONGEST_NAME] for base in bases[:PROBLEMS]],
+                    "type": _cut(answer["error"]["type"], MAX_NAME_LENGTH),
+                    "bases": [base[:MAX_NAME_LENGTH] for base in bases[:MAX_PROBLEMS]],
                 }  # fmt: skip
                 return {"error": {**answer["error"], **words, **names}}
         case {"value": _, **rest}, "plain" | "no_grad" | "strided" | "float64_default" if not rest:
@@ -272,5 +273,5 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer
         case {"value": _, "changed": list(changed), **rest}, "observed" if not rest and _sentences(changed):
-            return {**answer, "changed": [_cut(name, LONGEST_NAME) for name in changed[:PROBLEMS]]}
+            return {**answer, "changed": [_cut(name, MAX_NAME_LENGTH) for name in changed[:MAX_PROBLEMS]]}
     raise ProtocolError("the worker's answer has an unknown form")

@@ -42,7 +42,7 @@ MAKE_CERTIFICATE = (
     "mkdir -p certs && openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=dgm -keyout certs/key.pem -out certs/cert.pem"
 )
 START_SCHEDULER = "dask scheduler --protocol tls --tls-ca-file certs/cert.pem --tls-cert certs/cert.pem --tls-key certs/key.pem"
-IN_HAND = 500  # submissions that the scheduler holds; more would only cost its memory
+MAX_PENDING = 500  # submissions that the scheduler holds; more would only cost its memory
 
 
 def grade_on(
@@ -223,7 +223,7 @@ def _graded(
             graded = client.submit(complete_on_a_device, options, version(), sent, graded, resources=GPU, pure=False)
         names[graded.key] = one
         in_hand.add(graded)
-        if in_hand.count() >= IN_HAND:
+        if in_hand.count() >= MAX_PENDING:
             yield next_done(next(in_hand))
     for future in in_hand:
         yield next_done(future)

@@ -35,7 +35,7 @@ from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
-FEW = 4  # submissions: for more, what failures ask for is made ready before graders are forked
+SMALL_CLASS = 4  # submissions: for more, what failures ask for is made ready before graders are forked
 
 KILLED = "the process that had it in hand was killed each time"
 
@@ -123,7 +123,7 @@ def grade(
             if left:
                 if not debug:
                     session.rehearse(topics)
-                if len(left) > FEW:
+                if len(left) > SMALL_CLASS:
                     session.prepare_for_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)

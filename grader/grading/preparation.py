@@ -27,7 +27,7 @@ from grader.hidden import known_submissions
 from grader.sandbox.wire.frames import Limits, WireError, decode, encode, split
 from grader.sandbox.wire.objects import from_wire, to_wire
 
-MOST_BYTES = 256 << 20  # of all preparations on a machine; the oldest make room
+MAX_BYTES = 256 << 20  # of all preparations on a machine; the oldest make room
 LIMITS = Limits(header=1 << 26, blob=1 << 28, nodes=1 << 21)
 SEAL = hashlib.sha256().digest_size
 LIBRARIES = ("torch", "numpy", "hypothesis", "pytest")
@@ -108,7 +108,7 @@ def _plans(frame: bytes) -> Plans:
 
 def _make_room(mine: Path) -> None:
     others = sorted((one for one in mine.parent.iterdir() if one != mine), key=lambda one: one.stat().st_mtime, reverse=True)
-    while others and _size(mine.parent) > MOST_BYTES:
+    while others and _size(mine.parent) > MAX_BYTES:
         shutil.rmtree(others.pop(), ignore_errors=True)
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 WANTED = {".py": 2 << 20, ".ipynb": 32 << 20, ".zip": 64 << 20}  # the most bytes that one file may have
 OTHER_ARCHIVES = {".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 SKIPPED = {"__MACOSX", "__pycache__", "venv", "env", "site-packages", "node_modules"}  # and all that begins with a dot
-MOST_ENTRIES = 100_000  # of one folder with all that is in it
+MAX_ENTRIES = 100_000  # of one folder with all that is in it
 DEEPEST = 12  # folders within folders
 LONGEST_NAME = 1_000  # characters of a path
 SHOWN = 120  # characters of a name in a sentence
@@ -87,8 +87,8 @@ class Folder:
         for here, folders, names in os.walk(self.path):
             inside = Path(here).relative_to(self.path)
             entries += len(names) + len(folders)
-            if entries > MOST_ENTRIES:
-                why_not = f"the folder has more than {MOST_ENTRIES} entries"
+            if entries > MAX_ENTRIES:
+                why_not = f"the folder has more than {MAX_ENTRIES} entries"
                 yield File(f"{inside.as_posix()}/….zip", bytes, why_not)
                 return
             too_deep = f"it is nested deeper than {DEEPEST} folders" if len(inside.parts) > DEEPEST else None

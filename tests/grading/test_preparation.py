@@ -79,7 +79,7 @@ def test_a_damaged_one_is_none(place: int) -> None:
 def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     _prepared("an old seed for tests").save(EXERCISE, _plans())
     (old,) = _files()
-    monkeypatch.setattr(preparation, "MOST_BYTES", old.stat().st_size + 1)
+    monkeypatch.setattr(preparation, "MAX_BYTES", old.stat().st_size + 1)
     _prepared().save(EXERCISE, _plans())
     assert not old.exists()
     assert _prepared().find(EXERCISE) is not None

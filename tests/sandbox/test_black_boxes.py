@@ -18,7 +18,7 @@ from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.spawn import Spawn
-from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, QuestionRefused
+from grader.sandbox.wire.black_boxes import MAX_NUMBERS, MAX_QUESTIONS, Boxes, QuestionRefused
 from grader.sandbox.wire.frames import WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable
 from grader.sandbox.workers import ProtocolError, WorkerTimeout
@@ -159,11 +159,11 @@ def test_a_box_is_good_for_the_call_that_it_was_given_to(student: Student) -> No
 
 
 def test_questions_and_numbers_are_counted_for_each_call(student: Student) -> None:
-    assert student.ask_often(box(), QUESTIONS) == QUESTIONS - 1
+    assert student.ask_often(box(), MAX_QUESTIONS) == MAX_QUESTIONS - 1
     with pytest.raises(StudentError, match="f was asked too often: 1,000 questions are answered"):
-        student.ask_often(box(), QUESTIONS + 1)
-    assert student.ask_on(box(), QUESTIONS + 50) == 50
-    half = torch.zeros(NUMBERS // 2, dtype=torch.bool)
+        student.ask_often(box(), MAX_QUESTIONS + 1)
+    assert student.ask_on(box(), MAX_QUESTIONS + 50) == 50
+    half = torch.zeros(MAX_NUMBERS // 2, dtype=torch.bool)
     assert student.ask(box(len), half) == len(half)
     assert student.ask(box(), half).shape == half.shape
     with pytest.raises(StudentError, match="f was asked for too much"):

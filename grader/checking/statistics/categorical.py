@@ -11,7 +11,7 @@ from torch import Tensor
 
 from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.betting import FAR_TO_NEAR, OrderBets, batch_sizes, dirichlet_log_wealth, log_mean_exp
-from grader.checking.statistics.design import FIRST, as_pmf, draws_for_pmf, ratios
+from grader.checking.statistics.design import FIRST_CALL_DRAWS, as_pmf, draws_for_pmf, ratios
 from grader.checking.statistics.inequalities import tv_limit
 from grader.checking.statistics.verdict import Verdict, as_draws, odds, report
 
@@ -34,7 +34,7 @@ def assert_follows_pmf(
     named: Mapping[str, Tensor] | None = None,
     alpha: float = 1e-12,
     beta: float = 1e-6,
-    first: int = FIRST,
+    first: int = FIRST_CALL_DRAWS,
     largest: int = 2048,
     budget: int = 20_000,
     outcomes: Sequence[str] = (),

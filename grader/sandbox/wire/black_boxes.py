@@ -21,8 +21,8 @@ from grader.sandbox.wire.frames import WireError, encode
 from grader.sandbox.wire.objects import BlackBox
 from grader.values import leaves
 
-QUESTIONS = 1_000  # during one call
-NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together
+MAX_QUESTIONS = 1_000  # during one call
+MAX_NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together
 
 Line = Callable[[bytes], Any]  # from the frame of a question to the answer to it
 
@@ -62,8 +62,8 @@ class Boxes:
 
     def _value(self, box: BlackBox, args: list[Any], kwargs: dict[str, Any]) -> Any:
         self._questions += 1
-        if self._questions > QUESTIONS:
-            raise QuestionRefused(f"{box.name} was asked too often: {QUESTIONS:,} questions are answered, each for many values")
+        if self._questions > MAX_QUESTIONS:
+            raise QuestionRefused(f"{box.name} was asked too often: {MAX_QUESTIONS:,} questions are answered, each for many values")
         self._count([args, kwargs], box)
         if not _is_plain([args, kwargs]):
             raise QuestionRefused(f"{box.name} takes tensors and numbers")
@@ -82,8 +82,8 @@ class Boxes:
 
     def _count(self, value: Any, box: BlackBox) -> None:
         self._numbers += sum(tensor.numel() for tensor in tensors_in(value))
-        if self._numbers > NUMBERS:
-            raise QuestionRefused(f"{box.name} was asked for too much: {NUMBERS:,} numbers travel in one call")
+        if self._numbers > MAX_NUMBERS:
+            raise QuestionRefused(f"{box.name} was asked for too much: {MAX_NUMBERS:,} numbers travel in one call")
 
 
 class Asking:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, FromWire, Limits, ToWire, WireError, decode, encode, split
 
-AT_A_TIME, MOST_AT_A_TIME = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
+READ_BYTES, MAX_READ_BYTES = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
 SHORTEST_WAIT = 0.02  # seconds: with less left than that, a clock slower than the wall's would be read all the time
 HELD_SECONDS = 0.002  # how long an answer may wait for the next one to travel with it
 
@@ -53,7 +53,7 @@ class Channel:
         frame = encode(value, self.to_wire, self.send_limits)
         if (
             not last
-            and len(self._held) + len(frame) < AT_A_TIME
+            and len(self._held) + len(frame) < READ_BYTES
             and time.monotonic() - self._sent_at < HELD_SECONDS
         ):
             self._held += frame
@@ -94,7 +94,7 @@ class Channel:
     def _fill(self, size: int, deadline: Deadline | None) -> None:
         """Wait until `size` bytes have arrived; a read takes what else is there, so that small frames come many at a time."""
         while (missing := size - len(self._arrived)) > 0:
-            part = self._within(deadline, self.connection.recv, min(max(missing, AT_A_TIME), MOST_AT_A_TIME))
+            part = self._within(deadline, self.connection.recv, min(max(missing, READ_BYTES), MAX_READ_BYTES))
             if not part:
                 raise WireClosed("the peer closed the connection")
             self._arrived += part
