@@ -22,9 +22,9 @@ from torch import Tensor
 from grader.exam.transport import WorkerTransport, checked
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.families import tensors_in
-from grader.sandbox.wire.frames import WireError, encode
+from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import to_wire
-from grader.sandbox.workers import TO_WORKER, WorkerGone
+from grader.sandbox.workers import WorkerGone
 
 MAX_PASSED = 256  # right answers that are remembered for one input; whoever finds more pays for the search alone
 

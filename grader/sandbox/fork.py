@@ -25,10 +25,9 @@ import torch
 
 from grader.sandbox.layers.lockdown import Limits, Plan
 from grader.sandbox.meter import ProcessMeter, pid_behind
-from grader.sandbox.workers import SOURCE_GONE, Isolation, Worker
+from grader.sandbox.workers import OUTPUT_LIMIT, SOURCE_GONE, Isolation, Worker
 from grader.sandbox.zygote import READY
 
-OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 START_SECONDS = 120.0  # the zygote imports torch and torch._dynamo once: 4 s here, much longer on a busy machine
 LOCK_SECONDS = 30.0
 DYING_SECONDS = 0.5  # between the end of the connection and the end of the process, where it is ending

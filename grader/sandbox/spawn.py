@@ -17,9 +17,8 @@ import time
 from collections.abc import Mapping
 
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.workers import OUTPUT_LIMIT, Isolation, Worker
 
-OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 START_SECONDS = 120.0  # a cold start imports torch: seconds here, much longer on a busy laptop
 
 

@@ -23,8 +23,7 @@ import torch
 from grader.sandbox.inside import host
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.spawn import OUTPUT_LIMIT
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.workers import OUTPUT_LIMIT, Isolation, Worker
 
 SEED = 0  # of every random state that a submission finds
 

@@ -11,10 +11,10 @@ from typing import Any, Protocol
 from grader.sandbox.meter import Meter, Reading, wall_clock
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.channel import Channel, Deadline, WireClosed, WireTimeout
-from grader.sandbox.wire.frames import Limits, WireError, encode
+from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import answer_from_wire, to_wire
 
-TO_WORKER = Limits(blob=1 << 30)
+OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 SOURCE_GONE = "and what workers are started from with it"  # how a worker ended that had no part in it
 
 

@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader.sandbox.fork import ENVIRONMENT, OUTPUT_LIMIT, Fork
-from grader.sandbox.workers import NoWorkers, WorkerCrashed, WorkerTimeout
+from grader.sandbox.fork import ENVIRONMENT, Fork
+from grader.sandbox.workers import OUTPUT_LIMIT, NoWorkers, WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
 from tests.sandbox.asking import asked, available_layers, call, load, loaded
 

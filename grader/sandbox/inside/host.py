@@ -31,11 +31,10 @@ from grader.sandbox.inside.loading import SubmissionFinder, Topic
 from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
-from grader.sandbox.wire.frames import Limits, WireError
+from grader.sandbox.wire.frames import TO_WORKER, WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, from_wire, to_wire
 from grader.values import mapped
 
-FROM_GRADER = Limits(blob=1 << 30)
 PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else
 
 
@@ -236,7 +235,7 @@ def _without_ones(x: Tensor) -> list[int]:
 
 def connect(connection: Any) -> Channel:
     """The worker's end of a connection to the grader."""
-    return Channel(connection, to_wire, from_wire, receive=FROM_GRADER)
+    return Channel(connection, to_wire, from_wire, receive=TO_WORKER)
 
 
 def quiet_start() -> None:
