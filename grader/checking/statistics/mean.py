@@ -13,7 +13,7 @@ from grader.checking.statistics.design import FIRST_CALL_DRAWS, draws_for_mean
 from grader.checking.statistics.inequalities import ABSOLUTE, mean_limit
 from grader.checking.statistics.verdict import Verdict, as_draws, odds, report
 
-STAKES = torch.logspace(-3, math.log10(0.9), 20, dtype=torch.float64)  # share of the money at risk in the worst case
+STAKES = torch.logspace(-3, math.log10(0.9), 20, dtype=torch.float64)  # share of the wealth that the worst value would cost
 
 
 def assert_mean(
