@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from grader.sandbox import fresh
+from grader.sandbox import device_process
 from grader.sandbox.device_process import DeviceProcess, files_of_the_device
 from grader.sandbox.layers import policy, probes
 from grader.sandbox.layers.lockdown import GIB, Limits
@@ -142,7 +142,7 @@ def test_the_files_of_a_device_are_all_that_the_driver_is_spoken_to_through(tmp_
 
 
 def test_the_files_of_a_device_are_open_and_no_other_device_is(monkeypatch):
-    monkeypatch.setattr(fresh, "files_of_the_device", lambda: ("/dev/full",))
+    monkeypatch.setattr(device_process, "files_of_the_device", lambda: ("/dev/full",))
     source = """
 def f():
     answers = []
