@@ -16,7 +16,7 @@ import pytest
 
 from grader.assignment import REPO_ROOT
 from grader.sandbox.layers import landlock
-from grader.sandbox.layers.policy import MINIMUM
+from grader.sandbox.layers.policy import REQUIRED_LAYERS
 from tests.attacks.arena import SWITCHABLE, Arena
 from tests.attacks.corpus import CORPUS
 
@@ -70,7 +70,7 @@ def test_each_of_its_layers_alone_stops_an_attack(arena_with, layers, deed):
 
 @pytest.mark.parametrize("attack", AT_LEAST, ids=_name)
 def test_the_least_that_is_graded_with_stops_what_all_layers_stop(arena_with, attack):
-    exercise, damage = arena_with(MINIMUM).run(attack)
+    exercise, damage = arena_with(REQUIRED_LAYERS).run(attack)
     assert damage == []
     assert exercise.score == (exercise.max_score if attack.earns else 0), exercise
 
