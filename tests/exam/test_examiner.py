@@ -14,7 +14,7 @@ from grader.exam.inputs import draw_examples
 from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.spawn import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 
 DEMO_ROOT = Path(__file__).parent / "demo_root"
 
@@ -127,7 +127,7 @@ def test_a_worker_that_hangs_or_dies_is_replaced_and_the_next_check_goes_on(exam
                     pass
             return x.sum()
     """)
-    workers = Spawn([])
+    workers = UnlockedFork([])
     transport = WorkerTransport(workers, "assignments.demo", {"sums": [source]}, Timeouts(call=1.5, statement=0.5))
     try:
         records = outcomes(examiner, "", transport)

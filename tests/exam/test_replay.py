@@ -13,7 +13,7 @@ import torch
 from grader.checking.student import Student, StudentError
 from grader.exam.replay import PlannedTransport, Plans, Rehearsal, Replay, carries, empty_plans, judge
 from grader.exam.transport import Timeouts, WorkerTransport
-from grader.sandbox.spawn import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.sandbox.wire.frames import encode
 from grader.sandbox.wire.objects import SeededGenerator, to_wire
 from grader.sandbox.workers import WorkerGone
@@ -84,20 +84,20 @@ INPUTS = [torch.ones(3), 2 * torch.ones(3), torch.tensor([float("nan"), -0.0])]
 
 @pytest.fixture(scope="module")
 def workers():
-    source = Spawn([], spare=True)
+    source = UnlockedFork([])
     yield source
     source.close()
 
 
 @pytest.fixture(scope="module")
-def plans(workers: Spawn) -> Plans:
+def plans(workers: UnlockedFork) -> Plans:
     plans: Plans = {}
     _all(_rehearsal(workers), plans)
     return plans
 
 
 @pytest.mark.parametrize("source", OTHERS)
-def test_outcomes_are_those_of_one_call_at_a_time(workers: Spawn, plans: Plans, source: str) -> None:
+def test_outcomes_are_those_of_one_call_at_a_time(workers: UnlockedFork, plans: Plans, source: str) -> None:
     topics = {"topic": [textwrap.dedent(OTHERS[source])]}
     one_by_one = WorkerTransport(workers, "assignments.demo", topics, TIMEOUTS)
     together = _Counting(workers, "assignments.demo", topics, TIMEOUTS)
@@ -153,7 +153,7 @@ JUDGED = [  # in this order: how often the check is run for each
 ]
 
 
-def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: Spawn) -> None:
+def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: UnlockedFork) -> None:
     plans: Plans = {}
     assert _judge(_rehearsal(workers), plans) == (None, 3)
     for source, runs in JUDGED:
@@ -168,7 +168,7 @@ def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: Sp
             together.close()
 
 
-def _rehearsal(workers: Spawn) -> Rehearsal:
+def _rehearsal(workers: UnlockedFork) -> Rehearsal:
     return Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(RIGHT)]}, TIMEOUTS)
 
 

@@ -18,7 +18,7 @@ from grader.grading import store
 from grader.grading.examination import examine
 from grader.hidden.answer_key import InstructorsKey
 from grader.record import KitRecord, Record
-from grader.sandbox.spawn import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.submission import Submission
 from tests.grading import small_checkout
 
@@ -40,17 +40,17 @@ def examiner() -> Examiner:
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Spawn]:
-    source = Spawn([])
+def workers() -> Iterator[UnlockedFork]:
+    source = UnlockedFork([])
     yield source
     source.close()
 
 
-def graded(source: str, examiner: Examiner, workers: Spawn) -> Record:
+def graded(source: str, examiner: Examiner, workers: UnlockedFork) -> Record:
     return examine(Submission("s", {"histogram": [source]}, ()), assignments.load("lecture1"), examiner, workers, KIT)
 
 
-def test_right_work_earns_the_bonus_beside_the_score(examiner: Examiner, workers: Spawn) -> None:
+def test_right_work_earns_the_bonus_beside_the_score(examiner: Examiner, workers: UnlockedFork) -> None:
     record = graded(SOLUTION, examiner, workers)
     assert [exercise.exercise for exercise in record.exercises] == [ORDINARY]
     assert [exercise.exercise for exercise in record.bonus] == [BONUS]
@@ -59,26 +59,26 @@ def test_right_work_earns_the_bonus_beside_the_score(examiner: Examiner, workers
 
 
 @pytest.mark.parametrize("body", ["return True", "return False", "return K > 1", "return bool(sample(1)[0] % 2)", "return None"])
-def test_a_verdict_without_a_look_earns_nothing(examiner: Examiner, workers: Spawn, body: str) -> None:
+def test_a_verdict_without_a_look_earns_nothing(examiner: Examiner, workers: UnlockedFork, body: str) -> None:
     record = graded(answering(body), examiner, workers)
     assert (record.score, record.max_score) == (2, 2)
     assert (record.bonus_score, record.bonus_max_score) == (0, 5)
 
 
-def test_work_without_the_bonus_lacks_nothing(examiner: Examiner, workers: Spawn) -> None:
+def test_work_without_the_bonus_lacks_nothing(examiner: Examiner, workers: UnlockedFork) -> None:
     record = graded(answering('raise NotImplementedError("accepts")'), examiner, workers)
     assert (record.score, record.max_score) == (2, 2)
     assert {check.outcome for check in record.bonus[0].checks} == {"missing"}
 
 
-def test_asking_for_more_than_the_budget_is_an_error_with_the_sentence(examiner: Examiner, workers: Spawn) -> None:
+def test_asking_for_more_than_the_budget_is_an_error_with_the_sentence(examiner: Examiner, workers: UnlockedFork) -> None:
     record = graded(answering("return len(sample(60_000)) + len(sample(60_000)) > 0"), examiner, workers)
     first = record.bonus[0].checks[0]
     assert first.outcome == "error"
     assert "sample makes 100,000 draws in all, and you have asked for 120,000" in first.message
 
 
-def test_a_record_with_a_bonus_is_read_back(examiner: Examiner, workers: Spawn) -> None:
+def test_a_record_with_a_bonus_is_read_back(examiner: Examiner, workers: UnlockedFork) -> None:
     record = graded(answering("return True"), examiner, workers)
     assert msgspec.json.decode(msgspec.json.encode(record), type=Record) == record
 
