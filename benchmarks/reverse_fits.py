@@ -93,13 +93,27 @@ def score_function(log_p_data: Any, mu: Tensor, sigma: Tensor, epsilon: Tensor) 
     return (log_q * (cost - others)).mean()
 
 
-ESTIMATORS = {"antithetic, ": antithetic, "sticking the landing, ": sticking_the_landing, "score function, ": score_function}
+ESTIMATORS = {
+    "antithetic, ": antithetic,
+    "sticking the landing, ": sticking_the_landing,
+    "score function, ": score_function,
+}
 SOME = ("gradient descent", "momentum", "Adam", "RMSprop")
 
 
-def fit(estimate: Callable[..., Tensor], optimiser: Callable[..., Optimizer], parameter: Callable[[Tensor], Tensor],
-        positive: Callable[[Tensor], Tensor], log_p_data: Any, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
-        generator: torch.Generator) -> Any:
+def fit(
+    estimate: Callable[..., Tensor],
+    optimiser: Callable[..., Optimizer],
+    parameter: Callable[[Tensor], Tensor],
+    positive: Callable[[Tensor], Tensor],
+    log_p_data: Any,
+    mu: Tensor,
+    sigma: Tensor,
+    steps: int,
+    lr: float,
+    n: int,
+    generator: torch.Generator,
+) -> Any:
     """`fit_gaussian_reverse_kl` by any optimiser and parametrisation."""
     mu, rho = mu.detach().clone().requires_grad_(), parameter(sigma.detach()).requires_grad_()
     descent = optimiser([mu, rho], lr=lr)

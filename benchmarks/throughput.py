@@ -137,7 +137,9 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
 def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
-    drawn = Examiner(session.assignment, session.examiner.checks, OPTIONS.seed, key=InstructorsKey(LECTURE, names=False), quick=True)
+    drawn = Examiner(
+        session.assignment, session.examiner.checks, OPTIONS.seed, key=InstructorsKey(LECTURE, names=False), quick=True
+    )
     drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
     asked = [0.0]
     ask = Reference.__getattr__
