@@ -29,7 +29,7 @@ from grader.assignment import load
 from grader.checks.lecture1.divergences import test_reverse_fit as checks
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 
 LECTURE, EXERCISE = "lecture1", "divergences.fit_gaussian_reverse_kl"
@@ -135,7 +135,7 @@ def main() -> None:
     for (words, estimate), name in itertools.product(ESTIMATORS.items(), SOME):
         fitters[words + name] = functools.partial(fit, estimate, OPTIMISERS[name], *PARAMETRISATIONS["log sigma"])
     for name, fitter in fitters.items():
-        transport = candidates.with_function(LECTURE, EXERCISE, fitter)
+        transport = known_submissions.with_function(LECTURE, EXERCISE, fitter)
         for seed in range(seeds):
             examiner = Examiner(load(LECTURE), fits, f"reverse fits {seed}", key=InstructorsKey(LECTURE, names=False))
             for check in fits:

@@ -34,14 +34,14 @@ def show(
         stop(f"pictures need {error.name}, which is not installed: pip install -e \".[student]\"")
     from grader.practice.names import UnknownName, select
     from grader.practice.run import load
-    from grader.practice.work import NothingHere
+    from grader.practice.work import NoWorkFound
 
     meant = load_assignment(chosen(assignment, names or [], folder))
     folder = work_in(meant.name, folder)
     try:
         exercises = select(meant, names or [])
         modules = load(meant, folder)
-    except (UnknownName, NothingHere) as error:
+    except (UnknownName, NoWorkFound) as error:
         stop(error)
     works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
     written = 0
