@@ -48,14 +48,10 @@ class NameFromCatalogue:
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
 
-    @functools.cached_property
-    def _catalogue(self) -> catalogue.Catalogue:  # who is right needs none: it imports much
-        return catalogue.load(self.lecture)
-
     def __call__(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
     ) -> tuple[str, str] | None:
-        registered = self._catalogue.mistakes.get(check.exercise, [])
+        registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # a topic's alone: they import much
         with warnings.catch_warnings():  # a mistake may well warn: that is for nobody's eyes
             warnings.simplefilter("ignore")
             matching = self._fitting(examiner, check, failure, transport, registered)
