@@ -372,6 +372,7 @@ def _record(name: str, problems: list[str] | None = None) -> Record:
 
 
 def _started(checkout: Path, submitted: Path, results: Path) -> subprocess.Popen[str]:
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background with it ignored
     return subprocess.Popen(
         small_checkout.command(submitted, results),
         cwd=checkout,

@@ -44,7 +44,7 @@ class Scale:
 
 
 LARGE = Scale(m=784, e=64, num_layers=8, num_heads=8, n=64, new=16)
-SMALL = Scale(m=256, e=16, num_layers=2, num_heads=4, n=2, new=16)
+SMALL = Scale(m=128, e=16, num_layers=2, num_heads=4, n=8, new=32)
 
 
 @weight(0.5)
@@ -127,7 +127,7 @@ def test_the_cached_sampler_beats_the_uncached_one(student, seed, device, figure
     uncached, cached = (
         student.run(seconds_of_completion, model, scale.n, scale.m, scale.new, use_cache) for use_cache in (False, True)
     )
-    ratio = uncached / max(cached, 1e-9)
+    ratio = uncached / max(cached, uncached / 1000)  # a difference of two times, which noise can make vanish
     figures[f"the last {scale.new - 1} of {scale.m} pixels of {scale.n} images"] = (
         f"{uncached:.3f} s without, {cached:.3f} s with the cache: {ratio:.1f} times"
     )
