@@ -12,10 +12,10 @@ demo: install
 	.venv/bin/dgm grade examples/submissions/families --output results/families --regrade
 
 test: install
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 quick: install
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadgroup -m "not slow"
+	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow"
 
 install: $(INSTALLED)
 

@@ -17,12 +17,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.intake.strategies import HAND_INS  # noqa: E402
 from tests.intake.test_fuzz import in_order  # noqa: E402
 
-cases, start = (int(argument) for argument in [*sys.argv[1:], "20000", "0"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 0)
+cases, start = (
+    (int(argument) for argument in [*sys.argv[1:], "20000", "0"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 0)
+)
 took: list[float] = []
 
 
 @seed(start)
-@settings(max_examples=cases, deadline=None, database=None, phases=[Phase.generate, Phase.shrink], suppress_health_check=list(HealthCheck))
+@settings(
+    max_examples=cases,
+    deadline=None,
+    database=None,
+    phases=[Phase.generate, Phase.shrink],
+    suppress_health_check=list(HealthCheck),
+)
 @given(HAND_INS)
 def run(files: dict[str, bytes]) -> None:
     began = time.process_time()

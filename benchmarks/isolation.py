@@ -16,10 +16,10 @@ import time
 
 import torch
 
-from grader.exam.collect import families
+from grader.exam.collect import worker_modules
 from grader.sandbox.fork import Fork
 from grader.sandbox.layers.policy import strongest
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.workers import Workers
 
 SOURCE = "import torch\n\ndef f(x):\n    return torch.logsumexp(x, dim=-1)\n"
@@ -38,7 +38,7 @@ def submission(workers: Workers) -> float:
 
 
 def main(rounds: int) -> None:
-    known = families("lecture1")
+    known = worker_modules("lecture1")
     best, _ = strongest("default", known)
     best.close()
     layers = [layer for layer in best.isolation.layers if layer != "wall"]

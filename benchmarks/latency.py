@@ -16,7 +16,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
+
+import pexpect
 
 RUNS = 2
 LECTURE = "lecture1"
@@ -35,7 +38,9 @@ def main() -> None:
         handed_in(work / "one/anna", [path for path in topics if path.stem == "divergences"])
         os.environ |= {"DGM_SEED": SEED, "XDG_CACHE_HOME": str(work / "cache"), "OMP_NUM_THREADS": "1"}
         torch = min(cpu(python, "-c", "import torch") for _ in range(RUNS))
-        commit = subprocess.run(["git", "-C", str(kit), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout
+        commit = subprocess.run(
+            ["git", "-C", str(kit), "describe", "--always", "--dirty"], capture_output=True, text=True
+        ).stdout
         machine = f"Python {platform.python_version()}, {cpu_name()}, load {os.getloadavg()[0]:.0f}"
         print(f"commit {commit.strip()}, {datetime.date.today()}, {machine}")
         row("import torch", torch, torch)
@@ -45,13 +50,71 @@ def main() -> None:
 
         row("dgm grade, one submission, the first run on a machine", grade("right", "first"), torch)
         row("dgm grade, one submission, later", min(grade("right", f"later{run}") for run in range(RUNS)), torch)
-        row("dgm grade, one submission that holds one topic", min(grade("one", f"one{run}") for run in range(RUNS)), torch)
+        row(
+            "dgm grade, one submission that holds one topic",
+            min(grade("one", f"one{run}") for run in range(RUNS)),
+            torch,
+        )
         row("dgm grade, one more in a folder with results", grade("more", "first"), torch)
         row("dgm grade, all is graded already", min(grade("more", "first") for _ in range(RUNS)), torch)
         mine: list[str | Path] = ["--folder", work / "right/anna", "--assignment", LECTURE]
         for words in (["check", "kl_divergence"], ["check"], ["hint", "kl_divergence"], ["list"], ["--help"]):
             given: list[str | Path] = [] if words == ["--help"] else mine
             row(f"dgm {' '.join(words)}", min(cpu(dgm, *words, *given) for _ in range(RUNS)), torch)
+        first, later = map(
+            float, output(python, "-c", NOTEBOOK, kit / "solutions" / LECTURE / "divergences.py").split()
+        )
+        row('check("kl_divergence") in a notebook, the first time', first, torch)
+        row("the same, later", later, torch)
+        row(
+            "dgm watch: from a save to the verdict (wall time)",
+            answer_to_a_save(dgm, work / "right/anna/divergences.py"),
+            torch,
+        )
+
+
+# What a kernel does with the cells of a notebook: prints the seconds of the first check and the fewest of those after it.
+NOTEBOOK = f"""
+import contextlib, io, sys, time
+exec(open(sys.argv[1]).read())
+import torch
+seconds = []
+for number in range(6):
+    started = time.process_time()
+    with contextlib.redirect_stdout(io.StringIO()):
+        if not number:
+            from grader.practice.notebook import checker
+            check = checker({LECTURE!r}, "divergences")
+        str(check("kl_divergence"))
+    seconds.append(time.process_time() - started)
+print(seconds[0], min(seconds[1:]))
+"""
+
+
+def answer_to_a_save(dgm: str, module: Path) -> float:
+    """The fewest seconds from a save to the verdict on the screen."""
+    watch = pexpect.spawn(
+        dgm,
+        ["watch", "--folder", str(module.parent), "--assignment", LECTURE],
+        timeout=120,
+        dimensions=(40, 80),
+        encoding="utf-8",
+    )
+    watch.expect("q quit")
+    seconds = []
+    time.sleep(1)  # nobody tells when watching has begun
+    for number in range(4):
+        begin = "    # BEGIN SOLUTION kl_divergence\n"
+        module.write_text(module.read_text().replace(begin, f"{begin}    _ = {number}\n"))
+        started = time.perf_counter()
+        watch.expect("kl_divergence.*\u2713")
+        seconds.append(time.perf_counter() - started)
+    watch.close(force=True)
+    return min(seconds)
+
+
+def output(*command: str | Path) -> str:
+    return subprocess.run([str(word) for word in command], capture_output=True, text=True, check=True).stdout
 
 
 def row(what: str, seconds: float, torch: float) -> None:

@@ -29,7 +29,7 @@ from grader.assignment import load
 from grader.checks.lecture1.divergences import test_reverse_fit as checks
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 
 LECTURE, EXERCISE = "lecture1", "divergences.fit_gaussian_reverse_kl"
@@ -93,13 +93,27 @@ def score_function(log_p_data: Any, mu: Tensor, sigma: Tensor, epsilon: Tensor) 
     return (log_q * (cost - others)).mean()
 
 
-ESTIMATORS = {"antithetic, ": antithetic, "sticking the landing, ": sticking_the_landing, "score function, ": score_function}
+ESTIMATORS = {
+    "antithetic, ": antithetic,
+    "sticking the landing, ": sticking_the_landing,
+    "score function, ": score_function,
+}
 SOME = ("gradient descent", "momentum", "Adam", "RMSprop")
 
 
-def fit(estimate: Callable[..., Tensor], optimiser: Callable[..., Optimizer], parameter: Callable[[Tensor], Tensor],
-        positive: Callable[[Tensor], Tensor], log_p_data: Any, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int,
-        generator: torch.Generator) -> Any:
+def fit(
+    estimate: Callable[..., Tensor],
+    optimiser: Callable[..., Optimizer],
+    parameter: Callable[[Tensor], Tensor],
+    positive: Callable[[Tensor], Tensor],
+    log_p_data: Any,
+    mu: Tensor,
+    sigma: Tensor,
+    steps: int,
+    lr: float,
+    n: int,
+    generator: torch.Generator,
+) -> Any:
     """`fit_gaussian_reverse_kl` by any optimiser and parametrisation."""
     mu, rho = mu.detach().clone().requires_grad_(), parameter(sigma.detach()).requires_grad_()
     descent = optimiser([mu, rho], lr=lr)
@@ -135,7 +149,7 @@ def main() -> None:
     for (words, estimate), name in itertools.product(ESTIMATORS.items(), SOME):
         fitters[words + name] = functools.partial(fit, estimate, OPTIMISERS[name], *PARAMETRISATIONS["log sigma"])
     for name, fitter in fitters.items():
-        transport = candidates.with_function(LECTURE, EXERCISE, fitter)
+        transport = known_submissions.with_function(LECTURE, EXERCISE, fitter)
         for seed in range(seeds):
             examiner = Examiner(load(LECTURE), fits, f"reverse fits {seed}", key=InstructorsKey(LECTURE, names=False))
             for check in fits:

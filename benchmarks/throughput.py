@@ -43,9 +43,9 @@ from grader.submission import Submission, find, read
 
 LECTURE = "lecture1"
 EXAMPLES = REPO_ROOT / "examples" / "submissions" / LECTURE  # made by `python examples/make_submissions.py`
-ORDER = GradingOptions(LECTURE, "a seed for benchmarks", quick=True)
+OPTIONS = GradingOptions(LECTURE, "a seed for benchmarks", quick=True)
 PATH = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # nbgrader calls alembic by name
-ENVIRONMENT = {**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", "DGM_SEED": ORDER.seed}
+ENVIRONMENT = {**os.environ, "PATH": PATH, "OMP_NUM_THREADS": "1", "DGM_SEED": OPTIONS.seed}
 RIGHT, MISSING = 0.8, 0.1  # shares of the functions of a generated submission; the rest is wrong
 
 WRONG = """
@@ -130,14 +130,16 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
             answer = host.answer(message)
             cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
             with contextlib.suppress(WireError):
-                encode(answer, host.keep)  # keeps the objects that later calls ask for
+                encode(answer, host.keep_in_worker)  # keeps the objects that later calls ask for
     return cpu, wall
 
 
 def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
-    drawn = Examiner(session.assignment, session.examiner.checks, ORDER.seed, key=InstructorsKey(LECTURE, names=False), quick=True)
+    drawn = Examiner(
+        session.assignment, session.examiner.checks, OPTIONS.seed, key=InstructorsKey(LECTURE, names=False), quick=True
+    )
     drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
     asked = [0.0]
     ask = Reference.__getattr__
@@ -193,13 +195,13 @@ def main() -> None:
             spent = cost(functools.partial(dgm_grade, submissions, folder / f"results{size}"))
             of_class[size] = _row("dgm grade", size, spent)
         each, submitted = of_class[options.number], classes[options.number]  # that which the others grade as well
-        with GradingSession(ORDER) as session:
+        with GradingSession(OPTIONS) as session:
             session.rehearse()
             assignment = assignments.load(LECTURE)
             everybody = [read(one, assignment) for one in find(submitted, assignment)]
             (right,) = [read(one, assignment) for one in find(EXAMPLES / "01_all_right", assignment)]
-            bare_each = _row("bare limit", len(everybody), bare(everybody, session.plans))
-            right_bare, _ = bare([right], session.plans)
+            bare_each = _row("bare limit", len(everybody), bare(everybody, session.examiner.plans))
+            right_bare, _ = bare([right], session.examiner.plans)
             where_it_goes(session, right, right_bare)
         print()
         paths = sorted(submitted.iterdir())[: options.pytest]

@@ -143,9 +143,9 @@ def _of(argument: str, predicate: Predicate) -> Predicate:
 
 
 @functools.cache
-def load(assignment: str) -> Catalogue:
-    """The catalogue of an assignment: all that the `mistakes_*` modules of its folder register."""
-    package = importlib.import_module(f"dgm_ref.{assignment}")
+def load(assignment: str, topic: str = "") -> Catalogue:
+    """The catalogue of an assignment, or of one topic of it: all that the `mistakes_*` modules of the folder register."""
+    package = importlib.import_module(f"dgm_ref.{assignment}.{topic}".rstrip("."))
     for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
         if module.name.rpartition(".")[2].startswith("mistakes_"):
             importlib.import_module(module.name)

@@ -110,17 +110,17 @@ class _File(msgspec.Struct, forbid_unknown_fields=True):
     rubric: dict[str, float] = {}
 
 
-def load(name: str, house: Path = REPO_ROOT) -> Assignment:
+def load(name: str, root: Path = REPO_ROOT) -> Assignment:
     """Read ``assignments/<name>/assignment.toml``.
 
     Raises: ``AssignmentError`` that names the file, the line and the key at fault.
     """
-    path = house / "assignments" / name / "assignment.toml"
+    path = root / "assignments" / name / "assignment.toml"
     try:
         text = path.read_text("utf-8")
         content = tomllib.loads(text)
     except FileNotFoundError:
-        known = ", ".join(lectures(house)) or "none"
+        known = ", ".join(lectures(root)) or "none"
         raise AssignmentError(f"{path}: there is no such file; lectures are: {known}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise AssignmentError(f"{path}: not readable as TOML: {error}") from None
@@ -129,7 +129,7 @@ def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     except msgspec.ValidationError as error:
         line = _line(text, str(error))
         raise AssignmentError(f"{path}{f', line {line}' if line else ''}: {_in_toml_words(str(error))}") from None
-    file = _as_the_course_has_it(name, file, house, path)
+    file = _as_the_course_has_it(name, file, root, path)
     on = tuple(exercise for exercise in file.exercise if exercise.enabled)
     off = tuple(exercise.name for exercise in file.exercise if not exercise.enabled)
     _refuse_disorder(file.exercise, on, path)
@@ -137,9 +137,9 @@ def load(name: str, house: Path = REPO_ROOT) -> Assignment:
     return Assignment(name, file.title, on, off, file.rubric, file.kit_url, file.version)
 
 
-def lectures(house: Path = REPO_ROOT) -> tuple[str, ...]:
+def lectures(root: Path = REPO_ROOT) -> tuple[str, ...]:
     """The names that ``load`` knows: folders of assignments/ with an assignment.toml."""
-    return tuple(sorted(path.parent.name for path in (house / "assignments").glob("*/assignment.toml")))
+    return tuple(sorted(path.parent.name for path in (root / "assignments").glob("*/assignment.toml")))
 
 
 def offered() -> tuple[str, ...]:
@@ -149,10 +149,10 @@ def offered() -> tuple[str, ...]:
     return (course[1].assignments if course else ()) or known
 
 
-def _as_the_course_has_it(name: str, file: _File, house: Path, path: Path) -> _File:
+def _as_the_course_has_it(name: str, file: _File, root: Path, path: Path) -> _File:
     """The file with the course's points, exercises left out, and rubric: the only place where they are applied."""
     given_out = path.with_name(courses.FILE)
-    found = courses.active(house, lectures(house)) if house == REPO_ROOT else None
+    found = courses.active(root, lectures(root)) if root == REPO_ROOT else None
     if found is None and given_out.is_file():
         found = given_out, courses.read(given_out, (name,))
     if found is None:

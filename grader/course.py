@@ -75,13 +75,13 @@ class Course(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
 
 
-def find(house: Path) -> Path | None:
+def find(root: Path) -> Path | None:
     """The course.toml that counts. Raises: `AssignmentError` where `$DGM_COURSE` names no folder."""
     named = os.environ.get(VARIABLE)
     if named and not (os.path.isabs(named) and os.path.isdir(named)):
         raise AssignmentError(f"${VARIABLE} is {named!r}: name the folder of your course, from the root on, or unset it")
     folders = [_used[-1]] if _used else [Path(named)] if named else [Path()]
-    return next((folder.resolve() / FILE for folder in (*folders, house) if (folder / FILE).is_file()), None)
+    return next((folder.resolve() / FILE for folder in (*folders, root) if (folder / FILE).is_file()), None)
 
 
 @contextlib.contextmanager
@@ -115,9 +115,9 @@ def read(path: Path, known: tuple[str, ...]) -> Course:
     return course
 
 
-def active(house: Path, known: tuple[str, ...]) -> tuple[Path, Course] | None:
+def active(root: Path, known: tuple[str, ...]) -> tuple[Path, Course] | None:
     """The course that counts and where it stands."""
-    path = find(house)
+    path = find(root)
     return (path, read(path, known)) if path else None
 
 

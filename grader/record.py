@@ -12,7 +12,7 @@ MADE_BY_DGM = ".dgm-made"  # a folder with a file of this name holds results, pa
 Outcome = Literal["passed", "failed", "error", "timeout", "crashed", "missing", "not_graded"]
 
 
-MOST_PROBLEMS = 50  # sentences about a submission
+MAX_PROBLEMS = 50  # sentences about a submission
 LONGEST = {"message": 1000, "counterexample": 2000}  # characters of a field
 LONGEST_OTHER = 500
 
@@ -189,7 +189,7 @@ def bounded(record: Record) -> Record:
             most = LONGEST.get(key, LONGEST_OTHER)
             return value if len(value) <= most else value[: most - 2] + " …"
         if isinstance(value, list):
-            return [shorter(one, key) for one in (value[:MOST_PROBLEMS] if key == "problems" else value)]
+            return [shorter(one, key) for one in (value[:MAX_PROBLEMS] if key == "problems" else value)]
         if isinstance(value, dict):
             return {name: shorter(one, name) for name, one in value.items()}
         return value

@@ -16,8 +16,8 @@ hints = ["Look at the slide."]
 """
 
 
-def lecture(house: Path, content: str, name: str = "lecture9") -> Path:
-    path = house / "assignments" / name / "assignment.toml"
+def lecture(checkout: Path, content: str, name: str = "lecture9") -> Path:
+    path = checkout / "assignments" / name / "assignment.toml"
     path.parent.mkdir(parents=True)
     path.write_text(content, "utf-8")
     return path

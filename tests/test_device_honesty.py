@@ -10,7 +10,7 @@ from torch.nn.attention.flex_attention import flex_attention
 
 from grader.checking.student import Student
 from grader.checks.lecture1.imagegpt.helpers import elsewhere
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 
 Q, K, V = torch.randn(3, 2, 1, 4, 2, generator=torch.Generator().manual_seed(0))
 SIZES = {"K": 3, "m": 4, "dim": 4, "num_layers": 1, "num_heads": 2}
@@ -35,7 +35,7 @@ RIGHT = {
 
 
 def problem(attention):
-    student = Student("imagegpt", candidates.with_function("lecture1", "imagegpt.causal_attention", attention))
+    student = Student("imagegpt", known_submissions.with_function("lecture1", "imagegpt.causal_attention", attention))
     block = student.Block(student.ImageGPTConfig(**SIZES))
     return student.run(elsewhere, block, "causal_attention", Q, K, V)
 
@@ -57,7 +57,7 @@ def test_what_cannot_be_watched_is_neither_right_nor_wrong():
 
 @pytest.mark.parametrize("function", ["forward", "sample"])
 def test_the_solution_runs_on_any_device(function):
-    student = Student("imagegpt", candidates.solution("lecture1", "imagegpt"))
+    student = Student("imagegpt", known_submissions.solution("lecture1", "imagegpt"))
     model = student.ImageGPT(student.ImageGPTConfig(**SIZES))
     x = torch.zeros(2, 4, dtype=torch.int64)
     arguments = (x,) if function == "forward" else (model, 2, 4, student.generator(0), 0.5, 2, x[:, :1], True)

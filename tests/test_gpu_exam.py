@@ -8,7 +8,7 @@ from dgm_ref import catalogue
 from grader.assignment import REPO_ROOT
 from grader.checking.student import Student
 from grader.exam.collect import collect
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.reference import Reference
 
 SOLUTION = REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py"
@@ -18,7 +18,7 @@ CHECKS = {check.name: check for check in collect("lecture1") if check.gpu}
 def examine(name, submitted):
     """The figures that a check notes on a submission; raises where the check fails."""
     check = CHECKS[name]
-    transport = candidates.from_source("imagegpt", submitted) if isinstance(submitted, str) else submitted
+    transport = known_submissions.from_source("imagegpt", submitted) if isinstance(submitted, str) else submitted
     fixtures = {"student": Student("imagegpt", transport), "seed": 5, "device": "cpu", "figures": {}}
     if check.needs_reference:
         fixtures["ref"] = Reference("lecture1", "imagegpt")
@@ -55,5 +55,5 @@ def test_every_check_has_a_mistake_and_those_for_a_gpu_do_no_harm_here():
     assert {mistake.killed_by for mistake in registered} == set(CHECKS)
     for mistake in registered:
         if mistake.needs_gpu and not CHECKS[mistake.killed_by].training:
-            transport = candidates.with_function("lecture1", mistake.replaces, mistake.function)
+            transport = known_submissions.with_function("lecture1", mistake.replaces, mistake.function)
             examine(mistake.killed_by, transport)

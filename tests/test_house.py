@@ -1,4 +1,4 @@
-"""The three rules of the house (docs/architecture.md), read off the syntax trees, and shown to fail on planted violations."""
+"""The three rules of the layout (docs/architecture.md), read off the syntax trees, and shown to fail on planted violations."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 from grader.assignment import REPO_ROOT
 
 NEVER_SHIPPED = ("hidden", "grading", "nbgrader", "authoring")
-COMMANDS = "cli"  # ships whole; registers the instructor's commands only where their rooms are installed
+COMMANDS = "cli"  # ships whole; registers the instructor's commands only where their packages are installed
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -40,16 +40,16 @@ def violations(root: Path) -> list[str]:
     found = []
     for path in sorted(grader.rglob("*.py")):
         where = path.relative_to(grader)
-        room = where.parts[0]
+        part = where.parts[0]
         for name in imports(path):
-            ships = room not in (*NEVER_SHIPPED, COMMANDS)
+            ships = part not in (*NEVER_SHIPPED, COMMANDS)
             if ships and any(name.startswith(f"grader.{hidden}") for hidden in NEVER_SHIPPED):
                 found.append(f"(a) grader/{where} ships, and imports {name}, which does not")
-            if room != "hidden" and name.startswith(("dgm_ref", "solutions")):
+            if part != "hidden" and name.startswith(("dgm_ref", "solutions")):
                 found.append(f"(b) grader/{where} imports {name}")
-        if room != "hidden":
+        if part != "hidden":
             found += [f"(b) grader/{where} opens {text!r}" for text in strings(path) if text.split("/")[0] in ("dgm_ref", "solutions")]
-        if not (room == "checks" and len(where.parts) > 2):
+        if not (part == "checks" and len(where.parts) > 2):
             found += [f"(c) grader/{where} names {text!r}" for text in strings(path) if text in assignments]
     for name in sorted(assignments):
         checks, reference = grader / "checks" / name, root / "dgm_ref" / name
@@ -67,7 +67,7 @@ def violations(root: Path) -> list[str]:
     return found
 
 
-def test_the_house_keeps_its_rules():
+def test_the_layout_keeps_its_rules():
     assert violations(REPO_ROOT) == []
 
 

@@ -13,7 +13,7 @@ from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolera
 from grader.checks.lecture1.shared.families import affine
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
-from grader.hidden import known_submissions as candidates
+from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 
 CHECKS = sorted((REPO_ROOT / "grader" / "checks").rglob("*.py"))
@@ -96,7 +96,7 @@ def test_the_audit_sees_a_wrong_answer():
         return p.gather(-1, x[..., None])[..., 0].log().sum(-1)
 
     examiner = Examiner(load("lecture1"), [check], "audit", key=InstructorsKey("lecture1", names=False))
-    transport = candidates.with_function("lecture1", check.exercise, naive)
+    transport = known_submissions.with_function("lecture1", check.exercise, naive)
     reading = tolerances._closest(examiner, check, "naive", transport, EXAMPLES)
     assert reading.ratio > 1
     assert reading.failure

@@ -251,6 +251,9 @@ def ddim_step(
 
 
 # %% [markdown]
+# All of it at work: a small network, trained by your `simple_loss` in some seconds, and both ways back.
+
+# %% [markdown]
 # ## What one asks for
 #
 # Text-to-image: the network gets a label, too, and has learned to do without one now and then. To make pictures *more* like the label

@@ -126,6 +126,9 @@ def langevin_step(score: Score, x: Float[Tensor, "n m"], step: float, generator:
 
 
 # %% [markdown]
+# Walkers in a landscape that is given. Then one that is learned: a small network, trained by your `contrastive_loss` against your walkers.
+
+# %% [markdown]
 # ## Exactly right, for any step
 #
 # For a step that is not tiny the dynamics ends somewhere near $p$. A coin mends that: take the step as a mere *proposal*

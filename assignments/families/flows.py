@@ -103,6 +103,10 @@ def flow_log_prob(layers: Sequence[Layer], log_p_z: LogDensity, x: Float[Tensor,
 
 
 # %% [markdown]
+# All of it at work: six of your couplings, each with a small network, are trained by your `flow_log_prob` in some seconds. The same layers
+# give the density, the way to noise, and, backwards, samples.
+
+# %% [markdown]
 # ## Infinitely many layers: an ordinary differential equation
 #
 # Take a layer that hardly moves anything, $\mathbf x+h\,\mathbf f(t,\mathbf x)$, and ever more of them: the data follow the
@@ -216,3 +220,7 @@ def ode_log_prob(f: Field, log_p_z: LogDensity, x: Float[Tensor, "n m"], steps: 
     tensor([-1.5000])
     """
     raise NotImplementedError("ode_log_prob")
+
+
+# %% [markdown]
+# A small network as the field, trained by your `ode_log_prob`. A step of training asks the field often, so there are few of them here.

@@ -133,6 +133,9 @@ def generator_loss(fake_logits: Float[Tensor, " k"], saturating: bool) -> Float[
 
 
 # %% [markdown]
+# Both losses beside each other, and a game: two small networks, trained by your losses in some seconds.
+
+# %% [markdown]
 # ## Another distance, and its price
 #
 # Where the two laws do not overlap at all the Jensen-Shannon divergence is $\log2$, near or far: it does not say where to go.

@@ -108,6 +108,10 @@ def denoise(score: Score, x: Float[Tensor, "n m"], sigma: Float[Tensor, " n"]) -
 
 
 # %% [markdown]
+# The true scores of eight heaps at three noise levels, beside those of a small network that your `denoising_score_loss` trains in some
+# seconds.
+
+# %% [markdown]
 # ## From strong noise to weak noise
 #
 # Neighbouring levels have to overlap, so they stand in a fixed *ratio*: a geometric sequence.

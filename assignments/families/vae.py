@@ -153,6 +153,10 @@ def importance_bound(
 
 
 # %% [markdown]
+# Both bounds at work. The second picture trains: a small encoder and a small decoder, by your `reparametrize` and your `elbo`, in some
+# seconds. One number is all that a code has there, so the evidence can be computed, too. (`show("elbo", steps=100)` trains less.)
+
+# %% [markdown]
 # ## When the true posterior is known
 #
 # For a *linear* decoder, $\mathbf x=W\mathbf z+\sigma\boldsymbol\varepsilon$ (probabilistic PCA), everything is Gaussian, also

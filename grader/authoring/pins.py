@@ -27,6 +27,7 @@ from grader.practice.run import PUBLIC_SEED
 from grader.sandbox.inside.host import Host
 from grader.sandbox.wire.frames import WireError, encode
 from grader.sandbox.wire.objects import to_wire
+from grader.values import mapped
 
 SEED = "pinned"
 INPUTS = "inputs.txt"  # beside the checks
@@ -139,15 +140,13 @@ def _anything(value: Any) -> tuple[str, Any] | None:
 def _mapped(change: Function) -> Callable[[Function], Function]:
     """An answer that differs from the right one in all its numbers."""
 
-    def changed(value: Any) -> Any:
-        if isinstance(value, list | tuple):
-            return type(value)(map(changed, value))
-        return change(value) if isinstance(value, Tensor | int | float) else value
+    def changed(leaf: Any) -> Any:
+        return change(leaf) if isinstance(leaf, Tensor | int | float) else leaf
 
     def hollow(right: Function) -> Function:
         @functools.wraps(right)
         def function(*args: Any, **kwargs: Any) -> Any:
-            return changed(right(*args, **kwargs))
+            return mapped(right(*args, **kwargs), changed)
 
         return function
 

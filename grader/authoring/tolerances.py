@@ -21,6 +21,8 @@ from torch import Tensor
 from grader import assignment as assignments
 from grader.checking import compare
 from grader.checking.student import Transport
+from grader.checking.tolerance import Tolerance
+from grader.checking.wording import Wording
 from grader.exam import inputs
 from grader.exam.collect import Check, collect
 from grader.exam.examiner import Examiner
@@ -83,11 +85,11 @@ class _ratios:
         ratios: list[float] = []
         judge = compare._assert_values
 
-        def measure(got: Tensor, want: Tensor, rounding: compare._Rounding, wording: compare._Wording) -> None:
+        def measure(got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
             both = got.isfinite() & want.isfinite()
-            ratio = ((got - want).abs() / rounding.allowed(want))[both]
+            ratio = ((got - want).abs() / tolerance.allowed(want))[both]
             ratios.append(ratio.max().item() if ratio.numel() else 0.0)
-            judge(got, want, rounding, wording)
+            judge(got, want, tolerance, wording)
 
         self._patch = mock.patch.object(compare, "_assert_values", measure)
         self._patch.start()

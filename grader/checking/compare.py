@@ -7,78 +7,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from grader.checking.student import Observation, Remote, StudentError
-from grader.checking.tolerance import tolerance
+from grader.checking.mismatch import Mismatch
+from grader.checking.student import Observation, StudentError
+from grader.checking.tolerance import Tolerance
+from grader.checking.wording import Wording, answer_is, both_numbers, count, differs, dtype_name, kind_of, short
 from grader.sandbox.wire.objects import Unsendable
 
-RUNGS = (
-    "nothing",
-    "type",
-    "rank",
-    "shape",
-    "dtype",
-    "device",
-    "finite",
-    "value",
-    "law",
-    "refusal",
-    "trace",
-    "gradient",
-    "digits",
-    "axis",
-)
-SLIGHT = ("digits", "axis")  # right to single precision; right but for axes of length one
-
-
-class Mismatch(AssertionError):
-    """A student's answer is not the right one: the rung of the ladder, and a sentence for the student.
-
-    `expected`: the right answer in words. It is never part of the sentence, so that an instructor can hide it.
-    `mistake`: the registered mistake that explains it, where the comparison itself can tell (a sampler's law).
-    """
-
-    def __init__(
-        self,
-        rung: str,
-        sentence: str,
-        got: Any = None,
-        want: Any = None,
-        mistake: str | None = None,
-        *,
-        expected: str = "",
-    ) -> None:
-        super().__init__(f"{sentence}, expected {expected}" if expected else sentence)
-        assert rung in RUNGS
-        self.rung, self.sentence, self.expected = rung, sentence, expected
-        self.says = ""  # what was misunderstood, where a public check recognises it
-        self.got, self.want, self.mistake = got, want, mistake
-
-
-@dataclass(frozen=True)
-class _Rounding:
-    """How much of a difference the dtype explains: see `grader.checking.tolerance`."""
-
-    dtype: torch.dtype
-    scale: float | Tensor
-    condition: float | Tensor
-    error: float | Tensor
-
-    def allowed(self, want: Tensor) -> Tensor:
-        return tolerance(want, self.dtype, self.scale, self.condition, self.error)
-
-
-@dataclass(frozen=True)
-class _Wording:
-    """What an answer is called where it is not simply what the call returned, and the unit of what was expected."""
-
-    what: str = ""
-    unit: str = ""
+__all__ = [
+    "Mismatch", "assert_agrees", "assert_calls_agree", "assert_dtype", "assert_form", "assert_gradient_agrees", "assert_unchanged",
+    "refuses",
+]  # fmt: skip
 
 
 def assert_agrees(
@@ -121,10 +65,10 @@ def assert_agrees(
                 mismatch.rung = "shape"
             raise
         dtype = _accuracy(got, _expected_dtype(want, like))
-        _assert_tensor(got, want, _Rounding(dtype, scale, condition, error), _Wording(what, unit))
+        _assert_tensor(got, want, Tolerance(dtype, scale, condition, error), Wording(what, unit))
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
-        _assert_number(got, want, _Rounding(dtype, scale, condition, error), _Wording(what, unit))
+        _assert_number(got, want, Tolerance(dtype, scale, condition, error), Wording(what, unit))
 
 
 def _agrees(got: Any, wrong: Any, **accuracy: Any) -> bool:
@@ -149,13 +93,13 @@ def assert_calls_agree(
     """Raise `Mismatch` unless two calls of the student agree. Which of them is wrong is not known, and not said."""
     for answer, which in ((got, call), (other, other_call)):
         if not isinstance(answer, Tensor):
-            raise Mismatch("type", f"{which} gave {_name(answer)}, which is no torch.Tensor", answer)
+            raise Mismatch("type", f"{which} gave {kind_of(answer)}, which is no torch.Tensor", answer)
     if got.shape != other.shape:
         theirs = f"your other call ({other_call}) one of shape {tuple(other.shape)}"
         raise Mismatch("shape", f"{call} gave a tensor of shape {tuple(got.shape)}, {theirs}", got)
     try:
         dtype = _accuracy(got, _expected_dtype(other, like))
-        _assert_tensor(got, other, _Rounding(dtype, scale, condition, error), _Wording(call))
+        _assert_tensor(got, other, Tolerance(dtype, scale, condition, error), Wording(call))
     except Mismatch as mismatch:
         mine = mismatch.sentence.removeprefix(call).replace(" is ", " gave ", 1)
         theirs = f"your other call ({other_call}) gave {mismatch.expected}"
@@ -166,18 +110,18 @@ def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype | None = None
     """The ladder up to the values: raise `Mismatch` unless `got` is a tensor of this shape (and dtype, where one is named)."""
     shape = tuple(shape)
     _refuse_nothing(got, want, what)
-    said = _answer(what, _name(got))
+    said = answer_is(what, kind_of(got))
     if isinstance(got, Unsendable) and "device" in got.description:
         raise Mismatch("device", said, got, want, expected="one on the device of the inputs")
     if isinstance(got, Unsendable) and "dtype" in got.description:
-        raise Mismatch("dtype", said, got, want, expected=f"dtype {_dtype(dtype)}" if dtype else "real numbers")
+        raise Mismatch("dtype", said, got, want, expected=f"dtype {dtype_name(dtype)}" if dtype else "real numbers")
     if not isinstance(got, Tensor):
         raise Mismatch("type", said, got, want, expected="a torch.Tensor")
     alike = [length for length in got.shape if length != 1] == [length for length in shape if length != 1]
     if got.dim() != len(shape):
-        axes = f"{_count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
+        axes = f"{count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
         right = f"{len(shape)}: shape {shape}"
-        raise Mismatch("axis" if alike else "rank", _answer(what, f"a tensor with {axes}"), got, want, expected=right)
+        raise Mismatch("axis" if alike else "rank", answer_is(what, f"a tensor with {axes}"), got, want, expected=right)
     if tuple(got.shape) != shape:
         raise Mismatch("axis" if alike else "shape", said, got, want, expected=f"shape {shape}")
     if dtype is not None:
@@ -189,13 +133,13 @@ def assert_dtype(got: Any, like: Tensor | torch.dtype | type, *, what: str = "")
     _refuse_nothing(got, None, what)
     if isinstance(like, type):
         if type(got) is not like:
-            raise Mismatch("type", _answer(what, _name(got)), got, expected=f"a Python {like.__name__}")
+            raise Mismatch("type", answer_is(what, kind_of(got)), got, expected=f"a Python {like.__name__}")
         return
     dtype = like.dtype if isinstance(like, Tensor) else like
     if not isinstance(got, Tensor):
-        raise Mismatch("type", _answer(what, _name(got)), got, expected=f"a {_dtype(dtype)} tensor")
+        raise Mismatch("type", answer_is(what, kind_of(got)), got, expected=f"a {dtype_name(dtype)} tensor")
     if got.dtype != dtype:
-        raise Mismatch("dtype", _answer(what, f"a {_dtype(got.dtype)} tensor"), got, expected=_dtype(dtype))
+        raise Mismatch("dtype", answer_is(what, f"a {dtype_name(got.dtype)} tensor"), got, expected=dtype_name(dtype))
 
 
 def assert_unchanged(observed: Observation) -> None:
@@ -222,31 +166,6 @@ def assert_gradient_agrees(
     )
 
 
-def assert_no_trace(observed: Observation, graph_free: bool = False) -> None:
-    """Raise `Mismatch` if the call changed an argument, moved a random state or the autograd mode, or printed.
-
-    `graph_free`: the result must not carry an autograd graph either (samples and fitted parameters).
-    """
-    if observed.changed:
-        raise Mismatch("trace", f"the call changed what it was given: {', '.join(observed.changed)}. Work on copies.")
-    if observed.random_state_moved:
-        raise Mismatch(
-            "trace", "the call moved a global random state. Draw from the generator you are given, or not at all."
-        )
-    if observed.autograd_mode_moved:
-        raise Mismatch(
-            "trace",
-            "the call left gradient tracking (or the default dtype) switched. Use a `with` block, which restores it.",
-        )
-    if observed.printed:
-        raise Mismatch("trace", f"the function prints: {observed.printed[:60]!r}. It should only return.")
-    if graph_free and observed.carries_graph:
-        raise Mismatch(
-            "trace",
-            "the result carries an autograd graph. Samples and fitted parameters are plain numbers: detach them.",
-        )
-
-
 @contextlib.contextmanager
 def refuses() -> Iterator[None]:
     """The call in the block must raise a `ValueError`; what it says is open."""
@@ -263,7 +182,7 @@ def refuses() -> Iterator[None]:
 
 
 def _accuracy(got: Tensor, expected: torch.dtype) -> torch.dtype:
-    """The dtype whose rounding is forgiven: the expected one, or float32 where the result has that."""
+    """The dtype whose tolerance is forgiven: the expected one, or float32 where the result has that."""
     return torch.float32 if got.dtype == torch.float32 and expected == torch.float64 else expected
 
 
@@ -275,103 +194,55 @@ def _expected_dtype(want: Tensor, like: Tensor | torch.dtype | None) -> torch.dt
 
 def _refuse_nothing(got: Any, want: Any, what: str) -> None:
     if got is None:
-        raise Mismatch("nothing", f"{_answer(what, 'None')}: does the function end with a `return`?", got, want)
+        raise Mismatch("nothing", f"{answer_is(what, 'None')}: does the function end with a `return`?", got, want)
 
 
 def _assert_tuple(got: Any, want: tuple[Any, ...], what: str) -> None:
     _refuse_nothing(got, want, what)
     if not isinstance(got, tuple | list):
-        raise Mismatch("type", _answer(what, _name(got)), got, want, expected=f"a tuple of {len(want)}")
+        raise Mismatch("type", answer_is(what, kind_of(got)), got, want, expected=f"a tuple of {len(want)}")
     if len(got) != len(want):
-        raise Mismatch("shape", _answer(what, f"a tuple of {len(got)}"), got, want, expected=f"one of {len(want)}")
+        raise Mismatch("shape", answer_is(what, f"a tuple of {len(got)}"), got, want, expected=f"one of {len(want)}")
 
 
-def _assert_number(got: Any, want: Any, rounding: _Rounding, wording: _Wording) -> None:
+def _assert_number(got: Any, want: Any, tolerance: Tolerance, wording: Wording) -> None:
     _refuse_nothing(got, want, wording.what)
     if isinstance(got, Tensor) and got.dim() == 0:
         got = got.item()
     if not isinstance(got, int | float if isinstance(want, int | float) else type(want)):
-        raise Mismatch("type", _answer(wording.what, _name(got)), got, want, expected=_name(want))
+        raise Mismatch("type", answer_is(wording.what, kind_of(got)), got, want, expected=kind_of(want))
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
-        _assert_values(torch.tensor(got, dtype=torch.float64), right, rounding, wording)
+        _assert_values(torch.tensor(got, dtype=torch.float64), right, tolerance, wording)
     elif got != want:
-        raise _differs("value", _short(got), _short(want), got, want, wording)
+        raise differs("value", short(got), short(want), got, want, wording)
 
 
-def _assert_tensor(got: Any, want: Tensor, rounding: _Rounding, wording: _Wording) -> None:
+def _assert_tensor(got: Any, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
     if not want.is_floating_point() and got.is_floating_point():
-        rounding = replace(rounding, dtype=torch.float64)
+        tolerance = replace(tolerance, dtype=torch.float64)
     if want.is_floating_point() or got.is_floating_point():
-        _assert_values(got.double(), want.double(), rounding, wording)
+        _assert_values(got.double(), want.double(), tolerance, wording)
     elif (got != want).any():
         place = _first_place(got != want)
-        raise _differs("value", got[place].item(), want[place].item(), got, want, wording, place)
+        raise differs("value", got[place].item(), want[place].item(), got, want, wording, place)
 
 
-def _assert_values(got: Tensor, want: Tensor, rounding: _Rounding, wording: _Wording) -> None:
+def _assert_values(got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
     """Finite where it should be, then the value: both float64 and of one shape."""
     strange = ~want.isfinite() | ~got.isfinite()
     wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
     if wrong.any():
         place = _first_place(wrong)
-        raise _differs("finite", *_numbers(got[place], want[place]), got, want, wording, place)
+        raise differs("finite", *both_numbers(got[place], want[place]), got, want, wording, place)
     difference = torch.where(strange, 0.0, (got - want).abs())
-    excess = torch.where(strange, 0.0, difference - rounding.allowed(want))
+    excess = torch.where(strange, 0.0, difference - tolerance.allowed(want))
     if (excess > 0).any():
         place = _first_place(excess == excess.max())
-        in_single = difference <= replace(rounding, dtype=torch.float32).allowed(want)
-        single = rounding.dtype == torch.float64 and in_single[~strange].all()
-        raise _differs("digits" if single else "value", *_numbers(got[place], want[place]), got, want, wording, place)
+        in_single = difference <= replace(tolerance, dtype=torch.float32).allowed(want)
+        single = tolerance.dtype == torch.float64 and in_single[~strange].all()
+        raise differs("digits" if single else "value", *both_numbers(got[place], want[place]), got, want, wording, place)
 
 
 def _first_place(mask: Tensor) -> tuple[int, ...]:
     return tuple(int(index) for index in mask.nonzero()[0])
-
-
-def _differs(
-    rung: str, mine: object, right: object, got: Any, want: Any, wording: _Wording, place: tuple[int, ...] = ()
-) -> Mismatch:
-    """`you returned 0.26 at [2]`, expected `0.25 (nats)`."""
-    at = f" at [{', '.join(map(str, place))}]" if place else ""
-    said = f"{wording.what}{at} is {mine}" if wording.what else f"you returned {mine}{at}"
-    return Mismatch(rung, said, got, want, expected=f"{right} ({wording.unit})" if wording.unit else str(right))
-
-
-def _answer(what: str, description: str) -> str:
-    return f"{what} is {description}" if what else f"you returned {description}"
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
-def _numbers(one: Tensor, other: Tensor) -> tuple[str, str]:
-    """Both with as many digits as tell them apart, and four at least."""
-    first, second = one.item() + 0.0, other.item() + 0.0  # + 0.0: no -0
-    return next(
-        (written for digits in range(4, 18) if (written := (f"{first:.{digits}g}", f"{second:.{digits}g}"))[0] != written[1]),
-        (repr(first), repr(second)),
-    )
-
-
-def _short(value: Any) -> str:
-    if isinstance(value, int) and value.bit_length() > 10_000:  # Python refuses to write out more than 4300 digits
-        return f"an integer of {value.bit_length()} bits"
-    text = repr(value)
-    return text if len(text) <= 60 else f"{text[:40]}…{text[-10:]} ({len(text)} characters)"
-
-
-def _dtype(dtype: torch.dtype) -> str:
-    return str(dtype).removeprefix("torch.")
-
-
-def _name(value: Any) -> str:
-    """What a value is, in words: `a float`, `a sparse tensor`, `a numpy ndarray`."""
-    if isinstance(value, Unsendable):
-        return value.description
-    if isinstance(value, Remote):
-        return f"an object ({value!r})"
-    if isinstance(value, Tensor):
-        return f"a tensor of shape {tuple(value.shape)}"
-    return f"a Python {type(value).__name__}"

@@ -2,7 +2,7 @@
 
 student.kl_divergence(p, q)                       the value
 student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
-student.kl_divergence.observed(p, q)              value and every trace that the call left
+student.kl_divergence.observed(p, q)              value, and which arguments the call has changed
 student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
 student.kl_divergence.strided(p, q)               the value for tensors of the same numbers that are not contiguous
 student.fit_histogram.float64_default(x, K)       the value where torch.get_default_dtype() is torch.float64
@@ -15,14 +15,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 from torch import Tensor
 
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.objects import RemoteObject, SeededGenerator
-
-Result = TypeVar("Result")
+from grader.values import mapped
 
 
 class StudentError(Exception):
@@ -33,7 +32,7 @@ class StudentError(Exception):
         self.type, self.bases, self.message, self.where, self.unimplemented = type, bases, message, where, unimplemented
 
 
-class NotThere(Exception):
+class MissingFunction(Exception):
     """The submission has no such module or function."""
 
 
@@ -68,28 +67,13 @@ class Transport(Protocol):
         """Whether anything was handed in for a topic."""
         ...
 
-    def inputs(self, check: str) -> int:
-        """How many inputs of a check are known here, so that none need be drawn before one fails; 0: draw them."""
-        ...
-
-    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
-        """What `run` makes of the input of this number, which every submission meets: None where the check passes.
-
-        A transport may be prepared for the input, and may know the answer without running anything.
-        """
-        ...
-
 
 @dataclass(frozen=True)
 class Observation:
-    """A value, and the traces that the call left."""
+    """A value, and the names of the arguments that the call has changed."""
 
     value: Any
     changed: list[str]
-    random_state_moved: bool
-    autograd_mode_moved: bool
-    printed: str
-    carries_graph: bool
 
 
 @dataclass(frozen=True)
@@ -156,7 +140,7 @@ class Function:
         return self._ask("float64_default", args, kwargs)["value"]
 
     def observed(self, *args: Any, **kwargs: Any) -> Observation:
-        """The value and the traces of the call."""
+        """The value, and which arguments the call has changed."""
         return Observation(**self._ask("observed", args, kwargs))
 
     def gradient(
@@ -209,7 +193,7 @@ class Function:
         answer = self.student.transport.ask(message)
         self.student.calls.append(Call(self.name, message, answer))
         if "missing" in answer:
-            raise NotThere(answer["missing"])
+            raise MissingFunction(answer["missing"])
         if "error" in answer:
             raise StudentError(**answer["error"])
         return {**answer, "value": _remotes(answer["value"], self.student)}
@@ -235,19 +219,9 @@ class Remote:
 
 def _messages(value: Any) -> Any:
     """Arguments as they travel: a `Remote` as its handle."""
-    if isinstance(value, Remote):
-        return value._handle
-    if isinstance(value, list | tuple):
-        return type(value)(_messages(item) for item in value)
-    if isinstance(value, dict):
-        return {key: _messages(item) for key, item in value.items()}
-    return value
+    return mapped(value, lambda leaf: leaf._handle if isinstance(leaf, Remote) else leaf)
 
 
 def _remotes(value: Any, student: Student) -> Any:
     """Answers as a check sees them: a handle as a `Remote`."""
-    if isinstance(value, RemoteObject):
-        return Remote(student, value)
-    if isinstance(value, list | tuple):
-        return type(value)(_remotes(item, student) for item in value)
-    return value
+    return mapped(value, lambda leaf: Remote(student, leaf) if isinstance(leaf, RemoteObject) else leaf)

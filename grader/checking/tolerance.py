@@ -18,12 +18,14 @@ The inputs separate good from naive, not the tolerances: choose logits of 1000, 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from grader.sandbox.wire.families import Family, double
+from grader.values import mapped
 
 # Rounding errors of n steps add up to about sqrt(n) ulps of the scale: 32 allows a plain loop over 784 dimensions (28).
 # Audited by adversarial search (`grader.authoring.tolerances`): right answers stay below it, naive ones exceed it 1000-fold.
@@ -72,13 +74,26 @@ def condition_of(
 
 def _moved(value: Any, u: float, generator: torch.Generator) -> Any:
     """`value` with every entry of a floating tensor times 1 + u or 1 - u."""
-    if isinstance(value, Tensor) and value.is_floating_point():
-        up = torch.randint(0, 2, value.shape, generator=generator, dtype=torch.float64)
-        return value * (1 + u * (2 * up - 1))
-    if isinstance(value, Family):
-        return Family(value.name, _moved(value.parameters, u, generator))
-    if isinstance(value, list | tuple):
-        return type(value)(_moved(item, u, generator) for item in value)
-    if isinstance(value, dict):
-        return {key: _moved(item, u, generator) for key, item in value.items()}
-    return value
+
+    def moved(leaf: Any) -> Any:
+        if isinstance(leaf, Family):
+            return Family(leaf.name, mapped(leaf.parameters, moved))
+        if isinstance(leaf, Tensor) and leaf.is_floating_point():
+            up = torch.randint(0, 2, leaf.shape, generator=generator, dtype=torch.float64)
+            return leaf * (1 + u * (2 * up - 1))
+        return leaf
+
+    return mapped(value, moved)
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How much of a difference the dtype explains: see `grader.checking.tolerance`."""
+
+    dtype: torch.dtype
+    scale: float | Tensor
+    condition: float | Tensor
+    error: float | Tensor
+
+    def allowed(self, want: Tensor) -> Tensor:
+        return tolerance(want, self.dtype, self.scale, self.condition, self.error)

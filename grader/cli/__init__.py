@@ -1,4 +1,4 @@
-"""The command line `dgm`: thin; every command calls one function of the house and renders what comes back."""
+"""The command line `dgm`: thin; every command calls one function of the kit and renders what comes back."""
 
 from grader.cli.app import app
 

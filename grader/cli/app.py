@@ -1,4 +1,4 @@
-"""The commands of `dgm`: those of students everywhere, those of instructors where their rooms are installed."""
+"""The commands of `dgm`: those of students everywhere, those of instructors where their packages are installed."""
 
 from __future__ import annotations
 

@@ -52,6 +52,9 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
             return meant[0]
     work = handed_in or folder
     if work is not None:
+        of_each = [str(work / name) for name in known if (work / name).is_dir()]
+        if len(of_each) > 1:
+            stop(f"which assignment? There is a folder for each: name {' or '.join(of_each)}")
         ranked = _recognised(work, known).most_common(2)
         if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]):
             return ranked[0][0]

@@ -31,7 +31,7 @@ def init(
     ] = None,
 ) -> None:
     """Lay out a course: course.toml, a seed, and what nbgrader needs, configuration and source notebooks."""
-    from grader.hidden.places import NotHere
+    from grader.hidden.places import HiddenFolderMissing
     from grader.nbgrader.layout import CourseExists, gradable_here
     from grader.nbgrader.layout import init as lay_out
 
@@ -39,7 +39,7 @@ def init(
     names = [chosen(name) for name in assignment or assignments.offered()]
     try:
         written = lay_out(folder, names)
-    except (CourseExists, NotHere) as error:
+    except (CourseExists, HiddenFolderMissing) as error:
         stop(error)
     for path in written:
         console.print(f"wrote {path}", markup=False)

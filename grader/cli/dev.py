@@ -116,12 +116,12 @@ def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> 
 def doctor() -> None:
     """Attack a throw-away worker: which layers of isolation hold on this machine?"""
     from grader.assignment import lectures
-    from grader.exam.collect import families
+    from grader.exam.collect import worker_modules
     from grader.grading.kit import hidden
     from grader.sandbox.layers.doctor import diagnose
 
     table = Table("layer", "holds here", "what it gives, or what to do")
-    rows = diagnose([module for name in lectures() for module in families(name)], hidden())
+    rows = diagnose([module for name in lectures() for module in worker_modules(name)], hidden())
     for row in rows:
         table.add_row(
             row.layer,

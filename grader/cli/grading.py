@@ -58,6 +58,9 @@ def grade(
     regrade: Annotated[
         bool, typer.Option("--regrade", help="Grade again what another kit, seed or other options have graded.")
     ] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="One after the other, every check on every input: a breakpoint() in a check stops there.")
+    ] = False,
     layout: Annotated[
         Layout, typer.Option(help="What kind of folder or download this is; auto: by the names of all its entries.")
     ] = "auto",
@@ -71,7 +74,7 @@ def grade(
     from grader.grading.kit import SeedError, grading_seed
     from grader.grading.options import GradingOptions
     from grader.grading.store import StoreError
-    from grader.sandbox.layers.policy import Refused
+    from grader.sandbox.layers.policy import IsolationError
 
     console = SafeConsole(highlight=False)
     course = courses.find(REPO_ROOT)
@@ -92,17 +95,19 @@ def grade(
             console.print(handed_in.said, markup=False, soft_wrap=True)
             if course:
                 console.print(f"course: {course}", markup=False, soft_wrap=True)
+        if scheduler and debug:
+            stop("--debug is for this machine: leave --scheduler out")
         if scheduler:
             from grader.grading.cluster import Scheduler, grade_on
 
             graded = grade_on(Scheduler(scheduler, tls, insecure), handed_in, output, options, submissions, regrade)
         else:
-            graded = run(handed_in, output, options, jobs, submissions, regrade)
-        show = running.json_lines if json else running.bar if console.is_terminal else running.plain
+            graded = run(handed_in, output, options, jobs, submissions, regrade, debug)
+        show = running.json_lines if json else running.bar if console.is_terminal and not debug else running.plain
         seen: list[str] = []
         broken: list[str] = []
         table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
-    except (CannotGrade, SeedError, StoreError, Refused, UnknownName) as error:
+    except (CannotGrade, SeedError, StoreError, IsolationError, UnknownName) as error:
         if json:
             running.event(console, "error", message=str(error))
         else:

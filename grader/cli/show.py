@@ -25,7 +25,7 @@ def show(
     folder: Folder = None,
     assignment: AssignmentName = None,
     out: Annotated[Path, typer.Option("--out", "-o", help="Where the pictures go.")] = Path("pictures"),
-    steps: Annotated[int, typer.Option(min=1, help="Training steps of an ImageGPT; 600 take about a minute.")] = 600,
+    steps: Annotated[int, typer.Option(min=1, help="Steps of training a picture's network; 600 take up to a minute.")] = 600,
 ) -> None:
     """Draw what your functions do, beside what they should do where that gives nothing away."""
     try:
@@ -34,14 +34,14 @@ def show(
         stop(f"pictures need {error.name}, which is not installed: pip install -e \".[student]\"")
     from grader.practice.names import UnknownName, select
     from grader.practice.run import load
-    from grader.practice.work import NothingHere
+    from grader.practice.work import NoWorkFound
 
     meant = load_assignment(chosen(assignment, names or [], folder))
     folder = work_in(meant.name, folder)
     try:
         exercises = select(meant, names or [])
         modules = load(meant, folder)
-    except (UnknownName, NothingHere) as error:
+    except (UnknownName, NoWorkFound) as error:
         stop(error)
     works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
     written = 0

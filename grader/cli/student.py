@@ -62,7 +62,7 @@ def check(
 ) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import Practice
-    from grader.practice.work import NothingHere
+    from grader.practice.work import NoWorkFound
 
     name = chosen(assignment, names or [], folder)
     folder = work_in(name, folder)
@@ -88,7 +88,7 @@ def check(
             if len(fine) > 1:
                 console.print(overview.points_line(records), highlight=False)
                 console.print(overview.progress_line(practice.assignment, state))
-    except (UnknownName, NothingHere) as error:
+    except (UnknownName, NoWorkFound) as error:
         stop(error)
     raise typer.Exit(0 if fine and all(fine) else 1)
 
@@ -104,7 +104,7 @@ def watch(
     from grader.practice.keys import single_keys
     from grader.practice.run import Practice
     from grader.practice.watch import Pressed, Watcher
-    from grader.practice.work import NothingHere
+    from grader.practice.work import NoWorkFound
 
     name = chosen(assignment, [], folder)
     folder = work_in(name, folder)
@@ -123,7 +123,7 @@ def watch(
                 elif event.key in "hH":
                     _hint(state, practice.assignment, on_screen)
                 progress.save(state, folder)
-    except NothingHere as error:
+    except NoWorkFound as error:
         stop(error)
     except KeyboardInterrupt:
         progress.save(state, folder)
@@ -153,7 +153,7 @@ def debug(
     """Write the call on which an exercise fails as a small program, and step through it."""
     from grader.practice import debug as debugging
     from grader.practice.run import Practice
-    from grader.practice.work import NothingHere
+    from grader.practice.work import NoWorkFound
 
     meant = load(chosen(assignment, [name], folder))
     folder, exercise = work_in(meant.name, folder), meant[_one(meant, name)]
@@ -165,7 +165,7 @@ def debug(
             console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
             return
         program = debugging.write(exercise, failure, folder, sources)
-    except (debugging.CannotDebug, NothingHere) as error:
+    except (debugging.CannotDebug, NoWorkFound) as error:
         stop(error)
     console.print(program, highlight=False, soft_wrap=True)
     if start:
@@ -201,14 +201,14 @@ def pack(
     """Write the zip to hand in."""
     from grader.practice.pack import CannotPack
     from grader.practice.pack import pack as write
-    from grader.practice.work import NothingHere, read_work
+    from grader.practice.work import NoWorkFound, read_work
 
     name = chosen(assignment, [], folder)
     work, meant = work_in(name, folder), load(name)
     try:
         submission = read_work(meant, work)
         packed = write(work, meant, submission, output or Path(f"{name}.zip"))
-    except (NothingHere, CannotPack) as error:
+    except (NoWorkFound, CannotPack) as error:
         stop(error)
     for remark in packed.remarks:
         console.print(Text.assemble(("note: ", "yellow"), remark))

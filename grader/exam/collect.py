@@ -88,13 +88,13 @@ class Check:
         return self.exercise.split(".")[0]
 
 
-def collect(lecture: str, house: Path = REPO_ROOT, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
+def collect(lecture: str, root: Path = REPO_ROOT, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
     """The checks of a lecture's exercises in the order of their files, with their points.
 
     `topics`: those whose checks are wanted, and no other module is imported; all without.
     Raises: `AssignmentError` where marks and assignment.toml do not fit together.
     """
-    assignment = assignments.load(lecture, house)
+    assignment = assignments.load(lecture, root)
     passed_by = earns_nothing_alone(lecture)
     kept = [
         replace(check, passed_by=passed_by.get(check.identity, frozenset()))
@@ -113,8 +113,8 @@ def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check
     quiet = ["-p", "no:cacheprovider", "-p", "no:terminal", "-c", os.devnull]
     with _plain_pytest():
         status = pytest.main(["--collect-only", *quiet, "--rootdir", here, *folders], plugins=[collector])
-    if collector.refused is not None:
-        raise collector.refused
+    if collector.error is not None:
+        raise collector.error
     if status is not pytest.ExitCode.OK:
         raise AssignmentError(
             f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
@@ -196,7 +196,7 @@ def folder(lecture: str) -> Path:
     return Path(spec.submodule_search_locations[0])
 
 
-def families(lecture: str) -> list[str]:
+def worker_modules(lecture: str) -> list[str]:
     """The lecture's modules of public callables: what a worker imports before it meets a submission."""
     package = importlib.import_module(f"grader.checks.{lecture}")
     return [f"{package.__name__}.{module}" for module in package.IN_THE_WORKER]
@@ -206,7 +206,7 @@ class _Collector:
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.errors: list[str] = []
-        self.refused: AssignmentError | None = None
+        self.error: AssignmentError | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark, meaning in MARKS.items():
@@ -220,7 +220,7 @@ class _Collector:
         try:
             self.checks = [check_of(item) for item in session.items if isinstance(item, pytest.Function)]
         except AssignmentError as error:
-            self.refused = error
+            self.error = error
 
 
 def check_of(item: pytest.Function) -> Check:

@@ -12,8 +12,8 @@ from grader.checking.student import Call
 from grader.exam.plain_torch import Script, wrapped
 from grader.sandbox.wire.objects import Unsendable
 
-CALLS = 4  # the last calls of a check that are shown; the failure is at their end
-LENGTH = 2000  # characters
+MAX_CALLS = 4  # the last calls of a check that are shown; the failure is at their end
+MAX_LENGTH = 2000  # characters
 NOTES = {
     "gradient": "   # and its gradient",
     "no_grad": "   # under torch.no_grad()",
@@ -29,12 +29,12 @@ def of_calls(calls: Sequence[Call], got: Any = None) -> str:
     """
     needed, lines = parts(calls, got)
     text = "\n".join([*needed, *lines])
-    return text if len(text) <= LENGTH else "\n".join([text[:LENGTH].rpartition("\n")[0], "…", *lines[-1:]])[: 2 * LENGTH]
+    return text if len(text) <= MAX_LENGTH else "\n".join([text[:MAX_LENGTH].rpartition("\n")[0], "…", *lines[-1:]])[: 2 * MAX_LENGTH]
 
 
 def parts(calls: Sequence[Call], got: Any = None, *, whole: bool = False) -> tuple[list[str], list[str]]:
     """What the last calls need, and the calls. `whole`: a long tensor is written out."""
-    shown = [call for call in calls[-CALLS:] if call.message["target"][0] != "helper"]
+    shown = [call for call in calls[-MAX_CALLS:] if call.message["target"][0] != "helper"]
     script = Script([call.message for call in shown], whole)
     lines = [_call(script, call) for call in shown]
     if len(shown) > 1:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
-from grader.checking.compare import SLIGHT
+from grader.checking.mismatch import SLIGHT
 from grader.exam.collect import Check
 from grader.record import CheckRecord
 

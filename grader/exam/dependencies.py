@@ -17,14 +17,14 @@ def with_dependencies(
     """The records of a whole submission, where also exercises that came later may explain a failure."""
     failed = [record.exercise for record in records if record.failed]
     return [
-        msgspec.structs.replace(record, depends_on_failed=blamed(assignment, record.exercise, transport, failed))
+        msgspec.structs.replace(record, depends_on_failed=failed_dependencies(assignment, record.exercise, transport, failed))
         if record.failed
         else record
         for record in records
     ]
 
 
-def blamed(assignment: Assignment, name: str, transport: Transport, failed: Collection[str]) -> list[str]:
+def failed_dependencies(assignment: Assignment, name: str, transport: Transport, failed: Collection[str]) -> list[str]:
     """The failed exercises that the student's answer to this one calls, directly or through others."""
     topic = assignment[name].topic
     known = {exercise.name: exercise for exercise in assignment.of_topic(topic)}

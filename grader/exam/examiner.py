@@ -5,40 +5,25 @@ from __future__ import annotations
 import functools
 import time
 import traceback
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from bdb import BdbQuit
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
 from grader.assignment import Assignment
-from grader.checking.compare import SLIGHT, Mismatch
-from grader.checking.student import Call, CannotObserve, NoGradient, NotThere, Student, StudentError, Transport
+from grader.checking.student import Call, CannotObserve, Student, Transport
 from grader.exam import counterexample, credit
 from grader.exam.collect import Check
-from grader.exam.dependencies import blamed
+from grader.exam.dependencies import failed_dependencies
+from grader.exam.failure import THE_SUBMISSIONS, Failure, failed, failure_of, gravest, not_graded
 from grader.exam.inputs import Example, derive, draw_examples, shrink
+from grader.exam.replay import PlannedTransport, Plans, judge
 from grader.record import CheckRecord, ExerciseRecord, Outcome, exercise_record
-from grader.sandbox.workers import WorkerGone, WorkerTimeout
 
 NO_GPU = "needs a GPU, and this machine has none"
 APOLOGY = "our grader broke at this check, which is no fault of yours: it does not count. Please tell the course staff."
-
-
-@dataclass(frozen=True)
-class Failure:
-    """What ended a check: the outcome, the sentence, the input and the calls on it."""
-
-    outcome: Outcome
-    sentence: str
-    example: Example
-    calls: tuple[Call, ...]
-    rung: str = ""
-    got: Any = None
-    want: Any = None
-    mistake: str | None = None
-    expected: str = ""  # the right answer in words
-    says: str = ""  # what was misunderstood, where a public check recognises it
 
 
 @dataclass(frozen=True)
@@ -67,16 +52,6 @@ class AnswerKey(Protocol):
         """Whether the registered mistake of this name fails this check."""
 
 
-def _gravest(failures: Iterable[Failure | None]) -> Failure | None:
-    """The first failure that is more than a slight one; where there is none, the first."""
-    slight = None
-    for failure in failures:
-        if failure is not None and failure.rung not in SLIGHT:
-            return failure
-        slight = slight or failure
-    return slight
-
-
 class Examiner:
     """The checks of one assignment with their inputs, ready for any number of submissions.
 
@@ -99,13 +74,14 @@ class Examiner:
         self._key, self._device, self._quick, self._show_expected = key, device, quick, show_expected
         self._examples: dict[str, list[Example]] = {}
         self._figures: dict[str, str] = {}  # what the check at hand has measured
+        self.plans: Plans = {}  # what is known before a submission comes; nothing: every check is run on every input
         self.faults: list[Fault] = []
 
-    def exercise(self, name: str, transport: Transport, failed: Collection[str] = ()) -> ExerciseRecord:
-        """The record of one exercise. `failed`: exercises of this submission that have failed so far."""
+    def exercise(self, name: str, transport: Transport, failed_before: Collection[str] = ()) -> ExerciseRecord:
+        """The record of one exercise. `failed_before`: exercises of this submission that have failed so far."""
         transport.begin_exercise()
         checks = [check for check in self.checks if check.exercise == name]
-        records = [self.examine(check, transport, failed) for check in checks]
+        records = [self.examine(check, transport, failed_before) for check in checks]
         records, rubric = credit.by_rubric(
             credit.in_proportion(checks, records),
             self.assignment.shares(name),
@@ -113,10 +89,10 @@ class Examiner:
         )
         exercise = self.assignment[name]
         record = exercise_record(name, str(exercise.slide), records, exercise.bonus, rubric)
-        at_fault = blamed(self.assignment, name, transport, failed) if record.failed else []
+        at_fault = failed_dependencies(self.assignment, name, transport, failed_before) if record.failed else []
         return msgspec.structs.replace(record, depends_on_failed=at_fault)
 
-    def examine(self, check: Check, transport: Transport, failed: Collection[str] = ()) -> CheckRecord:
+    def examine(self, check: Check, transport: Transport, failed_before: Collection[str] = ()) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
         unable = self._unable(check)
         if unable:
@@ -130,8 +106,11 @@ class Examiner:
                     check=check.name, outcome="passed", points=check.points, max_points=check.points,
                     sentence=check.sentence, seconds=_since(started), figures=dict(self._figures),
                 )  # fmt: skip
-            named = None if blamed(self.assignment, check.exercise, transport, failed) else self._name(check, failure, transport)
-            return self._record(check, failure, named, _since(started))
+            explained = failed_dependencies(self.assignment, check.exercise, transport, failed_before)
+            named = None if explained else self._name(check, failure, transport)
+            return failed(
+                check, failure, named, show_expected=self._show_expected, seconds=_since(started), figures=self._figures
+            )
         except CannotObserve as why:
             return not_graded(check, str(why))
         except Exception:  # a fault of ours must cost nobody anything
@@ -158,7 +137,7 @@ class Examiner:
         records: list[CheckRecord] = []
         for check in (one for one in self.checks if one.exercise == name and not self._unable(one)):
             try:
-                failure = _gravest(self.run(check, example, transport) for example in self.examples(check))
+                failure = gravest(self.run(check, example, transport) for example in self.examples(check))
             except CannotObserve:
                 continue
             points, rung = (check.points, "") if failure is None else (0.0, failure.rung)
@@ -181,29 +160,12 @@ class Examiner:
         student = Student(check.topic, transport, [] if calls is None else calls)
         try:
             self._put(check, example, student)
-        except Mismatch as mismatch:
-            return Failure(
-                "failed", mismatch.sentence, example, tuple(student.calls), mismatch.rung,
-                mismatch.got, mismatch.want, mismatch.mistake, mismatch.expected, mismatch.says,
-            )  # fmt: skip
-        except AssertionError as error:
-            return Failure("failed", str(error).split("\n")[0] or check.sentence, example, tuple(student.calls))
         except CannotObserve:
             raise
-        except NoGradient as error:
-            return Failure("failed", str(error), example, tuple(student.calls), "gradient")
-        except NotThere as error:
-            return Failure("missing", str(error), example, tuple(student.calls))
-        except StudentError as error:
-            outcome: Outcome = "missing" if error.unimplemented else "error"
-            sentence = "not implemented yet" if error.unimplemented else _words(error)
-            return Failure(outcome, sentence, example, tuple(student.calls))
-        except WorkerTimeout as error:
-            return Failure("timeout", f"{error}: an endless loop, or far too slow?", example, tuple(student.calls))
-        except WorkerGone as error:
-            return Failure(
-                "crashed", f"the Python process running your code ended: {error}", example, tuple(student.calls)
-            )
+        except BdbQuit:  # of a breakpoint in the check
+            raise KeyboardInterrupt from None
+        except THE_SUBMISSIONS as error:
+            return failure_of(error, check, example, tuple(student.calls))
         except Exception:
             if not student.calls or self._like_the_solution(check, example, student.calls):
                 raise
@@ -231,25 +193,6 @@ class Examiner:
         forms = [[counterexample.form(call.answer.get("value")) for call in of] for of in (calls, solution.calls)]
         return all(mine == right for mine, right in zip(*forms, strict=False))
 
-    def _record(self, check: Check, failure: Failure, named: tuple[str, str] | None, seconds: float) -> CheckRecord:
-        told = bool(failure.expected) and self._show_expected
-        return CheckRecord(
-            check=check.name,
-            outcome=failure.outcome,
-            points=0.0,
-            max_points=check.points,
-            message=f"{failure.sentence}, expected {failure.expected}" if told else failure.sentence,
-            counterexample=counterexample.of_calls(failure.calls, failure.got),
-            mistake=named[0] if named else None,
-            mistake_says=named[1] if named else failure.says,
-            rung=failure.rung,
-            returned=counterexample.short(failure.got) if failure.got is not None or failure.rung == "nothing" else "",
-            expected=counterexample.short(failure.want) if failure.want is not None and self._show_expected else "",
-            sentence=check.sentence,
-            seconds=seconds,
-            figures=dict(self._figures),
-        )
-
     def _unable(self, check: Check) -> str:
         if check.gpu and self._device is None:
             return NO_GPU
@@ -260,18 +203,24 @@ class Examiner:
         return ""
 
     def _first_failure(self, check: Check, transport: Transport, limit: float) -> Failure | None:
+        plans = self.plans.get(check.identity, [])
+
         def run(number: int) -> Failure | None:
-            return self.run(check, self.examples(check)[number], transport)
+            return self.run(check, self.examples(check)[number], transport)  # no input is drawn before a body is run
 
         def failures() -> Iterator[Failure | None]:
-            for number in range(transport.inputs(check.identity) or len(self.examples(check))):
-                yield (failure := transport.on_input(check.identity, number, functools.partial(run, number)))
+            for number in range(len(plans) or len(self.examples(check))):
+                if plans and isinstance(transport, PlannedTransport):
+                    failure = judge(plans[number], transport, functools.partial(run, number))
+                else:
+                    failure = run(number)
+                yield failure
                 if transport.waited > limit:
                     said = f"the check took longer than {check.seconds:g} s: far too slow"
                     yield failure or Failure("timeout", said, self.examples(check)[number], ())
                     return
 
-        return _gravest(failures())
+        return gravest(failures())
 
     def _smallest(self, check: Check, transport: Transport, first: Failure, limit: float) -> Failure:
         """The same failure on the smallest input that can be found."""
@@ -301,23 +250,6 @@ class Examiner:
         """Whether a registered mistake fails the check of this record, too."""
         (check,) = (one for one in checks if one.name == record.check)
         return self._key is not None and self._key.fails(self, check, mistake)
-
-
-def not_graded(check: Check, why: str) -> CheckRecord:
-    """The record of a check that was not put to anyone."""
-    return CheckRecord(
-        check=check.name,
-        outcome="not_graded",
-        points=0.0,
-        max_points=check.points,
-        message=why,
-        sentence=check.sentence,
-    )
-
-
-def _words(error: StudentError) -> str:
-    where = f" — in {error.where}" if error.where else ""
-    return f"your code raised {error}{where}"
 
 
 def _since(started: float) -> float:

@@ -23,6 +23,7 @@ from torch import Tensor
 from grader.checking.recipe import recipe_of
 from grader.sandbox.wire.families import FAMILIES, Family
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable
+from grader.values import leaves
 
 LITERAL = 24  # elements of a tensor that are written out whatever made it
 WIDTH = 76  # columns
@@ -166,14 +167,7 @@ def _key(value: Any) -> object:
 
 def _values(used: Any) -> Iterator[Any]:
     """Every tensor, family and generator in the structure."""
-    if isinstance(used, Tensor | Family | SeededGenerator):
-        yield used
-    elif isinstance(used, dict):
-        for item in used.values():
-            yield from _values(item)
-    elif isinstance(used, list | tuple):
-        for item in used:
-            yield from _values(item)
+    return (leaf for leaf in leaves(used) if isinstance(leaf, Tensor | Family | SeededGenerator))
 
 
 def wrapped(line: str) -> str:

@@ -10,14 +10,14 @@ import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy
 import torch
 
-from grader.checking.student import Result
 from grader.printable import printable
-from grader.sandbox.inside.host import Host, instead
+from grader.sandbox.inside.descriptions import instead
+from grader.sandbox.inside.host import Host
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.frames import WireError, decode, encode, split
 from grader.sandbox.wire.objects import answer_from_wire, from_wire, to_wire
@@ -27,9 +27,11 @@ DEFINITIONS_ONLY = (
     "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain "
     "constants alone"
 )
-PROBLEMS = 50  # sentences about one topic, and topics that have any
-LONGEST = 500  # characters of what a worker says in words
-LONGEST_NAME = 80
+MAX_PROBLEMS = 50  # sentences about one topic, and topics that have any
+MAX_LENGTH = 500  # characters of what a worker says in words
+MAX_NAME_LENGTH = 80
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,14 @@ class WorkerTransport:
     Whoever waits keeps three limits at once: of the call, of the check, and of the submission as a whole.
     """
 
-    def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], patience: Timeouts) -> None:
-        self._workers, self._package, self._topics, self._patience = workers, package, topics, patience
+    def __init__(self, workers: Workers, package: str, topics: dict[str, list[str]], timeouts: Timeouts) -> None:
+        self._workers, self._package, self._topics, self._timeouts = workers, package, topics, timeouts
         self._worker: Worker | None = None
         self._definitions_only = False
         self._unloadable: WorkerGone | None = None
         self._problems: dict[str, list[str]] = {}
         self.calls: dict[str, dict[str, list[str]]] = {}
-        self._call_seconds = patience.call
+        self._call_seconds = timeouts.call
         self._check_seconds = self._check_ends = math.inf
         self._spent_before = 0.0  # by workers that are gone, and by starting all of them
         self._loading = 0.0  # how much of what was spent
@@ -86,12 +88,6 @@ class WorkerTransport:
     def has(self, topic: str) -> bool:
         return topic in self._topics
 
-    def inputs(self, check: str) -> int:
-        return 0
-
-    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
-        return run()
-
     def begin_check(self, seconds: float) -> None:
         """From now on the submission may take so long."""
         self._check_seconds, self._check_ends = seconds, self.waited + seconds
@@ -105,21 +101,21 @@ class WorkerTransport:
             self.close()
             self._left()
             if isinstance(gone, WorkerTimeout):
-                self._call_seconds = self._patience.call_again
+                self._call_seconds = self._timeouts.call_again
             raise
 
     def _left(self) -> float:
         """What is left of the check's time and of the submission's. Raises: `WorkerTimeout` where that is nothing."""
-        submission, check = self._patience.submission - self.spent, self._check_ends - self.waited
+        submission, check = self._timeouts.submission - self.spent, self._check_ends - self.waited
         if submission <= 0:
-            raise WorkerTimeout(f"the submission as a whole took longer than {self._patience.submission:g} s")
+            raise WorkerTimeout(f"the submission as a whole took longer than {self._timeouts.submission:g} s")
         if check <= 0:
             raise WorkerTimeout(f"the check took longer than {self._check_seconds:g} s")
         return min(submission, check)
 
     def begin_exercise(self) -> None:
-        """Full patience again: what ran into the limit was another function."""
-        self._call_seconds = self._patience.call
+        """The full time for a call again: what ran into the limit was another function."""
+        self._call_seconds = self._timeouts.call
 
     def close(self) -> None:
         if self._worker is not None:
@@ -167,13 +163,13 @@ class WorkerTransport:
     def _load(self, worker: Worker) -> dict[str, list[str]]:
         message = {
             "do": "load", "package": self._package, "topics": self._topics,
-            "seconds": self._patience.statement, "definitions_only": self._definitions_only,
+            "seconds": self._timeouts.statement, "definitions_only": self._definitions_only,
         }  # fmt: skip
-        match worker.request(message, min(self._patience.load, self._patience.submission - self.spent)):
+        match worker.request(message, min(self._timeouts.load, self._timeouts.submission - self.spent)):
             case {"problems": dict(problems), "calls": dict(calls)} if all(map(_sentences, problems.values())):
                 self.calls = {topic: _names_called(of_topic) for topic, of_topic in calls.items()}
-                kept = itertools.islice(problems.items(), PROBLEMS)
-                return {_cut(topic): [_cut(one) for one in said[:PROBLEMS]] for topic, said in kept}
+                kept = itertools.islice(problems.items(), MAX_PROBLEMS)
+                return {_cut(topic): [_cut(one) for one in said[:MAX_PROBLEMS]] for topic, said in kept}
             case answer:
                 raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
 
@@ -215,12 +211,6 @@ class LocalTransport:
     def has(self, topic: str) -> bool:
         return topic in self.host.topics
 
-    def inputs(self, check: str) -> int:
-        return 0
-
-    def on_input(self, check: str, number: int, run: Callable[[], Result | None]) -> Result | None:
-        return run()
-
     def close(self) -> None:
         pass
 
@@ -251,7 +241,7 @@ def _sentences(value: Any) -> bool:
     return type(value) is list and all(type(sentence) is str for sentence in value)
 
 
-def _cut(text: str, most: int = LONGEST) -> str:
+def _cut(text: str, most: int = MAX_LENGTH) -> str:
     """What a worker said, fit for a record: no longer than needed, nothing that a terminal would obey."""
     return printable(text if len(text) <= most else f"{text[: most - 2]} …")
 
@@ -274,16 +264,14 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
             if not rest and all(type(base) is str for base in bases):
                 words = {key: _cut(answer["error"][key]) for key in ("message", "where")}
                 names = {
-                    "type": _cut(answer["error"]["type"], LONGEST_NAME), "bases": [base[:LONGEST_NAME] for base in bases[:PROBLEMS]],
+                    "type": _cut(answer["error"]["type"], MAX_NAME_LENGTH),
+                    "bases": [base[:MAX_NAME_LENGTH] for base in bases[:MAX_PROBLEMS]],
                 }  # fmt: skip
                 return {"error": {**answer["error"], **words, **names}}
         case {"value": _, **rest}, "plain" | "no_grad" | "strided" | "float64_default" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer
-        case {
-            "value": _, "changed": list(changed), "random_state_moved": bool(), "autograd_mode_moved": bool(),
-            "printed": str(), "carries_graph": bool(), **rest,
-        }, "observed" if not rest and all(type(name) is str for name in changed):  # fmt: skip
-            return {**answer, "changed": [_cut(name, LONGEST_NAME) for name in changed[:PROBLEMS]], "printed": _cut(answer["printed"])}
+        case {"value": _, "changed": list(changed), **rest}, "observed" if not rest and _sentences(changed):
+            return {**answer, "changed": [_cut(name, MAX_NAME_LENGTH) for name in changed[:MAX_PROBLEMS]]}
     raise ProtocolError("the worker's answer has an unknown form")

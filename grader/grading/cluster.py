@@ -25,7 +25,7 @@ from grader.assignment import Assignment
 from grader.grading.device import DeviceSession
 from grader.grading.examination import content
 from grader.grading.faults import guarded, not_graded
-from grader.grading.grade import CannotGrade, GradingSession, keep
+from grader.grading.grade import CannotGrade, GradingSession, write_records
 from grader.grading.kit import version
 from grader.grading.options import GradingOptions
 from grader.grading.store import Store
@@ -42,14 +42,14 @@ MAKE_CERTIFICATE = (
     "mkdir -p certs && openssl req -x509 -newkey rsa:3072 -nodes -days 365 -subj /CN=dgm -keyout certs/key.pem -out certs/cert.pem"
 )
 START_SCHEDULER = "dask scheduler --protocol tls --tls-ca-file certs/cert.pem --tls-cert certs/cert.pem --tls-key certs/key.pem"
-IN_HAND = 500  # submissions that the scheduler holds; more would only cost its memory
+MAX_PENDING = 500  # submissions that the scheduler holds; more would only cost its memory
 
 
 def grade_on(
     scheduler: Scheduler,
     handed_in: Sequence[HandedIn],
     results: Path,
-    order: GradingOptions,
+    options: GradingOptions,
     source: Path | None = None,
     regrade: bool = False,
 ) -> Iterator[Done]:
@@ -57,16 +57,16 @@ def grade_on(
 
     Raises: `CannotGrade` without Dask, without a scheduler, or when workers have another kit; `StoreError`.
     """
-    if order.only:
+    if options.only:
         raise CannotGrade("--only grades on this machine: leave out --scheduler")
-    assignment = assignments.load(order.lecture)
+    assignment = assignments.load(options.lecture)
     with Store(results) as store, scheduler.connected() as client:
-        kit = _asked(client.submit(kit_there, order, version(), pure=False))
+        kit = _asked(client.submit(kit_there, options, version(), pure=False))
         device = any("GPU" in worker["resources"] for worker in client.scheduler_info(n_workers=-1)["workers"].values())
         if device:
-            kit = _asked(client.submit(kit_on_a_device, order, version(), kit, resources=GPU, pure=False))
-        store.begin(order, kit, source, [one.name for one in handed_in], regrade)
-        yield from keep(store, _graded(client, handed_in, assignment, store, order, kit, device))
+            kit = _asked(client.submit(kit_on_a_device, options, version(), kit, resources=GPU, pure=False))
+        store.begin(options, kit, source, [one.name for one in handed_in], regrade)
+        yield from write_records(store, _graded(client, handed_in, assignment, store, options, kit, device))
 
 
 @dataclass(frozen=True)
@@ -114,17 +114,17 @@ class Scheduler:
             return host == "localhost"
 
 
-def kit_there(order: GradingOptions, kit: str) -> KitRecord:
+def kit_there(options: GradingOptions, kit: str) -> KitRecord:
     """On a worker: what grades there."""
     with _busy:
-        return _session(order, kit).kit
+        return _session(options, kit).kit
 
 
-def grade_there(order: GradingOptions, kit: str, handed_in: bytes) -> bytes:
+def grade_there(options: GradingOptions, kit: str, handed_in: bytes) -> bytes:
     """On a worker: what became of one submission, both as JSON."""
     submission = msgspec.json.decode(handed_in, type=Submission)
     with _busy:
-        session = _session(order, kit)
+        session = _session(options, kit)
         session.rehearse(submission.topics)
 
         def examined() -> Done:
@@ -133,19 +133,19 @@ def grade_there(order: GradingOptions, kit: str, handed_in: bytes) -> bytes:
         return _guarded(examined, session, submission, session.kit)
 
 
-def kit_on_a_device(order: GradingOptions, kit: str, record: KitRecord) -> KitRecord:
+def kit_on_a_device(options: GradingOptions, kit: str, record: KitRecord) -> KitRecord:
     """On a worker with a GPU: what grades there, besides what grades everywhere."""
     with _busy:
-        return _device_session(order, kit).kit(record)
+        return _device_session(options, kit).kit(record)
 
 
-def complete_on_a_device(order: GradingOptions, kit: str, handed_in: bytes, graded: bytes) -> bytes:
+def complete_on_a_device(options: GradingOptions, kit: str, handed_in: bytes, graded: bytes) -> bytes:
     """On a worker with a GPU: the same with the exercises that need it."""
     submission, done = msgspec.json.decode(handed_in, type=Submission), msgspec.json.decode(graded, type=Done)
     if done.record.fault:
         return graded
     with _busy:
-        session = _device_session(order, kit)
+        session = _device_session(options, kit)
 
         def completed() -> Done:
             return msgspec.structs.replace(done, record=session.complete(done.record, submission))
@@ -157,7 +157,7 @@ def _guarded(
     work: Callable[[], Done], session: GradingSession | DeviceSession, submission: Submission, kit: KitRecord
 ) -> bytes:
     def instead() -> Record:
-        return not_graded(submission, assignments.load(session.order.lecture), kit)
+        return not_graded(submission, assignments.load(session.options.lecture), kit)
 
     return msgspec.json.encode(guarded(work, session.restart, instead))
 
@@ -169,30 +169,30 @@ _device_sessions: dict[GradingOptions, DeviceSession] = {}  # likewise
 AnySession = TypeVar("AnySession", GradingSession, DeviceSession)
 
 
-def _session(order: GradingOptions, kit: str) -> GradingSession:
-    return _open(_sessions, GradingSession, order, kit)
+def _session(options: GradingOptions, kit: str) -> GradingSession:
+    return _open(_sessions, GradingSession, options, kit)
 
 
-def _device_session(order: GradingOptions, kit: str) -> DeviceSession:
-    return _open(_device_sessions, DeviceSession, order, kit)
+def _device_session(options: GradingOptions, kit: str) -> DeviceSession:
+    return _open(_device_sessions, DeviceSession, options, kit)
 
 
 def _open(
-    sessions: dict[GradingOptions, AnySession], make: Callable[[GradingOptions], AnySession], order: GradingOptions, kit: str
+    sessions: dict[GradingOptions, AnySession], make: Callable[[GradingOptions], AnySession], options: GradingOptions, kit: str
 ) -> AnySession:
     if kit != version():
         raise CannotGrade(f"a machine of the cluster has the kit {version()}, here is {kit}: install the same on all")
-    if not available(order.lecture):
-        raise CannotGrade(f"a machine of the cluster lacks the hidden reference dgm_ref/{order.lecture}")
-    if order not in sessions:
+    if not available(options.lecture):
+        raise CannotGrade(f"a machine of the cluster lacks the hidden reference dgm_ref/{options.lecture}")
+    if options not in sessions:
         for earlier in list(sessions):
             sessions.pop(earlier).__exit__()
-        sessions[order] = make(order).__enter__()
-    return sessions[order]
+        sessions[options] = make(options).__enter__()
+    return sessions[options]
 
 
 def _graded(
-    client: Client, handed_in: Sequence[HandedIn], assignment: Assignment, store: Store, order: GradingOptions, kit: KitRecord,
+    client: Client, handed_in: Sequence[HandedIn], assignment: Assignment, store: Store, options: GradingOptions, kit: KitRecord,
     device: bool,
 ) -> Iterator[Done]:  # fmt: skip
     from distributed import as_completed
@@ -218,12 +218,12 @@ def _graded(
             yield Done(earlier, found=True)
             continue
         sent = msgspec.json.encode(submission)
-        graded = client.submit(grade_there, order, version(), sent, pure=False)
+        graded = client.submit(grade_there, options, version(), sent, pure=False)
         if device:
-            graded = client.submit(complete_on_a_device, order, version(), sent, graded, resources=GPU, pure=False)
+            graded = client.submit(complete_on_a_device, options, version(), sent, graded, resources=GPU, pure=False)
         names[graded.key] = one
         in_hand.add(graded)
-        if in_hand.count() >= IN_HAND:
+        if in_hand.count() >= MAX_PENDING:
             yield next_done(next(in_hand))
     for future in in_hand:
         yield next_done(future)

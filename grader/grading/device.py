@@ -22,15 +22,16 @@ import torch
 
 from grader import assignment as assignments
 from grader.assignment import Exercise
-from grader.exam.collect import collect, families
-from grader.exam.examiner import NO_GPU, Examiner, not_graded
+from grader.exam.collect import collect, worker_modules
+from grader.exam.examiner import NO_GPU, Examiner
+from grader.exam.failure import not_graded
 from grader.exam.transport import WorkerTransport
 from grader.grading.kit import hidden
 from grader.grading.options import GradingOptions
 from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.record import ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
-from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
+from grader.sandbox.layers.policy import IsolationError, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
 
@@ -41,14 +42,15 @@ ASK_SECONDS = 120.0
 class DeviceSession:
     """What the device's part of one submission takes; the counterpart of `GradingSession`, and of use without a device as well."""
 
-    def __init__(self, order: GradingOptions) -> None:
-        self.order = order
-        self._assignment = assignments.load(order.lecture)
-        checks = collect(order.lecture)
+    def __init__(self, options: GradingOptions) -> None:
+        self.options = options
+        self._assignment = assignments.load(options.lecture)
+        checks = collect(options.lecture)
         self._names = list(dict.fromkeys(check.exercise for check in checks if check.gpu))
         self._examiner = Examiner(
-            self._assignment, [check for check in checks if check.exercise in self._names], order.seed,
-            key=InstructorsKey(order.lecture, names=False), device=order.device, quick=order.quick, show_expected=order.show_expected,
+            self._assignment, [check for check in checks if check.exercise in self._names], options.seed,
+            key=InstructorsKey(options.lecture, names=False), device=options.device,
+            quick=options.quick, show_expected=options.show_expected,
         )  # fmt: skip
         self.name = ""  # of the device that is in use
         self.layers: tuple[str, ...] = ()
@@ -57,7 +59,7 @@ class DeviceSession:
     def __enter__(self) -> DeviceSession:
         self._stack = ExitStack()
         self._lock = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dgm-device-")), "lock")
-        name = name_of(self.order.device) if self._names else ""
+        name = name_of(self.options.device) if self._names else ""
         if name:
             try:
                 self._open(name)
@@ -93,14 +95,14 @@ class DeviceSession:
         """Take the device into use if the kit's own solutions pass on it."""
         device = environment_of_the_device()
         try:
-            self._workers = open_device_workers(self.order.isolation, families(self.order.lecture), hidden(), device)
-        except (Refused, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
+            self._workers = open_device_workers(self.options.isolation, worker_modules(self.options.lecture), hidden(), device)
+        except (IsolationError, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
             self._why_not = f"there is a GPU here ({name}), but no worker may use it: {obstacle}"
             return
         self._stack.callback(self._workers.close)
         topics = {name.split(".")[0] for name in self._names}
-        solutions = Submission("the solutions", known_submissions.solutions(self.order.lecture, topics), ())
-        left_out = {check.name for check in self._examiner.checks if check.training and self.order.quick}
+        solutions = Submission("the solutions", known_submissions.solutions(self.options.lecture, topics), ())
+        left_out = {check.name for check in self._examiner.checks if check.training and self.options.quick}
         for check in chain(*(exercise.checks for exercise in self._examined(solutions).values())):
             if check.outcome != "passed" and check.check not in left_out:
                 self._why_not = (
@@ -116,7 +118,7 @@ class DeviceSession:
 
     def _examined(self, submission: Submission) -> dict[str, ExerciseRecord]:
         package = f"assignments.{self._assignment.name}"
-        transport = WorkerTransport(self._workers, package, submission.topics, self.order.device_patience)
+        transport = WorkerTransport(self._workers, package, submission.topics, self.options.device_timeouts)
         try:
             return {name: self._examiner.exercise(name, transport) for name in self._names}
         finally:

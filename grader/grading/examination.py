@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from grader.assignment import Assignment
 from grader.exam.collect import Check
 from grader.exam.dependencies import with_dependencies
-from grader.exam.examiner import NO_GPU, Examiner, not_graded
-from grader.exam.replay import Plans, SendingAhead
+from grader.exam.examiner import NO_GPU, Examiner
+from grader.exam.failure import not_graded
+from grader.exam.replay import Replay
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.grading import faults
 from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
@@ -25,16 +26,14 @@ def examine(
     examiner: Examiner,
     workers: Workers,
     kit: KitRecord,
-    patience: Timeouts | None = None,
-    plans: Plans | None = None,
+    timeouts: Timeouts = Timeouts(),  # noqa: B008  it is frozen
 ) -> Record:
     """The record of one submission; whatever the submission does, a record comes out."""
     started = time.perf_counter()
     examiner.faults.clear()
-    patience = patience or Timeouts()
-    transport = SendingAhead(workers, f"assignments.{assignment.name}", submission.topics, patience, plans or {})
+    transport = Replay(workers, f"assignments.{assignment.name}", submission.topics, timeouts)
     try:
-        exercises = with_dependencies(assignment, list(_exercises(assignment, examiner, transport, patience)), transport)
+        exercises = with_dependencies(assignment, list(_exercises(assignment, examiner, transport, timeouts)), transport)
         problems = [*submission.problems, *transport.problems]
     finally:
         transport.close()
@@ -59,13 +58,13 @@ def content(submission: Submission) -> str:
 
 
 def _exercises(
-    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, patience: Timeouts
+    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, timeouts: Timeouts
 ) -> Iterator[ExerciseRecord]:
     failed: list[str] = []
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
-        if transport.spent >= patience.submission:
+        if transport.spent >= timeouts.submission:
             checks = [
-                not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, patience.submission)
+                not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, timeouts.submission)
                 for check in examiner.checks
                 if check.exercise == exercise.name
             ]

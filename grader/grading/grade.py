@@ -13,9 +13,10 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.exam.collect import Check, collect, families
+from grader.errors import GraderError
+from grader.exam.collect import Check, collect, worker_modules
 from grader.exam.examiner import Examiner
-from grader.exam.replay import Plans, Rehearsal
+from grader.exam.replay import Rehearsal, empty_plans
 from grader.exam.transport import Timeouts
 from grader.grading.device import DeviceSession, out_of_sight
 from grader.grading.examination import content, examine
@@ -34,12 +35,12 @@ from grader.sandbox.workers import NoWorkers, Workers
 from grader.submission import Found, HandedIn, Layout, Submission, find, read_apart
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
-FEW = 4  # submissions: for more, what failures ask for is made ready before graders are forked
+SMALL_CLASS = 4  # submissions: for more, what failures ask for is made ready before graders are forked
 
 KILLED = "the process that had it in hand was killed each time"
 
 
-class CannotGrade(Exception):
+class CannotGrade(GraderError):
     """Nothing was graded; the message says why and what to do."""
 
 
@@ -59,38 +60,41 @@ def submissions_in(folder: Path, lecture: str, layout: Layout = "auto") -> Found
 def grade(
     handed_in: Sequence[HandedIn],
     results: Path,
-    order: GradingOptions,
+    options: GradingOptions,
     jobs: int = 1,
     source: Path | None = None,
     regrade: bool = False,
+    debug: bool = False,
 ) -> Iterator[Done]:
     """Grade submissions; yields them as they are done and leaves the records in `results`.
 
     `source`: the folder of which these are all submissions, where there is one.
 
-    With `order.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
-    `regrade`: a folder that another kit, seed or other options have graded is done anew.
+    With `options.only` an exercise of submissions that are graded already; without it whatever the folder does not have.
+    `regrade`: a folder that another kit, seed or other options have graded is done anew. `debug`: one after the other in
+    this very process, and every check is run on every input, so that a breakpoint in a check is reached.
 
     Raises: `CannotGrade` before any submission is touched, or when graders are killed again and again; `StoreError`;
-    `Refused` from the isolation policy.
+    `IsolationError` from the isolation policy.
     """
-    if not available(order.lecture):
+    if not available(options.lecture):
         raise CannotGrade(
-            f"the hidden reference dgm_ref/{order.lecture} is not on this machine: grade with the instructor's checkout"
+            f"the hidden reference dgm_ref/{options.lecture} is not on this machine: grade with the instructor's checkout"
         )
     named = {one.name: one for one in handed_in}
     left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
     topics: set[str] = set()  # of which something is there
+    jobs = 0 if debug else jobs
     # forked graders inherit both sessions, and CUDA untouched
-    with Store(results) as store, DeviceSession(order) as device, out_of_sight(), GradingSession(order) as session:
+    with Store(results) as store, DeviceSession(options) as device, out_of_sight(), GradingSession(options) as session:
         kit = device.kit(session.kit)
-        store.begin(order, kit, source, named, regrade)
+        store.begin(options, kit, source, named, regrade)
 
         def look(name: str) -> Seen:
             """What was handed in, packed, so that nothing is read twice, and the record that is there already."""
             try:
                 submission = read_apart(named[name], session.assignment)
-                earlier = store.find(submission.name, content(submission), None if order.only else kit)
+                earlier = store.find(submission.name, content(submission), None if options.only else kit)
                 return Seen(zlib.compress(msgspec.json.encode(submission)), tuple(submission.topics), earlier)
             except Exception:  # it would stop the class
                 return Seen(log=traceback.format_exc())
@@ -99,7 +103,7 @@ def grade(
             def examined() -> Done:
                 submission = msgspec.json.decode(zlib.decompress(left[name]), type=Submission)
                 record = device.complete(session.grade(submission), submission)
-                if order.only:
+                if options.only:
                     earlier = store.find(submission.name, content(submission), None)
                     record = with_exercises_of(record, earlier) if earlier else record
                 return Done(record, found=False, log=session.faults())
@@ -111,20 +115,21 @@ def grade(
                 if seen is None or seen.log:
                     log = seen.log if seen else KILLED
                     yield Done(session.not_graded(named[name]), found=False, log=log)
-                elif seen.earlier is not None and not order.only:
+                elif seen.earlier is not None and not options.only:
                     yield Done(seen.earlier, found=True)
-                elif seen.earlier is not None or not order.only:
+                elif seen.earlier is not None or not options.only:
                     left[name] = seen.packed
                     topics.update(seen.topics)
             if left:
-                session.rehearse(topics)
-                if len(left) > FEW:
-                    session.expect_failures()
+                if not debug:
+                    session.rehearse(topics)
+                if len(left) > SMALL_CLASS:
+                    session.prepare_for_failures()
                 for name, done in GraderPool(min(jobs, len(left)), work).run(left):
                     yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
 
         try:
-            yield from keep(store, everybody())
+            yield from write_records(store, everybody())
         except GradersKilled as error:
             raise CannotGrade(
                 f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
@@ -141,7 +146,7 @@ class Seen:
     log: str = ""  # where reading it broke
 
 
-def keep(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
+def write_records(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
     """Write each record as it is done, and the tables at the end, also of a run that is stopped."""
     try:
         for done in graded:
@@ -167,28 +172,27 @@ def with_exercises_of(record: Record, earlier: Record) -> Record:
 class GradingSession:
     """Everything that grading one submission takes: the examiner with its inputs, and workers to put students in."""
 
-    def __init__(self, order: GradingOptions) -> None:
-        self.order = order
-        self.assignment = assignments.load(order.lecture)
-        self.plans: Plans = {}
-        self.key = InstructorsKey(order.lecture)
-        self._preparation = Preparation(order.lecture, self.assignment.topics, order.seed)
+    def __init__(self, options: GradingOptions) -> None:
+        self.options = options
+        self.assignment = assignments.load(options.lecture)
+        self.key = InstructorsKey(options.lecture)
+        self._preparation = Preparation(options.lecture, self.assignment.topics, options.seed)
         self._prepared: set[str] = set()  # exercises
-        checks = [check for check in collect(order.lecture) if not order.only or check.exercise in order.only]
+        checks = [check for check in collect(options.lecture) if not options.only or check.exercise in options.only]
         self.examiner = Examiner(
-            self.assignment, checks, order.seed, key=self.key, quick=order.quick,
-            show_expected=order.show_expected,
+            self.assignment, checks, options.seed, key=self.key, quick=options.quick,
+            show_expected=options.show_expected,
         )  # fmt: skip
 
     def __enter__(self) -> GradingSession:
         self.workers = self._open_workers()
         self.threads = torch.get_num_threads()
         torch.set_num_threads(1)  # OpenMP's threads do not survive a fork: a grader would wait for them forever
-        self.kit = kit_record(self.order.seed, self.workers.isolation, self.order.options)
+        self.kit = kit_record(self.options.seed, self.workers.isolation, self.options.flags)
         return self
 
     def _open_workers(self) -> Workers:
-        return open_workers(self.order.isolation, families(self.order.lecture), hidden())
+        return open_workers(self.options.isolation, worker_modules(self.options.lecture), hidden())
 
     def restart(self) -> None:
         """New workers in the place of those that have all died."""
@@ -218,16 +222,16 @@ class GradingSession:
         Raises: `CannotGrade` where a solution fails.
         """
         checks = [check for check in self.examiner.checks if not check.training and (topics is None or check.topic in topics)]
-        solutions = known_submissions.solutions(self.order.lecture, self.assignment.topics)
-        transport = Rehearsal(self.workers, f"assignments.{self.order.lecture}", solutions, REHEARSAL_TIMEOUTS, self.plans)
+        solutions = known_submissions.solutions(self.options.lecture, self.assignment.topics)
+        transport = Rehearsal(self.workers, f"assignments.{self.options.lecture}", solutions, REHEARSAL_TIMEOUTS)
         try:
             for exercise in dict.fromkeys(check.exercise for check in checks if check.exercise not in self._prepared):
                 kept = self._preparation.find(exercise)
                 if kept is None:
                     own = [check for check in checks if check.exercise == exercise]
                     self._rehearse(own, transport)
-                    self._preparation.keep(exercise, {check.identity: self.plans.get(check.identity, []) for check in own})
-                self.plans.update(kept or {})
+                    self._preparation.save(exercise, {check.identity: self.examiner.plans.get(check.identity, []) for check in own})
+                self.examiner.plans.update(kept or {})
                 self._prepared.add(exercise)
             self.examiner.faults.clear()  # a check of ours that breaks on the solution will say so with every submission
         except NoWorkers as error:
@@ -235,7 +239,7 @@ class GradingSession:
         finally:
             transport.close()
 
-    def expect_failures(self) -> None:
+    def prepare_for_failures(self) -> None:
         """Draw the inputs and load the mistakes, which every grader would otherwise do for itself."""
         self.key.load_mistakes()
         for check in self.examiner.checks:
@@ -243,9 +247,10 @@ class GradingSession:
 
     def _rehearse(self, checks: Sequence[Check], transport: Rehearsal) -> None:
         for check in checks:
+            self.examiner.plans[check.identity] = empty_plans(check.identity, len(self.examiner.examples(check)))
             record = self.examiner.examine(check, transport)
             if record.outcome == "not_graded":
-                self.plans.pop(check.identity, None)  # its inputs may not all be there
+                del self.examiner.plans[check.identity]  # its inputs may not all be there
             elif record.outcome != "passed":
                 raise CannotGrade(
                     f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
@@ -253,6 +258,4 @@ class GradingSession:
 
     def grade(self, submission: Submission) -> Record:
         """The record of one submission; `rehearse` comes first."""
-        return examine(
-            submission, self.assignment, self.examiner, self.workers, self.kit, self.order.patience, self.plans
-        )
+        return examine(submission, self.assignment, self.examiner, self.workers, self.kit, self.options.timeouts)

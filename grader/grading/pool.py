@@ -15,9 +15,9 @@ from typing import Any, Generic, TypeVar
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-ALONE = 2  # tries, with no other job beside it, before a job is given up whose grader process is killed each time
-GIVEN_UP = 5  # jobs in a row, without a result between them: then it is no job that kills graders
-UNDER_WAY = 1  # a job's mark, from its beginning to its end
+TRIES_ALONE = 2  # tries, with no other job beside it, before a job is given up whose grader process is killed each time
+MAX_KILLED_IN_A_ROW = 5  # jobs in a row, without a result between them: then it is no job that kills graders
+RUNNING = 1  # a job's mark, from its beginning to its end
 
 
 class GradersKilled(Exception):
@@ -25,7 +25,10 @@ class GradersKilled(Exception):
 
 
 class GraderPool(Generic[Job, Result]):
-    """Runs `work(job)` in `size` processes that inherit everything this one has. Results come as they are done."""
+    """Runs `work(job)` in `size` processes that inherit everything this one has. Results come as they are done.
+
+    `size` 0: here, one after the other; so it is where processes cannot be forked.
+    """
 
     def __init__(self, size: int, work: Callable[[Job], Result]) -> None:
         self._size, self._work = size, work
@@ -47,23 +50,23 @@ class GraderPool(Generic[Job, Result]):
                     in_a_row = 0
                     yield job, result
             except BrokenProcessPool:
-                suspects = [job for job, mark in zip(open_jobs, marks, strict=True) if mark == UNDER_WAY and job in left]
+                suspects = [job for job, mark in zip(open_jobs, marks, strict=True) if mark == RUNNING and job in left]
                 if not suspects:
                     in_a_row += 1
                 for job in suspects:
                     alone = self._alone(job)
                     in_a_row = in_a_row + 1 if alone is None else 0
-                    if in_a_row > GIVEN_UP:
+                    if in_a_row > MAX_KILLED_IN_A_ROW:
                         break
                     del left[job]
                     yield job, alone
-                if in_a_row > GIVEN_UP:
+                if in_a_row > MAX_KILLED_IN_A_ROW:
                     raise GradersKilled(
                         f"grader processes were killed {in_a_row} times in a row: is there too little memory?"
                     ) from None
 
     def _alone(self, job: Job) -> Result | None:
-        for _ in range(ALONE):
+        for _ in range(TRIES_ALONE):
             try:
                 ((_, result),) = self._round(1, [job], [0])
             except BrokenProcessPool:
@@ -72,7 +75,7 @@ class GraderPool(Generic[Job, Result]):
         return None
 
     def _round(self, size: int, jobs: Sequence[Job], marks: MutableSequence[int]) -> Iterator[tuple[Job, Result]]:
-        if "fork" not in multiprocessing.get_all_start_methods():  # Windows: one after the other, in this process
+        if size == 0 or "fork" not in multiprocessing.get_all_start_methods():
             yield from ((job, self._work(job)) for job in jobs)
             return
         context = multiprocessing.get_context("fork")
@@ -113,7 +116,7 @@ def _end_with_the_parent() -> None:
 def _work(number: int) -> Any:
     assert _inherited is not None
     work, jobs, marks = _inherited
-    marks[number] = UNDER_WAY
+    marks[number] = RUNNING
     try:
         return work(jobs[number])
     finally:

@@ -21,13 +21,13 @@ from pathlib import Path
 
 import torch
 
-from grader.exam.replay import Plans, plan_for
+from grader.exam.replay import Plans, empty_plans
 from grader.grading.kit import prepared_here, version
 from grader.hidden import known_submissions
 from grader.sandbox.wire.frames import Limits, WireError, decode, encode, split
 from grader.sandbox.wire.objects import from_wire, to_wire
 
-MOST_BYTES = 256 << 20  # of all preparations on a machine; the oldest make room
+MAX_BYTES = 256 << 20  # of all preparations on a machine; the oldest make room
 LIMITS = Limits(header=1 << 26, blob=1 << 28, nodes=1 << 21)
 SEAL = hashlib.sha256().digest_size
 LIBRARIES = ("torch", "numpy", "hypothesis", "pytest")
@@ -61,7 +61,7 @@ class Preparation:
         except WireError:
             return None
 
-    def keep(self, exercise: str, plans: Plans) -> None:
+    def save(self, exercise: str, plans: Plans) -> None:
         """Write the plans of an exercise, whole or not at all."""
         try:
             frame = _frame(plans)
@@ -97,19 +97,18 @@ def _plans(frame: bytes) -> Plans:
     calls, at = blob.numpy().tobytes(), 0
     plans: Plans = {}
     for check, of_check in of_checks.items():
-        for number, (complete, lengths, passed) in enumerate(of_check):
-            plan = plan_for(check, number)
+        plans[check] = empty_plans(check, len(of_check))
+        for plan, (complete, lengths, passed) in zip(plans[check], of_check, strict=True):
             plan.complete, plan.passed = complete, {bytes.fromhex(digest) for digest in passed}
             for length in lengths:
                 plan.calls.append(calls[at : at + length])
                 at += length
-            plans.setdefault(check, []).append(plan)
     return plans
 
 
 def _make_room(mine: Path) -> None:
     others = sorted((one for one in mine.parent.iterdir() if one != mine), key=lambda one: one.stat().st_mtime, reverse=True)
-    while others and _size(mine.parent) > MOST_BYTES:
+    while others and _size(mine.parent) > MAX_BYTES:
         shutil.rmtree(others.pop(), ignore_errors=True)
 
 

@@ -10,7 +10,8 @@ from grader import assignment as assignments
 from grader.assignment import AssignmentError
 from grader.checking.student import Transport
 from grader.exam.collect import Check
-from grader.exam.examiner import Examiner, Failure
+from grader.exam.examiner import Examiner
+from grader.exam.failure import Failure
 from grader.hidden import known_submissions
 from grader.hidden.recognise_mistake import NameFromCatalogue
 from grader.hidden.reference import Reference
@@ -31,13 +32,13 @@ class InstructorsKey:
         self.solution = functools.cache(functools.partial(known_submissions.solution, lecture))
 
     def load_mistakes(self) -> None:
-        """Import what naming needs, before graders are forked that would each do so: seconds, and torch._dynamo with them."""
+        """Import what recognising a mistake needs, before graders are forked that would each do so: seconds, and torch._dynamo."""
         importlib.import_module("torch._dynamo")
         catalogue.load(self.lecture)
 
     def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:
         """Whether the registered mistake of this name fails this check."""
-        registered = catalogue.load(self.lecture).mistakes.get(check.exercise, [])
+        registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])
         wrong = [
             known_submissions.with_function(self.lecture, m.replaces, m.function)
             for m in registered

@@ -1,4 +1,4 @@
-"""The registered mistakes and variants of an assignment, for those rooms of the grader that certify its checks."""
+"""The registered mistakes and variants of an assignment, for those packages of the grader that certify its checks."""
 
 from dgm_ref.catalogue import Catalogue, Mistake, Variant, load
 

@@ -12,7 +12,7 @@ from grader.errors import GraderError
 SECRET = ("dgm_ref", "solutions")  # packages of the instructor's
 
 
-class NotHere(GraderError):
+class HiddenFolderMissing(GraderError):
     """The grader is here without the course that it grades."""
 
     def __init__(self, missing: str) -> None:
@@ -23,16 +23,16 @@ class NotHere(GraderError):
 
 
 def refuse_without_reference(missing: str | None = SECRET[0]) -> None:
-    """Raise `NotHere` if the module that was not found, or is about to be imported, is of the reference, and that is not here."""
+    """Raise `HiddenFolderMissing` if the module that was not found, or is to be imported, is of the reference, and that is not here."""
     if missing and missing.split(".")[0] == SECRET[0] and importlib.util.find_spec(SECRET[0]) is None:
-        raise NotHere(SECRET[0])
+        raise HiddenFolderMissing(SECRET[0])
 
 
 def solutions(assignment: str, root: Path = REPO_ROOT) -> Path:
-    """The folder of the sources: one module a topic. Raises: `NotHere`."""
+    """The folder of the sources: one module a topic. Raises: `HiddenFolderMissing`."""
     folder = root / SECRET[1]
     if not folder.is_dir():
-        raise NotHere(SECRET[1])
+        raise HiddenFolderMissing(SECRET[1])
     return folder / assignment
 
 

@@ -28,7 +28,8 @@ from dgm_ref import catalogue
 from dgm_ref.catalogue import Mistake
 from grader.checking.student import Call, Transport
 from grader.exam.collect import Check
-from grader.exam.examiner import Examiner, Failure
+from grader.exam.examiner import Examiner
+from grader.exam.failure import Failure
 from grader.exam.inputs import Example
 from grader.hidden import known_submissions
 from grader.sandbox.wire.families import tensors_in
@@ -36,8 +37,8 @@ from grader.sandbox.wire.families import tensors_in
 LARGE_INPUTS = 3  # of the check, on which a name must hold beside the failing one
 OTHER_INPUTS = 2  # the same, of the checks beside it
 FURTHER_INPUTS = 12  # asked while more than one mistake still fits
-AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
-EXPLAINED = 0.05  # at most this part of the error may be left over
+RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
+MAX_UNEXPLAINED = 0.05  # at most this part of the error may be left over
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
 
 
@@ -47,14 +48,10 @@ class NameFromCatalogue:
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
 
-    @functools.cached_property
-    def _catalogue(self) -> catalogue.Catalogue:  # who is right needs none: it imports much
-        return catalogue.load(self.lecture)
-
     def __call__(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
     ) -> tuple[str, str] | None:
-        registered = self._catalogue.mistakes.get(check.exercise, [])
+        registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # a topic's alone: they import much
         with warnings.catch_warnings():  # a mistake may well warn: that is for nobody's eyes
             warnings.simplefilter("ignore")
             matching = self._fitting(examiner, check, failure, transport, registered)
@@ -206,11 +203,11 @@ def _same(one: Any, other: Any) -> bool:
         if not one.is_floating_point():
             return torch.equal(one.long(), other.long())
         left, size = _left(one, other)
-        return left <= AGREEMENT * size
+        return left <= RELATIVE_AGREEMENT * size
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return type(one) is type(other) and len(one) == len(other) and all(map(_same, one, other))
     if isinstance(one, float) and isinstance(other, float):
-        return one == other or abs(one - other) <= AGREEMENT * abs(one) or (one != one and other != other)
+        return one == other or abs(one - other) <= RELATIVE_AGREEMENT * abs(one) or (one != one and other != other)
     return type(one) is type(other) and (not isinstance(one, int | str | None) or one == other)
 
 
@@ -234,7 +231,7 @@ def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[bool]:
         error, size = _left(mine, right)
         left, _ = _left(mine, theirs)
         if error > ROUNDING * torch.finfo(mine.dtype).eps * size:
-            yield left <= EXPLAINED * error
+            yield left <= MAX_UNEXPLAINED * error
     elif not _same(mine, right):
         yield True  # no numbers, or whole ones: the same is the same
 

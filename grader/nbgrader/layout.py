@@ -13,6 +13,7 @@ from grader import assignment as assignments
 from grader import course as courses
 from grader.assignment import Assignment
 from grader.authoring import build
+from grader.errors import GraderError
 from grader.exam.collect import collect
 from grader.grading.kit import SEED_FILE, make_seed
 
@@ -66,7 +67,7 @@ grace = 0      # minutes
 """
 
 
-class CourseExists(Exception):
+class CourseExists(GraderError):
     """The folder already holds a course; nothing was changed."""
 
 
@@ -82,7 +83,7 @@ def init(folder: Path, names: Sequence[str]) -> list[Path]:
     """Lay out a course for some assignments: course.toml with a seed, nbgrader's configuration, source notebooks.
 
     Returns the files written; a course.toml or a seed that is there already stays. All notebooks are made before the first
-    file is written. Raises: `CourseExists`; `NotHere`; `SourceError`.
+    file is written. Raises: `CourseExists`; `HiddenFolderMissing`; `SourceError`.
     """
     folder = folder.resolve()
     config, course, seed = folder / "nbgrader_config.py", folder / courses.FILE, folder / SEED_FILE

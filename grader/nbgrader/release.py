@@ -7,7 +7,7 @@ from typing import Any
 from nbformat import NotebookNode
 from nbgrader.preprocessors import NbGraderPreprocessor
 
-from grader.authoring.build.notebook import SOLUTION_ONLY
+from grader.authoring.build.write_notebook import SOLUTION_ONLY
 
 
 class WithoutHelpers(NbGraderPreprocessor):

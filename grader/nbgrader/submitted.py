@@ -20,7 +20,7 @@ from nbgrader.preprocessors import NbGraderPreprocessor
 from grader import assignment as assignments
 
 REMARKS = "dgm_remarks"  # in the resources, then in the notebook's metadata: sentences for the reader of the feedback
-MOST_REMARKS = 50
+MAX_REMARKS = 50
 A_TAG = re.compile(r"<(?=[A-Za-z/!?])")  # what a browser takes for one
 A_LINK = re.compile(r"!?\](?=[(:\[])")  # of Markdown: to a page or an image elsewhere, or to a script
 A_COMMAND = re.compile(r"\\(?=href|require|style|cssId|class|data)")  # MathJax makes links and attributes of these
@@ -92,7 +92,7 @@ class KnownCells(NbGraderPreprocessor):
                     f"The cell {name} had been deleted{'; it is shown at the end' if self._has_feedback(name) else ''}."
                 )
             nb.cells += [self._original(name) for name in self.known if self._has_feedback(name) and name not in present]
-        metadata = {REMARKS: self.remarks[:MOST_REMARKS], "language_info": {"name": "python"}}
+        metadata = {REMARKS: self.remarks[:MAX_REMARKS], "language_info": {"name": "python"}}
         return new_notebook(cells=nb.cells, metadata=metadata), resources
 
     def _has_feedback(self, name: str) -> bool:

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from grader.assignment import Exercise
+from grader.errors import GraderError
 from grader.exam import counterexample
-from grader.exam.examiner import Failure
+from grader.exam.failure import Failure
 
 FOLDER = ".dgm-debug"  # beside the work; what begins with a dot is never handed in
 PROGRAM = '''"""The call on which {name} fails. Change what you like and run it again: python {path}"""
@@ -31,7 +32,7 @@ print({call})
 '''
 
 
-class CannotDebug(Exception):
+class CannotDebug(GraderError):
     """There is no call that could be written down; the message says why."""
 
 

@@ -13,9 +13,10 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from grader.assignment import Assignment
+from grader.errors import GraderError
 from grader.sandbox.inside.loading import describe
 
-STEPS = 600  # of training an ImageGPT: about a minute
+STEPS = 600  # of training the network of a picture: seconds, up to a minute
 
 
 class Work:
@@ -66,7 +67,7 @@ class Picture:
         return f"what {names} returned cannot be drawn ({describe(error)}); `dgm check {self.of[0]}` says more"
 
 
-class CannotDraw(Exception):
+class CannotDraw(GraderError):
     """There is nothing to draw yet; the message says why, for the student."""
 
 

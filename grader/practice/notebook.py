@@ -77,7 +77,7 @@ def painter(lecture: str, topic: str) -> Callable[..., None]:
     assignment = assignments.load(lecture)
 
     def show(*names: str, steps: int = 600) -> None:
-        """Draw what these functions do; `steps` is how long an ImageGPT is trained."""
+        """Draw what these functions do; `steps` is how long a picture's network is trained."""
         from IPython.display import display
 
         from grader.practice import gallery

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from grader.assignment import Assignment
+from grader.errors import GraderError
 from grader.practice import progress
 from grader.submission import Submission
 from grader.submission.files import File, Folder, Unreadable
@@ -29,7 +30,7 @@ class Packed:
     remarks: list[str]
 
 
-class CannotPack(Exception):
+class CannotPack(GraderError):
     """Nothing was written; the message says why."""
 
 

@@ -11,12 +11,13 @@ import zipfile
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT, Exercise
+from grader.errors import GraderError
 
 ORIGINALS = "originals.zip"
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python counts them, with their ends
 
 
-class CannotReset(Exception):
+class CannotReset(GraderError):
     """Nothing was changed; the message says why."""
 
 

@@ -14,15 +14,16 @@ import torch
 
 from grader import assignment as assignments
 from grader.assignment import Assignment
-from grader.exam.collect import collect, families
-from grader.exam.examiner import Examiner, Failure
+from grader.exam.collect import collect, worker_modules
+from grader.exam.examiner import Examiner
+from grader.exam.failure import Failure
 from grader.exam.transport import Timeouts, WorkerTransport
 from grader.practice.names import select
 from grader.practice.work import read_work, unreadable
 from grader.record import ExerciseRecord
-from grader.sandbox.forked import Forked
 from grader.sandbox.inside.loading import SubmissionFinder
-from grader.sandbox.process import Spawn
+from grader.sandbox.spawn import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.submission import Submission
 
 FORKS_SAFELY = sys.platform == "linux" and hasattr(os, "fork")
@@ -41,7 +42,8 @@ class Practice:
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self.submission: Submission | None = None  # what was checked last
-        self._workers = Forked(families(lecture)) if FORKS_SAFELY and device is None else Spawn(families(lecture), spare=warm)
+        modules = worker_modules(lecture)
+        self._workers = UnlockedFork(modules) if FORKS_SAFELY and device is None else Spawn(modules, spare=warm)
         self._device = device
         self._examiners: dict[str, Examiner] = {}  # by topic: what nobody asks for is not imported
         self._call_seconds = 10.0 if device is None else 120.0  # opening a GPU takes its time
@@ -55,7 +57,7 @@ class Practice:
     def check(self, names: Sequence[str] = ()) -> Iterator[ExerciseRecord]:
         """The exercises meant by `names` (all without), one after the other.
 
-        Raises: `UnknownName`; `NothingHere`.
+        Raises: `UnknownName`; `NoWorkFound`.
         """
         wanted = select(self.assignment, names)
         failed: list[str] = []
@@ -70,7 +72,7 @@ class Practice:
     def failure(self, name: str) -> Failure | None:
         """The first failure of one exercise, with its calls; None where all public checks pass.
 
-        Raises: `NothingHere`.
+        Raises: `NoWorkFound`.
         """
         with self._reached() as transport:
             examiner = self._examiner(self.assignment[name].topic)
@@ -97,7 +99,7 @@ class Practice:
 def load(assignment: Assignment, folder: Path) -> dict[str, ModuleType]:
     """The modules of a working copy in this very process, where their owner wants to look at them.
 
-    Raises: `NothingHere`.
+    Raises: `NoWorkFound`.
     """
     torch.set_num_threads(1)
     package, topics = f"assignments.{assignment.name}", read_work(assignment, folder).topics

@@ -12,7 +12,7 @@ from pathlib import Path
 import watchfiles
 
 from grader.assignment import Assignment
-from grader.practice.work import NothingHere, read_work
+from grader.practice.work import NoWorkFound, read_work
 
 SETTLE = 80  # milliseconds: editors save in several steps
 
@@ -76,7 +76,7 @@ class Watcher:
         """The fingerprints of every topic, from the module or notebook that `check` would take."""
         try:
             sources = read_work(self._assignment, self._folder).topics
-        except NothingHere:
+        except NoWorkFound:
             sources = {}
         own = {name: "".join(cells) for name, cells in sources.items() if name not in self._assignment.topics}
         return {topic: fingerprints(sources.get(topic, []), own) for topic in self._assignment.topics}

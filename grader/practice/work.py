@@ -6,21 +6,22 @@ import ast
 from pathlib import Path
 
 from grader.assignment import Assignment
+from grader.errors import GraderError
 from grader.submission import Submission, lone, read
 
 
-class NothingHere(Exception):
+class NoWorkFound(GraderError):
     """The folder holds no work; the message says where to look."""
 
 
 def read_work(assignment: Assignment, folder: Path) -> Submission:
     """What is work in a folder: what is checked here is what is packed, and what is graded.
 
-    Raises: `NothingHere`.
+    Raises: `NoWorkFound`.
     """
     submission = read(lone(folder), assignment, archives=False) if folder.exists() else None
     if submission is None or all("/" in submission.taken.get(topic, "/")[0] for topic in assignment.topics):
-        raise NothingHere(f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder")
+        raise NoWorkFound(f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder")
     return submission
 
 

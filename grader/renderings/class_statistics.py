@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from grader.record import CheckRecord, ExerciseRecord, Record
 
-BINS = 20  # of the histogram, from 0 to 100 %
+HISTOGRAM_BINS = 20  # of the histogram, from 0 to 100 %
 STOPPED = ("timeout", "crashed")
 LISTED = 15  # slowest submissions
 
@@ -79,9 +79,9 @@ class Class:
 def summarise(records: Sequence[Record]) -> Class:
     """The class of these records, at least one."""
     shares = [share(record.score, record.max_score) for record in records]
-    histogram = [0] * BINS
+    histogram = [0] * HISTOGRAM_BINS
     for one in shares:
-        histogram[min(int(one * BINS), BINS - 1)] += 1
+        histogram[min(int(one * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
     return Class(
         records=list(records),
         shares=shares,

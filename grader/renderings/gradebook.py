@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from grader.errors import GraderError
 from grader.record import Record
 from grader.renderings.platforms import feedback
 
@@ -21,7 +22,7 @@ IDENTIFIER = re.compile(r"\D*(\d+)")  # Moodle's: "Participant 12345", in any la
 COMMENTS = re.compile(r"feedback|comment|komment|coment|retroal|reactie|отзыв|обратн|反馈|评语|フィードバック", re.IGNORECASE)
 
 
-class CannotFill(Exception):
+class CannotFill(GraderError):
     """The file is none that grades can be filled into; the message says why and what to do."""
 
 

@@ -21,7 +21,7 @@ from grader.record import Record
 from grader.spreadsheet import Row, csv_text
 
 CANVAS = ("Student", "ID", "SIS User ID", "SIS Login ID", "Section")
-MOST_REMARKS = 5  # in a comment beside a grade; the student's page has all
+MAX_REMARKS = 5  # in a comment beside a grade; the student's page has all
 MOODLE = (
     "Identifier", "Full name", "Email address", "Status", "Grade", "Maximum Grade", "Grade can be changed",
     "Last modified (submission)", "Last modified (grade)", "Feedback comments",
@@ -75,7 +75,7 @@ def feedback(record: Record) -> str:
     lines = [f"{exercise.exercise}: {exercise.score:g} of {exercise.max_score:g}" for exercise in lost]
     bonus = [f"bonus, beside the grade: {record.bonus_score:g} of {record.bonus_max_score:g}"] if record.bonus_score else []
     why = record.final.why if record.final else []
-    items = "".join(f"<li>{escape(printable(line))}</li>" for line in [*lines, *why, *bonus, *record.problems[:MOST_REMARKS]])
+    items = "".join(f"<li>{escape(printable(line))}</li>" for line in [*lines, *why, *bonus, *record.problems[:MAX_REMARKS]])
     final = f"; final grade {record.grade:g}" if record.grade != record.score else ""
     return f"<p>{record.score:g} of {record.max_score:g} points{final}</p>" + (f"<ul>{items}</ul>" if items else "")
 

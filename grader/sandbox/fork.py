@@ -25,10 +25,9 @@ import torch
 
 from grader.sandbox.layers.lockdown import Limits, Plan
 from grader.sandbox.meter import ProcessMeter, pid_behind
-from grader.sandbox.workers import SOURCE_GONE, Isolation, Worker
+from grader.sandbox.workers import OUTPUT_LIMIT, SOURCE_GONE, Isolation, Worker
 from grader.sandbox.zygote import READY
 
-OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 START_SECONDS = 120.0  # the zygote imports torch and torch._dynamo once: 4 s here, much longer on a busy machine
 LOCK_SECONDS = 30.0
 DYING_SECONDS = 0.5  # between the end of the connection and the end of the process, where it is ending
@@ -64,7 +63,7 @@ class Fork:
 
     def __init__(
         self,
-        families: Sequence[str],
+        modules: Sequence[str],
         mode: str,
         layers: Sequence[str],
         wall: str | None = None,
@@ -74,7 +73,7 @@ class Fork:
 
         Raises: ``RuntimeError`` with the zygote's own words if it does not come up.
         """
-        plan = plan_for(families, layers, wall, limits or Limits())
+        plan = plan_for(modules, layers, wall, limits or Limits())
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = command_for("boot", plan, wall, control=theirs.fileno())
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed with the zygote
@@ -128,11 +127,11 @@ class Fork:
 
 
 def plan_for(
-    families: Sequence[str], layers: Sequence[str], wall: str | None, limits: Limits, **more: Any
+    modules: Sequence[str], layers: Sequence[str], wall: str | None, limits: Limits, **more: Any
 ) -> Plan:
-    """What a process that holds `families` is told; `more`: what its plan says about a GPU."""
+    """What a process that holds `modules` is told; `more`: what its plan says about a GPU."""
     readable = _outermost([*import_path(), *SYSTEM, *more.pop("readable", ())])
-    return Plan(tuple(layers), limits, readable, tuple(families), _packages(families), walled=wall is not None, **more)
+    return Plan(tuple(layers), limits, readable, tuple(modules), _packages(modules), walled=wall is not None, **more)
 
 
 def command_for(role: str, plan: Plan, wall: str | None, **descriptors: Any) -> list[str]:
@@ -164,9 +163,9 @@ def import_path() -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
-def _packages(families: Sequence[str]) -> tuple[str, ...]:
-    """Folders that hold the kit and the modules of families: for the zygote, not for its workers."""
-    tops = dict.fromkeys(name.split(".")[0] for name in ("grader", *families))
+def _packages(modules: Sequence[str]) -> tuple[str, ...]:
+    """Folders that hold the kit and the public modules: for the zygote, not for its workers."""
+    tops = dict.fromkeys(name.split(".")[0] for name in ("grader", *modules))
     origins = [importlib.util.find_spec(top) for top in tops]
     folders = [str(Path(spec.origin).parents[1]) for spec in origins if spec and spec.origin]
     return tuple(folder for folder in dict.fromkeys(folders) if folder not in import_path())

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
-LEAST_SHARE = 0.1  # of the wall clock is counted in any case, however busy the machine: no wait is without end
+MIN_WALL_SHARE = 0.1  # of the wall clock is counted in any case, however busy the machine: no wait is without end
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Reading:
     def until(self, later: Reading) -> float:
         """The seconds between two readings that the worker has to answer for."""
         wall = later.wall - self.wall
-        return max(wall - (later.waiting - self.waiting), later.cpu - self.cpu, LEAST_SHARE * wall)
+        return max(wall - (later.waiting - self.waiting), later.cpu - self.cpu, MIN_WALL_SHARE * wall)
 
 
 Meter = Callable[[], Reading]

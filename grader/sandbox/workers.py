@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from grader.sandbox.meter import Meter, Reading, wall_clock
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.channel import Channel, Deadline, WireClosed, WireTimeout
-from grader.sandbox.wire.frames import Limits, WireError
+from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import answer_from_wire, to_wire
 
-TO_WORKER = Limits(blob=1 << 30)
+OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 SOURCE_GONE = "and what workers are started from with it"  # how a worker ended that had no part in it
 
 
@@ -96,8 +96,9 @@ class Worker:
 
         return self._within(seconds, use, self.spent - before)
 
-    def send(self, frames: bytes, seconds: float) -> None:
-        """Send messages that are encoded already; each will have an `answer`, in their order."""
+    def send(self, calls: Sequence[bytes], seconds: float) -> None:
+        """Send calls that are encoded already, together; each will have an `answer`, in their order."""
+        frames = b"".join([encode({"do": "batch", "calls": len(calls)}, to_wire), *calls])
         self._within(seconds, lambda deadline: self._channel.send_frames(frames, deadline))
 
     def answer(self, seconds: float) -> bytes:

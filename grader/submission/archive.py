@@ -13,9 +13,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from grader.submission.files import DEEPEST, LONGEST_NAME, MOST_ENTRIES, File, clean, is_skipped, printable
+from grader.submission.files import DEEPEST, LONGEST_NAME, MAX_ENTRIES, File, clean, is_skipped, printable
 
-MOST_CONTENTS = 16 << 20  # bytes of the table of contents: 100,000 entries have names of 100 characters
+MAX_CONTENTS = 16 << 20  # bytes of the table of contents: 100,000 entries have names of 100 characters
 
 
 def in_archive(file: File, archive: Path | bytes) -> list[File]:
@@ -42,8 +42,8 @@ class _TooMuch(Exception):
 def _opened(archive: Path | bytes) -> zipfile.ZipFile:
     raw: Any = io.BytesIO(archive) if isinstance(archive, bytes) else _opened_for_all(archive)
     end: Any = zipfile._EndRecData(raw)  # type: ignore[attr-defined]  # what ZipFile itself reads first
-    if end is not None and (end[4] > MOST_ENTRIES or end[5] > MOST_CONTENTS):
-        raise _TooMuch(f"it has more than {MOST_ENTRIES} entries")
+    if end is not None and (end[4] > MAX_ENTRIES or end[5] > MAX_CONTENTS):
+        raise _TooMuch(f"it has more than {MAX_ENTRIES} entries")
     return zipfile.ZipFile(raw)
 
 

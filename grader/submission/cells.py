@@ -23,7 +23,7 @@ WRITTEN = re.compile(r"%%(?:write)?file\b(?P<append>[ \t]+-a\b)?[ \t]+[\"']?(?P<
 PROMPTS = (re.compile(r"(?:>>>|\.\.\.)(?: |$)"), re.compile(r"In \[\d+\]: |[ \t]*\.\.\.+: ?"))
 OUTSIDE_STRINGS = re.compile(r"""#|\"{3}|'{3}|["'(\[{)\]}]""")
 TO_THE_END_OF = {quote: re.compile(rf"(?:\\.|[^\\])*?{quote}") for quote in ('"', "'", '"""', "'''")}
-MOST_REPAIRS = 10  # lines that are no Python, of one cell
+MAX_REPAIRS = 10  # lines that are no Python, of one cell
 
 
 @dataclass
@@ -104,7 +104,7 @@ def _instead(code: str) -> str:
 def _repaired(lines: list[str]) -> PythonCell:
     """The cell without the lines that keep the rest from being Python; where that does not help, the cell as it is."""
     kept, left_out = list(lines), dict[int, str]()
-    for _ in range(MOST_REPAIRS):
+    for _ in range(MAX_REPAIRS):
         try:
             parsed("\n".join(kept), strict=True)
         except SyntaxError as error:

@@ -17,7 +17,7 @@ from pathlib import Path
 WANTED = {".py": 2 << 20, ".ipynb": 32 << 20, ".zip": 64 << 20}  # the most bytes that one file may have
 OTHER_ARCHIVES = {".rar", ".7z", ".tar", ".gz", ".tgz", ".bz2", ".xz"}
 SKIPPED = {"__MACOSX", "__pycache__", "venv", "env", "site-packages", "node_modules"}  # and all that begins with a dot
-MOST_ENTRIES = 100_000  # of one folder with all that is in it
+MAX_ENTRIES = 100_000  # of one folder with all that is in it
 DEEPEST = 12  # folders within folders
 LONGEST_NAME = 1_000  # characters of a path
 SHOWN = 120  # characters of a name in a sentence
@@ -33,7 +33,7 @@ class File:
 
     name: str
     read: Callable[[int], bytes]
-    refusal: str | None = None  # why it must not be read
+    why_not: str | None = None  # why it must not be read
     modified: float = 0.0  # seconds; 0 where nobody knows
 
     @functools.cached_property
@@ -61,8 +61,8 @@ class File:
 
     def content(self) -> bytes:
         """All bytes. Raises: ``Unreadable``, whatever is wrong with the file."""
-        if self.refusal:
-            raise Unreadable(f"{self.shown} was not read: {self.refusal}")
+        if self.why_not:
+            raise Unreadable(f"{self.shown} was not read: {self.why_not}")
         if self.suffix not in WANTED:
             raise Unreadable(f"{self.shown} was not read: hand in a .zip, a module or a notebook")
         most = WANTED[self.suffix]
@@ -87,9 +87,9 @@ class Folder:
         for here, folders, names in os.walk(self.path):
             inside = Path(here).relative_to(self.path)
             entries += len(names) + len(folders)
-            if entries > MOST_ENTRIES:
-                refusal = f"the folder has more than {MOST_ENTRIES} entries"
-                yield File(f"{inside.as_posix()}/….zip", bytes, refusal)
+            if entries > MAX_ENTRIES:
+                why_not = f"the folder has more than {MAX_ENTRIES} entries"
+                yield File(f"{inside.as_posix()}/….zip", bytes, why_not)
                 return
             too_deep = f"it is nested deeper than {DEEPEST} folders" if len(inside.parts) > DEEPEST else None
             folders[:] = [] if too_deep else sorted(name for name in folders if not is_skipped(name))
@@ -97,15 +97,15 @@ class Folder:
                 yield file_at(Path(here) / name, (inside / name).as_posix(), too_deep)
 
 
-def file_at(path: Path, name: str, refusal: str | None = None) -> File:
+def file_at(path: Path, name: str, why_not: str | None = None) -> File:
     """The file there, under a name of its own; links and devices are refused."""
     try:
         status = os.lstat(path)
     except OSError as error:
         return File(clean(name), bytes, f"it cannot be opened ({error.strerror})")
     plain = stat.S_ISREG(status.st_mode)
-    refusal = refusal or (None if plain else "it is a link or a device, not a plain file")
-    return File(clean(name), _reader(path), refusal, status.st_mtime)
+    why_not = why_not or (None if plain else "it is a link or a device, not a plain file")
+    return File(clean(name), _reader(path), why_not, status.st_mtime)
 
 
 def is_skipped(part: str) -> bool:

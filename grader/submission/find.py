@@ -104,11 +104,11 @@ def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
     if file.suffix != ".zip" or (layout == "auto" and _is_own_name(file.stem, assignment)):
         return []
     files = in_archive(file, path)
-    if len(files) == 1 and files[0].refusal and files[0].name == file.name:
+    if len(files) == 1 and files[0].why_not and files[0].name == file.name:
         return []
     tops = {file.name.split("/")[0] for file in files}
     if len(tops) == 1 and all("/" in file.name for file in files) and "_assignsubmission_" not in "".join(tops):
-        files = [File(file.name.split("/", 1)[1], file.read, file.refusal, file.modified) for file in files]
+        files = [File(file.name.split("/", 1)[1], file.read, file.why_not, file.modified) for file in files]
     return _grouped(files)
 
 
@@ -124,7 +124,7 @@ def _grouped(files: list[File]) -> list[Entry]:
     for file in files:
         top, slash, inside = file.name.partition("/")
         if slash:
-            folders.setdefault(top, []).append(File(inside, file.read, file.refusal, file.modified))
+            folders.setdefault(top, []).append(File(inside, file.read, file.why_not, file.modified))
     return [*loose, *(Entry(name, tuple(inside)) for name, inside in folders.items())]
 
 

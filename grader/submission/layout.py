@@ -34,12 +34,12 @@ MOODLE = re.compile(r"(?P<name>.+?)_(?P<id>\d+)_assignsubmission_[a-z]+_?(?P<fil
 GRADESCOPE = re.compile(r"submission_(?P<id>\d+)")
 METADATA = "submission_metadata.yml"
 LOOKED_AT = 1 << 16  # bytes of a module whose name says nothing
-MOST_MEMBERS = 50  # of one group
+MAX_MEMBERS = 50  # of one group
 CREATED = re.compile(  # in Gradescope's metadata; other moments there belong to earlier attempts
     r"^  :created_at: *['\"]?(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[.\d]* *(Z|UTC|[+-]\d\d:?\d\d)", re.MULTILINE
 )
-MOST_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
-NOBODY = re.compile(  # what systems, browsers and we ourselves leave beside submissions
+MAX_METADATA = 256 << 20  # bytes: it repeats all results that Gradescope knows
+IGNORED_NAMES = re.compile(  # what systems, browsers and we ourselves leave beside submissions
     r"thumbs\.db|ehthumbs\.db|desktop\.ini|index\.html?|icon[\r\ufffd]|\$recycle\.bin|system volume information|"
     r"records\.jsonl|(?:grades|canvas|moodle)\.csv|junit\.xml|report\.html|report_students|submission_metadata\.yml|"
     r"manifest\.json|errors\.log|readme(?:\.\w+)?",
@@ -116,7 +116,7 @@ def _has_most_of_a_topic(entry: Entry, assignment: Assignment) -> bool:
     """Whether a module under a name of its own looks like a whole submission, not like a helper of one."""
     assert isinstance(entry.content, File)
     try:
-        text = b"\n" + (b"" if entry.content.refusal else entry.content.read(LOOKED_AT))
+        text = b"\n" + (b"" if entry.content.why_not else entry.content.read(LOOKED_AT))
     except OSError:
         return False
     for topic in assignment.topics:
@@ -159,7 +159,7 @@ def _holds_work(entry: Entry, assignment: Assignment) -> bool:
 
 def is_nobody(entry: Entry) -> bool:
     """Whether an entry of a class is no submission: what systems leave, and results of an earlier run."""
-    return NOBODY.fullmatch(entry.name) is not None or (
+    return IGNORED_NAMES.fullmatch(entry.name) is not None or (
         entry.is_folder and (entry.has(MADE_BY_DGM) or (entry.has("records.jsonl") and entry.has(".lock")))
     )
 
@@ -205,7 +205,7 @@ def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Lay
 
 
 def _renamed(file: File, name: str) -> File:
-    return File(name, file.read, file.refusal, file.modified)
+    return File(name, file.read, file.why_not, file.modified)
 
 
 def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
@@ -215,7 +215,7 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
     """
     import yaml  # an instructor's package; students never meet a bulk download
 
-    text = metadata.read(MOST_METADATA).decode("utf-8", "replace")
+    text = metadata.read(MAX_METADATA).decode("utf-8", "replace")
     for entry in re.split(r"^(?=submission_\d+:)", text, flags=re.MULTILINE)[1:]:
         number = entry[len("submission_") : entry.index(":")]
         block = re.search(r"^  :submitters:\n((?:  - .*\n(?:    .*\n)*)+)", entry + "\n", re.MULTILINE)
@@ -227,7 +227,7 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
         except yaml.YAMLError:
             continue
         group = [one for one in submitters or () if isinstance(one, dict) and one.get(":name")]
-        said = [[clean(str(one.get(key) or "")) for key in (":name", ":sid", ":email")] for one in group[:MOST_MEMBERS]]
+        said = [[clean(str(one.get(key) or "")) for key in (":name", ":sid", ":email")] for one in group[:MAX_MEMBERS]]
         people = [
             Person(name, student_id or number, email, "gradescope", late, number, submitted=moment)
             for name, student_id, email in said

@@ -7,7 +7,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
-MOST_BYTES = 80  # of a name; a folder's may have 255, and ours get endings
+MAX_BYTES = 80  # of a name; a folder's may have 255, and ours get endings
 DEVICES = {"con", "prn", "aux", "nul", "conin$", "conout$", *(f"{port}{n}" for port in ("com", "lpt") for n in range(10))}
 OURS = {"report_students"}  # a folder beside the results; all our files have an ending, which names made here never have
 ENDINGS = {".csv", ".jsonl", ".json", ".xml", ".html", ".log", ".txt", ".lock", ".md", ".pdf", ".py", ".ipynb", ".zip"}
@@ -32,8 +32,8 @@ def _safe(given: str) -> str:
     name = unicodedata.normalize("NFKC", given[:1000])
     name = "".join(one if unicodedata.category(one)[0] in "LMN" or one in " -_.()" else "_" for one in name)
     name = re.sub(r"_{3,}", "__", name).lstrip(" .-").rstrip(" .")
-    while len(name.encode()) > MOST_BYTES:
-        name = name[: -max(1, (len(name.encode()) - MOST_BYTES) // 4)].rstrip(" .")
+    while len(name.encode()) > MAX_BYTES:
+        name = name[: -max(1, (len(name.encode()) - MAX_BYTES) // 4)].rstrip(" .")
     root, ending = os.path.splitext(name)
     if ending.lower() in ENDINGS:
         name = f"{root}_{ending[1:]}"

@@ -12,14 +12,14 @@ from grader.submission.archive import in_archive
 from grader.submission.files import File, Folder, Unreadable, printable
 from grader.submission.find import HandedIn
 from grader.submission.layout import CANVAS, MOODLE
-from grader.submission.source import MOST_SOURCE, Source, read_source
+from grader.submission.source import MAX_SOURCE, Source, read_source
 from grader.submission.topics import choose, is_plain
 
-MOST_FILES = 500  # modules and notebooks of one submission
-MOST_BYTES = 128 << 20  # of one submission, archives in archives counted at each level
+MAX_FILES = 500  # modules and notebooks of one submission
+MAX_BYTES = 128 << 20  # of one submission, archives in archives counted at each level
 DEEPEST_ARCHIVE = 3  # the student's zip, and what may be in it
 DOCUMENTS = {".txt", ".json", ".html", ".htm", ".pdf", ".docx", ".doc", ".md", ".rtf"}  # that work was mistaken for
-MOST_PROBLEMS = 40  # sentences
+MAX_PROBLEMS = 40  # sentences
 LONGEST_PROBLEM = 500  # characters
 
 
@@ -70,8 +70,8 @@ class _Reading:
     archives: bool
     sources: list[Source] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
-    files_left: int = MOST_FILES
-    bytes_left: int = MOST_BYTES
+    files_left: int = MAX_FILES
+    bytes_left: int = MAX_BYTES
 
     def take(self, files: list[File], depth: int, archive: str = "") -> None:
         files = _without_the_kit(files)
@@ -82,7 +82,7 @@ class _Reading:
                 self._say_if_named_like_work(file)
                 continue
             if self.files_left <= 0 or self.bytes_left <= 0:
-                self.problems.append(f"not everything was read: more than {MOST_FILES} files or {MOST_BYTES >> 20} MiB")
+                self.problems.append(f"not everything was read: more than {MAX_FILES} files or {MAX_BYTES >> 20} MiB")
                 return
             self.files_left -= 1
             try:
@@ -101,8 +101,8 @@ class _Reading:
         self.take(in_archive(file, content), depth, file.name if beside else "")
 
     def _say_if_named_like_work(self, file: File) -> None:
-        if file.refusal and not file.suffix:
-            self.problems.append(f"{file.shown} was not read: {file.refusal}")
+        if file.why_not and not file.suffix:
+            self.problems.append(f"{file.shown} was not read: {file.why_not}")
         name = file.name.lower()
         topics = [topic for topic in self.topics if topic in name] if file.suffix in DOCUMENTS else []
         if any(is_plain(file.stem, topic) for topic in topics):
@@ -132,8 +132,8 @@ def _that_a_worker_takes(topics: dict[str, list[str]], problems: list[str]) -> d
     size = 0
     for topic, cells in topics.items():
         size += len(json.dumps(cells))
-        if size > MOST_SOURCE:
-            problems.append(f"{topic} was left out: the submission has more than {MOST_SOURCE} characters of code")
+        if size > MAX_SOURCE:
+            problems.append(f"{topic} was left out: the submission has more than {MAX_SOURCE} characters of code")
             return taken
         taken[topic] = cells
     return taken
@@ -141,5 +141,5 @@ def _that_a_worker_takes(topics: dict[str, list[str]], problems: list[str]) -> d
 
 def _not_too_many(problems: Iterable[str]) -> list[str]:
     said = [printable(problem, LONGEST_PROBLEM) for problem in problems]
-    more = len(said) - MOST_PROBLEMS
-    return said if more <= 0 else [*said[:MOST_PROBLEMS], f"… and {more} more remarks like these"]
+    more = len(said) - MAX_PROBLEMS
+    return said if more <= 0 else [*said[:MAX_PROBLEMS], f"… and {more} more remarks like these"]

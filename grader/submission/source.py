@@ -11,14 +11,14 @@ from dataclasses import dataclass, field
 
 from grader.submission.cells import as_python
 from grader.submission.files import File, printable
-from grader.submission.notebook import parse_notebook
+from grader.submission.read_notebook import parse_notebook
 from grader.submission.syntax import Definition, definitions, imports, parsed
 from grader.submission.text import decode
 
 LONGEST_CELL = 60_000  # characters; a worker takes no longer string
-MOST_CELLS = 2_000  # of one notebook
-MOST_SOURCE = 800_000  # characters of all topics as JSON; a worker takes no larger message
-MOST_SAID = 5  # lines that were left out, of one notebook
+MAX_CELLS = 2_000  # of one notebook
+MAX_SOURCE = 800_000  # characters of all topics as JSON; a worker takes no larger message
+MAX_SAID = 5  # lines that were left out, of one notebook
 HERE = sys.version_info[:2]
 NEWER = re.compile(r"(?:async )?def \w+\[|class \w+\[|type \w+|match |except [\w.]+,")  # at the start of a line
 
@@ -97,13 +97,13 @@ def read_source(file: File, content: bytes, archive: str = "") -> list[Source]:
         return [Source(name, _short_enough(file, [text], remarks), file.modified, archive, remarks)]
     notebook = parse_notebook(file.shown, content)
     remarks += notebook.remarks
-    if len(notebook.cells) > MOST_CELLS:
-        remarks.append(f"{file.shown} has more than {MOST_CELLS} code cells: only the first ones were read")
+    if len(notebook.cells) > MAX_CELLS:
+        remarks.append(f"{file.shown} has more than {MAX_CELLS} code cells: only the first ones were read")
     cells, written, lost = [], dict[str, str](), 0
-    for number, cell in enumerate(_short_enough(file, notebook.cells[:MOST_CELLS], remarks), start=1):
+    for number, cell in enumerate(_short_enough(file, notebook.cells[:MAX_CELLS], remarks), start=1):
         python = as_python(cell)
         cells.append(python.text)
-        for line, text in python.left_out[: max(0, MOST_SAID - lost)]:
+        for line, text in python.left_out[: max(0, MAX_SAID - lost)]:
             remarks.append(f"{file.shown}, code cell {number}, line {line} is no Python and was left out: {printable(text, 60)}")
         lost += len(python.left_out)
         if python.writes:
@@ -126,9 +126,9 @@ def _short_enough(file: File, cells: list[str], remarks: list[str]) -> list[str]
     if kept != cells:
         remarks.append(f"{file.shown}: code of more than {LONGEST_CELL} characters in one cell or module was left out")
     sizes = list(itertools.accumulate(map(len, kept)))
-    if sizes and sizes[-1] > MOST_SOURCE:
-        remarks.append(f"{file.shown} has more than {MOST_SOURCE} characters of code: only the first ones were read")
-    return [cell if size <= MOST_SOURCE else "" for cell, size in zip(kept, sizes, strict=True)]
+    if sizes and sizes[-1] > MAX_SOURCE:
+        remarks.append(f"{file.shown} has more than {MAX_SOURCE} characters of code: only the first ones were read")
+    return [cell if size <= MAX_SOURCE else "" for cell, size in zip(kept, sizes, strict=True)]
 
 
 def _if_newer(text: str, error: SyntaxError) -> str:

@@ -294,6 +294,13 @@ def ddim_step(
 
 
 # %% [markdown]
+# All of it at work: a small network, trained by your `simple_loss` in some seconds, and both ways back.
+
+# %% tags=["active-ipynb"]
+# show("ddim_step")
+
+
+# %% [markdown]
 # ## What one asks for
 #
 # Text-to-image: the network gets a label, too, and has learned to do without one now and then. To make pictures *more* like the label
@@ -321,3 +328,7 @@ def guided_noise(
     # BEGIN SOLUTION guided_noise
     return (1 + scale) * model(x, t, label) - scale * model(x, t, None)
     # END SOLUTION guided_noise
+
+
+# %% tags=["active-ipynb"]
+# show("guided_noise")

@@ -134,8 +134,11 @@ def langevin_step(score: Score, x: Float[Tensor, "n m"], step: float, generator:
     # END SOLUTION langevin_step
 
 
+# %% [markdown]
+# Walkers in a landscape that is given. Then one that is learned: a small network, trained by your `contrastive_loss` against your walkers.
+
 # %% tags=["active-ipynb"]
-# show("langevin_step")
+# show("langevin_step", "contrastive_loss")
 
 
 # %% [markdown]
@@ -174,3 +177,7 @@ def metropolis_log_acceptance(
     log_ratio = log_p(proposal) - log_p(x) + log_q(x, proposal) - log_q(proposal, x)
     return log_ratio.clamp(max=0)
     # END SOLUTION metropolis_log_acceptance
+
+
+# %% tags=["active-ipynb"]
+# show("metropolis_log_acceptance")

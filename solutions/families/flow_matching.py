@@ -194,5 +194,8 @@ def optimal_pairs(x0: Float[Tensor, "n m"], x1: Float[Tensor, "n m"]) -> Int[Ten
     # END SOLUTION optimal_pairs
 
 
+# %% [markdown]
+# The lines of both kinds of pairs, and two small networks that your `flow_matching_loss` trains on them in some seconds.
+
 # %% tags=["active-ipynb"]
 # show("optimal_pairs")

@@ -122,6 +122,14 @@ def flow_log_prob(layers: Sequence[Layer], log_p_z: LogDensity, x: Float[Tensor,
 
 
 # %% [markdown]
+# All of it at work: six of your couplings, each with a small network, are trained by your `flow_log_prob` in some seconds. The same layers
+# give the density, the way to noise, and, backwards, samples.
+
+# %% tags=["active-ipynb"]
+# show("flow_log_prob")
+
+
+# %% [markdown]
 # ## Infinitely many layers: an ordinary differential equation
 #
 # Take a layer that hardly moves anything, $\mathbf x+h\,\mathbf f(t,\mathbf x)$, and ever more of them: the data follow the
@@ -264,3 +272,10 @@ def ode_log_prob(f: Field, log_p_z: LogDensity, x: Float[Tensor, "n m"], steps: 
     end = runge_kutta(augmented, start, 0.0, 1.0, steps)
     return log_p_z(end[:, :-1]) + end[:, -1]
     # END SOLUTION ode_log_prob
+
+
+# %% [markdown]
+# A small network as the field, trained by your `ode_log_prob`. A step of training asks the field often, so there are few of them here.
+
+# %% tags=["active-ipynb"]
+# show("ode_log_prob")

@@ -147,6 +147,13 @@ def generator_loss(fake_logits: Float[Tensor, " k"], saturating: bool) -> Float[
 
 
 # %% [markdown]
+# Both losses beside each other, and a game: two small networks, trained by your losses in some seconds.
+
+# %% tags=["active-ipynb"]
+# show("generator_loss")
+
+
+# %% [markdown]
 # ## Another distance, and its price
 #
 # Where the two laws do not overlap at all the Jensen-Shannon divergence is $\log2$, near or far: it does not say where to go.
@@ -242,3 +249,7 @@ def adaptive_instance_norm(
     variance = x.var(dim=(2, 3), correction=0, keepdim=True)
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]
     # END SOLUTION adaptive_instance_norm
+
+
+# %% tags=["active-ipynb"]
+# show("adaptive_instance_norm")

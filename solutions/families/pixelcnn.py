@@ -132,3 +132,7 @@ def logistic_mixture_log_prob(
     inside = (x[:, None] > 0) & (x[:, None] < K - 1)
     return torch.logsumexp(log_weights + below + above + torch.where(inside, width, 0.0), dim=1)
     # END SOLUTION logistic_mixture_log_prob
+
+
+# %% tags=["active-ipynb"]
+# show("logistic_mixture_log_prob")

@@ -116,6 +116,10 @@ def denoise(score: Score, x: Float[Tensor, "n m"], sigma: Float[Tensor, " n"]) -
     # END SOLUTION denoise
 
 
+# %% [markdown]
+# The true scores of eight heaps at three noise levels, beside those of a small network that your `denoising_score_loss` trains in some
+# seconds.
+
 # %% tags=["active-ipynb"]
 # show("denoise")
 
@@ -275,3 +279,7 @@ def probability_flow_drift(
     beta = beta_min + t * (beta_max - beta_min)
     return -0.5 * beta * (x + score(x, torch.full_like(x[:, 0], t)))
     # END SOLUTION probability_flow_drift
+
+
+# %% tags=["active-ipynb"]
+# show("probability_flow_drift")

@@ -18,7 +18,7 @@ import msgspec
 
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, load
-from grader.exam.collect import collect, families
+from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import Examiner
 from grader.exam.transport import Timeouts
 from grader.grading.examination import examine
@@ -31,7 +31,7 @@ from grader.submission import Submission
 
 SWITCHABLE = ("limits", "landlock", "seccomp", "namespaces")
 LECTURE, EXERCISE = "lecture1", "histogram.histogram_log_prob"
-PATIENCE = Timeouts(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
+TIMEOUTS = Timeouts(call=1.0, call_again=0.4, load=6.0, statement=1.0, submission=30.0)
 GOT_THROUGH = "GOT" + " THROUGH"
 
 HONEST = '''
@@ -48,6 +48,7 @@ def histogram_log_prob(pi, x):
 # In front of every attack: what an attacker could know or guess. Secrets look like CANARY-<hex>; SECRET finds them.
 PREAMBLE = """
 import ctypes, gc, glob, mmap, os, re, resource, signal, socket, struct, subprocess, sys, tempfile, threading, time
+from _io import open  # the kernel's: the kit's stand-in never fails, and writes nowhere
 libc = ctypes.CDLL(None, use_errno=True)
 SECRET = re.compile("CANARY-[0-9a-f]{32}")
 def show(text):
@@ -102,7 +103,7 @@ class Arena:
         self._bait()
         self._caught: list[int] = []
         self._handlers = {number: signal.signal(number, self._catch) for number in (signal.SIGUSR1, signal.SIGTERM)}
-        self.workers = _Recording(Fork(families(LECTURE), "default", layers, wall=wall, limits=limits))
+        self.workers = _Recording(Fork(worker_modules(LECTURE), "default", layers, wall=wall, limits=limits))
         self.neighbour = self.workers.inner.start()
         _ask(self.neighbour, "load", package="neighbour", topics={"box": [NEIGHBOUR]}, seconds=5.0, definitions_only=False)
         assert self._neighbour("write", self.token) == {"value": None}
@@ -118,10 +119,10 @@ class Arena:
         self.workers.outputs.clear()
         kit = KitRecord(version="", torch="", hypothesis="", seed="", isolation="default")
         started = time.monotonic()
-        record = examine(submission, self.assignment, self._examiner(exercise), self.workers, kit, PATIENCE)
+        record = examine(submission, self.assignment, self._examiner(exercise), self.workers, kit, TIMEOUTS)
         seconds = time.monotonic() - started
         (graded,) = record.examined
-        return graded, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 25 else [])]
+        return graded, [*self._damage(msgspec.json.encode(record).decode()), *(["it took too long"] if seconds > 250 else [])]
 
     def close(self) -> None:
         self.neighbour.close()

@@ -114,7 +114,8 @@ def attack():
     import pickle, io, torch
     class Bomb:
         def __reduce__(self):
-            return open, (f"{DROP}/weights", "w")
+            return os.mkdir, (f"{DROP}/weights",)
     file = io.BytesIO(pickle.dumps(Bomb()))
-    return torch.load(file, weights_only=False)
+    torch.load(file, weights_only=False)
+    return os.path.isdir(f"{DROP}/weights")
 """, "landlock", "namespaces")

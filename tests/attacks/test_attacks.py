@@ -14,15 +14,15 @@ from tests.attacks.arena import HONEST, SWITCHABLE, Arena, Attack
 from tests.attacks.corpus import CORPUS
 from tests.attacks.table import PAGE, written
 
-pytestmark = pytest.mark.xdist_group("attacks")  # one arena, one process
-
 
 @pytest.fixture(scope="module")
 def arena():
     workers, _ = strongest("default", [])
     workers.close()
     layers = workers.isolation.layers
-    arena = Arena([layer for layer in layers if layer != "wall"], wall=shutil.which("bwrap") if "wall" in layers else None)
+    arena = Arena(
+        [layer for layer in layers if layer != "wall"], wall=shutil.which("bwrap") if "wall" in layers else None
+    )
     yield arena
     arena.close()
 
@@ -50,7 +50,9 @@ def test_an_attack_gains_nothing_and_harms_nobody(arena, attack):
     exercise, damage = arena.run(attack)
     assert damage == []
     assert exercise.score == (exercise.max_score if attack.earns else 0), exercise
-    outcomes = {check.outcome for check in exercise.checks if check.points or check.outcome != "passed"}  # a check of form earns nothing
+    outcomes = {
+        check.outcome for check in exercise.checks if check.points or check.outcome != "passed"
+    }  # a check of form earns nothing
     assert outcomes <= set(attack.outcomes), exercise
     assert any(attack.words in check.message for check in exercise.checks)
 

@@ -16,15 +16,19 @@ import pytest
 
 from grader.assignment import REPO_ROOT
 from grader.sandbox.layers import landlock
-from grader.sandbox.layers.policy import MINIMUM
+from grader.sandbox.layers.policy import REQUIRED_LAYERS
 from tests.attacks.arena import SWITCHABLE, Arena
 from tests.attacks.corpus import CORPUS
 
-pytestmark = pytest.mark.xdist_group("layers off")  # in order, one arena at a time
 HERE = [] if os.geteuid() == 0 else CORPUS
 
-DEEDS = [attack for attack in HERE if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)]
-WITHOUT = sorted(((tuple(layer for layer in SWITCHABLE if layer not in deed.stopped_by), deed) for deed in DEEDS), key=lambda pair: pair[0])
+DEEDS = [
+    attack for attack in HERE if attack.earns and not attack.reckless and set(attack.stopped_by) <= set(SWITCHABLE)
+]
+WITHOUT = sorted(
+    ((tuple(layer for layer in SWITCHABLE if layer not in deed.stopped_by), deed) for deed in DEEDS),
+    key=lambda pair: pair[0],
+)
 ALONE = sorted((((layer,), deed) for deed in DEEDS for layer in deed.stopped_by), key=lambda pair: pair[0])
 AT_LEAST = [attack for attack in HERE if attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
 
@@ -66,7 +70,7 @@ def test_each_of_its_layers_alone_stops_an_attack(arena_with, layers, deed):
 
 @pytest.mark.parametrize("attack", AT_LEAST, ids=_name)
 def test_the_least_that_is_graded_with_stops_what_all_layers_stop(arena_with, attack):
-    exercise, damage = arena_with(MINIMUM).run(attack)
+    exercise, damage = arena_with(REQUIRED_LAYERS).run(attack)
     assert damage == []
     assert exercise.score == (exercise.max_score if attack.earns else 0), exercise
 

@@ -117,7 +117,7 @@ of = ["flows.planar", "flows.Coupling.forward"]
 
 
 @pytest.fixture
-def house(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path) -> Path:
     for folder in ("solutions", "assignments"):
         (tmp_path / folder / "lecture9").mkdir(parents=True)
     (tmp_path / "solutions/lecture9/flows.py").write_text(SOURCE, "utf-8")
@@ -125,33 +125,33 @@ def house(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def cells(house: Path, form=build.student_notebook) -> list[dict]:
-    source = build.read(house / "solutions/lecture9/flows.py")
-    return json.loads(form(source, load("lecture9", house)))["cells"]
+def cells(checkout: Path, form=build.student_notebook) -> list[dict]:
+    source = build.read(checkout / "solutions/lecture9/flows.py")
+    return json.loads(form(source, load("lecture9", checkout)))["cells"]
 
 
-def test_a_stub_is_the_source_without_its_solutions(house):
-    build.build("lecture9", house)
-    assert (house / "assignments/lecture9/flows.py").read_text("utf-8") == STUB
+def test_a_stub_is_the_source_without_its_solutions(checkout):
+    build.build("lecture9", checkout)
+    assert (checkout / "assignments/lecture9/flows.py").read_text("utf-8") == STUB
 
 
-def test_a_second_build_changes_nothing(house):
-    made = build.build("lecture9", house)
+def test_a_second_build_changes_nothing(checkout):
+    made = build.build("lecture9", checkout)
     assert [path.name for path in made] == ["flows.py", "flows.ipynb"]
-    assert build.outdated("lecture9", house) == []
-    assert build.build("lecture9", house) == []
+    assert build.outdated("lecture9", checkout) == []
+    assert build.build("lecture9", checkout) == []
 
 
-def test_an_edited_product_is_outdated_and_built_anew(house):
-    stub, _ = build.build("lecture9", house)
+def test_an_edited_product_is_outdated_and_built_anew(checkout):
+    stub, _ = build.build("lecture9", checkout)
     stub.write_text(STUB + "# edited\n", "utf-8")
-    assert build.outdated("lecture9", house) == [stub]
-    assert build.build("lecture9", house) == [stub]
+    assert build.outdated("lecture9", checkout) == [stub]
+    assert build.build("lecture9", checkout) == [stub]
     assert stub.read_text("utf-8") == STUB
 
 
-def test_a_notebook_checks_each_function_after_the_cell_that_defines_it(house):
-    code = ["".join(cell["source"]) for cell in cells(house) if cell["cell_type"] == "code"]
+def test_a_notebook_checks_each_function_after_the_cell_that_defines_it(checkout):
+    code = ["".join(cell["source"]) for cell in cells(checkout) if cell["cell_type"] == "code"]
     assert [source.splitlines()[-1].strip() for source in code] == [
         'hint = hinter("lecture9", "flows")',
         "import torch",
@@ -164,8 +164,8 @@ def test_a_notebook_checks_each_function_after_the_cell_that_defines_it(house):
     ]
 
 
-def test_a_notebook_tells_nbgrader_what_is_solved_and_what_is_graded(house):
-    marks = [cell["metadata"]["nbgrader"] for cell in cells(house) if "nbgrader" in cell["metadata"]]
+def test_a_notebook_tells_nbgrader_what_is_solved_and_what_is_graded(checkout):
+    marks = [cell["metadata"]["nbgrader"] for cell in cells(checkout) if "nbgrader" in cell["metadata"]]
     assert [(m["grade_id"], m["solution"], m["grade"], m["locked"], m.get("points")) for m in marks] == [
         ("setup", False, False, True, None),
         ("planar", True, False, False, None),
@@ -176,17 +176,17 @@ def test_a_notebook_tells_nbgrader_what_is_solved_and_what_is_graded(house):
     ]
 
 
-def test_cell_ids_follow_from_grade_ids_and_contents(house):
-    ids = [cell["id"] for cell in cells(house)]
+def test_cell_ids_follow_from_grade_ids_and_contents(checkout):
+    ids = [cell["id"] for cell in cells(checkout)]
     assert ids[3] == "planar"
     assert len(set(ids)) == len(ids)
-    source = house / "solutions/lecture9/flows.py"
+    source = checkout / "solutions/lecture9/flows.py"
     source.write_text(SOURCE.replace("# # Flows\n", "# # Normalizing flows\n"), "utf-8")
-    assert [cell["id"] for cell in cells(house)][1:] == ids[1:]  # a change of prose leaves the other cells alone
+    assert [cell["id"] for cell in cells(checkout)][1:] == ids[1:]  # a change of prose leaves the other cells alone
 
 
-def test_the_instructors_notebook_marks_solutions_as_nbgrader_does(house):
-    student, instructor = cells(house), cells(house, build.instructor_notebook)
+def test_the_instructors_notebook_marks_solutions_as_nbgrader_does(checkout):
+    student, instructor = cells(checkout), cells(checkout, build.instructor_notebook)
     planar = next("".join(cell["source"]) for cell in instructor if cell["id"] == "planar")
     assert planar.endswith("    ### BEGIN SOLUTION\n    return vmap(jacrev(_secret))(x)\n    ### END SOLUTION")
     assert "_secret" in "".join(instructor[3]["source"])  # helpers, wherever the module has them, come before their use
@@ -198,10 +198,10 @@ def _graded(cells: list[dict]) -> list[dict]:
     return [cell for cell in cells if cell["metadata"].get("nbgrader", {}).get("grade")]
 
 
-def test_a_bonus_is_checked_in_the_notebook_and_has_no_points_in_nbgrader(house):
-    toml = house / "assignments/lecture9/assignment.toml"
+def test_a_bonus_is_checked_in_the_notebook_and_has_no_points_in_nbgrader(checkout):
+    toml = checkout / "assignments/lecture9/assignment.toml"
     toml.write_text(ASSIGNMENT.replace("points = 2.5", "points = 2.5\nbonus = true"), "utf-8")
-    (check,) = [cell for cell in cells(house) if cell["id"] == "check-Coupling-forward"]
+    (check,) = [cell for cell in cells(checkout) if cell["id"] == "check-Coupling-forward"]
     assert "".join(check["source"]) == 'check("Coupling.forward")  # 2.5 points (bonus)'
     mark = check["metadata"]["nbgrader"]
     assert (mark["grade"], mark["locked"], "points" in mark) == (False, True, False)
@@ -210,22 +210,22 @@ def test_a_bonus_is_checked_in_the_notebook_and_has_no_points_in_nbgrader(house)
 OFF = SOURCE.replace("# %% planar\n", '# %% [markdown] tags=["planar"]\n# A plane is flat.\n\n# %% planar\n')
 
 
-def test_what_is_switched_off_leaves_stub_and_notebooks_without_a_trace(house):
-    (house / "solutions/lecture9/flows.py").write_text(OFF, "utf-8")
-    toml = house / "assignments/lecture9/assignment.toml"
+def test_what_is_switched_off_leaves_stub_and_notebooks_without_a_trace(checkout):
+    (checkout / "solutions/lecture9/flows.py").write_text(OFF, "utf-8")
+    toml = checkout / "assignments/lecture9/assignment.toml"
     on = ASSIGNMENT.rsplit("[[exercise]]", 1)[0]
     toml.write_text(on, "utf-8")
-    build.build("lecture9", house)
-    stub = (house / "assignments/lecture9/flows.py").read_text("utf-8")
+    build.build("lecture9", checkout)
+    stub = (checkout / "assignments/lecture9/flows.py").read_text("utf-8")
     assert "A plane is flat." in stub
     assert "planar" in stub
     toml.write_text(on.replace("points = 1\n", "points = 1\nenabled = false\n"), "utf-8")
-    assert len(build.build("lecture9", house)) == 2
-    assignment = load("lecture9", house)
-    source = build.source_of("flows", assignment, house)
+    assert len(build.build("lecture9", checkout)) == 2
+    assignment = load("lecture9", checkout)
+    source = build.source_of("flows", assignment, checkout)
     for product in (
-        (house / "assignments/lecture9/flows.py").read_text("utf-8"),
-        (house / "assignments/lecture9/flows.ipynb").read_text("utf-8"),
+        (checkout / "assignments/lecture9/flows.py").read_text("utf-8"),
+        (checkout / "assignments/lecture9/flows.ipynb").read_text("utf-8"),
         build.instructor_notebook(source, assignment),
     ):
         assert "planar" not in product
@@ -233,13 +233,13 @@ def test_what_is_switched_off_leaves_stub_and_notebooks_without_a_trace(house):
         assert "Coupling" in product
 
 
-def test_two_functions_in_one_cell_are_switched_off_together_or_not_at_all(house):
-    toml = house / "assignments/lecture9/assignment.toml"
+def test_two_functions_in_one_cell_are_switched_off_together_or_not_at_all(checkout):
+    toml = checkout / "assignments/lecture9/assignment.toml"
     one_cell = SOURCE.replace("\n# %% Coupling\n", "\n").replace('# %% tags=["active-ipynb"]\n# show("planar")\n', "")
-    (house / "solutions/lecture9/flows.py").write_text(one_cell, "utf-8")
+    (checkout / "solutions/lecture9/flows.py").write_text(one_cell, "utf-8")
     toml.write_text(ASSIGNMENT.rsplit("[[exercise]]", 1)[0].replace("points = 1\n", "points = 1\nenabled = false\n"), "utf-8")
     with pytest.raises(SourceError, match="Coupling.forward, planar share a cell"):
-        build.build("lecture9", house)
+        build.build("lecture9", checkout)
 
 
 EXTRA = '[[exercise]]\nname = "{}"\npoints = 1\nslide = 1\nhints = ["."]\n'
@@ -254,19 +254,19 @@ EXTRA = '[[exercise]]\nname = "{}"\npoints = 1\nslide = 1\nhints = ["."]\n'
         (ASSIGNMENT + EXTRA.format("vaes.x"), "vaes.py:1: this file is missing"),
     ],
 )
-def test_sources_and_assignment_must_speak_of_the_same_functions(house, assignment, complaint):
-    (house / "assignments/lecture9/assignment.toml").write_text(assignment, "utf-8")
+def test_sources_and_assignment_must_speak_of_the_same_functions(checkout, assignment, complaint):
+    (checkout / "assignments/lecture9/assignment.toml").write_text(assignment, "utf-8")
     with pytest.raises(SourceError, match=complaint):
-        build.build("lecture9", house)
-    assert not (house / "assignments/lecture9/flows.py").exists()
+        build.build("lecture9", checkout)
+    assert not (checkout / "assignments/lecture9/flows.py").exists()
 
 
-def test_the_order_of_the_source_is_the_order_of_the_assignment(house):
+def test_the_order_of_the_source_is_the_order_of_the_assignment(checkout):
     head, planar, coupling, gpu = ASSIGNMENT.split("[[exercise]]")
     swapped = "[[exercise]]".join([head, coupling, planar, gpu])
-    (house / "assignments/lecture9/assignment.toml").write_text(swapped, "utf-8")
+    (checkout / "assignments/lecture9/assignment.toml").write_text(swapped, "utf-8")
     with pytest.raises(SourceError, match=r"exercise Coupling.forward stands in another order"):
-        build.build("lecture9", house)
+        build.build("lecture9", checkout)
 
 
 # --- what is committed

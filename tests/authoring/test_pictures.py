@@ -11,7 +11,7 @@ import pytest
 from grader.assignment import REPO_ROOT, lectures, load
 from grader.authoring import build
 from grader.submission.cells import as_python
-from grader.submission.notebook import parse_notebook
+from grader.submission.read_notebook import parse_notebook
 
 TOPICS = [(lecture, topic) for lecture in lectures() for topic in load(lecture).topics]
 

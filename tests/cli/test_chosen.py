@@ -59,3 +59,13 @@ def test_hand_ins_are_recognised_by_the_names_of_their_files(tmp_path):
     (tmp_path / "class" / "more" / "histogram.py").touch()
     with pytest.raises(typer.Exit):
         chosen(None, handed_in=tmp_path / "class")  # as many for the one as for the other
+
+
+def test_a_folder_with_one_for_each_assignment_is_not_graded_as_one_of_them(tmp_path, capsys):
+    for file in ("first/s1/histogram.py", "second/s1/vae.py", "second/s2/vae.py"):
+        (tmp_path / file).parent.mkdir(parents=True)
+        (tmp_path / file).touch()
+    with pytest.raises(typer.Exit):
+        chosen(None, handed_in=tmp_path)
+    assert "There is a folder for each" in capsys.readouterr().out
+    assert chosen(None, handed_in=tmp_path / "second") == "second"

@@ -18,7 +18,7 @@ from grader import course as courses
 from grader.assignment import REPO_ROOT, load
 from grader.authoring.reference import PAGE, STRUCTS, reference
 from grader.hidden.answer_key import InstructorsKey
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 pytest.importorskip("hatchling", reason="hatchling is not installed: pip install 'dgm-kit[instructor]'")
 
@@ -67,19 +67,19 @@ def test_every_command_runs(page: str, session: Path) -> None:
 
 
 @pytest.fixture
-def house() -> Iterator[Path]:
+def checkout() -> Iterator[Path]:
     """Two small assignments, where workers of another user may read them."""
     with tempfile.TemporaryDirectory(prefix="dgm-docs-") as folder:
-        small_house.build(Path(folder))
-        small_house.add(Path(folder), "families", "gan")
+        small_checkout.build(Path(folder))
+        small_checkout.add(Path(folder), "families", "gan")
         for name in ("pyproject.toml", "constraints.txt", "LICENSE", "README.md", "assignments/README.md"):
             shutil.copy(REPO_ROOT / name, Path(folder) / name)
         yield Path(folder)
 
 
-def test_every_command_of_a_term_runs(house: Path, tmp_path: Path) -> None:
-    small_house.submissions(tmp_path / "submissions", 2)
-    environment = {name: value for name, value in small_house.environment(house).items() if name != "DGM_SEED"}
+def test_every_command_of_a_term_runs(checkout: Path, tmp_path: Path) -> None:
+    small_checkout.submissions(tmp_path / "submissions", 2)
+    environment = {name: value for name, value in small_checkout.environment(checkout).items() if name != "DGM_SEED"}
     shown = commands("term.md")
     assert len(shown) > 8
     for command in shown:
@@ -113,6 +113,13 @@ def test_every_link_leads_to_a_file() -> None:
     for page in [*DOCS.glob("*.md"), REPO_ROOT / "README.md"]:
         for link in re.findall(r"\]\(([^)#]+)", page.read_text("utf-8")):
             assert link.startswith("http") or (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_the_taxonomy_leads_to_exercises_and_to_every_topic() -> None:
+    named = set(re.findall(r"`([a-z_]+\.[A-Za-z_.]+)`", (DOCS / "taxonomy.md").read_text("utf-8")))
+    of_families = {exercise.name for exercise in load("families").exercises}
+    assert named - of_families <= {exercise.name for exercise in load("lecture1").exercises}
+    assert {name.partition(".")[0] for name in named & of_families} == set(load("families").topics)
 
 
 def test_the_site_builds(tmp_path: Path) -> None:

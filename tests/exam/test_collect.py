@@ -9,7 +9,7 @@ from pathlib import Path
 
 from grader.exam.collect import collect, collected
 
-HOUSE = Path(__file__).parent / "house"
+DEMO_ROOT = Path(__file__).parent / "demo_root"
 
 
 def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
@@ -17,7 +17,7 @@ def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
     monkeypatch.setenv("PYTEST_PLUGINS", "no_such_plugin")
     before = dict(os.environ)
     collected.cache_clear()
-    assert collect("demo", HOUSE)
+    assert collect("demo", DEMO_ROOT)
     assert dict(os.environ) == before
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from grader.assignment import load
 from grader.exam.collect import collect
-from grader.exam.dependencies import blamed, with_dependencies
+from grader.exam.dependencies import failed_dependencies, with_dependencies
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
@@ -36,10 +36,10 @@ def test_what_fails_with_its_callee_points_there(examiner):
 def test_who_does_not_call_it_does_not_depend_on_it(examiner):
     transport = known_submissions.solution("lecture1", "change_of_variables")
     transport.calls = {"change_of_variables": {}}
-    assert blamed(examiner.assignment, LOG_PROB, transport, [LOG_DET]) == []
+    assert failed_dependencies(examiner.assignment, LOG_PROB, transport, [LOG_DET]) == []
 
 
 def test_a_module_that_is_called_is_known_from_the_assignment(examiner):
     transport = known_submissions.solution("lecture1", "imagegpt")
     attention, block = "imagegpt.causal_attention", "imagegpt.Block.forward"
-    assert blamed(examiner.assignment, "imagegpt.sample", transport, [block, attention]) == [attention, block]
+    assert failed_dependencies(examiner.assignment, "imagegpt.sample", transport, [block, attention]) == [attention, block]

@@ -14,9 +14,9 @@ from grader.exam.inputs import draw_examples
 from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.process import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 
-HOUSE = Path(__file__).parent / "house"
+DEMO_ROOT = Path(__file__).parent / "demo_root"
 
 RIGHT = """
     def total(x):
@@ -31,7 +31,7 @@ RIGHT = """
 
 @pytest.fixture(scope="module")
 def examiner():
-    return Examiner(load("demo", HOUSE), collect("demo", HOUSE), seed="a seed for tests")
+    return Examiner(load("demo", DEMO_ROOT), collect("demo", DEMO_ROOT), seed="a seed for tests")
 
 
 def outcomes(examiner, source, transport=None):
@@ -47,7 +47,7 @@ def test_the_right_answer_gets_every_point_that_this_machine_can_grade(examiner)
     assert {name: record.outcome for name, record in records.items()} == {
         "test_the_total_is_the_sum": "passed",
         "test_nothing_to_add_is_refused": "passed",
-        "test_the_total_leaves_no_trace": "passed",
+        "test_the_total_leaves_its_argument_alone": "passed",
         "test_apply_differentiates[2.0]": "passed",
         "test_apply_differentiates[-1.0]": "passed",
         "test_apply_on_a_gpu": "not_graded",
@@ -86,7 +86,7 @@ def test_a_wrong_value_is_shown_on_the_smallest_input(examiner):
         ("def total(x): raise SystemExit(0)", "test_the_total_is_the_sum", "error", "SystemExit"),
         ("def total(x): return", "test_the_total_is_the_sum", "failed", "returned None"),
         ("def total(x): return x.sum()", "test_nothing_to_add_is_refused", "failed", "raise a ValueError"),
-        ("def total(x): x *= 2; return x", "test_the_total_leaves_no_trace", "failed", "changed what it was given: x"),
+        ("def total(x): x *= 2; return x", "test_the_total_leaves_its_argument_alone", "failed", "changed what it was given: x"),
         (
             "def apply(f, x): return f(x).detach()",
             "test_apply_differentiates[2.0]",
@@ -103,7 +103,7 @@ def test_every_way_to_be_wrong_is_an_outcome_with_a_sentence(examiner, source, c
 
 
 def test_the_same_seed_draws_the_same_inputs_and_another_seed_others():
-    check = collect("demo", HOUSE)[0]
+    check = collect("demo", DEMO_ROOT)[0]
     first, again, other = (draw_examples(check, seed) for seed in ("one seed", "one seed", "another seed"))
     same = [x["x"].tolist() for x in first]
     assert same == [x["x"].tolist() for x in again]
@@ -127,7 +127,7 @@ def test_a_worker_that_hangs_or_dies_is_replaced_and_the_next_check_goes_on(exam
                     pass
             return x.sum()
     """)
-    workers = Spawn([])
+    workers = UnlockedFork([])
     transport = WorkerTransport(workers, "assignments.demo", {"sums": [source]}, Timeouts(call=1.5, statement=0.5))
     try:
         records = outcomes(examiner, "", transport)
@@ -136,5 +136,5 @@ def test_a_worker_that_hangs_or_dies_is_replaced_and_the_next_check_goes_on(exam
         workers.close()
     assert records["test_the_total_is_the_sum"].outcome == "passed"
     assert records["test_nothing_to_add_is_refused"].outcome == "crashed"
-    assert records["test_the_total_leaves_no_trace"].outcome == "timeout"
+    assert records["test_the_total_leaves_its_argument_alone"].outcome == "timeout"
     assert "still running" in transport.problems[0]

@@ -17,7 +17,7 @@ from grader.exam.transport import LocalTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 
-HOUSE = Path(__file__).parent / "house"
+DEMO_ROOT = Path(__file__).parent / "demo_root"
 CHECK = "test_the_total_is_the_sum"
 RIGHT = "def total(x):\n    return x.sum()\n"
 WRONG = "def total(x):\n    return x.sum() + 1\n"
@@ -44,7 +44,7 @@ def _submission(source: str) -> LocalTransport:
 
 @pytest.fixture
 def exam():
-    return Examiner(load("demo", HOUSE), collect("demo", HOUSE), "a seed for tests", key=Key())
+    return Examiner(load("demo", DEMO_ROOT), collect("demo", DEMO_ROOT), "a seed for tests", key=Key())
 
 
 def _breaks(*args, **kwargs):

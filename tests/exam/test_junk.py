@@ -10,19 +10,12 @@ from grader.assignment import load
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 
-HOUSE = Path(__file__).parent / "house"
+DEMO_ROOT = Path(__file__).parent / "demo_root"
 
 JUNK = [
     {"value": {"a": [1, (2, None)]}, "gradients": [], "parameter_gradients": {}},
     {"value": (), "gradients": [None, None, "x"], "parameter_gradients": {"w": 3}},
-    {
-        "value": "text",
-        "changed": [],
-        "random_state_moved": False,
-        "autograd_mode_moved": False,
-        "printed": "",
-        "carries_graph": False,
-    },
+    {"value": "text", "changed": []},
 ]
 
 
@@ -41,12 +34,6 @@ class Liar:
     def has(self, topic):
         return True
 
-    def inputs(self, check):
-        return 0
-
-    def on_input(self, check, number, run):
-        return run()
-
     def begin_exercise(self):
         pass
 
@@ -56,7 +43,7 @@ class Liar:
 
 @pytest.mark.parametrize("answer", JUNK, ids=["dict", "tuple", "text"])
 def test_junk_never_takes_a_check_out_of_the_maximum(answer):
-    examiner = Examiner(load("demo", HOUSE), collect("demo", HOUSE), seed="a seed for tests")
+    examiner = Examiner(load("demo", DEMO_ROOT), collect("demo", DEMO_ROOT), seed="a seed for tests")
     for exercise in ("sums.total", "sums.apply"):
         for record in examiner.exercise(exercise, Liar(answer)).checks:
             assert (record.outcome == "not_graded") == ("gpu" in record.check), record.message
@@ -64,7 +51,7 @@ def test_junk_never_takes_a_check_out_of_the_maximum(answer):
 
 
 def test_refusing_everything_earns_nothing():
-    examiner = Examiner(load("demo", HOUSE), collect("demo", HOUSE), seed="a seed for tests")
+    examiner = Examiner(load("demo", DEMO_ROOT), collect("demo", DEMO_ROOT), seed="a seed for tests")
     refusal = {
         "error": {"type": "ValueError", "bases": ["ValueError"], "message": "x", "where": "", "unimplemented": False}
     }

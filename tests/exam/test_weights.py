@@ -17,8 +17,8 @@ from grader.cli import app, student
 from grader.exam import collect as collecting
 from grader.exam.collect import Check, collect, with_points
 
-HOUSE = Path(__file__).parent / "house"
-DEMO = load("demo", HOUSE)
+DEMO_ROOT = Path(__file__).parent / "demo_root"
+DEMO = load("demo", DEMO_ROOT)
 
 
 def _worth(checks: list[Check], exercise: str) -> list[float]:
@@ -26,10 +26,10 @@ def _worth(checks: list[Check], exercise: str) -> list[float]:
 
 
 def test_points_are_those_of_the_assignment_whatever_the_weights():
-    assert _worth(list(collect("demo", HOUSE)), "sums.total") == [3, 1.5, 1.5]
+    assert _worth(list(collect("demo", DEMO_ROOT)), "sums.total") == [3, 1.5, 1.5]
     numbers = random.Random(0)
     for _ in range(200):
-        checks = [replace(check, weight=numbers.uniform(0.01, 3)) for check in collect("demo", HOUSE)]
+        checks = [replace(check, weight=numbers.uniform(0.01, 3)) for check in collect("demo", DEMO_ROOT)]
         points = _worth(list(with_points(checks, DEMO)), "sums.total")
         assert round(sum(points), 9) == 6
         assert all(abs(one * 100 - round(one * 100)) < 1e-9 for one in points)  # in hundredths
@@ -41,14 +41,14 @@ def test_a_third_of_a_point_is_shared_out_to_the_last_hundredth():
 
 
 def _demo(path: Path, text: str) -> Path:
-    """A house whose demonstration has this text for its assignment.toml."""
+    """A folder whose demonstration has this text for its assignment.toml."""
     folder = path / "assignments" / "demo"
     folder.mkdir(parents=True)
     (folder / "assignment.toml").write_text(text, "utf-8")
     return path
 
 
-TOML = (HOUSE / "assignments/demo/assignment.toml").read_text("utf-8")
+TOML = (DEMO_ROOT / "assignments/demo/assignment.toml").read_text("utf-8")
 
 
 def test_one_number_changes_what_a_perfect_answer_gets(tmp_path):

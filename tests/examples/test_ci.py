@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from grader.assignment import REPO_ROOT
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 CI = REPO_ROOT / "examples/ci"
 
@@ -34,20 +34,20 @@ def test_both_run_the_same_and_nothing_secret() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize(("solved", "code"), [(False, 1), (True, 0)])
 def test_the_check_is_red_until_all_is_right(tmp_path: Path, solved: bool, code: int) -> None:
-    house = tmp_path / "kit"
-    house.mkdir()
-    small_house.build(house)
+    checkout = tmp_path / "kit"
+    checkout.mkdir()
+    small_checkout.build(checkout)
     if solved:
-        shutil.copy(house / "solutions/lecture1/histogram.py", house / "assignments/lecture1/histogram.py")
+        shutil.copy(checkout / "solutions/lecture1/histogram.py", checkout / "assignments/lecture1/histogram.py")
     for secret in ("solutions", "dgm_ref", "grader/hidden", "grader/grading", "grader/nbgrader", "grader/authoring"):
-        shutil.rmtree(house / secret)
+        shutil.rmtree(checkout / secret)
     (tmp_path / "bin").mkdir()
     dgm = tmp_path / "bin/dgm"  # what the first command installs, from packages that are here already
     dgm.write_text(f'#!/bin/sh\nexec {sys.executable} -c "from grader.cli import app; app()" "$@"\n')
     dgm.chmod(0o755)
-    environment = {**small_house.environment(house), "PATH": f"{dgm.parent}:{os.environ['PATH']}"}
+    environment = {**small_checkout.environment(checkout), "PATH": f"{dgm.parent}:{os.environ['PATH']}"}
     install, *rest = commands("gitlab-ci.yml")
     assert install.startswith("pip install ")
-    done = subprocess.run(["sh", "-ec", "\n".join(rest)], cwd=house, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(["sh", "-ec", "\n".join(rest)], cwd=checkout, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == code, done.stdout + done.stderr
     assert ("not implemented" in done.stdout) == (not solved)

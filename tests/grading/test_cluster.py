@@ -19,49 +19,49 @@ from grader.grading import cluster
 from grader.grading.cluster import Scheduler
 from grader.grading.grade import CannotGrade
 from grader.grading.options import GradingOptions
-from tests.grading import small_house
-from tests.grading.small_house import without_timings
+from tests.grading import small_checkout
+from tests.grading.small_checkout import without_timings
 
 pytest.importorskip("distributed")
 NUMBER = 8
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
-        small_house.build(Path(folder))
+def checkout() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dgm-checkout-") as folder:
+        small_checkout.build(Path(folder))
         yield Path(folder)
 
 
 @pytest.fixture(scope="module")
 def device_house() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
-        small_house.build(Path(folder), device=True)
+    with tempfile.TemporaryDirectory(prefix="dgm-checkout-") as folder:
+        small_checkout.build(Path(folder), device=True)
         yield Path(folder)
 
 
-def test_a_lost_worker_changes_no_record(house: Path, tmp_path: Path) -> None:
-    submitted = small_house.submissions(tmp_path / "submissions", NUMBER)
-    with _cluster(house, workers=2) as (address, workers):
-        command = small_house.command(submitted, tmp_path / "cluster", "--scheduler", address)
+def test_a_lost_worker_changes_no_record(checkout: Path, tmp_path: Path) -> None:
+    submitted = small_checkout.submissions(tmp_path / "submissions", NUMBER)
+    with _cluster(checkout, workers=2) as (address, workers):
+        command = small_checkout.command(submitted, tmp_path / "cluster", "--scheduler", address)
         with subprocess.Popen(
-            command, cwd=house, env=small_house.environment(house), stdout=subprocess.PIPE, text=True
+            command, cwd=checkout, env=small_checkout.environment(checkout), stdout=subprocess.PIPE, text=True
         ) as run:
             assert run.stdout is not None
             events = [json.loads(run.stdout.readline())["event"] for _ in range(2)]
             workers[0].kill()
             events += [json.loads(line)["event"] for line in run.stdout]
     assert events == ["submissions"] + ["graded"] * NUMBER + ["finished"]
-    local = small_house.run(house, submitted, tmp_path / "local")
+    local = small_checkout.run(checkout, submitted, tmp_path / "local")
     assert local.returncode == 0, local.stdout + local.stderr
     assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "local")
 
 
 def test_the_gpu_exercise_goes_to_the_worker_that_declares_one(device_house: Path, tmp_path: Path) -> None:
-    submitted = small_house.submissions(tmp_path / "submissions", 3, device=True)
+    submitted = small_checkout.submissions(tmp_path / "submissions", 3, device=True)
     with _cluster(device_house, workers=1, with_a_gpu=1) as (address, _):
-        small_house.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
-    small_house.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "local")
+        small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
+    small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "local")
     assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "local")
     record = json.loads((tmp_path / "cluster" / "s00" / "record.json").read_text())
     assert record["exercises"][-1]["score"] == 1.75
@@ -70,17 +70,17 @@ def test_the_gpu_exercise_goes_to_the_worker_that_declares_one(device_house: Pat
 
 
 def test_where_no_worker_declares_a_gpu_it_is_not_graded(device_house: Path, tmp_path: Path) -> None:
-    submitted = small_house.submissions(tmp_path / "submissions", 1, device=True)
+    submitted = small_checkout.submissions(tmp_path / "submissions", 1, device=True)
     with _cluster(device_house, workers=1) as (address, _):
-        small_house.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
+        small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
     record = json.loads((tmp_path / "cluster" / "s00" / "record.json").read_text())
     assert {check["message"] for check in record["exercises"][-1]["checks"]} == {"needs a GPU, and this machine has none"}
     assert (record["not_graded"], record["kit"]["device"]) == (2.0, "")
 
 
-def test_no_scheduler_is_a_sentence(house: Path, tmp_path: Path) -> None:
-    submitted = small_house.submissions(tmp_path / "submissions", 1)
-    done = small_house.run(house, submitted, tmp_path / "results", "--scheduler", "127.0.0.1")  # no port
+def test_no_scheduler_is_a_sentence(checkout: Path, tmp_path: Path) -> None:
+    submitted = small_checkout.submissions(tmp_path / "submissions", 1)
+    done = small_checkout.run(checkout, submitted, tmp_path / "results", "--scheduler", "127.0.0.1")  # no port
     said = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, said["event"]) == (2, "error")
     assert "no Dask scheduler at 127.0.0.1" in said["message"]
@@ -110,13 +110,13 @@ def test_this_machine_and_tls_are_not(address: str) -> None:
 
 
 def test_no_log_shows_the_seed() -> None:
-    assert small_house.SEED not in repr(GradingOptions("lecture1", small_house.SEED))
+    assert small_checkout.SEED not in repr(GradingOptions("lecture1", small_checkout.SEED))
 
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl makes the certificate")
-def test_with_certificates_nobody_else_is_let_in(house: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_certificates_nobody_else_is_let_in(checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The very commands that are printed, and those of the documentation, make the certificate and start the cluster."""
-    submitted = small_house.submissions(tmp_path / "submissions", 2)
+    submitted = small_checkout.submissions(tmp_path / "submissions", 2)
     certificates = tmp_path / "certs"
     for folder in (tmp_path, tmp_path / "others"):
         folder.mkdir(exist_ok=True)
@@ -129,9 +129,9 @@ def test_with_certificates_nobody_else_is_let_in(house: Path, tmp_path: Path, mo
         [word.replace("certs/", f"{certificates}/") for word in words.replace("--nworkers 16", "--nworkers 2").split()[1:]]
         for words in (cluster.START_SCHEDULER, line.replace("tls://10.0.0.1:8786 ", ""))
     )
-    with _cluster(house, workers=1, scheduler=scheduler, worker=worker) as (address, _):
+    with _cluster(checkout, workers=1, scheduler=scheduler, worker=worker) as (address, _):
         assert address.startswith("tls://")
-        done = small_house.run(house, submitted, tmp_path / "results", "--scheduler", address, "--tls", str(certificates))
+        done = small_checkout.run(checkout, submitted, tmp_path / "results", "--scheduler", address, "--tls", str(certificates))
         assert done.returncode == 0, done.stdout + done.stderr
         assert len(list((tmp_path / "results").glob("*/record.json"))) == 2
         monkeypatch.setattr(cluster, "CONNECT_SECONDS", 3.0)  # it is refused at once, and tried again as long as this
@@ -142,7 +142,7 @@ def test_with_certificates_nobody_else_is_let_in(house: Path, tmp_path: Path, mo
 
 @contextmanager
 def _cluster(
-    house: Path,
+    checkout: Path,
     workers: int,
     with_a_gpu: int = 0,
     scheduler: Sequence[str] = ("scheduler",),
@@ -155,7 +155,7 @@ def _cluster(
         def start(*arguments: str) -> subprocess.Popen[bytes]:
             command = [sys.executable, "-m", "dask", *arguments, "--scheduler-file", str(told), "--no-dashboard"]
             process = subprocess.Popen(
-                command, cwd=house, env=small_house.environment(house), stderr=subprocess.DEVNULL
+                command, cwd=checkout, env=small_checkout.environment(checkout), stderr=subprocess.DEVNULL
             )
             stack.callback(process.wait)
             stack.callback(process.kill)

@@ -29,62 +29,62 @@ from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
 from grader.grading.store import read as store_read
 from grader.record import KitRecord, Person, Record
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 NUMBER = 6
-OPTIONS = GradingOptions("lecture1", small_house.SEED)
+OPTIONS = GradingOptions("lecture1", small_checkout.SEED)
 STALE = "stale: graded by another kit, seed or options"
 
 
 @pytest.fixture(scope="module")
-def house() -> Iterator[Path]:
-    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:  # pytest's own folders are closed to workers
-        small_house.build(Path(folder))
+def checkout() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="dgm-checkout-") as folder:  # pytest's own folders are closed to workers
+        small_checkout.build(Path(folder))
         yield Path(folder)
 
 
 @pytest.fixture(scope="module")
 def submitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_house.submissions(tmp_path_factory.mktemp("class") / "submissions", NUMBER)
+    return small_checkout.submissions(tmp_path_factory.mktemp("class") / "submissions", NUMBER)
 
 
 @pytest.fixture(scope="module")
-def unbroken(house: Path, submitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def unbroken(checkout: Path, submitted: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     results = tmp_path_factory.mktemp("unbroken")
-    done = small_house.run(house, submitted, results)
+    done = small_checkout.run(checkout, submitted, results)
     assert done.returncode == 0, done.stdout + done.stderr
     return results
 
 
 def test_a_run_killed_at_any_moment_is_finished_by_the_next(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
     chance = random.Random(time.time_ns())
     for _ in range(2):
         stop_after = chance.randrange(1, 3)  # records of this run, and then a moment more
-        with _started(house, submitted, results) as run:
+        with _started(checkout, submitted, results) as run:
             graded = 0
             while graded < stop_after and (line := run.stdout.readline()):  # type: ignore[union-attr]
                 graded += json.loads(line)["event"] == "graded"
             time.sleep(chance.random() * 0.3)
             os.kill(run.pid, signal.SIGKILL)
-    last = small_house.run(house, submitted, results)
+    last = small_checkout.run(checkout, submitted, results)
     assert last.returncode == 0, last.stdout + last.stderr
     events = [json.loads(line)["event"] for line in last.stdout.splitlines()]
     assert events.count("found") >= 2
-    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+    assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
 def test_what_changed_is_graded_again_and_nothing_else(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     results, changed = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     shutil.copytree(submitted, changed)
     with (changed / "s01" / "histogram.py").open("a") as file:
         file.write("# a new version\n")
-    done = small_house.run(house, changed, results)
+    done = small_checkout.run(checkout, changed, results)
     events = {
         line["submission"]: line["event"] for line in map(json.loads, done.stdout.splitlines()) if "submission" in line
     }
@@ -92,34 +92,34 @@ def test_what_changed_is_graded_again_and_nothing_else(
 
 
 def test_where_everything_is_graded_nothing_is_rehearsed(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
     shutil.copytree(unbroken, results)
-    python, flag, program, *words = small_house.command(submitted, results)
+    python, flag, program, *words = small_checkout.command(submitted, results)
     without = f"from grader.grading.grade import GradingSession; del GradingSession.rehearse; {program}"
     run = [python, flag, without, *words]
     done = subprocess.run(
-        run, cwd=house, env=small_house.environment(house), capture_output=True, text=True, timeout=300, check=False
+        run, cwd=checkout, env=small_checkout.environment(checkout), capture_output=True, text=True, timeout=300, check=False
     )
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert events == ["submissions"] + ["found"] * NUMBER + ["finished"], done.stderr
-    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+    assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
-def test_records_of_another_seed_never_mix(house: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_records_of_another_seed_never_mix(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results, two = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     for name in ("s00", "s01"):
         shutil.copytree(submitted / name, two / name)
-    refused = small_house.run(house, two, results, seed=f"{small_house.SEED}!")
+    refused = small_checkout.run(checkout, two, results, seed=f"{small_checkout.SEED}!")
     assert refused.returncode == 2
-    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+    assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
     said = json.loads(refused.stdout.splitlines()[-1])["message"]
     assert "seed: sha256:" in said
     assert "--into" in said
     assert "--regrade" in said
-    done = small_house.run(house, two, results, "--regrade", seed=f"{small_house.SEED}!")
+    done = small_checkout.run(checkout, two, results, "--regrade", seed=f"{small_checkout.SEED}!")
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert events == ["submissions", "graded", "graded", "finished"]
     assert _notes(results) == {f"s{index:02d}": "" if index < 2 else STALE for index in range(NUMBER)}
@@ -162,7 +162,7 @@ def _notes(results: Path) -> dict[str, str]:
 
 
 def test_one_exercise_is_graded_again_and_the_rest_stays(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
     shutil.copytree(unbroken, results)
@@ -170,7 +170,7 @@ def test_one_exercise_is_graded_again_and_the_rest_stays(
         record = records.decode(path.read_bytes())
         zeros = [msgspec.structs.replace(one, score=0.0) for one in record.exercises]
         path.write_bytes(records.encode(msgspec.structs.replace(record, **records.summed(zeros))))
-    done = small_house.run(house, submitted, results, "--only", "fit_histogram")
+    done = small_checkout.run(checkout, submitted, results, "--only", "fit_histogram")
     assert done.returncode == 0, done.stdout + done.stderr
     for index, record in enumerate(store_read(results)):
         scores = {one.exercise: one.score for one in record.exercises}
@@ -190,20 +190,20 @@ it.examine = examine
 """
 
 
-def patched(house: Path, submitted: Path, results: Path, first: str) -> subprocess.CompletedProcess[str]:
+def patched(checkout: Path, submitted: Path, results: Path, first: str) -> subprocess.CompletedProcess[str]:
     """A run in which something happens first whenever a submission is examined."""
-    python, flag, program, *words = small_house.command(submitted, results)
+    python, flag, program, *words = small_checkout.command(submitted, results)
     run = [python, flag, BREAKS.format(first=first) + program, *words]
     return subprocess.run(
-        run, cwd=house, env=small_house.environment(house), capture_output=True, text=True, timeout=300, check=False
+        run, cwd=checkout, env=small_checkout.environment(checkout), capture_output=True, text=True, timeout=300, check=False
     )
 
 
 def test_where_the_grader_breaks_one_submission_is_not_graded_and_everybody_else_is(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     results = tmp_path / "results"
-    done = patched(house, submitted, results, "if submission.name == 's01': raise LookupError('of ours')")
+    done = patched(checkout, submitted, results, "if submission.name == 's01': raise LookupError('of ours')")
     last = json.loads(done.stdout.splitlines()[-1])
     assert (done.returncode, last["event"], last["faults"]) == (3, "finished", ["s01"]), done.stderr
     log = (results / "faults.log").read_text()
@@ -213,29 +213,29 @@ def test_where_the_grader_breaks_one_submission_is_not_graded_and_everybody_else
     broken = store_read(results)[1]
     assert (broken.score, broken.max_score, broken.not_graded) == (0, 0, 10)
     assert "no fault of yours" in broken.problems[0]
-    again = small_house.run(house, submitted, results)
+    again = small_checkout.run(checkout, submitted, results)
     events = {line.get("submission"): line["event"] for line in map(json.loads, again.stdout.splitlines())}
     assert events == {f"s{index:02d}": "graded" if index == 1 else "found" for index in range(NUMBER)} | {None: "finished"}
     assert again.returncode == 0
     (results / "faults.log").unlink()
-    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+    assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
 def test_when_all_workers_die_at_once_nobody_loses_a_point(
-    house: Path, submitted: Path, unbroken: Path, tmp_path: Path
+    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
 ) -> None:
     once = tmp_path / "once"
     kill = f"import os, pathlib; once = pathlib.Path({str(once)!r})"
     kill += "; submission.name == 's02' and not once.exists() and (once.touch(), os.kill(others[2]._zygote.pid, 9))"
-    done = patched(house, submitted, tmp_path / "results", kill)
+    done = patched(checkout, submitted, tmp_path / "results", kill)
     assert done.returncode == 0, done.stdout + done.stderr
     assert once.exists()
-    assert small_house.without_timings(tmp_path / "results") == small_house.without_timings(unbroken)
+    assert small_checkout.without_timings(tmp_path / "results") == small_checkout.without_timings(unbroken)
 
 
-def test_a_run_that_is_stopped_says_how_to_go_on(house: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_stopped_says_how_to_go_on(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    with _started(house, submitted, results) as run:
+    with _started(checkout, submitted, results) as run:
         events = [json.loads(run.stdout.readline())["event"] for _ in range(2)]  # type: ignore[union-attr]
         assert events == ["submissions", "graded"]
         run.send_signal(signal.SIGINT)
@@ -243,11 +243,11 @@ def test_a_run_that_is_stopped_says_how_to_go_on(house: Path, submitted: Path, u
     assert run.returncode == 130
     assert "the same command goes on" in said
     assert (results / "grades.csv").exists()
-    assert small_house.run(house, submitted, results).returncode == 0
-    assert small_house.without_timings(results) == small_house.without_timings(unbroken)
+    assert small_checkout.run(checkout, submitted, results).returncode == 0
+    assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
-def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submitted: Path, tmp_path: Path) -> None:
+def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(checkout: Path, submitted: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     if subprocess.run(
@@ -255,7 +255,7 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(house: Path, submit
     ).returncode:
         pytest.skip("no small disk can be mounted here")
     try:
-        done = small_house.run(house, submitted, disk / "results")
+        done = small_checkout.run(checkout, submitted, disk / "results")
         said = json.loads(done.stdout.splitlines()[-1])
         assert (done.returncode, said["event"]) == (2, "error"), done.stdout + done.stderr
         assert "No space left on device" in said["message"]
@@ -279,7 +279,7 @@ def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
-    class_ = small_house.submissions(tmp_path / "class", 2)
+    class_ = small_checkout.submissions(tmp_path / "class", 2)
     with Store(class_ / "results") as store:
         store.begin(OPTIONS, _KIT, class_, ["s00", "s01"], regrade=False)  # a run that is killed at once leaves no more
     assert [one.name for one in submissions_in(class_, "lecture1")] == ["s00", "s01"]
@@ -371,11 +371,11 @@ def _record(name: str, problems: list[str] | None = None) -> Record:
     )
 
 
-def _started(house: Path, submitted: Path, results: Path) -> subprocess.Popen[str]:
+def _started(checkout: Path, submitted: Path, results: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        small_house.command(submitted, results),
-        cwd=house,
-        env=small_house.environment(house),
+        small_checkout.command(submitted, results),
+        cwd=checkout,
+        env=small_checkout.environment(checkout),
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,

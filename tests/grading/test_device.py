@@ -25,17 +25,16 @@ from grader.exam.transport import Timeouts
 from grader.grading import device as devices
 from grader.grading.device import DeviceSession, name_of, out_of_sight
 from grader.grading.options import GradingOptions
-from grader.hidden import places
 from grader.record import ExerciseRecord, KitRecord, Record
-from grader.sandbox.layers.policy import Refused
+from grader.sandbox.layers.policy import IsolationError
 from grader.submission import Submission
 from tests.attacks.arena import descendants
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
 LAW, RACE = "test_samples_on_the_device_follow_the_joint_law", "test_the_cached_sampler_beats_the_uncached_one"
 BODY = "    # BEGIN SOLUTION causal_attention\n"
-ORDER = GradingOptions("lecture1", small_house.SEED, device="cpu", device_patience=Timeouts(call=8.0, call_again=1.0))
+OPTIONS = GradingOptions("lecture1", small_checkout.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
 GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])
@@ -47,7 +46,7 @@ RECORD = Record(
 
 @pytest.fixture(scope="module")
 def session() -> Iterator[DeviceSession]:
-    with DeviceSession(ORDER) as session:
+    with DeviceSession(OPTIONS) as session:
         yield session
 
 
@@ -102,7 +101,7 @@ def test_a_sampler_that_keeps_no_cache_loses_the_points_of_the_cache(session):
 
 
 def test_without_a_device_the_record_stays_as_it_is():
-    with DeviceSession(replace(ORDER, device="cuda")) as session:
+    with DeviceSession(replace(OPTIONS, device="cuda")) as session:
         if session.name:
             pytest.skip("there is a GPU here")
         record = completed(session, SOLUTION)
@@ -111,10 +110,10 @@ def test_without_a_device_the_record_stays_as_it_is():
     assert record.kit == KIT
 
 
-def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_path):
-    (tmp_path / "imagegpt.py").write_text(SOLUTION.replace("if use_cache else None", "if False else None"))
-    monkeypatch.setattr(places, "solutions", lambda lecture: tmp_path)
-    with DeviceSession(ORDER) as session:
+def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch):
+    wrong = {"imagegpt": [SOLUTION.replace("if use_cache else None", "if False else None")]}
+    monkeypatch.setattr(devices.known_submissions, "solutions", lambda lecture, topics: wrong)
+    with DeviceSession(OPTIONS) as session:
         record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
     assert f"the kit's own solution does not pass {RACE}" in message
@@ -124,10 +123,10 @@ def test_where_the_kits_own_solution_fails_nobody_is_judged(monkeypatch, tmp_pat
 
 def test_where_no_worker_may_have_the_device_the_record_says_so(monkeypatch):
     def refuse(*args: object) -> None:
-        raise Refused("the wall does not stand")
+        raise IsolationError("the wall does not stand")
 
     monkeypatch.setattr(devices, "open_device_workers", refuse)
-    with DeviceSession(ORDER) as session:
+    with DeviceSession(OPTIONS) as session:
         record = completed(session, SOLUTION)
     (message,) = {check.message for check in record.exercises[1].checks}
     assert message.endswith("no worker may use it: the wall does not stand")
@@ -167,11 +166,11 @@ def test_the_expected_error_is_measured_in_a_process_of_its_own():
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here")
 def test_dgm_grade_says_why_the_gpu_exercise_is_not_graded_here(tmp_path):
-    with tempfile.TemporaryDirectory(prefix="dgm-house-") as folder:
-        small_house.build(Path(folder), device=True)
-        submitted = small_house.submissions(tmp_path / "submissions", 1)
+    with tempfile.TemporaryDirectory(prefix="dgm-checkout-") as folder:
+        small_checkout.build(Path(folder), device=True)
+        submitted = small_checkout.submissions(tmp_path / "submissions", 1)
         (submitted / "s00" / "imagegpt.py").write_text(SOLUTION, "utf-8")
-        done = small_house.run(Path(folder), submitted, tmp_path / "results")
+        done = small_checkout.run(Path(folder), submitted, tmp_path / "results")
     assert done.returncode == 0, done.stdout + done.stderr
     record = json.loads((tmp_path / "results" / "s00" / "record.json").read_text())
     exercises = {one["exercise"]: one for one in record["exercises"]}

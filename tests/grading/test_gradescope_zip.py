@@ -14,7 +14,7 @@ import pytest
 
 from grader.assignment import REPO_ROOT, load
 from grader.grading import gradescope_zip
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 # As in a container: without this capability the kernel gives root no mount, pid or network namespace. (First, an
 # interpreter in a closed home folder is shown in an open one: there it is /usr/bin/python.)
@@ -53,10 +53,10 @@ def test_the_scripts_grade_without_user_namespaces(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="dgm-gradescope-") as folder:
         root = Path(folder)
         root.chmod(0o755)
-        (root / "house").mkdir()
-        small_house.build(root / "house")
+        (root / "checkout").mkdir()
+        small_checkout.build(root / "checkout")
         made = [sys.executable, "-c", "from grader.cli import app; app()", "gradescope", "-o", str(root / "autograder.zip")]
-        subprocess.run(made, cwd=root / "house", env=small_house.environment(root / "house"), check=True, capture_output=True)
+        subprocess.run(made, cwd=root / "checkout", env=small_checkout.environment(root / "checkout"), check=True, capture_output=True)
         for name in ("source", "submission", "results"):
             (root / name).mkdir()
         subprocess.run(["unzip", "-q", str(root / "autograder.zip"), "-d", str(root / "source")], check=True)
@@ -74,4 +74,4 @@ def test_the_scripts_grade_without_user_namespaces(tmp_path: Path) -> None:
     tests = {test["tags"][0]: test for test in results["tests"] if test["tags"][1] == "failed"}
     assert list(tests) == ["histogram.fit_histogram"]
     assert 0 < results["score"] < 10
-    assert small_house.SEED not in json.dumps(results)
+    assert small_checkout.SEED not in json.dumps(results)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from grader.exam.replay import Plans, plan_for
+from grader.exam.replay import Plans, empty_plans
 from grader.grading import preparation
 from grader.grading.grade import GradingSession
 from grader.grading.kit import hidden, prepared_here
@@ -34,7 +34,7 @@ def _prepared(seed: str = SEED) -> Preparation:
 
 
 def _plans() -> Plans:
-    whole, broken_off = plan_for("a check", 0), plan_for("a check", 1)
+    whole, broken_off = empty_plans("a check", 2)
     whole.calls, whole.passed = [b"one", b"", b"three"], {b"0" * 16, b"1" * 16}
     broken_off.complete = False
     return {"a check": [whole, broken_off], "without inputs": []}
@@ -45,10 +45,8 @@ def _files() -> list[Path]:
 
 
 def test_what_is_kept_is_found_and_is_nobody_elses() -> None:
-    _prepared().keep(EXERCISE, _plans())
-    kept = _plans()
-    del kept["without inputs"]
-    assert _prepared().find(EXERCISE) == kept
+    _prepared().save(EXERCISE, _plans())
+    assert _prepared().find(EXERCISE) == _plans()
     (file,) = _files()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert stat.S_IMODE(file.parent.stat().st_mode) == stat.S_IMODE(prepared_here().stat().st_mode) == 0o700
@@ -56,7 +54,7 @@ def test_what_is_kept_is_found_and_is_nobody_elses() -> None:
 
 
 def test_another_seed_kit_or_exercise_does_not_find_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    _prepared().keep(EXERCISE, _plans())
+    _prepared().save(EXERCISE, _plans())
     assert _prepared("another seed for tests").find(EXERCISE) is None
     (file,) = _files()
     file.rename(file.with_name("divergences.forward_kl"))
@@ -69,7 +67,7 @@ def test_another_seed_kit_or_exercise_does_not_find_it(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize("place", [0, 40, -1])
 def test_a_damaged_one_is_none(place: int) -> None:
-    _prepared().keep(EXERCISE, _plans())
+    _prepared().save(EXERCISE, _plans())
     (file,) = _files()
     whole = bytearray(file.read_bytes())
     for damaged in (bytes(whole[:place]), bytes(whole[: len(whole) // 2]), whole):
@@ -79,10 +77,10 @@ def test_a_damaged_one_is_none(place: int) -> None:
 
 
 def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    _prepared("an old seed for tests").keep(EXERCISE, _plans())
+    _prepared("an old seed for tests").save(EXERCISE, _plans())
     (old,) = _files()
-    monkeypatch.setattr(preparation, "MOST_BYTES", old.stat().st_size + 1)
-    _prepared().keep(EXERCISE, _plans())
+    monkeypatch.setattr(preparation, "MAX_BYTES", old.stat().st_size + 1)
+    _prepared().save(EXERCISE, _plans())
     assert not old.exists()
     assert _prepared().find(EXERCISE) is not None
     assert preparation.clear() > 0
@@ -91,7 +89,7 @@ def test_the_oldest_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_where_nothing_can_be_written_nothing_is_kept(cache: Path) -> None:
     (cache / "dgm-kit").write_text("a file in the way")
-    _prepared().keep(EXERCISE, _plans())
+    _prepared().save(EXERCISE, _plans())
     assert _prepared().find(EXERCISE) is None
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import REPO_ROOT, load
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 COURSE = """
 [points]
@@ -70,17 +70,17 @@ CANVAS = """Student,ID,SIS Login ID,Section,Lecture 1 (77),Families (78)
 
 
 @pytest.fixture
-def house() -> Iterator[Path]:
+def checkout() -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="dgm-term-") as folder:
-        small_house.build(Path(folder))
-        small_house.add(Path(folder), "families", "gan")
+        small_checkout.build(Path(folder))
+        small_checkout.add(Path(folder), "families", "gan")
         yield Path(folder)
 
 
-def test_a_term(house: Path, tmp_path: Path) -> None:
+def test_a_term(checkout: Path, tmp_path: Path) -> None:
     def dgm(*arguments: str, code: int = 0) -> str:
         command = [sys.executable, "-c", "from grader.cli import app; app()", *arguments]
-        environment = {**small_house.environment(house), "COLUMNS": "200"}
+        environment = {**small_checkout.environment(checkout), "COLUMNS": "200"}
         del environment["DGM_SEED"]
         done = subprocess.run(command, cwd=tmp_path / "course", env=environment, capture_output=True, text=True, timeout=300)
         assert done.returncode == code, done.stdout + done.stderr

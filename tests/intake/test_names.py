@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from grader.submission import find
-from grader.submission.names import DEVICES, MOST_BYTES, made_from
+from grader.submission.names import DEVICES, MAX_BYTES, made_from
 from tests.intake.making import LECTURE, flows, lay, of_class, zipped
 
 KEPT = ["s01", "anna müller", "Anna Müller_340934", "muelleranna_340934", "王小明_1009", "a.b-c (2)", "x" * 80]
@@ -49,7 +49,7 @@ def test_any_names_become_folders_side_by_side(given_names: list[str]) -> None:
     assert len(keys) == len(given_names)
     for name in made:
         assert name.isprintable()
-        assert len(name.encode()) <= MOST_BYTES + 8
+        assert len(name.encode()) <= MAX_BYTES + 8
         assert not set(name) & set('/\\:*?"<>|')
         assert name == name.strip(" ").rstrip(".")
         assert name.split(".")[0].lower() not in DEVICES

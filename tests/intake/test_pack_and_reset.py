@@ -14,7 +14,7 @@ from grader.practice import reset as resetting
 from grader.practice.pack import CannotPack, Packed, pack
 from grader.practice.progress import Progress, save
 from grader.practice.reset import CannotReset, reset
-from grader.practice.work import NothingHere, read_work
+from grader.practice.work import NoWorkFound, read_work
 from tests.intake.making import LECTURE, STUBS, exercise, flows, lay, notebook, work
 
 ORIGINAL = 'import math\n\n\n@marked\ndef planar(x):\n    """As handed out."""\n    raise NotImplementedError("planar")\n'
@@ -57,7 +57,7 @@ def test_a_place_where_nothing_can_be_written_is_a_sentence(tmp_path: Path, targ
 def test_a_folder_without_work_is_a_sentence(tmp_path: Path) -> None:
     lay(tmp_path / "kit/assignments/lecture9", {"flows.py": flows()})
     for folder in (tmp_path / "nowhere", tmp_path, tmp_path / "kit"):
-        with pytest.raises(NothingHere, match="name the right folder with --folder"):
+        with pytest.raises(NoWorkFound, match="name the right folder with --folder"):
             read_work(LECTURE, folder)
 
 

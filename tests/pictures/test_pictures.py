@@ -31,23 +31,29 @@ from grader.sandbox.inside.loading import load_topic
 
 ASSIGNMENT = assignments.load("lecture1")
 ALL = [(topic, one) for topic in ASSIGNMENT.topics for one in gallery.pictures("lecture1", topic)]
+OF_ALL = [
+    (f"solutions.{lecture}.{topic}", one)
+    for lecture in assignments.lectures()
+    for topic in assignments.load(lecture).topics
+    for one in gallery.pictures(lecture, topic)
+]
 
 
 @pytest.fixture(scope="module")
 def works() -> dict[str, Work]:
-    """The solutions, with an ImageGPT that is hardly trained."""
-    return {topic: Work(importlib.import_module(f"solutions.lecture1.{topic}"), steps=2) for topic in ASSIGNMENT.topics}
+    """The solutions, with networks that are hardly trained."""
+    return {module: Work(importlib.import_module(module), steps=2) for module, _ in OF_ALL}
 
 
 def module_of(text: str) -> Work:
     return Work(load_topic("divergences", [text], 10, False).module)
 
 
-@pytest.mark.parametrize(("topic", "one"), ALL, ids=[f"{topic}-{one.name}" for topic, one in ALL])
+@pytest.mark.parametrize(("module", "one"), OF_ALL, ids=[f"{module.partition('.')[2]}-{one.name}" for module, one in OF_ALL])
 @pytest.mark.filterwarnings("error:Glyph")
-def test_a_picture_is_drawn_fits_its_paper_and_leaves_no_trace(topic: str, one: Picture, works: dict[str, Work]) -> None:
+def test_a_picture_is_drawn_fits_its_paper_and_leaves_no_trace(module: str, one: Picture, works: dict[str, Work]) -> None:
     before = torch.get_rng_state()
-    drawn = one.draw(works[topic])
+    drawn = one.draw(works[module])
     assert torch.equal(torch.get_rng_state(), before)
     data = io.BytesIO()
     drawn.savefig(data, format="png", dpi=60)
@@ -69,19 +75,22 @@ def _said(drawn: Figure) -> list[Text]:
 def test_nearly_every_exercise_has_a_picture_and_every_picture_is_of_exercises() -> None:
     pictured = {f"{topic}.{function}" for topic, one in ALL for function in one.of}
     known = {exercise.name for exercise in ASSIGNMENT.exercises}
-    assert pictured <= known
+    assert {f"{module}.{function}" for module, one in OF_ALL for function in one.of} <= {
+        f"solutions.{lecture}.{exercise.name}" for lecture in assignments.lectures() for exercise in assignments.load(lecture).exercises
+    }
     of_other_topics = {name for name in known if not name.startswith("imagegpt.")}
     without = {exercise.name for exercise in ASSIGNMENT.exercises if exercise.bonus}  # a test is nothing to look at
     assert of_other_topics - pictured <= without
 
 
-def test_every_notebook_cell_shows_pictures_that_there_are() -> None:
-    for topic in ASSIGNMENT.topics:
-        source = (REPO_ROOT / "solutions" / "lecture1" / f"{topic}.py").read_text("utf-8")
-        shown = [line.split('"')[1] for line in source.splitlines() if line.startswith('# show("')]
-        names = {function for one in gallery.pictures("lecture1", topic) for function in one.of}
-        assert set(shown) <= names
-        assert shown or "# show(" in source
+@pytest.mark.parametrize("lecture", assignments.lectures())
+def test_every_notebook_cell_shows_pictures_that_there_are(lecture: str) -> None:
+    for topic in assignments.load(lecture).topics:
+        source = (REPO_ROOT / "solutions" / lecture / f"{topic}.py").read_text("utf-8")
+        cells = [line for line in source.splitlines() if line.startswith("# show(")]
+        shown = {name for line in cells for name in line.split('"')[1::2]}
+        assert shown <= {function for one in gallery.pictures(lecture, topic) for function in one.of}
+        assert cells
 
 
 def test_what_is_not_written_yet_is_said_by_its_name() -> None:

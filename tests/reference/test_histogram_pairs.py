@@ -9,7 +9,7 @@ import scipy.stats
 import torch
 from torch import Generator, Tensor
 
-from dgm_ref.lecture1.histogram.pairs import BROKEN, UNLUCKY, broken_pair, honest_pair, honest_twin, unlucky_pair
+from dgm_ref.lecture1.histogram.pairs import BROKEN_PAIRS, UNLUCKY, broken_pair, honest_pair, honest_twin, unlucky_pair
 from solutions.lecture1.histogram import accepts
 
 MANY = 200_000
@@ -90,7 +90,7 @@ def test_a_test_at_the_five_percent_level_raises_false_alarms_whatever_its_numbe
     assert min(min(both) for both in found) > 1e-5
 
 
-@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("kind", BROKEN_PAIRS)
 @pytest.mark.parametrize("number", NUMBERS)
 def test_the_twin_of_a_broken_pair_is_honest(number, kind):
     pair = honest_twin(number, kind)
@@ -160,7 +160,7 @@ def test_the_promise_leaves_room_for_certainty():
     assert 0.95**100 < 0.01
 
 
-@pytest.mark.parametrize("kind", ["honest", *BROKEN])
+@pytest.mark.parametrize("kind", ["honest", *BROKEN_PAIRS])
 def test_the_solution_judges_each(kind):
     for number in NUMBERS:
         words, log_p, draw = honest_pair(number) if kind == "honest" else broken_pair(number, kind)

@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from grader.assignment import REPO_ROOT
-from tests.grading import small_house
+from tests.grading import small_checkout
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def course() -> Iterator[Path]:
     """A folder with the material of one assignment and no engine, where workers of another user may read it."""
     with tempfile.TemporaryDirectory(prefix="dgm-course-") as folder:
-        house = Path(folder)
-        small_house.build(house)
-        for path in (house / "grader").iterdir():
+        checkout = Path(folder)
+        small_checkout.build(checkout)
+        for path in (checkout / "grader").iterdir():
             if path.name != "checks":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
-        yield house
+        yield checkout
 
 
 def dgm(commands: Path, cwd: Path, *arguments: str, code: int = 0, **variables: str) -> str:
@@ -59,7 +59,7 @@ def dgm(commands: Path, cwd: Path, *arguments: str, code: int = 0, **variables: 
 
 
 def test_without_a_course_every_command_that_needs_one_says_what_to_do(commands: Path, tmp_path: Path) -> None:
-    small_house.submissions(tmp_path / "in", 1)
+    small_checkout.submissions(tmp_path / "in", 1)
     planted = tmp_path / "in" / "s00" / "dgm_ref"
     planted.mkdir()
     (planted / "__init__.py").write_text("raise SystemExit('a student runs this')")
@@ -67,18 +67,18 @@ def test_without_a_course_every_command_that_needs_one_says_what_to_do(commands:
         said = dgm(commands, tmp_path, *command.split(), code=2)
         assert "Set $DGM_COURSE to the folder that holds" in said, said
     assert "no checkout" in dgm(commands, tmp_path, "release", "-a", "lecture1", code=2)
-    assert "Set $DGM_COURSE" in dgm(commands, tmp_path, "gradescope", "-a", "lecture1", code=2, DGM_SEED=small_house.SEED)
+    assert "Set $DGM_COURSE" in dgm(commands, tmp_path, "gradescope", "-a", "lecture1", code=2, DGM_SEED=small_checkout.SEED)
     assert not (tmp_path / "mine").exists()
     assert "from the root on" in dgm(commands, tmp_path, "list", code=2, DGM_COURSE="nowhere")
 
 
 def test_with_a_course_named_it_grades(commands: Path, course: Path, tmp_path: Path) -> None:
-    submitted = small_house.submissions(tmp_path / "in", 3)
-    peeking = submitted / "s01" / f"{small_house.TOPIC}.py"
+    submitted = small_checkout.submissions(tmp_path / "in", 3)
+    peeking = submitted / "s01" / f"{small_checkout.TOPIC}.py"
     look = "".join(f"print(list(pathlib.Path({str(course / name)!r}).iterdir()))\n" for name in ("solutions", "dgm_ref"))
     peeking.write_text(f"import pathlib\n{look}{peeking.read_text('utf-8')}")
     (course / "course.toml").write_text('[points]\n"lecture1.histogram.fit_histogram" = 4\n')
-    named = {"DGM_COURSE": str(course), "DGM_SEED": small_house.SEED}
+    named = {"DGM_COURSE": str(course), "DGM_SEED": small_checkout.SEED}
     said = dgm(commands, tmp_path, "grade", "in", "-o", "out", "-j", "1", **named)
     assert f"course: {course}/course.toml" in said
     with open(tmp_path / "out/grades.csv", encoding="utf-8") as file:

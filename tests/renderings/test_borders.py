@@ -10,7 +10,7 @@ import pytest
 
 from grader.assignment import REPO_ROOT
 
-KNOWN = ("grader.record", "grader.printable", "grader.spreadsheet", "grader.renderings")
+KNOWN = ("grader.record", "grader.errors", "grader.printable", "grader.spreadsheet", "grader.renderings")
 
 
 def imported(path: Path) -> Iterator[str]:

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from grader.checking.student import Student, StudentError, Transport
-from grader.exam.replay import Plans, Rehearsal
+from grader.exam.replay import Plan, Rehearsal, judge
 from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.process import Spawn
-from grader.sandbox.wire.black_boxes import NUMBERS, QUESTIONS, Boxes, Refusal
+from grader.sandbox.spawn import Spawn
+from grader.sandbox.wire.black_boxes import MAX_NUMBERS, MAX_QUESTIONS, Boxes, QuestionRefused
 from grader.sandbox.wire.frames import WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable
 from grader.sandbox.workers import ProtocolError, WorkerTimeout
@@ -89,7 +89,7 @@ SOURCE = """
         except OSError:
             return False
 """
-PATIENCE = Timeouts(call=2.0, call_again=2.0)
+TIMEOUTS = Timeouts(call=2.0, call_again=2.0)
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +107,7 @@ def student(request: pytest.FixtureRequest) -> Iterator[Student]:
 
 
 def remote(workers: Spawn) -> WorkerTransport:
-    return WorkerTransport(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, PATIENCE)
+    return WorkerTransport(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, TIMEOUTS)
 
 
 def local() -> LocalTransport:
@@ -121,7 +121,7 @@ def box(function: Callable[..., Any] = lambda x: x, name: str = "f") -> BlackBox
 
 
 def refuse(x: Any) -> Any:
-    raise Refusal("f takes numbers below one")
+    raise QuestionRefused("f takes numbers below one")
 
 
 def test_a_box_answers_with_plain_values(student: Student) -> None:
@@ -159,11 +159,11 @@ def test_a_box_is_good_for_the_call_that_it_was_given_to(student: Student) -> No
 
 
 def test_questions_and_numbers_are_counted_for_each_call(student: Student) -> None:
-    assert student.ask_often(box(), QUESTIONS) == QUESTIONS - 1
+    assert student.ask_often(box(), MAX_QUESTIONS) == MAX_QUESTIONS - 1
     with pytest.raises(StudentError, match="f was asked too often: 1,000 questions are answered"):
-        student.ask_often(box(), QUESTIONS + 1)
-    assert student.ask_on(box(), QUESTIONS + 50) == 50
-    half = torch.zeros(NUMBERS // 2, dtype=torch.bool)
+        student.ask_often(box(), MAX_QUESTIONS + 1)
+    assert student.ask_on(box(), MAX_QUESTIONS + 50) == 50
+    half = torch.zeros(MAX_NUMBERS // 2, dtype=torch.bool)
     assert student.ask(box(len), half) == len(half)
     assert student.ask(box(), half).shape == half.shape
     with pytest.raises(StudentError, match="f was asked for too much"):
@@ -191,11 +191,11 @@ def test_what_the_box_takes_is_not_the_students_time(workers: Spawn) -> None:
     try:
         student.ask(box(), 1)  # the worker is up
         before = transport.waited
-        slow = box(lambda x: time.sleep(PATIENCE.call + 0.5) or x)
+        slow = box(lambda x: time.sleep(TIMEOUTS.call + 0.5) or x)
         assert student.ask(slow, 1) == 1
         assert transport.waited - before < 0.5
         with pytest.raises(WorkerTimeout):
-            student.sleep_after(slow, PATIENCE.call + 0.5)
+            student.sleep_after(slow, TIMEOUTS.call + 0.5)
     finally:
         transport.close()
 
@@ -242,9 +242,9 @@ def test_a_question_in_a_call_without_boxes_is_no_answer(workers: Spawn) -> None
         transport.close()
 
 
-def test_a_call_with_a_box_is_not_sent_ahead(workers: Spawn) -> None:
-    plans: Plans = {}
-    rehearsal = Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, PATIENCE, plans)
+def test_a_call_with_a_box_is_in_no_plan(workers: Spawn) -> None:
+    plan = Plan(-1)
+    rehearsal = Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, TIMEOUTS)
 
     def check(transport: Transport) -> None:
         student = Student("topic", transport)
@@ -252,10 +252,10 @@ def test_a_call_with_a_box_is_not_sent_ahead(workers: Spawn) -> None:
         assert student.ask(box(), 2) == 2
 
     try:
-        rehearsal.on_input("check", 0, lambda: check(rehearsal))
+        judge(plan, rehearsal, lambda: check(rehearsal))
     finally:
         rehearsal.close()
-    assert [(plan.calls, plan.complete) for plan in plans["check"]] == [([], False)]
+    assert (plan.calls, plan.complete) == ([], False)
 
 
 values = st.recursive(

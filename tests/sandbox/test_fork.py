@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from grader.sandbox.fork import ENVIRONMENT, OUTPUT_LIMIT, Fork
-from grader.sandbox.workers import NoWorkers, WorkerCrashed, WorkerTimeout
+from grader.sandbox.fork import ENVIRONMENT, Fork
+from grader.sandbox.workers import OUTPUT_LIMIT, NoWorkers, WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
 from tests.sandbox.asking import asked, available_layers, call, load, loaded
 
@@ -134,8 +134,8 @@ def test_a_grader_that_is_killed_takes_everything_with_it():
         f"fork = Fork([], 'default', {list(LAYERS)!r})\nworkers = [fork.start() for _ in range(3)]\n"
         "print('ready', flush=True)\ntime.sleep(60)\n"
     )
-    house = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=house, env={**os.environ, "PYTHONPATH": str(house)}) as grader:
+    checkout = Path(__file__).parents[2]
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)}) as grader:
         assert grader.stdout is not None
         assert grader.stdout.readline() == b"ready\n"
         below = descendants(grader.pid)

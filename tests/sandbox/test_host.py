@@ -36,36 +36,12 @@ def hosted(source: str) -> Host:
 
 
 @pytest.mark.parametrize(
-    ("body", "trace"),
-    [
-        ("x.mul_(2)", {"changed": ["x"]}),
-        ("x.requires_grad_()", {"changed": ["x"]}),
-        ("torch.rand(1)", {"random_state_moved": True}),
-        ("torch.manual_seed(0)", {"random_state_moved": True}),
-        ("__import__('random').random()", {"random_state_moved": True}),
-        ("__import__('numpy').random.rand()", {"random_state_moved": True}),
-        ("torch.set_grad_enabled(False)", {"autograd_mode_moved": True}),
-        ("torch.set_default_dtype(torch.float64)", {"autograd_mode_moved": True}),
-        ("print('here')", {"printed": "here\n"}),
-        ("pass", {}),
-    ],
+    ("body", "changed"), [("x.mul_(2)", ["x"]), ("x.requires_grad_()", ["x"]), ("torch.rand(1)", []), ("print('here')", [])]
 )
-def test_observed_sees_every_trace_and_no_other(body, trace):
-    clean = {
-        "changed": [],
-        "random_state_moved": False,
-        "autograd_mode_moved": False,
-        "printed": "",
-        "carries_graph": False,
-    }
-    states = torch.get_rng_state(), torch.get_default_dtype()
-    try:
-        answer = call(f"import torch\ndef f(x):\n    {body}\n    return torch.zeros(1)", torch.ones(2), mode="observed")
-    finally:
-        torch.set_rng_state(states[0])
-        torch.set_default_dtype(states[1])
-        torch.set_grad_enabled(True)
-    assert {key: answer[key] for key in clean} == clean | trace
+def test_observed_names_the_arguments_that_were_changed_and_no_others(body, changed):
+    answer = call(f"import torch\ndef f(x):\n    {body}\n    return torch.zeros(1)", torch.ones(2), mode="observed")
+    assert answer.keys() == {"value", "changed"}
+    assert answer["changed"] == changed
 
 
 def test_gradients_are_of_the_weighted_sum_and_none_where_nothing_arrives():

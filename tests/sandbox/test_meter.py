@@ -13,8 +13,8 @@ from contextlib import ExitStack, contextmanager
 import pytest
 
 from grader.exam.transport import Timeouts, WorkerTransport
-from grader.sandbox.meter import LEAST_SHARE, Reading
-from grader.sandbox.process import Spawn
+from grader.sandbox.meter import MIN_WALL_SHARE, Reading
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.wire.channel import Channel
 from grader.sandbox.wire.objects import from_wire, to_wire
 from grader.sandbox.workers import SOURCE_GONE, NoWorkers, Worker, WorkerTimeout
@@ -28,7 +28,7 @@ from grader.sandbox.workers import SOURCE_GONE, NoWorkers, Worker, WorkerTimeout
         ("it computes on a busy machine", 10.0, 2.0, 8.0, 2.0),
         ("it computes and sleeps on a busy machine", 10.0, 2.0, 5.0, 5.0),
         ("its threads wait for each other", 10.0, 20.0, 9.0, 20.0),
-        ("the machine has no time at all", 10.0, 0.0, 10.0, 10.0 * LEAST_SHARE),
+        ("the machine has no time at all", 10.0, 0.0, 10.0, 10.0 * MIN_WALL_SHARE),
     ],
 )
 def test_what_a_worker_answers_for(what: str, wall: float, cpu: float, waiting: float, seconds: float) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from grader.sandbox.layers import doctor, landlock, policy, probes, seccomp
-from grader.sandbox.layers.policy import MINIMUM, Refused, open_workers
+from grader.sandbox.layers.policy import REQUIRED_LAYERS, IsolationError, open_workers
 
 
 @pytest.fixture
@@ -25,14 +25,14 @@ def no_worker_is_started(monkeypatch):
 ])  # fmt: skip
 def test_below_the_minimum_nothing_is_graded(monkeypatch, no_worker_is_started, module, name, answer, layer):
     monkeypatch.setattr(module, name, lambda: answer)
-    with pytest.raises(Refused, match=rf"nothing was graded\. Missing: {layer} .* To get it: "):
+    with pytest.raises(IsolationError, match=rf"nothing was graded\. Missing: {layer} .* To get it: "):
         open_workers("default", [])
     assert [row.layer for row in doctor.diagnose()] == [layer]
 
 
 def test_another_system_is_refused(monkeypatch, no_worker_is_started):
     monkeypatch.setattr(sys, "platform", "darwin")
-    with pytest.raises(Refused, match="Missing: linux"):
+    with pytest.raises(IsolationError, match="Missing: linux"):
         open_workers("default", [])
 
 
@@ -40,12 +40,12 @@ def test_the_default_holds_here_and_says_what_it_is():
     workers = open_workers("default", [])
     workers.close()
     assert workers.isolation.mode == "default"
-    assert set(workers.isolation.layers) >= {*MINIMUM, *(["user"] if os.geteuid() == 0 else [])}
+    assert set(workers.isolation.layers) >= {*REQUIRED_LAYERS, *(["user"] if os.geteuid() == 0 else [])}
 
 
 def test_strict_demands_the_wall(monkeypatch):
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    with pytest.raises(Refused, match="Missing: (wall|namespaces)"):
+    with pytest.raises(IsolationError, match="Missing: (wall|namespaces)"):
         open_workers("strict", [])
 
 
@@ -53,7 +53,7 @@ def test_strict_demands_the_wall(monkeypatch):
 def test_strict_has_it_all():
     workers = open_workers("strict", [])
     workers.close()
-    assert set(workers.isolation.layers) >= {*MINIMUM, "namespaces", "wall"}
+    assert set(workers.isolation.layers) >= {*REQUIRED_LAYERS, "namespaces", "wall"}
 
 
 def test_a_broken_bubblewrap_is_no_silent_fallback(monkeypatch, tmp_path):
@@ -71,7 +71,7 @@ def test_a_broken_bubblewrap_is_no_silent_fallback(monkeypatch, tmp_path):
 
 def test_a_layer_that_does_not_hold_is_found_out(monkeypatch):
     monkeypatch.setattr(probes, "attack", lambda worker, hidden: ["tcp"])
-    with pytest.raises(Refused, match="does not hold: it reaches the network"):
+    with pytest.raises(IsolationError, match="does not hold: it reaches the network"):
         open_workers("default", [])
 
 
@@ -79,14 +79,14 @@ def test_a_secret_among_the_packages_is_found_out(monkeypatch):
     """A reference that was installed with the kit would be readable for every submission."""
     import numpy
 
-    with pytest.raises(Refused, match="does not hold: it (reads what the kit hides|imports the reference)"):
+    with pytest.raises(IsolationError, match="does not hold: it (reads what the kit hides|imports the reference)"):
         open_workers("default", [], hidden=[Path(numpy.__file__).parent])
 
 
 def test_no_isolation_is_loud_and_not_for_root(monkeypatch, capsys):
-    monkeypatch.setattr("grader.sandbox.process.Spawn", lambda families: "workers")
+    monkeypatch.setattr("grader.sandbox.spawn.Spawn", lambda families: "workers")
     monkeypatch.setattr(os, "geteuid", lambda: 0)
-    with pytest.raises(Refused, match="you are root"):
+    with pytest.raises(IsolationError, match="you are root"):
         open_workers("none", [])
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert open_workers("none", []) == "workers"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from grader.submission.cells import as_python
 from grader.submission.files import Unreadable
-from grader.submission.notebook import parse_notebook
+from grader.submission.read_notebook import parse_notebook
 
 
 def cells(*sources):

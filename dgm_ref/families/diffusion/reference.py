@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 Model = Callable[[Tensor, Tensor], Tensor]
 
@@ -107,10 +104,6 @@ def guided_noise(model: Callable[..., Tensor], x: Tensor, t: Tensor, label: Tens
         with_label, without = model(x[i : i + 1], t[i : i + 1], label[i : i + 1])[0], model(x[i : i + 1], t[i : i + 1], None)[0]
         rows.append(with_label + scale * (with_label - without))
     return torch.stack(rows)
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)
 
 
 def _carried(t: int, betas: Tensor) -> tuple[Tensor, Tensor]:

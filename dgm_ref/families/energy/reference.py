@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 Energy = Callable[[Tensor], Tensor]
 
@@ -61,7 +58,3 @@ def rounding_of_acceptance(log_p: Energy, score: Callable[[Tensor], Tensor], x: 
     drifts = score(x).square().sum(1) + score(proposal).square().sum(1)
     size = (x.square() + proposal.square()).sum(1)
     return densities + ((proposal - x).square().sum(1) + 0.1 * size) / step + step * drifts
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 Velocity = Callable[[Tensor, Tensor], Tensor]
 
@@ -72,7 +69,3 @@ def least_cost(x0: Tensor, x1: Tensor) -> Tensor:
                     following[key] = min(value, following.get(key, value))
         best = following
     return torch.tensor(best[(1 << len(x0)) - 1], dtype=torch.float64)
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 
 def optimal_discriminator(p_data: Tensor, p_theta: Tensor) -> Tensor:
@@ -75,10 +72,6 @@ def rounding_of_adaptive_instance_norm(x: Tensor, scale: Tensor, bias: Tensor) -
     """The size of what is rounded in each channel: the mean is as exact as the largest pixel."""
     deviation = (x.var(dim=(2, 3), correction=0) + 1e-5).sqrt()
     return (scale.abs() * x.abs().amax((2, 3)) / deviation + bias.abs())[:, :, None, None].expand_as(x)
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)
 
 
 def _posterior(p: Tensor, q: Tensor) -> Tensor:

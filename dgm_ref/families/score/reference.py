@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
-
-from dgm_ref.families.shared.gradients import gradients_of
 
 Score = Callable[[Tensor, Tensor], Tensor]
 
@@ -84,7 +81,3 @@ def probability_flow_drift(score: Score, x: Tensor, t: float, beta_min: float, b
     beta = (1 - t) * beta_min + t * beta_max
     level = torch.tensor([t], dtype=x.dtype)
     return torch.stack([-0.5 * beta * row - 0.5 * beta * score(row[None], level)[0] for row in x])
-
-
-def gradients(name: str, args: Sequence[Any], places: Sequence[int], weights: Any) -> tuple[Tensor, ...]:
-    return gradients_of(globals(), name, args, places, weights)

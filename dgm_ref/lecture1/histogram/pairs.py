@@ -36,14 +36,14 @@ def unlucky_pair(number: int) -> tuple[str, Tensor, Draw, int]:
 
 def honest_twin(number: int, kind: str) -> Pair:
     """The honest pair with the pmf that the broken pair of this kind and number has, up to its mass."""
-    _, log_p, _ = BROKEN[kind](number)
+    _, log_p, _ = BROKEN_PAIRS[kind](number)
     p = log_p.softmax(dim=0)
     return "the same pmf, and independent draws from it", p.log(), _independent(p)
 
 
 def broken_pair(number: int, kind: str) -> Pair:
-    """A pair that is broken in one of the ways of `BROKEN`."""
-    return BROKEN[kind](number)
+    """A pair that is broken in one of the ways of `BROKEN_PAIRS`."""
+    return BROKEN_PAIRS[kind](number)
 
 
 EARLY, LATE = (1_000, 2_000, 5_000), (10_000, 20_000, 40_000)  # numbers of draws
@@ -169,7 +169,7 @@ def _of_repeated_calls(number: int) -> Pair:
     )[kind]
 
 
-BROKEN: dict[str, Callable[[int], Pair]] = {
+BROKEN_PAIRS: dict[str, Callable[[int], Pair]] = {
     "mass": _of_another_mass,
     "law": _of_another_law,
     "support": _with_an_impossible_value,

@@ -19,7 +19,7 @@ from dgm_ref.lecture1.imagegpt.mistakes_attention import mask_on_the_cpu
 from dgm_ref.lecture1.imagegpt.mistakes_law import feeds_the_prefix_position_by_position
 from dgm_ref.lecture1.imagegpt.mistakes_logits import positions_on_the_cpu
 from dgm_ref.lecture1.imagegpt.mistakes_sampling import buffer_on_the_cpu, draws_from_the_global_state
-from dgm_ref.lecture1.imagegpt.samplers import ancestral, multinomial, picking, truncate
+from dgm_ref.lecture1.imagegpt.samplers import ancestral, multinomial, sampler_with_pick, truncate
 
 GPU = "imagegpt.gpu"
 ATTENTION, DECODE, FORWARD = "imagegpt.causal_attention", "imagegpt.ImageGPT.decode", "imagegpt.ImageGPT.forward"
@@ -93,7 +93,7 @@ def masked_with_the_least_float32(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     needs_gpu=True,
     says="Your uniform numbers are drawn on the CPU, where a generator of the GPU cannot draw. Give torch.rand a `device`.",
 )
-@picking
+@sampler_with_pick
 def uniform_numbers_of_the_cpu(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -136,7 +136,7 @@ for exercise, killed_by, function in (
     killed_by=LAW,
     says="You make a generator of your own from the seed of the one you are given: each call draws the same images again.",
 )
-@picking
+@sampler_with_pick
 def draws_from_a_copy_of_the_generator(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:

@@ -17,11 +17,11 @@ from dgm_ref.lecture1.imagegpt.samplers import (
     draw,
     embed,
     evaluating,
-    looking,
     multinomial,
     new_cache,
     newest,
-    picking,
+    sampler_with_logits,
+    sampler_with_pick,
     truncate,
 )
 
@@ -39,14 +39,14 @@ EXACT = "test_temperature_one_is_exact_sampling"
 @mistake(
     SAMPLE, killed_by=UNCACHED, says="You take the likeliest value each time. Sampling draws it with its probability."
 )
-@picking
+@sampler_with_pick
 def takes_the_likeliest(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     multinomial(logits.softmax(-1), generator)
     return logits.argmax(-1)
 
 
 @mistake(SAMPLE, killed_by=UNCACHED, says="You take the softmax of a softmax: the law becomes nearly uniform.")
-@picking
+@sampler_with_pick
 def softmax_twice(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return multinomial((truncate(logits, top_k) / temperature).softmax(-1).softmax(-1), generator)
 
@@ -56,7 +56,7 @@ def softmax_twice(logits: Tensor, generator: torch.Generator, temperature: float
     killed_by=COLDER,
     says="You multiply the logits by the temperature. A low temperature makes the law sharper: divide.",
 )
-@picking
+@sampler_with_pick
 def multiplies_by_the_temperature(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -64,7 +64,7 @@ def multiplies_by_the_temperature(
 
 
 @mistake(SAMPLE, killed_by=COLDER, says="The temperature has no effect in your sampler.")
-@picking
+@sampler_with_pick
 def ignores_the_temperature(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -72,7 +72,7 @@ def ignores_the_temperature(
 
 
 @mistake(SAMPLE, killed_by=COLDER, says="You divide probabilities and not logits by the temperature.")
-@picking
+@sampler_with_pick
 def temperature_of_probabilities(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -89,7 +89,7 @@ def temperature_of_probabilities(
     killed_by=TOP_K,
     says="You keep every value that is as likely as the k-th one. top_k keeps exactly k values.",
 )
-@picking
+@sampler_with_pick
 def keeps_all_that_are_tied(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -100,7 +100,7 @@ def keeps_all_that_are_tied(
 
 
 @mistake(SAMPLE, killed_by=TOP_K, says="You keep one value too many: k of them, not k + 1.")
-@picking
+@sampler_with_pick
 def keeps_one_value_more(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, top_k and top_k + 1)
 
@@ -110,7 +110,7 @@ def keeps_one_value_more(logits: Tensor, generator: torch.Generator, temperature
     killed_by=TOP_K,
     says="You keep one value too few: values equal to the k-th likeliest belong to the k that are kept.",
 )
-@picking
+@sampler_with_pick
 def drops_the_kth_value(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1]) - 1))
 
@@ -121,13 +121,13 @@ def drops_the_kth_value(logits: Tensor, generator: torch.Generator, temperature:
     says="You set the logits that are cut off to zero, and exp(0) = 1: they stay possible. Minus "
     "infinity excludes them.",
 )
-@picking
+@sampler_with_pick
 def fills_with_zero(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(truncate(logits, top_k).nan_to_num(neginf=0.0), generator, temperature, None)
 
 
 @mistake(SAMPLE, killed_by=TOP_K, says="top_k has no effect in your sampler.")
-@picking
+@sampler_with_pick
 def ignores_top_k(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, None)
 
@@ -138,7 +138,7 @@ def ignores_top_k(logits: Tensor, generator: torch.Generator, temperature: float
     says="top_k larger than the number of values must truncate nothing: topk raises when asked for too many.",
     raises=True,
 )
-@picking
+@sampler_with_pick
 def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     if top_k is not None:
         logits.topk(top_k, dim=1)
@@ -146,7 +146,7 @@ def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: f
 
 
 @mistake(SAMPLE, killed_by=UNCACHED, says="All images of a batch get the same noise. Their draws are independent.")
-@picking
+@sampler_with_pick
 def one_noise_for_the_batch(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -158,7 +158,7 @@ def one_noise_for_the_batch(
 @mistake(
     SAMPLE, killed_by=EXACT, says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more."
 )
-@picking
+@sampler_with_pick
 def a_tenth_too_warm(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 1.1 * temperature, top_k)
 
@@ -166,13 +166,13 @@ def a_tenth_too_warm(logits: Tensor, generator: torch.Generator, temperature: fl
 @mistake(
     SAMPLE, killed_by=EXACT, says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more."
 )
-@picking
+@sampler_with_pick
 def a_tenth_too_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 0.9 * temperature, top_k)
 
 
 @mistake(SAMPLE, killed_by=EXACT, says="You drop values less likely than 0.02. Without top_k nothing is cut off.")
-@picking
+@sampler_with_pick
 def drops_rare_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     p = (truncate(logits, top_k) / temperature).softmax(-1)
     return multinomial(torch.where(p < min(0.02, p.max().item()), 0, p), generator)
@@ -183,7 +183,7 @@ def drops_rare_values(logits: Tensor, generator: torch.Generator, temperature: f
     killed_by=EXACT,
     says="You mix the law with the uniform one: a fifth of the pixels is drawn from all values alike.",
 )
-@picking
+@sampler_with_pick
 def a_fifth_uniform(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     p = (truncate(logits, top_k) / temperature).softmax(-1)
     return multinomial(0.8 * p + 0.2 / p.shape[1], generator)
@@ -194,7 +194,7 @@ def a_fifth_uniform(logits: Tensor, generator: torch.Generator, temperature: flo
     killed_by=LIKELIEST,
     says="Your temperature stops at 0.1. Colder ones are legal, and nearly take the likeliest value.",
 )
-@picking
+@sampler_with_pick
 def never_colder_than_a_tenth(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -207,7 +207,7 @@ def never_colder_than_a_tenth(
     says="A float32 logit divided by 1e-39 is infinite. Subtract the largest logit before you divide.",
     raises=True,
 )
-@picking
+@sampler_with_pick
 def overflows_when_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return multinomial((truncate(logits, top_k) / temperature).softmax(-1), generator)
 
@@ -217,7 +217,7 @@ def overflows_when_cold(logits: Tensor, generator: torch.Generator, temperature:
     killed_by=LIKELIEST,
     says="You cut all images off at the threshold of the first one. Each has its own top k.",
 )
-@picking
+@sampler_with_pick
 def threshold_of_the_first_image(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -226,7 +226,7 @@ def threshold_of_the_first_image(
 
 
 @mistake(SAMPLE, killed_by=ALL, says="You keep K - 1 values at most. top_k >= K truncates nothing.")
-@picking
+@sampler_with_pick
 def never_all_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1] - 1)))
 
@@ -236,7 +236,7 @@ def never_all_values(logits: Tensor, generator: torch.Generator, temperature: fl
     killed_by=UNCACHED,
     says="The first pixel is drawn uniformly. It has a law as well: that after the start vector.",
 )
-@looking
+@sampler_with_logits
 def first_pixel_uniform(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     logits = newest(model, x, j, cache)
     return logits if j > 0 else torch.zeros_like(logits)
@@ -247,7 +247,7 @@ def first_pixel_uniform(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     killed_by=UNCACHED,
     says="All pixels are drawn without looking at each other. Each one needs the values drawn before it.",
 )
-@looking
+@sampler_with_logits
 def all_pixels_at_once(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, torch.zeros_like(x), j, cache)
 
@@ -257,7 +257,7 @@ def all_pixels_at_once(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     killed_by=UNCACHED,
     says="You read the logits one position too early. logits[:, j] are those of x_j: forward makes the shift itself.",
 )
-@looking
+@sampler_with_logits
 def reads_the_logits_of_the_pixel_before(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         return model(x[:, : j + 1])[:, max(j - 1, 0)]
@@ -269,7 +269,7 @@ def reads_the_logits_of_the_pixel_before(model: Any, x: Tensor, j: int, cache: A
     killed_by=CACHED,
     says="With the cache each step gets the vector of position 0. A step at pixel j carries the j-th row of wpe.",
 )
-@looking
+@sampler_with_logits
 def every_step_at_position_zero(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         return newest(model, x, j, None)
@@ -285,7 +285,7 @@ def every_step_at_position_zero(model: Any, x: Tensor, j: int, cache: Any) -> Te
     says="With the cache a step is one position late: the value before pixel j carries the j-th row of "
     "wpe, not row j - 1.",
 )
-@looking
+@sampler_with_logits
 def cached_steps_one_position_late(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         return newest(model, x, j, None)
@@ -300,7 +300,7 @@ def cached_steps_one_position_late(model: Any, x: Tensor, j: int, cache: Any) ->
     killed_by=LIKELIEST,
     says="With the cache you never feed the start vector: the first position of the network is missing.",
 )
-@looking
+@sampler_with_logits
 def cache_without_the_start_vector(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None or j == 0:
         return newest(model, x, j, None)
@@ -312,7 +312,7 @@ def cache_without_the_start_vector(model: Any, x: Tensor, j: int, cache: Any) ->
     killed_by=LIKELIEST,
     says="With the cache the prefix never goes through the network: only the newest pixel does. Feed all of it first.",
 )
-@looking
+@sampler_with_logits
 def prefix_not_fed(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         return newest(model, x, j, None)
@@ -324,7 +324,7 @@ def prefix_not_fed(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     killed_by=LIKELIEST,
     says="You read the first of the new positions after the prefix went in: the newest one is the last.",
 )
-@looking
+@sampler_with_logits
 def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         return newest(model, x, j, None)
@@ -337,7 +337,7 @@ def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> T
     says="The whole prefix goes into the cache again at every step, so that positions stand there "
     "twice and it overflows.",
 )
-@looking
+@sampler_with_logits
 def feeds_the_prefix_again_and_again(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, x, j, None) if cache is None else model.decode(embed(model, x, 0, j + 1), cache)[:, -1]
 
@@ -399,7 +399,7 @@ def always_full_length(model: Any, n: int, m: int, *rest: Any, **how: Any) -> Te
 
 
 @variant(SAMPLE)
-@picking
+@sampler_with_pick
 def gumbel_max(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     u = torch.rand(logits.shape, generator=generator, dtype=torch.float64, device=generator.device)
     gumbel = -(-u.clamp(min=1e-300).log()).clamp(min=1e-300).log()
@@ -407,7 +407,7 @@ def gumbel_max(logits: Tensor, generator: torch.Generator, temperature: float, t
 
 
 @variant(SAMPLE)
-@picking
+@sampler_with_pick
 def inverse_cdf(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     cdf = (truncate(logits, top_k).double() / temperature).softmax(-1).cumsum(-1)
     u = torch.rand(len(logits), 1, generator=generator, dtype=torch.float64, device=generator.device)
@@ -425,7 +425,7 @@ def image_by_image(
 
 
 @variant(SAMPLE)
-@looking
+@sampler_with_logits
 def feeds_the_prefix_position_by_position(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         padded = torch.zeros(len(x), model.config.m, dtype=torch.int64, device=x.device)
@@ -456,14 +456,14 @@ def in_inference_mode(
 
 
 @variant(SAMPLE)
-@picking
+@sampler_with_pick
 def exponential_race(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     p = ((truncate(logits, top_k) - logits.amax(-1, keepdim=True)) / temperature).softmax(-1)
     return torch.argmax(p / torch.empty_like(p).exponential_(1, generator=generator), dim=-1)
 
 
 @variant(SAMPLE)
-@picking
+@sampler_with_pick
 def top_k_by_sorting(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     values, order = logits.double().sort(dim=-1, descending=True)
     if top_k is not None:

@@ -15,11 +15,11 @@ from dgm_ref.lecture1.imagegpt.samplers import (
     check,
     draw,
     evaluating,
-    looking,
     new_cache,
     newest,
-    picking,
-    sharing,
+    sampler_of_batches,
+    sampler_with_logits,
+    sampler_with_pick,
     truncate,
 )
 
@@ -39,7 +39,7 @@ DEVICE = "test_sampling_stays_on_the_device_of_the_model"
     killed_by=GENERATOR,
     says="You draw from the global random state. Pass the generator to the function that draws.",
 )
-@picking
+@sampler_with_pick
 def draws_from_the_global_state(
     logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
 ) -> Tensor:
@@ -60,7 +60,7 @@ def seeds_inside(model: Any, n: int, m: int, generator: torch.Generator, *rest: 
     killed_by=FAR,
     says="Without the cache you feed the last 16 pixels only, as if the image began there: feed all before j.",
 )
-@looking
+@sampler_with_logits
 def sixteen_pixels_of_context(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     if cache is None:
         return model(x[:, max(0, j - 15) : j + 1])[:, -1]
@@ -81,33 +81,33 @@ def one_image_squeezed(*arguments: Any, **how: Any) -> Tensor:
     killed_by=WORK,
     says="You make a cache and feed the whole prefix anew at every step: a step needs the newest position only.",
 )
-@looking
+@sampler_with_logits
 def cache_without_use(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, x, j, None)
 
 
 @mistake(SAMPLE, killed_by=ALONE, says="You draw half of the images and give each of them twice.")
-@sharing
+@sampler_of_batches
 def halves(draw_: Callable[[int], Tensor], n: int) -> Tensor:
     half = draw_((n + 1) // 2)
     return torch.cat([half, half])[:n]
 
 
 @mistake(SAMPLE, killed_by=ALONE, says="You draw half of the images and give each of them again, in the other order.")
-@sharing
+@sampler_of_batches
 def mirrored_halves(draw_: Callable[[int], Tensor], n: int) -> Tensor:
     half = draw_((n + 1) // 2)
     return torch.cat([half, half.flip(0)])[:n]
 
 
 @mistake(SAMPLE, killed_by=ALONE, says="You draw images again from those that you have drawn: some come up twice.")
-@sharing
+@sampler_of_batches
 def bootstrap(draw_: Callable[[int], Tensor], n: int) -> Tensor:
     return draw_(n)[torch.arange(n) * 7919 % max(n - 1, 1)]
 
 
 @mistake(SAMPLE, killed_by=ALONE, says="A tenth of your images are copies of others.")
-@sharing
+@sampler_of_batches
 def a_tenth_copied(draw_: Callable[[int], Tensor], n: int) -> Tensor:
     x, copies = draw_(n), n // 10
     x[n - copies :] = x[:copies]
@@ -119,7 +119,7 @@ def a_tenth_copied(draw_: Callable[[int], Tensor], n: int) -> Tensor:
     killed_by=ALONE,
     says="The second half of your images is drawn with the noise of the first, turned round: 1 - u.",
 )
-@picking
+@sampler_with_pick
 def antithetic_noise(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     half = torch.rand((len(logits) + 1) // 2, 1, generator=generator, dtype=torch.float64, device=logits.device)
     cdf = (truncate(logits, top_k).double() / temperature).softmax(-1).cumsum(-1)

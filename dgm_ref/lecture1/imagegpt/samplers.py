@@ -87,17 +87,17 @@ def multinomial(p: Tensor, generator: torch.Generator | None) -> Tensor:
     return torch.multinomial(p, 1, generator=generator)[:, 0]
 
 
-def picking(pick: Pick) -> Callable[..., Tensor]:
+def sampler_with_pick(pick: Pick) -> Callable[..., Tensor]:
     """The right sampler with another way to pick a value from logits."""
     return functools.update_wrapper(functools.partial(ancestral, pick=pick), pick)
 
 
-def looking(logits_at: LogitsAt) -> Callable[..., Tensor]:
+def sampler_with_logits(logits_at: LogitsAt) -> Callable[..., Tensor]:
     """The right sampler with another way to get the logits of a pixel."""
     return functools.update_wrapper(functools.partial(ancestral, logits_at=logits_at), logits_at)
 
 
-def sharing(images: Callable[..., Tensor]) -> Callable[..., Tensor]:
+def sampler_of_batches(images: Callable[..., Tensor]) -> Callable[..., Tensor]:
     """The right sampler for images without a prefix, of which `images(draw_, n)` makes a batch of n."""
 
     def sampler(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:

@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from grader.assignment import REPO_ROOT, Assignment, load
-from grader.authoring.build.notebook import instructor_notebook, student_notebook
 from grader.authoring.build.source import Source, SourceError, read
 from grader.authoring.build.stub import stub
 from grader.authoring.build.switched_off import without
+from grader.authoring.build.write_notebook import instructor_notebook, student_notebook
 from grader.hidden.places import solutions
 
 __all__ = [
@@ -23,39 +23,39 @@ __all__ = [
 ]  # fmt: skip
 
 
-def build(lecture: str, house: Path = REPO_ROOT) -> list[Path]:
+def build(lecture: str, root: Path = REPO_ROOT) -> list[Path]:
     """Write what the sources give and return the files that changed.
 
     Raises: ``SourceError`` if a source is refused; then nothing has been written.
     """
-    changed = [(path, content) for path, content in products(lecture, house) if not _holds(path, content)]
+    changed = [(path, content) for path, content in products(lecture, root) if not _holds(path, content)]
     for path, content in changed:
         _write(path, content)
     return [path for path, _ in changed]
 
 
-def outdated(lecture: str, house: Path = REPO_ROOT) -> list[Path]:
+def outdated(lecture: str, root: Path = REPO_ROOT) -> list[Path]:
     """The files that ``build`` would change."""
-    return [path for path, content in products(lecture, house) if not _holds(path, content)]
+    return [path for path, content in products(lecture, root) if not _holds(path, content)]
 
 
-def products(lecture: str, house: Path = REPO_ROOT) -> list[tuple[Path, bytes]]:
+def products(lecture: str, root: Path = REPO_ROOT) -> list[tuple[Path, bytes]]:
     """Every generated file of a lecture and its content."""
-    assignment = load(lecture, house)
-    return [product for source in _sources(assignment, house) for product in _products(source, assignment, house)]
+    assignment = load(lecture, root)
+    return [product for source in _sources(assignment, root) for product in _products(source, assignment, root)]
 
 
-def source_of(topic: str, assignment: Assignment, house: Path = REPO_ROOT) -> Source:
+def source_of(topic: str, assignment: Assignment, root: Path = REPO_ROOT) -> Source:
     """The source of one topic, without what the assignment switches off.
 
     Raises: ``SourceError``.
     """
     off = [name.split(".", 1)[1] for name in assignment.switched_off if name.split(".")[0] == topic]
-    return without(read(solutions(assignment.name, house) / f"{topic}.py"), off)
+    return without(read(solutions(assignment.name, root) / f"{topic}.py"), off)
 
 
-def _sources(assignment: Assignment, house: Path) -> Iterator[Source]:
-    folder = solutions(assignment.name, house)
+def _sources(assignment: Assignment, root: Path) -> Iterator[Source]:
+    folder = solutions(assignment.name, root)
     topics = {*assignment.topics, *(name.split(".")[0] for name in assignment.switched_off)}
     unknown = {path.stem for path in folder.glob("*.py")} - {"__init__"} - topics
     for topic in sorted(unknown):
@@ -64,7 +64,7 @@ def _sources(assignment: Assignment, house: Path) -> Iterator[Source]:
         path = folder / f"{topic}.py"
         if not path.is_file():
             raise SourceError(f"{path}:1: this file is missing; assignment.toml has exercises of topic {topic}")
-        source = source_of(topic, assignment, house)
+        source = source_of(topic, assignment, root)
         _refuse_other_exercises(source, assignment)
         yield source
 
@@ -83,8 +83,8 @@ def _refuse_other_exercises(source: Source, assignment: Assignment) -> None:
         raise SourceError(f"{source.path}:1: exercise {first} stands in another order than in assignment.toml")
 
 
-def _products(source: Source, assignment: Assignment, house: Path) -> Iterator[tuple[Path, bytes]]:
-    target = house / "assignments" / assignment.name / source.path.stem
+def _products(source: Source, assignment: Assignment, root: Path) -> Iterator[tuple[Path, bytes]]:
+    target = root / "assignments" / assignment.name / source.path.stem
     yield target.with_suffix(".py"), stub(source).encode()
     yield target.with_suffix(".ipynb"), student_notebook(source, assignment).encode()
 

@@ -1,7 +1,7 @@
-r"""Bets against a right sampler: each is a product of $q_i(x_i \mid \text{past}) / p^+(x_i)$, a test martingale.
+r"""Sequential tests of a sampler by betting: the wealth of a bet is a product of $q_i(x_i \mid \text{past}) / p^+(x_i)$.
 
-A right sampler multiplies nobody's money: by Ville's inequality the wealth of any bettor, or of the average of several,
-ever reaches $1/\alpha$ with probability at most $\alpha$, whenever one looks. Everything here is in logarithms.
+Under a right sampler this is a test martingale, and so is the average of several: by Ville's inequality it ever exceeds
+$1/\alpha$ with probability at most $\alpha$, whenever one looks. Everything here is in logarithms.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ CROWDED = (1.0, 10.0, 100.0)  # Dirichlet strengths of a batch that shares its n
 
 
 class OrderBets:
-    """Bettors on the order of draws that should be iid: copies, noise shared within a call, draws that are too even."""
+    """Bets on dependence between draws that should be iid: copies, noise shared within a call, draws that are too even."""
 
     def __init__(self, p: Tensor) -> None:
         self.plus = plus(p)
-        self.near = self.plus / self.plus.sum()  # a pmf that is nowhere 0, so that one stray draw ruins nobody
+        self.near = self.plus / self.plus.sum()  # a pmf that is nowhere 0, so that one stray draw takes no wealth to 0
         self.log_wealth: dict[str, float] = {}
         self._previous = torch.empty(0, dtype=torch.int64)
 
@@ -66,7 +66,7 @@ def dirichlet_log_wealth(counts: Tensor, centre: Tensor, log_plus: Tensor) -> Te
 
 
 def log_mean_exp(log_wealth: Tensor, dim: int = -1) -> Tensor:
-    """Log-wealth of one who splits the money evenly."""
+    """The logarithm of the average wealth."""
     return torch.logsumexp(log_wealth, dim) - math.log(log_wealth.shape[dim])
 
 

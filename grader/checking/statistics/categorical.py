@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 import torch
 from torch import Tensor
 
-from grader.checking.compare import Mismatch
+from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.betting import FAR_TO_NEAR, OrderBets, batch_sizes, dirichlet_log_wealth, log_mean_exp
-from grader.checking.statistics.design import FIRST, as_pmf, draws_for_pmf, ratios
+from grader.checking.statistics.design import FIRST_CALL_DRAWS, as_pmf, draws_for_pmf, ratios
 from grader.checking.statistics.inequalities import tv_limit
 from grader.checking.statistics.verdict import Verdict, as_draws, odds, report
 
@@ -22,8 +22,8 @@ ORDER_SENTENCES = {
     "too even": "the draws of one call are not independent: every outcome comes up too evenly for chance",
 }
 
-CLEARLY = 1e4  # a mistake is called by another one's name with probability 1e-4 at most (Ville)
-ASKED_AGAIN = 3  # calls that must bear a name out: what a call's draws share may have looked like another law by chance
+MIN_EVIDENCE_RATIO = 1e4  # a mistake is called by another one's name with probability 1e-4 at most (Ville)
+CONFIRMATIONS = 3  # calls that must bear a name out: what a call's draws share may have looked like another law by chance
 
 
 def assert_follows_pmf(
@@ -34,7 +34,7 @@ def assert_follows_pmf(
     named: Mapping[str, Tensor] | None = None,
     alpha: float = 1e-12,
     beta: float = 1e-6,
-    first: int = FIRST,
+    first: int = FIRST_CALL_DRAWS,
     largest: int = 2048,
     budget: int = 20_000,
     outcomes: Sequence[str] = (),
@@ -57,7 +57,7 @@ def assert_follows_pmf(
         if verdict is not None and (not verdict.passed or test.calls > 1):
             break
     assert verdict is not None
-    for _ in range(ASKED_AGAIN):
+    for _ in range(CONFIRMATIONS):
         if verdict.mistake is None:
             break
         again = test.update(as_draws(draw(first), (first,), floating=False))
@@ -179,7 +179,7 @@ class SequentialPmf:
         """The named law that explains the draws better than any law learnt from them, and far better than any other named one."""
         best = max(on_law, key=on_law.__getitem__)
         others = [w for name, w in on_law.items() if name.startswith("named") and name != best]
-        clear = on_law[best] - max(others, default=-math.inf) > math.log(CLEARLY)
+        clear = on_law[best] - max(others, default=-math.inf) > math.log(MIN_EVIDENCE_RATIO)
         return best.removeprefix("named ") if best.startswith("named") and clear else None
 
     def _outcome(self, k: int) -> str:

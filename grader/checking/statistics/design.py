@@ -14,7 +14,7 @@ from torch import Tensor
 
 from grader.checking.statistics.inequalities import LikelihoodRatio, n_for_cdf, n_for_mean, n_for_tv
 
-FIRST = 64  # draws in each of the first two calls: one call cannot show that a sampler restarts its noise
+FIRST_CALL_DRAWS = 64  # draws in each of the first two calls: one call cannot show that a sampler restarts its noise
 
 # Each rate is spent in halves: one on looking after every call, one on the decision when the draws run out.
 
@@ -31,7 +31,7 @@ def draws_for_pmf(
     needed = _within(n_for_tv(p, effect, share, beta / 2), f"effect={effect:g} in total variation", budget)
     for name, q in ratios(p, named, share, beta / 2).items():
         needed = max(needed, _within(q.n, f"the mistake {name!r}", budget))
-    return max(needed, 2 * FIRST)
+    return max(needed, 2 * FIRST_CALL_DRAWS)
 
 
 def draws_for_mean(*, width: float, effect: float, alpha: float, beta: float, budget: int) -> int:
@@ -40,7 +40,7 @@ def draws_for_mean(*, width: float, effect: float, alpha: float, beta: float, bu
     Raises: ``ValueError`` if the effect needs more draws than the budget.
     """
     needed = n_for_mean(effect / width, alpha / 2, beta / 2)
-    return max(_within(needed, f"effect={effect:g} in a range of {width:g}", budget), 2 * FIRST)
+    return max(_within(needed, f"effect={effect:g} in a range of {width:g}", budget), 2 * FIRST_CALL_DRAWS)
 
 
 def draws_for_uniform(*, columns: int, effect: float, alpha: float, beta: float, budget: int) -> int:
@@ -52,7 +52,7 @@ def draws_for_uniform(*, columns: int, effect: float, alpha: float, beta: float,
     if columns > 1:
         grid = torch.full((16,), 1 / 16, dtype=torch.float64)
         needed = max(needed, n_for_tv(grid, effect, alpha / 4 / (columns - 1), beta))
-    return max(_within(needed, f"effect={effect:g} in {columns} columns", budget), 2 * FIRST)
+    return max(_within(needed, f"effect={effect:g} in {columns} columns", budget), 2 * FIRST_CALL_DRAWS)
 
 
 def ratios(p: Tensor, named: Mapping[str, Tensor], alpha: float, beta: float) -> dict[str, LikelihoodRatio]:

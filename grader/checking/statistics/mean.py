@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from grader.checking.statistics.betting import batch_sizes, log_mean_exp
-from grader.checking.statistics.design import FIRST, draws_for_mean
+from grader.checking.statistics.design import FIRST_CALL_DRAWS, draws_for_mean
 from grader.checking.statistics.inequalities import ABSOLUTE, mean_limit
 from grader.checking.statistics.verdict import Verdict, as_draws, odds, report
 
-STAKES = torch.logspace(-3, math.log10(0.9), 20, dtype=torch.float64)  # share of the money at risk in the worst case
+STAKES = torch.logspace(-3, math.log10(0.9), 20, dtype=torch.float64)  # share of the wealth that the worst value would cost
 
 
 def assert_mean(
@@ -25,7 +25,7 @@ def assert_mean(
     effect: float,
     alpha: float = 1e-12,
     beta: float = 1e-6,
-    first: int = FIRST,
+    first: int = FIRST_CALL_DRAWS,
     budget: int = 20_000,
 ) -> Verdict:
     r"""``draw(n)`` gives n independent values in ``[low, high]`` with mean ``expected``: an estimator, a coverage.

@@ -12,12 +12,12 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from grader.checking.compare import Mismatch
+from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.categorical import assert_follows_pmf
 
 EDGES = torch.tensor([-3.2, -2.5, -1.9, -1.4, -1.0, -0.6, -0.3, 0.0, 0.3, 0.6, 1.0, 1.4, 1.9, 2.5, 3.2]).double()
 EVEN = 0.04  # a column's mean is so near to its expectation, in its own standard deviations, once in 31 times
-CHANCE = 1e-9
+FALSE_ALARM_RATE = 1e-9
 
 Cdf = Callable[[Tensor], Tensor]
 
@@ -49,7 +49,7 @@ def assert_batch_not_standardised(z: Tensor) -> None:
     Raises: ``Mismatch``; ``ValueError`` where the columns are too few for the declared rate.
     """
     n, m = z.shape
-    if 2 * (0.8 * EVEN) ** m > CHANCE:
+    if 2 * (0.8 * EVEN) ** m > FALSE_ALARM_RATE:
         raise ValueError(f"{m} columns are too few")
     mean, square = math.sqrt(n) * z.mean(dim=0), math.sqrt(n / 2) * (z.square().mean(dim=0) - 1)
     for what, off in (("mean", mean), ("variance", square)):

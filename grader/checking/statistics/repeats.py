@@ -10,7 +10,7 @@ import math
 import torch
 from torch import Tensor
 
-from grader.checking.compare import Mismatch
+from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.inequalities import plus
 from grader.checking.statistics.verdict import as_draws, odds
 

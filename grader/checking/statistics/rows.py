@@ -7,10 +7,10 @@ import math
 import torch
 from torch import Tensor
 
-from grader.checking.compare import Mismatch
+from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.inequalities import radius
 
-CHANCE = 1e-9  # that a right batch fails, for each of the two
+FALSE_ALARM_RATE = 1e-9  # that a right batch fails, for each of the two
 
 
 def assert_no_row_repeats(x: Tensor, log2_outcomes: float) -> None:
@@ -21,7 +21,7 @@ def assert_no_row_repeats(x: Tensor, log2_outcomes: float) -> None:
     Raises: ``Mismatch``; ``ValueError`` where a right batch repeats a row at more than the declared rate.
     """
     n = len(x)
-    if n * (n - 1) / 2 * 2**-log2_outcomes > CHANCE:
+    if n * (n - 1) / 2 * 2**-log2_outcomes > FALSE_ALARM_RATE:
         raise ValueError(f"among {n} rows of 2^{log2_outcomes:g} outcomes some repeat by chance")
     distinct, times = torch.unique(x, dim=0, return_counts=True)
     if len(distinct) < n:
@@ -34,7 +34,7 @@ def assert_rows_agree_by_chance(x: Tensor, K: int) -> None:
     r"""Rows of ``x``: ``(n, m)`` of independent variables, uniform in ``0..K-1``, agree in one of K places.
 
     Compared are neighbours, rows half a batch apart, and rows as far from the start as from the end; by Hoeffding the
-    share of places that agree is off by more than the limit at a rate of at most CHANCE.
+    share of places that agree is off by more than the limit at a rate of at most FALSE_ALARM_RATE.
 
     Raises: ``Mismatch``
     """
@@ -46,6 +46,6 @@ def assert_rows_agree_by_chance(x: Tensor, K: int) -> None:
     }
     for which, (one, other) in pairs.items():
         agree = (one == other).double().mean().item()
-        if abs(agree - 1 / K) > radius(CHANCE / (2 * len(pairs))) / math.sqrt(one.numel()):
+        if abs(agree - 1 / K) > radius(FALSE_ALARM_RATE / (2 * len(pairs))) / math.sqrt(one.numel()):
             raise Mismatch("law", f"{which} agree in {100 * agree:.3g} % of all places: the rows of one call depend on each other",
                            got=agree, want=1 / K, expected=f"{100 / K:.3g} % by chance")

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from grader.checking.statistics.betting import OrderBets, batch_sizes, dirichlet_log_wealth, log_mean_exp
-from grader.checking.statistics.design import FIRST, draws_for_uniform
+from grader.checking.statistics.design import FIRST_CALL_DRAWS, draws_for_uniform
 from grader.checking.statistics.inequalities import cdf_limit, plus, tv_limit
 from grader.checking.statistics.verdict import Verdict, as_draws, odds, report
 
@@ -37,7 +37,7 @@ def assert_uniform(
     effect: float = 0.1,
     alpha: float = 1e-12,
     beta: float = 1e-6,
-    first: int = FIRST,
+    first: int = FIRST_CALL_DRAWS,
     budget: int = 20_000,
 ) -> Verdict:
     r"""``draw(n)`` gives an array of PIT values $F(x_t \mid \mathbf x_{1:t-1})$ that are i.i.d. $\mathcal U(0, 1)$.

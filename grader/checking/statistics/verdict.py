@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from grader.checking.compare import Mismatch
+from grader.checking.mismatch import Mismatch
 
 
 @dataclass(frozen=True)

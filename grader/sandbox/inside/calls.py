@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
-MOST = 200  # functions of a module that are looked at
+MAX_FUNCTIONS = 200  # functions of a module that are looked at
 
 
 def calls_within(module: ModuleType) -> dict[str, list[str]]:
@@ -23,10 +23,10 @@ def calls_within(module: ModuleType) -> dict[str, list[str]]:
 
 
 def _functions(module: ModuleType) -> Iterator[tuple[str, CodeType]]:
-    for name, value in list(vars(module).items())[:MOST]:
+    for name, value in list(vars(module).items())[:MAX_FUNCTIONS]:
         yield from _code(name, value)
         if isinstance(value, type) and value.__module__ in (module.__name__, "__main__"):
-            for method, inner in list(vars(value).items())[:MOST]:
+            for method, inner in list(vars(value).items())[:MAX_FUNCTIONS]:
                 yield from _code(f"{name}.{method}", inner)
 
 

@@ -5,6 +5,7 @@ believes are the numbers that come back, on inputs that nobody can foresee.
 
     {"do": "load", "package": …, "topics": {name: [cell, …]}, "seconds": …, "definitions_only": …}
         -> {"problems": {name: [sentence, …]}, "calls": {name: {function: [function, …]}}}
+    {"do": "batch", "calls": number}, and so many calls, which are answered one after the other
     {"do": "call", "run": number, "target": [where, name], "mode": MODE, "args": …, "kwargs": …, …}
         with the MODE "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient"
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
@@ -12,13 +13,8 @@ believes are the numbers that come back, on inputs that nobody can foresee.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import inspect
-import io
-import linecache
 import sys
-import traceback
 from collections import OrderedDict
 from collections.abc import Callable
 from types import ModuleType
@@ -29,15 +25,16 @@ from torch import Tensor
 
 from grader.sandbox.inside import settings, stand_ins
 from grader.sandbox.inside.calls import calls_within
-from grader.sandbox.inside.loading import SubmissionFinder, Topic, describe
-from grader.sandbox.inside.traces import autograd_mode, random_states, same_module, same_trace, trace, trace_module
+from grader.sandbox.inside.changes import Arguments
+from grader.sandbox.inside.descriptions import describe_error, describe_tensor, instead
+from grader.sandbox.inside.loading import SubmissionFinder, Topic
 from grader.sandbox.wire.black_boxes import Asking, Line
 from grader.sandbox.wire.channel import Channel, WireClosed
 from grader.sandbox.wire.families import HELPERS, Family, tensors_in
-from grader.sandbox.wire.frames import NAMES, Limits, WireError
+from grader.sandbox.wire.frames import TO_WORKER, WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, SeededGenerator, Unsendable, from_wire, to_wire
+from grader.values import mapped
 
-FROM_GRADER = Limits(blob=1 << 30)
 PLAIN = (Tensor, int, float, bool, str, type(None))  # what most arguments are; they stand for nothing else
 
 
@@ -55,11 +52,13 @@ def serve(channel: Channel) -> None:
             message = channel.receive()
         except WireClosed:
             return
-        answer = host.answer(message, line)
-        try:
-            channel.answer(answer)
-        except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
-            channel.answer(instead(answer, str(error)))
+        batch = [channel.receive() for _ in range(message["calls"])] if message["do"] == "batch" else [message]
+        for left, one in zip(reversed(range(len(batch))), batch, strict=True):
+            answer = host.answer(one, line)
+            try:
+                channel.answer(answer, last=not left)
+            except (WireError, RuntimeError, TypeError, ValueError) as error:  # whatever odd tensors and tuples raise
+                channel.answer(instead(answer, str(error)), last=not left)
 
 
 class Missing(Exception):
@@ -88,7 +87,7 @@ class Host:
         except Missing as missing:
             return {"missing": str(missing)}
         except BaseException as error:  # SystemExit, KeyboardInterrupt, pytest's skip: all are just answers
-            return {"error": _report(error)}
+            return {"error": describe_error(error)}
         finally:
             while self.boxes:
                 self.boxes.pop().close()
@@ -99,7 +98,7 @@ class Host:
         if known is not None:
             return known
         if isinstance(value, Tensor):
-            return to_wire(Unsendable(_describe_tensor(value)))
+            return to_wire(Unsendable(describe_tensor(value)))
         identity = self.identities.setdefault(id(value), len(self.identities) + 1)  # the same in every submission
         self.objects[identity] = value
         return to_wire(RemoteObject(identity, type(value).__name__))
@@ -145,7 +144,7 @@ class Host:
             raise Missing("; ".join([str(missing), *topic.problems[:3]])) from None
 
     def _resolve(self, value: Any) -> Any:
-        """Arguments as the student's code gets them: families built, and whatever stands for something replaced by it."""
+        """An argument as the student's code gets it: a family is built, and what stands for something replaced by it."""
         if type(value) in PLAIN:
             return value
         if isinstance(value, Family):
@@ -159,14 +158,10 @@ class Host:
         if isinstance(value, BlackBox):
             self.boxes.append(Asking(value.name, self.line))
             return self.boxes[-1]
-        if isinstance(value, list | tuple):
-            return type(value)(self._resolve(item) for item in value)
-        if isinstance(value, dict):
-            return {key: self._resolve(item) for key, item in value.items()}
         return value
 
     def _plain(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
-        args, kwargs = self._resolve(given)
+        args, kwargs = mapped(given, self._resolve)
         value = function(*args, **kwargs)
         return {"value": dict(value) if isinstance(value, OrderedDict) else value}
 
@@ -179,7 +174,7 @@ class Host:
 
     def _strided(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """The value for the same tensors in another layout, which `view` and `data_ptr` cannot take for granted."""
-        return self._plain(function, _other_layout(given), message)
+        return self._plain(function, mapped(given, _other_layout), message)
 
     def _float64_default(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         torch.set_default_dtype(torch.float64)
@@ -210,36 +205,11 @@ class Host:
         }
 
     def _observed(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
-        """Value, and every trace that the call left: changed arguments, moved random states, autograd mode, prints."""
-        args, kwargs = self._resolve(given)
-        arguments = {**_names(function, args, given[0]), **kwargs}
-        inputs = {
-            name: tensors_in(value if isinstance(value, Tensor | list | tuple | dict) else None)
-            for name, value in arguments.items()
-        }
-        for position, value in enumerate(given[0]):
-            if isinstance(value, Family):
-                inputs[f"the parameters of {list(arguments)[position]}"] = tensors_in(value)
-        before = {name: [trace(tensor) for tensor in tensors] for name, tensors in inputs.items()}
-        modules = {name: value for name, value in arguments.items() if isinstance(value, torch.nn.Module)}
-        modules_before = {name: trace_module(module) for name, module in modules.items()}
-        random_before, mode_before = random_states(), autograd_mode()
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
-            value = function(*args, **kwargs)
-        changed = [
-            name for name, tensors in inputs.items() if not all(map(same_trace, before[name], map(trace, tensors)))
-        ]
-        changed += [
-            name for name, module in modules.items() if not same_module(modules_before[name], trace_module(module))
-        ]
-        return {
-            "value": value,
-            "changed": changed,
-            "random_state_moved": random_states() != random_before,
-            "autograd_mode_moved": autograd_mode() != mode_before,
-            "printed": printed.getvalue()[:200],
-            "carries_graph": any(output.requires_grad for output in tensors_in(value)),
-        }
+        """Value, and the names of the arguments that the call has changed."""
+        args, kwargs = mapped(given, self._resolve)
+        arguments = Arguments(function, args, kwargs, given[0])
+        value = function(*args, **kwargs)
+        return {"value": value, "changed": arguments.changed()}
 
 
 def _attribute(owner: Any, path: str, owner_name: str) -> Any:
@@ -250,78 +220,22 @@ def _attribute(owner: Any, path: str, owner_name: str) -> Any:
 
 
 def _other_layout(value: Any) -> Any:
-    """`value` with no tensor of an axis or more contiguous: columns of a wider one, or stored with its axes turned round."""
+    """A tensor that is not contiguous: a column of a wider one, or stored with its axes turned round."""
     if isinstance(value, Tensor) and value.dim() == 1:
         return torch.stack([value, value], dim=1)[:, 0]
     if isinstance(value, Tensor) and value.dim() > 1:
         turned = tuple(reversed(range(value.dim())))  # so that no two axes can be viewed as one
         return value.permute(turned).contiguous().permute(turned)
-    if isinstance(value, list | tuple):
-        return type(value)(map(_other_layout, value))
-    return {key: _other_layout(item) for key, item in value.items()} if isinstance(value, dict) else value
+    return value
 
 
 def _without_ones(x: Tensor) -> list[int]:
     return [length for length in x.shape if length != 1]
 
 
-def _names(function: Callable[..., Any], args: list[Any], given: list[Any]) -> dict[str, Any]:
-    """The positional arguments by the names of the function's parameters."""
-    try:
-        names = list(inspect.signature(function).parameters)
-    except (TypeError, ValueError):
-        names = []
-    names += [f"argument {position}" for position in range(len(names) + 1, len(args) + 1)]
-    return dict(zip(names, args, strict=False))
-
-
-def _describe_tensor(value: Tensor) -> str:
-    """Why this tensor is not a plain one."""
-    if type(value) not in (Tensor, torch.nn.Parameter):
-        return f"a {type(value).__name__} (a subclass of Tensor)"
-    if value.is_quantized:
-        return "a quantized tensor"
-    if value.layout is not torch.strided:
-        return "a sparse tensor"
-    if value.device.type != "cpu":
-        return f"a tensor on the device {value.device}"
-    if value.is_nested:
-        return "a nested tensor"
-    if value.dtype in NAMES:
-        return f"a tensor of {value.dim()} dimensions"
-    return f"a tensor of dtype {str(value.dtype).removeprefix('torch.')}"
-
-
-def instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
-    """An answer of the same form as `answer`, which cannot be sent."""
-    gradients: dict[str, Any] = {"gradients": None, "parameter_gradients": {}} if "gradients" in answer else {}
-    return {**answer, "value": Unsendable(f"something that cannot be sent ({why})"), **gradients}
-
-
-def _report(error: BaseException) -> dict[str, Any]:
-    """The exception as plain data; `where` names the student's own line."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)
-    ]
-    where = f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
-    said_by_student = (
-        bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
-    )
-    return {
-        "type": type(error).__name__[:80],
-        "bases": [base.__name__[:80] for base in type(error).__mro__],
-        "message": describe(error).removeprefix(type(error).__name__).removeprefix(": "),
-        "where": where[:300],
-        "unimplemented": isinstance(error, NotImplementedError) and said_by_student,
-    }
-
-
 def connect(connection: Any) -> Channel:
     """The worker's end of a connection to the grader."""
-    return Channel(connection, to_wire, from_wire, receive=FROM_GRADER)
+    return Channel(connection, to_wire, from_wire, receive=TO_WORKER)
 
 
 def quiet_start() -> None:

@@ -25,8 +25,8 @@ from grader.sandbox.inside import settings
 
 DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
 CONSTANTS = (ast.Assign, ast.AnnAssign)
-ASLEEP = 0.02  # of the time on the wall: who computes less than that does not wait for a processor, but sleeps
-MOST_LOOKS = 10  # times the limit on the wall clock, however busy the machine
+MIN_CPU_SHARE = 0.02  # of the time on the wall: who computes less than that does not wait for a processor, but sleeps
+MAX_LOOKS = 10  # times the limit on the wall clock, however busy the machine
 
 
 @dataclass
@@ -117,7 +117,7 @@ def _interrupted_after(seconds: float) -> Iterator[None]:
     def look(number: int, frame: Any) -> None:
         nonlocal looked_at, looks
         looks, before, looked_at = looks + 1, looked_at, time.process_time()
-        waits_for_a_processor = looked_at - before > ASLEEP * seconds and looks < MOST_LOOKS
+        waits_for_a_processor = looked_at - before > MIN_CPU_SHARE * seconds and looks < MAX_LOOKS
         if looked_at - began >= seconds or not waits_for_a_processor:
             raise TooSlow
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.sandbox.layers.policy import HOW_TO_GET, Refused, missing_of_the_minimum, strongest
+from grader.sandbox.layers.policy import HOW_TO_GET, REQUIRED_LAYERS, IsolationError, missing_layers, strongest
 from grader.sandbox.layers.probes import PROBES, attack
 
 GIVES = {
@@ -18,7 +18,6 @@ GIVES = {
     "namespaces": "an empty root folder, a private temporary folder, no sight of other processes; dies as a whole",
     "wall": "bubblewrap: a second, independent wall around the server that starts the workers",
 }
-MINIMAL = ("process", "limits", "landlock", "seccomp")
 
 
 @dataclass(frozen=True)
@@ -32,14 +31,14 @@ class Row:
     note: str
 
 
-def diagnose(families: Sequence[str] = (), hidden: Sequence[Path] = ()) -> list[Row]:
+def diagnose(modules: Sequence[str] = (), hidden: Sequence[Path] = ()) -> list[Row]:
     """Start the strongest worker that this machine gives, attack it, and say what held."""
-    missing = missing_of_the_minimum()
+    missing = missing_layers()
     if missing:
         return [_row("linux" if missing == ["linux"] else layer, False, HOW_TO_GET[layer]) for layer in missing]
     try:
-        workers, obstacles = strongest("default", families)
-    except Refused as refused:
+        workers, obstacles = strongest("default", modules)
+    except IsolationError as refused:
         return [_row("process", False, str(refused))]
     try:
         worker = workers.start()
@@ -63,4 +62,4 @@ def diagnose(families: Sequence[str] = (), hidden: Sequence[Path] = ()) -> list[
 
 
 def _row(layer: str, holds: bool, note: str) -> Row:
-    return Row(layer, GIVES.get(layer, "what all layers are made of"), layer in MINIMAL, holds, note)
+    return Row(layer, GIVES.get(layer, "what all layers are made of"), layer in ("process", *REQUIRED_LAYERS), holds, note)

@@ -16,6 +16,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from grader.errors import GraderError
 from grader.sandbox.layers import syscalls
 from grader.sandbox.workers import Workers
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from grader.sandbox.fork import Fork
 
 MODES = ("default", "strict", "none")
-MINIMUM = ("limits", "landlock", "seccomp")
+REQUIRED_LAYERS = ("limits", "landlock", "seccomp")
 DEVICE_VARIABLES = ("CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER", "LD_LIBRARY_PATH")
 OPEN_TO_A_DEVICE = ("socket", "memory")  # probes that get through where a GPU's driver needs the same
 
@@ -39,24 +40,24 @@ HOW_TO_GET = {
 }
 
 
-class Refused(Exception):
+class IsolationError(GraderError):
     """The isolation that was asked for does not hold on this machine; nothing was graded."""
 
 
-def open_workers(mode: str, families: Sequence[str], hidden: Sequence[Path] = ()) -> Workers:
+def open_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path] = ()) -> Workers:
     """A source of workers isolated as `mode` says, proven by an attack on a throw-away one.
 
-    `families`: public modules that workers know; `hidden`: files and folders that no worker may read.
-    Raises: `Refused`, which names the layer that is missing and how to get it.
+    `modules`: public modules that workers know; `hidden`: files and folders that no worker may read.
+    Raises: `IsolationError`, which names the layer that is missing and how to get it.
     """
     if mode not in MODES:
         raise ValueError(f"mode: {mode!r} is none of {', '.join(MODES)}")
     if mode == "none":
-        return _trusting(families)
-    missing = missing_of_the_minimum()
+        return _trusting(modules)
+    missing = missing_layers()
     if missing:
         raise _refusal(missing[0], "this machine does not have it")
-    workers, obstacles = strongest(mode, families)
+    workers, obstacles = strongest(mode, modules)
     try:
         if mode == "strict":
             for layer in ("namespaces", "wall"):
@@ -70,24 +71,24 @@ def open_workers(mode: str, families: Sequence[str], hidden: Sequence[Path] = ()
 
 
 def open_device_workers(
-    mode: str, families: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]
+    mode: str, modules: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]
 ) -> Workers:
     """A source of workers that may open a GPU, behind the layers that `open_workers` finds.
 
-    `device`: `environment_of_the_device`. Raises: `Refused`, also if a layer does not hold with a GPU in reach.
+    `device`: `environment_of_the_device`. Raises: `IsolationError`, also if a layer does not hold with a GPU in reach.
     """
     if mode == "none":
-        from grader.sandbox.process import Spawn
+        from grader.sandbox.spawn import Spawn
 
         others = {name: value for name, value in os.environ.items() if name not in DEVICE_VARIABLES}
-        return Spawn(list(families), environment={**others, **device})
-    from grader.sandbox.fresh import Fresh
+        return Spawn(list(modules), environment={**others, **device})
+    from grader.sandbox.device_process import DeviceProcess
 
-    ordinary = open_workers(mode, families, hidden)
+    ordinary = open_workers(mode, modules, hidden)
     ordinary.close()
     layers = list(ordinary.isolation.layers)
     wall = shutil.which("bwrap") if "wall" in layers else None
-    workers = Fresh(families, mode, [layer for layer in layers if layer != "wall"], device, wall)
+    workers = DeviceProcess(modules, mode, [layer for layer in layers if layer != "wall"], device, wall)
     _prove(workers, hidden, needed=OPEN_TO_A_DEVICE)
     return workers
 
@@ -97,7 +98,7 @@ def environment_of_the_device() -> dict[str, str]:
     return {name: os.environ[name] for name in DEVICE_VARIABLES if name in os.environ}
 
 
-def missing_of_the_minimum() -> list[str]:
+def missing_layers() -> list[str]:
     """Layers without which nothing is graded and that this machine does not have."""
     if sys.platform != "linux" or platform.machine() not in syscalls.MACHINES:
         return ["linux"]
@@ -106,11 +107,11 @@ def missing_of_the_minimum() -> list[str]:
     return [name for name, there in (("landlock", landlock.abi() > 0), ("seccomp", seccomp.available())) if not there]
 
 
-def strongest(mode: str, families: Sequence[str]) -> tuple[Fork, dict[str, str]]:
+def strongest(mode: str, modules: Sequence[str]) -> tuple[Fork, dict[str, str]]:
     """Workers with every layer that works here, and for the others what stood in the way."""
     from grader.sandbox.fork import Fork
 
-    layers = (*(["user"] if os.geteuid() == 0 else []), "namespaces", *MINIMUM)
+    layers = (*(["user"] if os.geteuid() == 0 else []), "namespaces", *REQUIRED_LAYERS)
     obstacles: dict[str, str] = {}
     bubblewrap = shutil.which("bwrap")
     workers = None
@@ -118,25 +119,25 @@ def strongest(mode: str, families: Sequence[str]) -> tuple[Fork, dict[str, str]]
         obstacles["wall"] = "bubblewrap is not installed"
     else:
         try:
-            workers = Fork(families, mode, layers, wall=bubblewrap)
+            workers = Fork(modules, mode, layers, wall=bubblewrap)
         except RuntimeError as error:
             obstacles["wall"] = str(error)
     try:
-        workers = workers or Fork(families, mode, layers)
+        workers = workers or Fork(modules, mode, layers)
     except RuntimeError as error:
-        raise Refused(f"no worker can be started here: {error}") from None
+        raise IsolationError(f"no worker can be started here: {error}") from None
     if workers.why_no_namespaces:
         obstacles["namespaces"] = workers.why_no_namespaces
     return workers, obstacles
 
 
-def _trusting(families: Sequence[str]) -> Workers:
-    from grader.sandbox.process import Spawn
+def _trusting(modules: Sequence[str]) -> Workers:
+    from grader.sandbox.spawn import Spawn
 
     if hasattr(os, "geteuid") and os.geteuid() == 0:
-        raise Refused("--isolation=none gives submissions all your rights, and you are root: become an ordinary user")
+        raise IsolationError("--isolation=none gives submissions all your rights, and you are root: become an ordinary user")
     print("no isolation: these submissions can read, change and send whatever you can", file=sys.stderr)
-    return Spawn(list(families))
+    return Spawn(list(modules))
 
 
 def _prove(workers: Workers, hidden: Sequence[Path], needed: Collection[str] = ()) -> None:
@@ -154,11 +155,11 @@ def _prove(workers: Workers, hidden: Sequence[Path], needed: Collection[str] = (
     for name in (name for name in succeeded if name not in needed):
         layer, meaning = PROBES[name]
         if layer in (*workers.isolation.layers, "process"):
-            raise Refused(f"a worker with {', '.join(workers.isolation.layers)} does not hold: {meaning} ({layer})")
+            raise IsolationError(f"a worker with {', '.join(workers.isolation.layers)} does not hold: {meaning} ({layer})")
 
 
-def _refusal(layer: str, why: str) -> Refused:
-    return Refused(
+def _refusal(layer: str, why: str) -> IsolationError:
+    return IsolationError(
         f"isolation is not strong enough here, so nothing was graded. "
         f"Missing: {layer} ({why}). To get it: {HOW_TO_GET[layer]}"
     )

@@ -11,7 +11,7 @@ gets plain values or is not called at all. How often may be asked, and how much 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor
@@ -19,14 +19,15 @@ from torch import Tensor
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.frames import WireError, encode
 from grader.sandbox.wire.objects import BlackBox
+from grader.values import leaves
 
-QUESTIONS = 1_000  # during one call
-NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together
+MAX_QUESTIONS = 1_000  # during one call
+MAX_NUMBERS = 1 << 22  # elements of tensors that travel during one call, in both directions together
 
 Line = Callable[[bytes], Any]  # from the frame of a question to the answer to it
 
 
-class Refusal(Exception):
+class QuestionRefused(Exception):
     """A question that a black box does not answer; the sentence is raised in the student's code, as a ValueError."""
 
 
@@ -35,7 +36,7 @@ class Boxes:
 
     def __init__(self, message: Any) -> None:
         self._boxes: dict[str, BlackBox] = {}
-        for box in _boxes_in(message):
+        for box in (leaf for leaf in leaves(message) if isinstance(leaf, BlackBox)):
             if box.name in self._boxes:
                 raise ValueError(f"two black boxes are called {box.name}")
             self._boxes[box.name] = box
@@ -55,25 +56,25 @@ class Boxes:
             case {"ask": str(name), "args": list(args), "kwargs": dict(kwargs), **rest} if name in self._boxes and not rest:
                 try:
                     return {"value": self._value(self._boxes[name], args, kwargs)}
-                except Refusal as refusal:
+                except QuestionRefused as refusal:
                     return {"refused": str(refusal)}
         raise WireError("a question to nobody")
 
     def _value(self, box: BlackBox, args: list[Any], kwargs: dict[str, Any]) -> Any:
         self._questions += 1
-        if self._questions > QUESTIONS:
-            raise Refusal(f"{box.name} was asked too often: {QUESTIONS:,} questions are answered, each for many values")
+        if self._questions > MAX_QUESTIONS:
+            raise QuestionRefused(f"{box.name} was asked too often: {MAX_QUESTIONS:,} questions are answered, each for many values")
         self._count([args, kwargs], box)
         if not _is_plain([args, kwargs]):
-            raise Refusal(f"{box.name} takes tensors and numbers")
+            raise QuestionRefused(f"{box.name} takes tensors and numbers")
         started = time.perf_counter()
         try:
             assert box.function is not None
             value = box.function(*args, **kwargs)
-        except Refusal:
+        except QuestionRefused:
             raise
         except Exception as error:  # of a function that we wrote, about values that we did not
-            raise Refusal(f"{box.name} cannot be called like this ({type(error).__name__})") from None
+            raise QuestionRefused(f"{box.name} cannot be called like this ({type(error).__name__})") from None
         finally:
             self.seconds += time.perf_counter() - started
         self._count(value, box)
@@ -81,8 +82,8 @@ class Boxes:
 
     def _count(self, value: Any, box: BlackBox) -> None:
         self._numbers += sum(tensor.numel() for tensor in tensors_in(value))
-        if self._numbers > NUMBERS:
-            raise Refusal(f"{box.name} was asked for too much: {NUMBERS:,} numbers travel in one call")
+        if self._numbers > MAX_NUMBERS:
+            raise QuestionRefused(f"{box.name} was asked for too much: {MAX_NUMBERS:,} numbers travel in one call")
 
 
 class Asking:
@@ -113,19 +114,5 @@ def _nothing_special(value: Any) -> None:
     """The wire's `to_wire` for questions: they hold plain values only."""
 
 
-def _boxes_in(value: Any) -> Iterator[BlackBox]:
-    if isinstance(value, BlackBox):
-        yield value
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _boxes_in(item)
-    elif isinstance(value, dict):
-        yield from _boxes_in(list(value.values()))
-
-
 def _is_plain(value: Any) -> bool:
-    if isinstance(value, list | tuple):
-        return all(map(_is_plain, value))
-    if isinstance(value, dict):
-        return all(map(_is_plain, value.values()))
-    return value is None or isinstance(value, bool | int | float | str | Tensor)
+    return all(leaf is None or isinstance(leaf, bool | int | float | str | Tensor) for leaf in leaves(value))

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from grader.sandbox.wire.frames import HEAD, LIMITS, MAGIC, FromWire, Limits, ToWire, WireError, decode, encode, split
 
-AT_A_TIME, MOST_AT_A_TIME = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
+READ_BYTES, MAX_READ_BYTES = 1 << 14, 1 << 20  # bytes of one read: what small frames make together, what a large one takes
 SHORTEST_WAIT = 0.02  # seconds: with less left than that, a clock slower than the wall's would be read all the time
 HELD_SECONDS = 0.002  # how long an answer may wait for the next one to travel with it
 
@@ -48,12 +48,12 @@ class Channel:
         """Send one value."""
         self.send_frames(encode(value, self.to_wire, self.send_limits), deadline)
 
-    def answer(self, value: Any) -> None:
-        """Send one value, with those to come where what they answer is here already: waking the peer costs both sides."""
+    def answer(self, value: Any, last: bool) -> None:
+        """Send one value, where it is not the `last` perhaps with the next: waking the peer costs both sides."""
         frame = encode(value, self.to_wire, self.send_limits)
         if (
-            self._whole_frame_is_here()
-            and len(self._held) + len(frame) < AT_A_TIME
+            not last
+            and len(self._held) + len(frame) < READ_BYTES
             and time.monotonic() - self._sent_at < HELD_SECONDS
         ):
             self._held += frame
@@ -91,16 +91,10 @@ class Channel:
     def close(self) -> None:
         self.connection.close()
 
-    def _whole_frame_is_here(self) -> bool:
-        if len(self._arrived) < HEAD.size:
-            return False
-        _, header_size, blob_size = HEAD.unpack_from(self._arrived)
-        return len(self._arrived) >= HEAD.size + header_size + blob_size
-
     def _fill(self, size: int, deadline: Deadline | None) -> None:
         """Wait until `size` bytes have arrived; a read takes what else is there, so that small frames come many at a time."""
         while (missing := size - len(self._arrived)) > 0:
-            part = self._within(deadline, self.connection.recv, min(max(missing, AT_A_TIME), MOST_AT_A_TIME))
+            part = self._within(deadline, self.connection.recv, min(max(missing, READ_BYTES), MAX_READ_BYTES))
             if not part:
                 raise WireClosed("the peer closed the connection")
             self._arrived += part

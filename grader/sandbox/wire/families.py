@@ -14,6 +14,8 @@ from typing import Any
 
 from torch import Tensor
 
+from grader.values import leaves, mapped
+
 FAMILIES: dict[str, Callable[..., Any]] = {}
 HELPERS: dict[str, Callable[..., Any]] = {}
 
@@ -27,7 +29,7 @@ class Family:
 
     def build(self) -> Callable[..., Any]:
         """The plain callable, with the parameters as they are (graphs and all)."""
-        return FAMILIES[self.name](**{key: _built(value) for key, value in self.parameters.items()})
+        return FAMILIES[self.name](**mapped(self.parameters, lambda leaf: leaf.build() if isinstance(leaf, Family) else leaf))
 
     @functools.cached_property
     def _callable(self) -> Callable[..., Any]:
@@ -66,36 +68,23 @@ def helper(function: Callable[..., Any]) -> Callable[..., Any]:
 
 def double(value: Any) -> Any:
     """`value` with every floating tensor in it cast to float64."""
-    if isinstance(value, Tensor):
-        return value.double() if value.is_floating_point() else value
-    if isinstance(value, Family):
-        return value.double()
-    if isinstance(value, list | tuple):
-        return type(value)(double(item) for item in value)
-    if isinstance(value, dict):
-        return {key: double(item) for key, item in value.items()}
-    return value
+
+    def cast(leaf: Any) -> Any:
+        floating = isinstance(leaf, Family) or (isinstance(leaf, Tensor) and leaf.is_floating_point())
+        return leaf.double() if floating else leaf
+
+    return mapped(value, cast)
 
 
 def tensors_in(value: Any) -> list[Tensor]:
     """Every tensor in a structure of arguments, in one fixed order: how both sides agree on `wrt`."""
-    if isinstance(value, Tensor):
-        return [value]
-    if isinstance(value, Family):
-        return tensors_in(value.parameters)
-    if isinstance(value, dict):
-        return [tensor for item in value.values() for tensor in tensors_in(item)]
-    if isinstance(value, list | tuple):
-        return [tensor for item in value for tensor in tensors_in(item)]
-    return []
-
-
-def _built(value: Any) -> Any:
-    if isinstance(value, Family):
-        return value.build()
-    if isinstance(value, list):
-        return [_built(item) for item in value]
-    return value
+    found: list[Tensor] = []
+    for leaf in leaves(value):
+        if isinstance(leaf, Tensor):
+            found.append(leaf)
+        elif isinstance(leaf, Family):
+            found += tensors_in(leaf.parameters)
+    return found
 
 
 def _register(registry: dict[str, Callable[..., Any]], function: Callable[..., Any]) -> None:

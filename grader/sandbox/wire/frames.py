@@ -53,6 +53,7 @@ class Limits:
 
 
 LIMITS = Limits()
+TO_WORKER = Limits(blob=1 << 30)  # the grader may send more than it takes
 
 ToWire = Callable[
     [Any], "tuple[str, Any] | None"

@@ -13,7 +13,7 @@ from torch import Tensor
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_gradient_agrees
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.energies import forbidding_energy, ising_energy, linear_energy, quadratic_energy
-from grader.checks.families.shared.gradients import assert_gradients_agree, assert_gradients_known
+from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.sandbox.wire.families import Family
 
 log_partition = pytest.mark.exercise("energy.log_partition")
@@ -96,7 +96,7 @@ def test_the_partition_function_of_one_state_and_of_many(student):
 def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student):
     """The gradient in the energy's parameters is minus the model's expectation of the energy's gradient."""
     w, states = draw.tensor([math.log(2), math.log(4)]), draw.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
-    known: dict[str, tuple[Tensor, object]] = {"w": (w, [-2 / 7, -1 / 7])}  # of probabilities 4/7, 2/7 and 1/7
+    known = {"w": (w, [-2 / 7, -1 / 7])}  # of probabilities 4/7, 2/7 and 1/7
     assert_gradients_known(student.log_partition, [linear_energy(w), states], known, scale=50.0)
     J, h = torch.zeros(2, 2, dtype=torch.float64), draw.tensor([1.0, -0.5])  # independent spins, of means tanh h
     one, other = math.tanh(1.0), math.tanh(-0.5)
@@ -164,12 +164,12 @@ def test_impossible_states_and_single_ones(student):
 
 @energy_log_prob
 @weight(0.1)
-def test_log_probabilities_can_be_trained(student, ref):
+def test_log_probabilities_can_be_trained(student):
     """Gradients reach the energy's parameters, through the state and through the partition function."""
-    energy, states = ising(3, 3, torch.float64), spins(3)
-    wrt = {"J": energy.parameters["J"], "h": energy.parameters["h"]}
-    weights = draw.normal((8,), 1)
-    assert_gradients_agree(student.energy_log_prob, ref, [energy, states, states], wrt, weights=weights, scale=100.0)
+    w, states = draw.tensor([math.log(2), math.log(4)]), draw.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    known = {"w": (w, [2 + 3 * 2 / 7, -4 + 3 * 1 / 7])}  # the mean state, (2/7, 1/7), less the state
+    weights = draw.tensor([1.0, -2.0, 4.0])
+    assert_gradients_known(student.energy_log_prob, [linear_energy(w), states, states], known, weights=weights, scale=100.0)
 
 
 @energy_log_prob

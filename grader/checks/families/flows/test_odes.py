@@ -169,7 +169,7 @@ def test_the_divergence_of_one_row_and_of_one_dimension(student):
 def test_the_divergence_can_be_differentiated_once_more(student):
     """Training needs the gradient of the divergence in the field's parameters, and in the data."""
     A, x, weights = draw.normal((3, 3), 1), draw.tensor([[1.0, 2.0, 0.0], [0.0, 0.5, 3.0]]), draw.tensor([1.0, -2.0])
-    known: dict[str, tuple[Tensor, object]] = {"A": (A, [[-1.25, 0.0, 0.0], [0.0, -1.25, 0.0], [0.0, 0.0, -1.25]])}
+    known = {"A": (A, [[-1.25, 0.0, 0.0], [0.0, -1.25, 0.0], [0.0, 0.0, -1.25]])}
     args = [linear_field(A, x[0]), 0.25, x]  # (1 + t) tr A in each row
     assert_gradients_known(student.divergence, args, known, weights=weights, scale=100.0)
     known = {"x": (x, [[10.0, 20.0, 0.0], [0.0, -10.0, -60.0]])}  # of 5 |x|^2
@@ -234,7 +234,7 @@ def test_the_estimate_can_be_differentiated_once_more(student):
     A, x = draw.normal((2, 2), 1), draw.tensor([[1.0, 2.0], [3.0, 0.0]])
     v, weights = draw.tensor([[[1.0, 2.0], [0.0, 1.0]], [[3.0, 0.0], [1.0, 1.0]]]), draw.tensor([1.0, -1.0])
     # (1 + t) / 2 times the sums of v v': [[10, 2], [2, 4]] for the first row, [[1, 1], [1, 2]] for the second
-    known: dict[str, tuple[Tensor, object]] = {"A": (A, [[6.75, 0.75], [0.75, 1.5]])}
+    known = {"A": (A, [[6.75, 0.75], [0.75, 1.5]])}
     args = [linear_field(A, x[0]), 0.5, x, v]
     assert_gradients_known(student.hutchinson_divergence, args, known, weights=weights, scale=100.0)
     # v'Jv = |x|^2 |v|^2 + 2 (x . v)^2, of derivative 2 |v|^2 x + 4 (x . v) v, averaged over two probes

@@ -1,4 +1,4 @@
-"""Gradients of a student's function against known numbers or those of the reference, in whatever tensors a check names."""
+"""Gradients of a student's function against known numbers, in whatever tensors a check names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from torch import Tensor
 
 from grader.checking.compare import assert_gradient_agrees
 from grader.checking.student import Function
-from grader.sandbox.wire.families import tensors_in
 
 
 def assert_gradients_known(
@@ -29,24 +28,3 @@ def assert_gradients_known(
     for (name, (tensor, numbers)), got in zip(known.items(), gradients, strict=True):
         want = torch.tensor(numbers, dtype=torch.float64)
         assert_gradient_agrees(got, want, of=name, like=tensor, scale=scale * (1e-3 + want.abs().max()))
-
-
-def assert_gradients_agree(
-    function: Function,
-    ref: Any,
-    args: Sequence[Any],
-    wrt: Mapping[str, Tensor],
-    *,
-    weights: Tensor | Sequence[Tensor] | None = None,
-    scale: float = 10.0,
-) -> None:
-    """The gradients of the weighted sum of the result in the tensors of `args` that `wrt` names.
-
-    `scale`: the size of what is rounded on the way, as a multiple of the largest gradient of each tensor.
-    """
-    places = [next(i for i, tensor in enumerate(tensors_in(list(args))) if tensor is wanted) for wanted in wrt.values()]
-    wanted = ref.gradients(function.name, list(args), places, weights)
-    _, gradients = function.gradient(*args, wrt=list(wrt.values()), weights=weights)
-    for (name, tensor), got, want in zip(wrt.items(), gradients, wanted, strict=True):
-        size = scale * (1e-3 + want.abs().max())
-        assert_gradient_agrees(got, want, of=name, like=tensor, scale=size)

@@ -26,6 +26,14 @@ def two_moons(n: int, seed: int) -> Tensor:
     return torch.where(side[:, None] == 0, upper, lower) + 0.07 * torch.randn(n, 2, generator=generator)
 
 
+def spiral(n: int, seed: int) -> Tensor:
+    """n points of a turn outwards."""
+    generator = torch.Generator().manual_seed(seed)
+    angle = math.pi * (0.3 + 2.2 * torch.rand(n, generator=generator))
+    on_it = torch.stack([angle.cos(), angle.sin()], dim=1) * angle[:, None] / 4
+    return on_it + 0.06 * torch.randn(n, 2, generator=generator)
+
+
 def log_density_of_heaps(x: Tensor, sigma: Tensor, scale: Tensor | float = 1.0) -> Tensor:
     """Of the eight Gaussians, shrunk by `scale`, with noise of deviation sigma: (n,)."""
     scale = torch.as_tensor(scale)[..., None]

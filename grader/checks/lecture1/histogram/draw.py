@@ -9,7 +9,7 @@ import torch
 from torch import Generator, Tensor
 
 from grader.checking.recipe import recipe
-from grader.sandbox.wire.black_boxes import Refusal
+from grader.sandbox.wire.black_boxes import QuestionRefused
 from grader.sandbox.wire.objects import BlackBox
 
 BUDGET = 100_000  # draws in one call of `accepts`
@@ -23,17 +23,17 @@ def pair(log_p: Tensor, draw: Callable[[int, Generator], Tensor], seed: int) -> 
 
     def log_prob(x: Any) -> Tensor:
         if not isinstance(x, Tensor) or x.dtype != torch.int64 or x.dim() != 1:
-            raise Refusal("log_prob takes an int64 tensor of shape (n,)")
+            raise QuestionRefused("log_prob takes an int64 tensor of shape (n,)")
         if not ((x >= 0) & (x < K)).all():
-            raise Refusal(f"log_prob takes values in 0..{K - 1}")
+            raise QuestionRefused(f"log_prob takes values in 0..{K - 1}")
         return table[x]
 
     def sample(n: Any) -> Tensor:
         nonlocal drawn
         if type(n) is not int or n < 1:
-            raise Refusal("sample takes a whole number of draws, one or more")
+            raise QuestionRefused("sample takes a whole number of draws, one or more")
         if drawn + n > BUDGET:
-            raise Refusal(f"sample makes {BUDGET:,} draws in all, and you have asked for {drawn + n:,}")
+            raise QuestionRefused(f"sample makes {BUDGET:,} draws in all, and you have asked for {drawn + n:,}")
         drawn += n
         return draw(n, generator)
 

@@ -24,7 +24,6 @@ from grader.checking.tolerance import condition_of
 from grader.checks.lecture1.imagegpt.helpers import built, new_cache, probed
 from grader.checks.lecture1.shared import draw
 
-
 BEYOND_ROUNDING = 1e-4  # float32 moves the probability of an image by less
 
 

@@ -13,7 +13,7 @@ quantize = pytest.mark.exercise("imagegpt.quantize")
 dequantize = pytest.mark.exercise("imagegpt.dequantize")
 
 several = st.integers(2, 5)
-CLEARLY = 1e-3  # nearer than any other colour by this much, whatever the dtype
+MIN_DISTANCE_GAP = 1e-3  # nearer than any other colour by this much, whatever the dtype
 
 
 def colours(n, C, H, W, K, seed, dtype=torch.float32):
@@ -22,7 +22,7 @@ def colours(n, C, H, W, K, seed, dtype=torch.float32):
     palette = draw.uniform((K, C), seed + 1, dtype=torch.float64)
     palette = palette + 0.03 * torch.arange(K)[:, None] / K  # no two are equal
     nearest = (pixels[..., None, :] - palette).norm(dim=-1).sort(dim=-1)
-    unclear = (nearest.values[..., min(1, K - 1)] - nearest.values[..., 0] < CLEARLY)[..., None]
+    unclear = (nearest.values[..., min(1, K - 1)] - nearest.values[..., 0] < MIN_DISTANCE_GAP)[..., None]
     pixels = torch.where(unclear, palette[nearest.indices[..., 0]], pixels)
     return pixels.permute(0, 3, 1, 2).to(dtype), palette.to(dtype)
 

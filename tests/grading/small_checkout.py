@@ -22,42 +22,42 @@ DEVICE_EXERCISES = ("imagegpt.ImageGPT.forward", "imagegpt.sample", "imagegpt.gp
 SEED = "a seed for the tests of grading"
 
 
-def build(house: Path, device: bool = False) -> None:
+def build(checkout: Path, device: bool = False) -> None:
     """The engine whole, everything about the lecture for one topic only. Workers of another user may read it.
 
     `device`: with the exercise that needs one, too.
     """
-    house.chmod(0o755)
-    shutil.copytree(REPO_ROOT / "grader", house / "grader", ignore=_of_other_topics)
+    checkout.chmod(0o755)
+    shutil.copytree(REPO_ROOT / "grader", checkout / "grader", ignore=_of_other_topics)
     for name in [*KEPT, *(KEPT_FOR_A_DEVICE if device else [])]:
-        (house / name).parent.mkdir(parents=True, exist_ok=True)
+        (checkout / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (REPO_ROOT / name).is_dir() else shutil.copy
-        copy(REPO_ROOT / name, house / name)
+        copy(REPO_ROOT / name, checkout / name)
         for package in [*Path(name).parents][:-1]:
-            (house / package / "__init__.py").touch()
-    shutil.copy(REPO_ROOT / "dgm_ref/catalogue.py", house / "dgm_ref/catalogue.py")
-    _keep_exercises(house, LECTURE, [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)])
+            (checkout / package / "__init__.py").touch()
+    shutil.copy(REPO_ROOT / "dgm_ref/catalogue.py", checkout / "dgm_ref/catalogue.py")
+    _keep_exercises(checkout, LECTURE, [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)])
 
 
-def add(house: Path, lecture: str, topic: str) -> None:
+def add(checkout: Path, lecture: str, topic: str) -> None:
     """One topic of another assignment."""
     for name in (f"assignments/{lecture}/{topic}.py", f"solutions/{lecture}/{topic}.py"):
-        (house / name).parent.mkdir()
-        shutil.copy(REPO_ROOT / name, house / name)
-        (house / name).with_name("__init__.py").touch()
+        (checkout / name).parent.mkdir()
+        shutil.copy(REPO_ROOT / name, checkout / name)
+        (checkout / name).with_name("__init__.py").touch()
     others = {path.stem for path in (REPO_ROOT / "solutions" / lecture).glob("*.py")} - {topic, "__init__"}
-    shutil.copytree(REPO_ROOT / "dgm_ref" / lecture, house / "dgm_ref" / lecture, ignore=shutil.ignore_patterns(*others, "__pycache__"))
+    shutil.copytree(REPO_ROOT / "dgm_ref" / lecture, checkout / "dgm_ref" / lecture, ignore=shutil.ignore_patterns(*others, "__pycache__"))
     for other in others:
-        shutil.rmtree(house / "grader/checks" / lecture / other, ignore_errors=True)
-    _keep_exercises(house, lecture, [f'name = "{topic}.'])
+        shutil.rmtree(checkout / "grader/checks" / lecture / other, ignore_errors=True)
+    _keep_exercises(checkout, lecture, [f'name = "{topic}.'])
 
 
-def _keep_exercises(house: Path, lecture: str, names: list[str]) -> None:
+def _keep_exercises(checkout: Path, lecture: str, names: list[str]) -> None:
     exercises = (REPO_ROOT / "assignments" / lecture / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
     kept = "".join(
         f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names)
     )
-    (house / "assignments" / lecture / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
+    (checkout / "assignments" / lecture / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
 
 
 def _of_other_topics(folder: str, names: list[str]) -> list[str]:
@@ -98,11 +98,11 @@ def command(submitted: Path, results: Path, *options: str) -> list[str]:
     ]
 
 
-def environment(house: Path, seed: str = SEED) -> dict[str, str]:
-    """That of the house's own `dgm`."""
+def environment(checkout: Path, seed: str = SEED) -> dict[str, str]:
+    """That of the checkout's own `dgm`."""
     return {
         **os.environ,
-        "PYTHONPATH": str(house),
+        "PYTHONPATH": str(checkout),
         "DGM_SEED": seed,
         "OMP_NUM_THREADS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -110,13 +110,13 @@ def environment(house: Path, seed: str = SEED) -> dict[str, str]:
 
 
 def run(
-    house: Path, submitted: Path, results: Path, *options: str, seed: str = SEED
+    checkout: Path, submitted: Path, results: Path, *options: str, seed: str = SEED
 ) -> subprocess.CompletedProcess[str]:
     """One whole run."""
     return subprocess.run(
         command(submitted, results, *options),
-        cwd=house,
-        env=environment(house, seed),
+        cwd=checkout,
+        env=environment(checkout, seed),
         capture_output=True,
         text=True,
         timeout=900,
@@ -124,18 +124,18 @@ def run(
     )
 
 
-def run_on_the_cpu_as_device(house: Path, submitted: Path, results: Path, scheduler: str = "") -> None:
+def run_on_the_cpu_as_device(checkout: Path, submitted: Path, results: Path, scheduler: str = "") -> None:
     """One whole run in which the CPU stands in for a GPU, which no option of `dgm grade` can say."""
     code = f"""
 from pathlib import Path
 from grader.grading.cluster import Scheduler, grade_on
 from grader.grading.grade import grade, submissions_in
 from grader.grading.options import GradingOptions
-order = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
+options = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
-list(grade_on(Scheduler({scheduler!r}), handed_in, results, order) if {scheduler!r} else grade(handed_in, results, order, 2))
+list(grade_on(Scheduler({scheduler!r}), handed_in, results, options) if {scheduler!r} else grade(handed_in, results, options, 2))
 """
-    subprocess.run([sys.executable, "-c", code], cwd=house, env=environment(house), timeout=900, check=True)
+    subprocess.run([sys.executable, "-c", code], cwd=checkout, env=environment(checkout), timeout=900, check=True)
 
 
 def without_timings(results: Path) -> dict[str, str]:

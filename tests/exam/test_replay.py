@@ -1,19 +1,19 @@
-"""Calls that are sent ahead: the same outcomes as one call at a time, in fewer messages."""
+"""The calls of an input sent together: the same outcomes as one call at a time, in fewer messages."""
 
 from __future__ import annotations
 
 import functools
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 import torch
 
 from grader.checking.student import Student, StudentError
-from grader.exam.replay import Plans, Rehearsal, SendingAhead, carries
+from grader.exam.replay import PlannedTransport, Plans, Rehearsal, Replay, carries, empty_plans, judge
 from grader.exam.transport import Timeouts, WorkerTransport
-from grader.sandbox.process import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.sandbox.wire.frames import encode
 from grader.sandbox.wire.objects import SeededGenerator, to_wire
 from grader.sandbox.workers import WorkerGone
@@ -49,7 +49,7 @@ OTHERS = {
     "cannot make a box": RIGHT.replace("self.value = value", "self.value = value / 0"),
     "dies": RIGHT.replace("return self.value", "import os; os._exit(3)"),
 }
-PATIENCE = Timeouts(call=1.0, call_again=0.5)
+TIMEOUTS = Timeouts(call=1.0, call_again=0.5)
 
 
 def _values(student: Student, x: torch.Tensor) -> list[Any]:
@@ -84,33 +84,33 @@ INPUTS = [torch.ones(3), 2 * torch.ones(3), torch.tensor([float("nan"), -0.0])]
 
 @pytest.fixture(scope="module")
 def workers():
-    source = Spawn([], spare=True)
+    source = UnlockedFork([])
     yield source
     source.close()
 
 
 @pytest.fixture(scope="module")
-def plans(workers: Spawn) -> Plans:
+def plans(workers: UnlockedFork) -> Plans:
     plans: Plans = {}
-    _all(_rehearsal(workers, plans))
+    _all(_rehearsal(workers), plans)
     return plans
 
 
 @pytest.mark.parametrize("source", OTHERS)
-def test_outcomes_are_those_of_one_call_at_a_time(workers: Spawn, plans: Plans, source: str) -> None:
+def test_outcomes_are_those_of_one_call_at_a_time(workers: UnlockedFork, plans: Plans, source: str) -> None:
     topics = {"topic": [textwrap.dedent(OTHERS[source])]}
-    one_by_one = WorkerTransport(workers, "assignments.demo", topics, PATIENCE)
-    ahead = _Counting(workers, "assignments.demo", topics, PATIENCE, plans)
+    one_by_one = WorkerTransport(workers, "assignments.demo", topics, TIMEOUTS)
+    together = _Counting(workers, "assignments.demo", topics, TIMEOUTS)
     try:
-        wanted, got = _all(one_by_one), _all(ahead)
+        wanted, got = _all(one_by_one, plans), _all(together, plans)
     finally:
         one_by_one.close()
-        ahead.close()
+        together.close()
     assert wanted.keys() == got.keys()
     for place, outcome in wanted.items():
         assert _same(outcome, got[place]), place
     if source == "right":
-        assert ahead.sendings < sum(len(plan.calls) for check in plans.values() for plan in check) / 3
+        assert together.sendings == len(BODIES) * len(INPUTS)
 
 
 def test_a_plan_ends_where_a_call_depends_on_an_answer(plans: Plans) -> None:
@@ -148,31 +148,37 @@ JUDGED = [  # in this order: how often the check is run for each
     (OTHER_BITS, 0),
     (RIGHT.replace("return 2 * x", "return 2 * x + (x.sum() > 6)"), 1),  # wrong at the second call on the second input
     (RIGHT.replace("return 2 * x", "return 2 * x if x.sum() < 6 else 1 / 0"), 1),
-    (MORE_CALLS, 5),  # twice where the third call comes unforeseen
-    (MORE_CALLS, 4),  # the third input needs no third call: it is remembered
+    (MORE_CALLS, 3),  # on two inputs with a third call, which no plan has
+    (MORE_CALLS, 2),  # the third input needs none: it is remembered
 ]
 
 
-def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: Spawn) -> None:
+def test_a_check_is_run_unless_it_has_passed_with_these_very_answers(workers: UnlockedFork) -> None:
     plans: Plans = {}
-    assert _judge(_rehearsal(workers, plans)) == (None, 3)
+    assert _judge(_rehearsal(workers), plans) == (None, 3)
     for source, runs in JUDGED:
         topics = {"topic": [textwrap.dedent(source)]}
-        one_by_one = WorkerTransport(workers, "assignments.demo", topics, PATIENCE)
-        ahead = SendingAhead(workers, "assignments.demo", topics, PATIENCE, plans)
+        one_by_one = WorkerTransport(workers, "assignments.demo", topics, TIMEOUTS)
+        together = Replay(workers, "assignments.demo", topics, TIMEOUTS)
         try:
-            wanted, _ = _judge(one_by_one)
-            assert _judge(ahead) == (wanted, runs), source
+            wanted, _ = _judge(one_by_one, plans)
+            assert _judge(together, plans) == (wanted, runs), source
         finally:
             one_by_one.close()
-            ahead.close()
+            together.close()
 
 
-def _rehearsal(workers: Spawn, plans: Plans) -> Rehearsal:
-    return Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(RIGHT)]}, PATIENCE, plans)
+def _rehearsal(workers: UnlockedFork) -> Rehearsal:
+    return Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(RIGHT)]}, TIMEOUTS)
 
 
-def _judge(transport: Any) -> tuple[str | None, int]:
+def _on_input(transport: Any, plans: Plans, check: str, number: int, run: Callable[[], Any]) -> Any:
+    """What the examiner does with one of three inputs."""
+    of_check = plans.setdefault(check, empty_plans(check, 3))
+    return judge(of_check[number], transport, run) if isinstance(transport, PlannedTransport) else run()
+
+
+def _judge(transport: Any, plans: Plans) -> tuple[str | None, int]:
     """What a check of two calls, or of three where the answers are off, makes of three inputs; and how often it ran."""
     ran = 0
 
@@ -190,27 +196,27 @@ def _judge(transport: Any) -> tuple[str | None, int]:
         return None if right else "not twice x"
 
     for number, x in enumerate(torch.tensor([[1.0] * 3, [2.0] * 3, [0.0] * 3], dtype=torch.float64)):
-        outcome = transport.on_input("verdict", number, functools.partial(verdict, x))
+        outcome = _on_input(transport, plans, "verdict", number, functools.partial(verdict, x))
         if outcome is not None:
             return outcome, ran
     return None, ran
 
 
-class _Counting(SendingAhead):
+class _Counting(Replay):
     sendings = 0
 
-    def _send(self, first: int) -> None:
+    def _exchange(self, calls: Sequence[bytes]) -> list[bytes]:
         self.sendings += 1
-        super()._send(first)
+        return super()._exchange(calls)
 
 
-def _all(transport: Any) -> dict[tuple[str, int], Any]:
+def _all(transport: Any, plans: Plans) -> dict[tuple[str, int], Any]:
     """What every body gives on every input, up to the first failure of each, as the examiner does it."""
     outcomes: dict[tuple[str, int], Any] = {}
     for body in BODIES:
         for number, x in enumerate(INPUTS):
             run = functools.partial(_outcome, body, x, transport)
-            outcomes[body.__name__, number] = outcome = transport.on_input(body.__name__, number, run)
+            outcomes[body.__name__, number] = outcome = _on_input(transport, plans, body.__name__, number, run)
             if isinstance(outcome, str):
                 outcomes[body.__name__, -1] = _outcome(body, INPUTS[0], transport)  # an input that is not foreseen
                 break

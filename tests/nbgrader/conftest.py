@@ -15,7 +15,7 @@ from grader.assignment import REPO_ROOT
 
 pytest.importorskip("nbgrader")
 
-from tests.course.students import add_own_cells, own_assignment, own_work, students  # noqa: E402
+from tests.nbgrader.students import add_own_cells, own_assignment, own_work, students  # noqa: E402
 
 SEED = "correct-horse-battery-staple-of-nbgrader"
 TOPICS = ("divergences", "histogram")  # two notebooks show all that six would

@@ -16,8 +16,8 @@ from grader.assignment import load
 pytest.importorskip("nbgrader")
 pytest.importorskip("psycopg2")
 
-from tests.course.conftest import TOPICS, Course, in_a_process  # noqa: E402
-from tests.course.students import students  # noqa: E402
+from tests.nbgrader.conftest import TOPICS, Course, in_a_process  # noqa: E402
+from tests.nbgrader.students import students  # noqa: E402
 
 DEBIAN = Path("/usr/lib/postgresql")
 

@@ -16,7 +16,7 @@ from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 
 if sys.platform != "linux":
     pytest.skip("a fork is safe on Linux alone", allow_module_level=True)
-from grader.sandbox.forked import Forked
+from grader.sandbox.unlocked_fork import UnlockedFork
 
 SOURCE = """
 import os, sys, torch
@@ -42,7 +42,7 @@ def forever():
 
 @pytest.fixture
 def transport() -> Iterator[WorkerTransport]:
-    transport = WorkerTransport(Forked([]), "assignments.demo", {"topic": [SOURCE]}, Timeouts(call=1.0, call_again=0.2))
+    transport = WorkerTransport(UnlockedFork([]), "assignments.demo", {"topic": [SOURCE]}, Timeouts(call=1.0, call_again=0.2))
     yield transport
     transport.close()
 

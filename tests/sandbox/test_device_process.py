@@ -7,12 +7,12 @@ import time
 
 import pytest
 
-from grader.sandbox import fresh
-from grader.sandbox.fresh import Fresh, files_of_the_device
+from grader.sandbox import device_process
+from grader.sandbox.device_process import DeviceProcess, files_of_the_device
 from grader.sandbox.layers import policy, probes
 from grader.sandbox.layers.lockdown import GIB, Limits
-from grader.sandbox.layers.policy import Refused, environment_of_the_device, open_device_workers
-from grader.sandbox.process import Spawn
+from grader.sandbox.layers.policy import IsolationError, environment_of_the_device, open_device_workers
+from grader.sandbox.spawn import Spawn
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
 from tests.sandbox.asking import asked, available_layers, call, loaded
@@ -22,7 +22,7 @@ LAYERS = available_layers()
 
 @pytest.fixture(scope="module")
 def workers():
-    return Fresh([], "default", LAYERS, {"CUDA_VISIBLE_DEVICES": "0"}, limits=Limits(address_space=None, data=2 * GIB))
+    return DeviceProcess([], "default", LAYERS, {"CUDA_VISIBLE_DEVICES": "0"}, limits=Limits(address_space=None, data=2 * GIB))
 
 
 def test_it_holds_here_and_says_what_it_is():
@@ -39,7 +39,7 @@ def test_what_gets_through_is_what_a_driver_needs(workers):
 def test_a_layer_that_does_not_hold_is_found_out(monkeypatch):
     gets_through = iter([[], ["socket", "tcp"]])  # with an ordinary worker, with one that may open a GPU
     monkeypatch.setattr(probes, "attack", lambda worker, hidden: next(gets_through))
-    with pytest.raises(Refused, match="does not hold: it reaches the network"):
+    with pytest.raises(IsolationError, match="does not hold: it reaches the network"):
         open_device_workers("default", [], [], {})
 
 
@@ -120,7 +120,7 @@ def test_an_end_takes_everything_with_it(workers):
 
 def test_a_worker_that_does_not_come_up_says_why():
     with pytest.raises(RuntimeError, match="no_such_module"):
-        Fresh(["no_such_module"], "default", LAYERS, {}).start()
+        DeviceProcess(["no_such_module"], "default", LAYERS, {}).start()
 
 
 def test_without_isolation_it_is_a_process_that_sees_the_devices(monkeypatch):
@@ -142,7 +142,7 @@ def test_the_files_of_a_device_are_all_that_the_driver_is_spoken_to_through(tmp_
 
 
 def test_the_files_of_a_device_are_open_and_no_other_device_is(monkeypatch):
-    monkeypatch.setattr(fresh, "files_of_the_device", lambda: ("/dev/full",))
+    monkeypatch.setattr(device_process, "files_of_the_device", lambda: ("/dev/full",))
     source = """
 def f():
     answers = []
@@ -154,4 +154,4 @@ def f():
             pass
     return answers
 """
-    assert asked(Fresh([], "default", LAYERS, {}), source) == ["/dev/full"]
+    assert asked(DeviceProcess([], "default", LAYERS, {}), source) == ["/dev/full"]

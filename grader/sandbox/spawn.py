@@ -17,9 +17,8 @@ import time
 from collections.abc import Mapping
 
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.workers import OUTPUT_LIMIT, Isolation, Worker
 
-OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
 START_SECONDS = 120.0  # a cold start imports torch: seconds here, much longer on a busy laptop
 
 
@@ -31,8 +30,8 @@ class Spawn:
 
     isolation = Isolation("none", ())
 
-    def __init__(self, families: list[str], spare: bool = False, environment: Mapping[str, str] | None = None) -> None:
-        self._families, self._keep_spare, self._environment = families, spare, environment
+    def __init__(self, modules: list[str], spare: bool = False, environment: Mapping[str, str] | None = None) -> None:
+        self._families, self._keep_spare, self._environment = modules, spare, environment
         self._spare = self._process() if spare else None
 
     def _process(self) -> _Process:
@@ -49,14 +48,14 @@ class Spawn:
 
 
 class _Process:
-    def __init__(self, families: list[str], environment: Mapping[str, str] | None) -> None:
+    def __init__(self, modules: list[str], environment: Mapping[str, str] | None) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._password = secrets.token_bytes(32)
         self._folder = tempfile.TemporaryDirectory(prefix="dgm-worker-", ignore_cleanup_errors=True)
         self._output = tempfile.TemporaryFile()  # noqa: SIM115  it lives as long as the process
         port = self._listener.getsockname()[1]
         self._process = subprocess.Popen(
-            [sys.executable, "-B", "-W", "ignore", "-m", "grader.sandbox.process", str(port), *families],
+            [sys.executable, "-B", "-W", "ignore", "-m", "grader.sandbox.spawn", str(port), *modules],
             stdin=subprocess.PIPE,
             stdout=self._output,
             stderr=subprocess.STDOUT,
@@ -101,12 +100,12 @@ class _Process:
 
 def main() -> None:
     """The process's side: connect, prove it, serve."""
-    port, *families = sys.argv[1:]
+    port, *modules = sys.argv[1:]
     password = sys.stdin.buffer.read(32)
     from grader.sandbox.inside import host
 
     host.quiet_start()
-    for name in families:
+    for name in modules:
         importlib.import_module(name)
     connection = socket.create_connection(("127.0.0.1", int(port)))
     connection.sendall(password)

@@ -23,20 +23,19 @@ import torch
 from grader.sandbox.inside import host
 from grader.sandbox.inside.loading import SubmissionFinder
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.process import OUTPUT_LIMIT
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.workers import OUTPUT_LIMIT, Isolation, Worker
 
 SEED = 0  # of every random state that a submission finds
 
 
-class Forked:
+class UnlockedFork:
     """Workers that are copies of this process, and know the import path that it had when this was made."""
 
     isolation = Isolation("none", ())
 
-    def __init__(self, families: list[str]) -> None:
+    def __init__(self, modules: list[str]) -> None:
         self._path = list(sys.path)
-        for name in families:
+        for name in modules:
             importlib.import_module(name)
 
     def start(self) -> Worker:

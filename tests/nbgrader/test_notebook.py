@@ -7,7 +7,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 nbclient = pytest.importorskip("nbclient")
 
 from grader.assignment import REPO_ROOT  # noqa: E402
-from grader.authoring.build.notebook import SETUP  # noqa: E402
+from grader.authoring.build.write_notebook import SETUP  # noqa: E402
 
 RIGHT = """import torch
 def kl_divergence(p, q):

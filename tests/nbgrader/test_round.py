@@ -10,8 +10,8 @@ import pytest
 
 from grader.assignment import load
 from grader.grading.store import read
-from tests.course.conftest import SEED, TOPICS, in_a_process
-from tests.course.students import PIXEL, SCRIPT
+from tests.nbgrader.conftest import SEED, TOPICS, in_a_process
+from tests.nbgrader.students import PIXEL, SCRIPT
 
 STUDENTS = [
     "anna",

@@ -28,12 +28,12 @@ def files_of_the_device(dev: str = "/dev") -> tuple[str, ...]:
     return tuple(sorted(path for path in found if not os.path.isdir(path)))
 
 
-class Fresh:
+class DeviceProcess:
     """A source of workers that may open a GPU."""
 
     def __init__(
         self,
-        families: Sequence[str],
+        modules: Sequence[str],
         mode: str,
         layers: Sequence[str],
         device: Mapping[str, str],
@@ -44,7 +44,7 @@ class Fresh:
         libraries = [path for path in device.get(LIBRARIES, "").split(":") if path]
         self._wall = wall
         self._plan = plan_for(
-            families, layers, wall, limits,
+            modules, layers, wall, limits,
             readable=("/proc", "/sys", *libraries),
             devices=files_of_the_device(),
             environment={**device, "CUDA_CACHE_DISABLE": "1"},  # it has no folder to keep compiled kernels in
