@@ -21,6 +21,12 @@ def single_factors(betas: Tensor) -> Tensor:
     return 1 - betas
 
 
+@mistake(BAR, killed_by=BAR_BY_HAND, says="alpha_bar is clamped from below. Little signal is left at the end, and no more than that.",
+         when=lambda betas: signal(betas).min() < 1e-8)
+def clamped_from_below(betas: Tensor) -> Tensor:
+    return signal(betas).clamp(min=1e-8)
+
+
 @mistake(BAR, killed_by=BAR_BY_HAND, says="You multiply the betas. What is left after a step is 1 - beta of it.")
 def product_of_betas(betas: Tensor) -> Tensor:
     return torch.cumprod(betas, 0)

@@ -12,7 +12,7 @@ from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy,
 
 STEP, SAMPLE, DDIM = "diffusion.denoising_step", "diffusion.sample", "diffusion.ddim_step"
 S_BY_HAND, S_LAW = "test_a_step_back_known_by_hand", "test_steps_back_have_the_mean_and_the_variance_of_the_posterior"
-S_SOURCE = "test_steps_back_draw_their_noise_from_the_generator"
+S_NOISE, S_SOURCE = "test_the_noise_of_a_step_back_known_by_hand", "test_steps_back_draw_their_noise_from_the_generator"
 LAW, ONE, SOURCE = (
     "test_samples_have_the_law_that_the_recursion_of_steps_gives", "test_a_sample_of_one_step_is_the_guess_at_pure_noise",
     "test_whole_samples_come_from_the_generator",
@@ -70,6 +70,12 @@ def noise_by_the_variance(model: Model, x: Tensor, t: int, betas: Tensor, genera
 @mistake(STEP, killed_by=S_LAW, says="The noise is missing: only the last step has none.")
 def step_without_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _parts(model, x, t, betas)[0]
+
+
+@mistake(STEP, killed_by=S_NOISE, says="The step from t = 1 has no noise: times count from 0, so only the one from t = 0 has none.",
+         when=lambda t: t == 1)
+def no_noise_from_the_second_time(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _step(model, x, t, betas, generator) if t > 1 else _parts(model, x, t, betas)[0]
 
 
 @mistake(STEP, killed_by=S_LAW, says="All rows share their noise: draw noise of its own for every row.")
@@ -150,6 +156,20 @@ def starts_at_zero(model: Model, n: int, m: int, betas: Tensor, generator: torch
 def starts_uniformly(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     start = torch.rand(n, m, generator=generator, dtype=betas.dtype)
     return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The start is uniform. It is standard normal noise.")
+def starts_uniformly_with_variance_one(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    start = (torch.rand(n, m, generator=generator, dtype=betas.dtype) - 0.5) * 12**0.5
+    return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The step from t = 1 has no noise: times count from 0, so only the one from t = 0 has none.")
+def without_noise_in_the_last_two_steps(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        x = no_noise_from_the_second_time(model, x, t, betas, generator)
+    return x
 
 
 @mistake(SAMPLE, killed_by=LAW, says="Noise is drawn once and used in every step.")

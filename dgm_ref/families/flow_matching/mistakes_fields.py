@@ -206,6 +206,19 @@ def not_divided_by_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tenso
     return t[:, None] * velocity - x
 
 
+LATE = "Near t = 1 what is left of the noise is smaller than what you add or clamp to. The score is large there."
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says=LATE, when=lambda t: t.max() > 0.999)
+def clamps_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity - x) / (1 - t[:, None]).clamp(min=1e-3)
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says=LATE, when=lambda t: t.max() > 0.999)
+def epsilon_beside_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity - x) / (1 - t[:, None] + 1e-6)
+
+
 @mistake(SCORE, killed_by=S_BY_HAND, says="The sign is turned: at t = 0 the score is -x.")
 def score_turned_round(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return (x - t[:, None] * velocity) / (1 - t[:, None])

@@ -144,6 +144,17 @@ def _cost(x0: Tensor, x1: Tensor) -> Tensor:
     return (x0[:, None] - x1).square().sum(2)
 
 
+@mistake(PAIRS, killed_by=BY_HAND,
+         says="No swap of two makes your pairs shorter, but changing three at once does: try all permutations.")
+def swaps_while_that_helps(x0: Tensor, x1: Tensor) -> Tensor:
+    cost, perm = _cost(x0, x1), torch.arange(len(x0))
+    pairs = [(i, j) for i in range(len(x0)) for j in range(i)]
+    for i, j in pairs * len(x0):
+        if cost[i, perm[j]] + cost[j, perm[i]] < cost[i, perm[i]] + cost[j, perm[j]]:
+            perm[[i, j]] = perm[[j, i]]
+    return perm
+
+
 @mistake(PAIRS, killed_by=BY_HAND, says="This is the inverse permutation: entry i is the row of x1 that belongs to row i of x0.")
 def inverse_permutation(x0: Tensor, x1: Tensor) -> Tensor:
     return permutation_by_trying(x1, x0)

@@ -40,6 +40,12 @@ def pads_with_zeros(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, 0)
 
 
+@mistake(WINDOWS, killed_by="test_windows_of_two_short_sequences", when=lambda start: start < -1,
+         says="Only -1 is put for a start token below zero. It may be any number: put the one that is given.")
+def negative_starts_are_minus_one(x: Tensor, d: int, start: int) -> Tensor:
+    return _windows(x, d, max(start, -1))
+
+
 @mistake(WINDOWS, killed_by=BEFORE,
          says="The windows of the first variables wrap around to the end of the sequence: the future leaks in.")
 def wraps_around(x: Tensor, d: int, start: int) -> Tensor:

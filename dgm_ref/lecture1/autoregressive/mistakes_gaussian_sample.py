@@ -149,6 +149,13 @@ def always_default_dtype(conditional: Conditional, n: int, m: int, generator: Ge
     return _right(conditional, n, m, generator).to(torch.get_default_dtype())
 
 
+@mistake(SAMPLE, killed_by="test_samples_keep_the_digits_of_mu",
+         says="The samples went through float32: they have the dtype of mu, but not its digits.")
+def rounded_to_float32(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    x = _right(conditional, n, m, generator)
+    return x.float().to(x.dtype)
+
+
 def _with_noise(
     conditional: Conditional, n: int, m: int, generator: Generator, make: Callable[[Tensor, Generator], Tensor]
 ) -> Tensor:

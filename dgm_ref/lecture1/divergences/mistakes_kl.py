@@ -167,7 +167,7 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
 
 
 @mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-         says="You clamped probabilities from below: a small one is not the bound, and a zero of q is no small number.")
+         says="You clamped probabilities or added to them: a small one is not the bound, and a zero of q is no small number.")
 def clamped_pmfs(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (p * (p.clamp(min=1e-12).log() - q.clamp(min=1e-12).log())).sum(-1)

@@ -27,10 +27,12 @@ sizes = st.tuples(st.integers(2, 4), st.integers(2, 4), st.integers(3, 6))  # n,
 @alpha_bar
 @weight(0.5)
 def test_the_signal_that_is_left_known_by_hand(student):
-    """Halves and quarters: 1/2, then 3/4 of it, then 1/5 of that."""
+    """Halves and quarters: 1/2, then 3/4 of it, then 1/5 of that. A quarter each time is 4^-60 after sixty steps."""
     for dtype in draw.DTYPES:
         got = student.alpha_bar(draw.tensor([0.5, 0.25, 0.8], dtype))
         assert_agrees(got, draw.tensor([0.5, 0.375, 0.075]), like=torch.float32, scale=1.0)
+        want = 0.25 ** torch.arange(1, 61, dtype=torch.float64)
+        assert_agrees(student.alpha_bar(torch.full((60,), 0.75, dtype=dtype)), want, like=torch.float32, scale=200 * want)
 
 
 @alpha_bar

@@ -42,7 +42,7 @@ def test_a_step_back_known_by_hand(student, seed):
 @denoising_step
 @weight(0.4)
 def test_the_noise_of_a_step_back_known_by_hand(student, seed):
-    """From t = 2 to t = 1 the variance is 44/81, around 55/108 of the guess plus 35/108 of x."""
+    """From t = 2 to t = 1 the variance is 44/81, around 55/108 of the guess plus 35/108 of x; from t = 1 to t = 0 it is 63/256."""
     model = noise_net(0.5 * torch.eye(COLUMNS, dtype=torch.float64), draw.tensor([1.0, -2.0] * 4))
     x = draw.tensor([[0.0, 0.0] * 4, [4.0, -4.0] * 4])
     # the model says (3, -6) and (5, -8), so the guesses are (-72/7, 144/7) and (-20/7, 92/7); 55/108 of them, 35/108 of x
@@ -51,6 +51,10 @@ def test_the_noise_of_a_step_back_known_by_hand(student, seed):
     got = student.denoising_step(model, x.repeat(ROWS // 2, 1), 2, longer(torch.float64), student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / deviation)
+    zero = torch.zeros(ROWS, COLUMNS, dtype=torch.float64)
+    got = student.denoising_step(constant_noise(zero[0]), zero, 1, by_hand(torch.float64), student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal(got / math.sqrt(63 / 256))
 
 
 @denoising_step
@@ -102,12 +106,16 @@ def test_a_step_back_has_the_dtype_of_its_start(student, seed):
 @sample
 @weight(0.4)
 def test_a_sample_of_one_step_is_the_guess_at_pure_noise(student, seed):
-    """With T = 1 and a model that says 10^8 the sample is -0.6 10^8 / 0.8, give or take 13; n = 1 and m = 1 are legal."""
+    """With T = 1 a model that says 10^8 gives -0.6 10^8 / 0.8, give or take 13, one that says 0 standard normal noise over 0.8."""
     for n, m in ((3, 2), (1, 1)):
         model = constant_noise(torch.full((m,), 1e8, dtype=torch.float64))
         got = student.sample.strided(model, n, m, draw.tensor([0.36]), student.generator(seed))
         want = torch.full((n, m), -7.5e7, dtype=torch.float64)
         assert_agrees(got, want, like=torch.float32, scale=1e8, error=13 / 32)
+    silent = constant_noise(torch.zeros(COLUMNS, dtype=torch.float64))
+    got = student.sample(silent, ROWS, COLUMNS, draw.tensor([0.36]), student.generator(seed))
+    assert_form(got, (ROWS, COLUMNS))
+    assert_standard_normal(0.8 * got)
 
 
 @sample

@@ -183,11 +183,14 @@ def test_the_velocity_keeps_the_dtype(student):
 @score_from_velocity
 @weight(0.5)
 def test_scores_from_velocities_known_by_hand(student):
-    """At t = 1/2 the score is v - 2 x, at t = 3/4 it is 3 v - 4 x, at t = 0 it is -x, that of the noise."""
+    """At t = 1/2 the score is v - 2 x, at 3/4 it is 3 v - 4 x, at 0 it is -x, that of the noise; at 1 - 2^-14 it is large."""
     for dtype in draw.DTYPES:
         v, x = draw.tensor([[6.0, 0.0], [1.0, 2.0], [50.0, 1.0]], dtype), draw.tensor([[1.0, -2.0], [1.0, 0.5], [3.0, 4.0]], dtype)
         got = student.score_from_velocity(v, x, draw.tensor([0.5, 0.75, 0.0], dtype))
         assert_agrees(got, draw.tensor([[4.0, 4.0], [-1.0, 4.0], [-3.0, -4.0]]), like=torch.float32, scale=50.0)
+        v, x, late = draw.tensor([[2.0, 0.0]], dtype), draw.tensor([[1.0, 1.0]], dtype), draw.tensor([1 - 2**-14], dtype)
+        got = student.score_from_velocity(v, x, late)  # 2^14 (1 - 2^-13) and -2^14
+        assert_agrees(got, draw.tensor([[16382.0, -16384.0]]), like=torch.float32, scale=50000.0)
 
 
 @score_from_velocity

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import example, given
@@ -187,6 +189,10 @@ def test_pairs_known_by_hand(student):
         assert_agrees(student.optimal_pairs(line, draw.tensor([[3.0], [100.0]], dtype)), torch.tensor([0, 1]))
         # to leave (1, 1) where it is saves 10 and costs 14 elsewhere: 10 + 2 + 2 is less than 0 + 16 + 2
         x0, x1 = draw.tensor([[1.0, 1.0], [0.0, 0.0], [4.0, 1.0]], dtype), draw.tensor([[1.0, 1.0], [3.0, 0.0], [0.0, 4.0]], dtype)
+        assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 0, 1]))
+        # three points of a circle, and the same turned by 70 degrees: 50 degrees back is nearer, yet no swap of two helps
+        third = 2 * math.pi / 3 * torch.arange(3, dtype=torch.float64)
+        x0, x1 = (torch.stack([angle.cos(), angle.sin()], dim=1).to(dtype) for angle in (third, third + 7 * math.pi / 18))
         assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 0, 1]))
 
 

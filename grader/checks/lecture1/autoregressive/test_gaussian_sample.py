@@ -55,6 +55,16 @@ def test_without_noise_each_value_is_the_mean_given_those_before(student):
 
 
 @gaussian_sample
+@weight(0.0625)
+def test_samples_keep_the_digits_of_mu(student):
+    """For a float64 model of means 1/3 and tiny sigma samples are 1/3 in float64, whatever the dtype of the buffer."""
+    zero = torch.zeros(2, 2, dtype=torch.float64)
+    third = torch.full((2,), 1 / 3, dtype=torch.float64)
+    got = student.gaussian_sample(gaussian_linear(zero, third, zero, -180 * third), 3, 2, student.generator(0))
+    assert_agrees(got, third.expand(3, 2), like=torch.float64)
+
+
+@gaussian_sample
 @weight(0.75)
 def test_gaussian_samples_follow_the_joint_law(student, seed):
     """Every value follows the normal distribution that the values before it in its row give, with noise of its own."""

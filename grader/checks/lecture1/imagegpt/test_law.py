@@ -178,7 +178,8 @@ def test_top_k_keeps_exactly_k_values(student, seed):
             "ignores_top_k": mass(e, 3 + 1 / e + 1 / e**2),
             "keeps_one_value_more": mass(e, 2.0),
         }
-        assert_follows_pmf(_is_another(draws), mass(e, 1.0), effect=0.1, named=wrong, first=AT_FIRST)
+        named = wrong if temperature == 1 else {}  # a wrong temperature looks much like these
+        assert_follows_pmf(_is_another(draws), mass(e, 1.0), effect=0.1, named=named, first=AT_FIRST)
 
 
 @sample
