@@ -17,9 +17,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.intake.strategies import HAND_INS  # noqa: E402
 from tests.intake.test_fuzz import in_order  # noqa: E402
 
-cases, start = (
-    (int(argument) for argument in [*sys.argv[1:], "20000", "0"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 0)
-)
+cases, start = (int(argument) for argument in [*sys.argv[1:], "20000", "0"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 0)
 took: list[float] = []
 
 

@@ -38,9 +38,7 @@ def main() -> None:
         handed_in(work / "one/anna", [path for path in topics if path.stem == "divergences"])
         os.environ |= {"DGM_SEED": SEED, "XDG_CACHE_HOME": str(work / "cache"), "OMP_NUM_THREADS": "1"}
         torch = min(cpu(python, "-c", "import torch") for _ in range(RUNS))
-        commit = subprocess.run(
-            ["git", "-C", str(kit), "describe", "--always", "--dirty"], capture_output=True, text=True
-        ).stdout
+        commit = subprocess.run(["git", "-C", str(kit), "describe", "--always", "--dirty"], capture_output=True, text=True).stdout
         machine = f"Python {platform.python_version()}, {cpu_name()}, load {os.getloadavg()[0]:.0f}"
         print(f"commit {commit.strip()}, {datetime.date.today()}, {machine}")
         row("import torch", torch, torch)
@@ -61,9 +59,7 @@ def main() -> None:
         for words in (["check", "kl_divergence"], ["check"], ["hint", "kl_divergence"], ["list"], ["--help"]):
             given: list[str | Path] = [] if words == ["--help"] else mine
             row(f"dgm {' '.join(words)}", min(cpu(dgm, *words, *given) for _ in range(RUNS)), torch)
-        first, later = map(
-            float, output(python, "-c", NOTEBOOK, kit / "solutions" / LECTURE / "divergences.py").split()
-        )
+        first, later = map(float, output(python, "-c", NOTEBOOK, kit / "solutions" / LECTURE / "divergences.py").split())
         row('check("kl_divergence") in a notebook, the first time', first, torch)
         row("the same, later", later, torch)
         row(

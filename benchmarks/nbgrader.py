@@ -45,9 +45,7 @@ def main() -> None:
         lines = config.read_text().replace(str(exam), str(stock)).splitlines()
         config.write_text("\n".join(line for line in lines if "configure" not in line))
         each = [autograde(course, number) for course, number in ((exam, numbers.exam), (stock, numbers.stock))]
-    for name, number, (cpu, wall) in zip(
-        ("isolated exam", "stock nbgrader"), (numbers.exam, numbers.stock), each, strict=True
-    ):
+    for name, number, (cpu, wall) in zip(("isolated exam", "stock nbgrader"), (numbers.exam, numbers.stock), each, strict=True):
         print(f"| {name} | {number} | {cpu:.1f} | {wall:.1f} |")
     print(f"\nshare of stock nbgrader's CPU time: {each[0][0] / each[1][0]:.2f}")
 

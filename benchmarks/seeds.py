@@ -36,9 +36,7 @@ def grade(lecture: str, seed: str) -> tuple[int, int, list[str]]:
             right[variant.name] = known_submissions.with_function(lecture, variant.replaces, variant.function)
         for name, transport in right.items():
             answers, put = answers + 1, put + len(own)
-            failures += [
-                f"{exercise}, {name}: {one.check}: {one.message}" for one in not_passed(examiner, own, transport)
-            ]
+            failures += [f"{exercise}, {name}: {one.check}: {one.message}" for one in not_passed(examiner, own, transport)]
     return answers, put, failures
 
 

@@ -71,10 +71,7 @@ def main() -> None:
     right = kept[sizes[0]]
     print(f"| {assignment}, {options.seeds} seeds | float32 | float64 |\n|---|---|---|")
     for exercise in (f"{topic}.{name}" for topic, names in of_topic.items() for name in names):
-        seen = {
-            key: all(row[exercise] < best[exercise] for row, best in zip(rows, right, strict=True))
-            for key, rows in kept.items()
-        }
+        seen = {key: all(row[exercise] < best[exercise] for row, best in zip(rows, right, strict=True)) for key, rows in kept.items()}
         print(f"| `{exercise}` | {smallest(seen, 'float32')} | {smallest(seen, 'float64')} |")
 
 
@@ -100,15 +97,10 @@ def grades(kit: Path, assignment: str, work: Path, seed: str) -> dict[str, dict[
     command = [kit / ".venv/bin/dgm", "grade", work / "class", "-o", work / seed, "-j", str(os.cpu_count())]
     if "--assignment" in subprocess.run([*command[:2], "--help"], capture_output=True, text=True).stdout:
         command += ["--assignment", assignment]  # older kits know one
-    subprocess.run(
-        command, env=os.environ | {"DGM_SEED": seed, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL
-    )
+    subprocess.run(command, env=os.environ | {"DGM_SEED": seed, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL)
     rows = list(csv.reader((work / seed / "grades.csv").read_text().splitlines()))
     names = rows[0]
-    return {
-        row[0]: {name: float(score or 0) for name, score in zip(names, row, strict=True) if "." in name}
-        for row in rows[1:]
-    }
+    return {row[0]: {name: float(score or 0) for name, score in zip(names, row, strict=True) if "." in name} for row in rows[1:]}
 
 
 if __name__ == "__main__":

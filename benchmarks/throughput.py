@@ -68,9 +68,7 @@ def generate(folder: Path, number: int) -> Path:
             for function in assignment.functions(topic):
                 fate = chance.random()
                 if RIGHT <= fate < RIGHT + MISSING:
-                    text += (
-                        f"\ndef _not_there(*args, **kwargs):\n    raise NotImplementedError\n{function} = _not_there\n"
-                    )
+                    text += f"\ndef _not_there(*args, **kwargs):\n    raise NotImplementedError\n{function} = _not_there\n"
                 elif fate >= RIGHT + MISSING:
                     text += f"\n{function} = _spoilt({function})\n"
             (folder / f"s{index:04d}" / f"{topic}.py").write_text(text, "utf-8")
@@ -85,9 +83,7 @@ def cost(work: Callable[[], object]) -> tuple[float, float]:
 
 
 def dgm_grade(submissions: Path, results: Path) -> None:
-    _run(
-        ["-c", "from grader.cli import app; app()", "grade", str(submissions), "-o", str(results), "--quick", "--json"]
-    )
+    _run(["-c", "from grader.cli import app; app()", "grade", str(submissions), "-o", str(results), "--quick", "--json"])
 
 
 def pytest_processes(submissions: list[Path]) -> None:
@@ -137,9 +133,7 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
 def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
-    drawn = Examiner(
-        session.assignment, session.examiner.checks, OPTIONS.seed, key=InstructorsKey(LECTURE, names=False), quick=True
-    )
+    drawn = Examiner(session.assignment, session.examiner.checks, OPTIONS.seed, key=InstructorsKey(LECTURE, names=False), quick=True)
     drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
     asked = [0.0]
     ask = Reference.__getattr__
@@ -186,9 +180,7 @@ def main() -> None:
     print(f"{machine}, Python {platform.python_version()}, torch {torch.__version__}")
     with tempfile.TemporaryDirectory(prefix="dgm-throughput-") as name:
         folder = Path(name)
-        classes = {
-            size: generate(folder / f"class{size}", size) for size in dict.fromkeys([*options.growth, options.number])
-        }
+        classes = {size: generate(folder / f"class{size}", size) for size in dict.fromkeys([*options.growth, options.number])}
         print(f"\n{'':34}{'n':>6} {'CPU s each':>11} {'wall s each':>12} {'peak MiB of a process':>22}")
         of_class = {}
         for size, submissions in sorted(classes.items()):
@@ -220,9 +212,7 @@ def _row(name: str, number: int, spent: tuple[float, float]) -> float:
 
 
 def _run(arguments: list[str], folder: Path = REPO_ROOT, may_fail: bool = False) -> None:
-    done = subprocess.run(
-        [sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run([sys.executable, *arguments], cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     if done.returncode and not may_fail:
         raise SystemExit(f"{' '.join(arguments)}: {(done.stdout + done.stderr)[-2000:]}")
 

@@ -99,9 +99,7 @@ def mistake(
     """Register the decorated function as a wrong answer to `exercise`. The module's docstring explains the rarer arguments."""
 
     def register(function: Function) -> Function:
-        one = Mistake(
-            exercise, function.__name__, killed_by, says, function, replaces or exercise, needs_gpu, raises, when, green_at_home
-        )
+        one = Mistake(exercise, function.__name__, killed_by, says, function, replaces or exercise, needs_gpu, raises, when, green_at_home)
         _registered.append(one)
         return function
 

@@ -203,7 +203,7 @@ def _refuse_rubric(rubric: Mapping[str, float], file: _File, path: Path) -> None
     names = {exercise.name for exercise in file.exercise}
     for key, share in rubric.items():
         if key.rpartition(".")[0] not in names:
-            raise AssignmentError(f"{path}: rubric: {key!r} is not of the form \"topic.function.mistake\" of an exercise here")
+            raise AssignmentError(f'{path}: rubric: {key!r} is not of the form "topic.function.mistake" of an exercise here')
         if not 0 < share < 1:
             raise AssignmentError(f"{path}: rubric: {key} is {share:g}: a share of the exercise lies between 0 and 1")
 

@@ -138,9 +138,7 @@ def test_students_are_found_by_any_of_their_names_and_never_two_by_one() -> None
     twins = [record("kim_1", Person("Kim", "11", platform="moodle")), record("kim_2", Person("Kim", "12", platform="moodle"))]
     told = {"BO": late, "Kim": late, "kim_2": late, "nobody": late}
     adjustments = tuple(courses.Adjustment(name, "lecture1", -9, "copied") for name in ("ada@x.org", "12"))
-    course = courses.Course(
-        due={"lecture1": DUE}, late=courses.Late(per_day=0.5), submitted={"lecture1": told}, adjustment=adjustments
-    )
+    course = courses.Course(due={"lecture1": DUE}, late=courses.Late(per_day=0.5), submitted={"lecture1": told}, adjustment=adjustments)
     policy = Policy(course, Path("course.toml"), "lecture1", [group, *twins])
     settled = [policy.settle(one).final for one in (group, *twins)]
     assert [(one.days_late, one.points, one.adjustment) for one in settled if one] == [(1, 0.0, -9), (None, 8.0, 0), (1, 0.0, -9)]

@@ -8,6 +8,7 @@ from grader.assignment import REPO_ROOT
 
 def test_ruff_finds_nothing():
     assert _complaints("ruff", "check", "--quiet", "--output-format", "concise", ".") == ""
+    assert _complaints("ruff", "format", "--check", "--quiet", ".") == ""
 
 
 def test_mypy_finds_nothing():

@@ -159,14 +159,9 @@ def table(certificates: Sequence[Certificate]) -> Table:
     for one in certificates:
         accepted = f"{one.accepted}/{one.variants}"
         result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), cost(one.costs), accepted)
-    total = [
-        sum(getattr(one, name) for one in certificates)
-        for name in ("killed", "mistakes", "named", "accepted", "variants")
-    ]
+    total = [sum(getattr(one, name) for one in certificates) for name in ("killed", "mistakes", "named", "accepted", "variants")]
     costs = [share for one in certificates for share in one.costs]
-    result.add_row(
-        "all", f"{total[0]}/{total[1]}", str(total[2]), cost(costs), f"{total[3]}/{total[4]}", style="bold"
-    )
+    result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), cost(costs), f"{total[3]}/{total[4]}", style="bold")
     return result
 
 

@@ -18,9 +18,7 @@ def lacking(lecture: str, names: Sequence[str] = ()) -> list[str]:
     """What these exercises lack, or all and the assignment itself: mistakes, variants, words, what is made from the sources."""
     assignment = assignments.load(lecture)
     chosen = [exercise for exercise in assignment.exercises if exercise.name in names or not names]
-    faults = [
-        f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm dev update" for path in build.outdated(lecture)
-    ]
+    faults = [f"{path.relative_to(REPO_ROOT)} is not what the solution gives: run dgm dev update" for path in build.outdated(lecture)]
     for exercise in chosen:
         faults += _too_few(lecture, exercise)
     for topic in dict.fromkeys(exercise.topic for exercise in chosen):

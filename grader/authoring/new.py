@@ -12,7 +12,7 @@ from grader.hidden.places import reference, solutions
 
 REMINDER = "REPLACE ME"  # `dgm dev check` fails as long as one stands in a topic's files
 
-SOURCE_HEAD = '''\
+SOURCE_HEAD = """\
 # %% [markdown]
 # # {title}
 #
@@ -24,7 +24,7 @@ from __future__ import annotations
 import torch
 from jaxtyping import Float
 from torch import Tensor
-'''
+"""
 SOURCE = '''
 
 # %% [markdown]
@@ -48,14 +48,14 @@ def {name}(x: Float[Tensor, "n m"]) -> Float[Tensor, " n"]:
     raise NotImplementedError("REPLACE ME: vectorised torch, as students should write it")
     # END SOLUTION {name}
 '''
-ROW = '''\
+ROW = """\
 [[exercise]]
 name = "{topic}.{name}"
 points = 1
 slide = "REPLACE ME"
 hints = ["REPLACE ME: a nudge", "REPLACE ME: nearly the answer"]
 
-'''
+"""
 REFERENCE_HEAD = '''\
 """REPLACE ME: by which other road the reference computes this topic: a loop, a sum over all outcomes, a quadrature."""
 
@@ -111,18 +111,18 @@ from dgm_ref.catalogue import mistake, variant
 
 EXERCISE = "{topic}.{name}"
 '''
-MISTAKE = '''
+MISTAKE = """
 
 @mistake(EXERCISE, killed_by="test_{name}_agrees_with_the_reference", says="REPLACE ME: what was misunderstood.")
 def mistake_{number}(x: Tensor) -> Tensor:
     raise NotImplementedError("REPLACE ME")
-'''
-VARIANT = '''
+"""
+VARIANT = """
 
 @variant(EXERCISE)
 def variant_{number}(x: Tensor) -> Tensor:
     raise NotImplementedError("REPLACE ME: another right answer, as somebody else would write it")
-'''
+"""
 FEW_MISTAKES, MANY_MISTAKES = 4, 6  # that an exercise of less than 3 points needs, and one of 3 or more
 VARIANTS = 2  # other right answers that it needs
 

@@ -40,9 +40,7 @@ def hollow_checks(lecture: str, exercises: Sequence[str] = ()) -> Iterator[tuple
     examiner = Examiner(assignments.load(lecture), checks, SEED, key=InstructorsKey(lecture, names=False))
     for check in checks:
         if check.exercise in exercises or not exercises:
-            fooled = [
-                name for name, answer in hollow_answers(lecture, check.exercise) if passes(examiner, check, answer)
-            ]
+            fooled = [name for name, answer in hollow_answers(lecture, check.exercise) if passes(examiner, check, answer)]
             if fooled:
                 yield check.identity, fooled
 
@@ -116,9 +114,7 @@ def write(lecture: str, exercises: Sequence[str] = ()) -> None:
     if exercises:
         others = earns_nothing_alone(lecture).items()
         hollow |= {
-            name: [answer for answer in (*HOLLOW, REPLAYING) if answer in by]
-            for name, by in others
-            if name.split("::")[0] not in exercises
+            name: [answer for answer in (*HOLLOW, REPLAYING) if answer in by] for name, by in others if name.split("::")[0] not in exercises
         }
     head = [
         "# Checks that an answer passes which is right nowhere: they earn as much of their points as is right of the others",

@@ -161,9 +161,7 @@ def assert_gradient_agrees(
     """`assert_agrees` for the gradient with respect to `of`, which is None where none arrived."""
     if got is None:
         raise Mismatch("gradient", f"no gradient reaches {of}: the graph is cut between {of} and the result", got, want)
-    assert_agrees(
-        got, want, like=like, scale=scale, condition=condition, error=error, what=f"the gradient with respect to {of}"
-    )
+    assert_agrees(got, want, like=like, scale=scale, condition=condition, error=error, what=f"the gradient with respect to {of}")
 
 
 @contextlib.contextmanager

@@ -92,9 +92,7 @@ class Student:
     topic: str
     transport: Transport
     calls: list[Call] = field(default_factory=list)
-    run_number: int = field(
-        default_factory=itertools.count(1).__next__
-    )  # one check on one input: objects live no longer
+    run_number: int = field(default_factory=itertools.count(1).__next__)  # one check on one input: objects live no longer
     _identities: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def __getattr__(self, name: str) -> Function:
@@ -167,9 +165,7 @@ class Function:
             wrt_parameters_of=_messages(wrt_parameters_of),
         )
         if answer["gradients"] is not None and len(answer["gradients"]) != len(places):
-            raise NoGradient(
-                f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}"
-            )
+            raise NoGradient(f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}")
         shapes = [tuple(tensor.shape) for tensor in tensors_in(answer["value"]) if tensor.is_floating_point()]
         if answer["gradients"] is None and asked and shapes != [tuple(weight.shape) for weight in asked]:
             raise NoGradient(

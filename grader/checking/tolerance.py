@@ -55,9 +55,7 @@ def tolerance(
     return SLACK * (torch.maximum(error, condition) + u * want.abs() + u * scale) + underflow
 
 
-def condition_of(
-    f64: Callable[..., Tensor], *args: Any, dtype: torch.dtype, trials: int = TRIALS, seed: int = 0
-) -> Tensor:
+def condition_of(f64: Callable[..., Tensor], *args: Any, dtype: torch.dtype, trials: int = TRIALS, seed: int = 0) -> Tensor:
     """The largest change of ``f64(*args)`` when every floating input moves by one roundoff of ``dtype``, up or down.
 
     Shapes: ``args``: what ``f64`` takes; tensors, also inside lists and families, are cast to float64 and moved.

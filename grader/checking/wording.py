@@ -21,9 +21,7 @@ class Wording:
     unit: str = ""
 
 
-def differs(
-    rung: str, mine: object, right: object, got: Any, want: Any, wording: Wording, place: tuple[int, ...] = ()
-) -> Mismatch:
+def differs(rung: str, mine: object, right: object, got: Any, want: Any, wording: Wording, place: tuple[int, ...] = ()) -> Mismatch:
     """`you returned 0.26 at [2]`, expected `0.25 (nats)`."""
     at = f" at [{', '.join(map(str, place))}]" if place else ""
     said = f"{wording.what}{at} is {mine}" if wording.what else f"you returned {mine}{at}"

@@ -37,8 +37,7 @@ class Commands(typer.core.TyperGroup):
 
 
 app = typer.Typer(
-    cls=Commands,
-    help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
+    cls=Commands, help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
 )
 student.add_to(app)
 show.add_to(app)

@@ -27,9 +27,7 @@ def _complete(incomplete: str) -> list[str]:
 
 AssignmentName = Annotated[
     str | None,
-    typer.Option(
-        "--assignment", "-a", help="Which assignment, where there are several.", show_default=False, autocompletion=_complete
-    ),
+    typer.Option("--assignment", "-a", help="Which assignment, where there are several.", show_default=False, autocompletion=_complete),
 ]
 
 

@@ -24,9 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 @dev.command()
 def check(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
     device: Annotated[str, typer.Option(help="cuda: put the checks that need a GPU on it; cpu: run them small.")] = "cpu",
@@ -58,9 +56,7 @@ def check(
 
 @dev.command()
 def update(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
     assignment: AssignmentName = None,
 ) -> None:
     """Write anew what is made from the sources, the checks and the catalogue: stubs and notebooks, pins, pages of docs/."""
@@ -80,9 +76,7 @@ def update(
 
 @dev.command()
 def mutate(
-    names: Annotated[
-        list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)
-    ] = None,
+    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
     assignment: AssignmentName = None,
 ) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
@@ -92,9 +86,7 @@ def mutate(
 
 
 @dev.command()
-def new(
-    name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=False)], assignment: AssignmentName = None
-) -> None:
+def new(name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=False)], assignment: AssignmentName = None) -> None:
     """Start an exercise: all its places, each with a reminder of what to write there."""
     from grader.authoring.new import new_exercise
 

@@ -131,9 +131,7 @@ def diff(
 
 def report(
     results: Annotated[Path, typer.Argument(help="The folder that dgm grade wrote.", show_default=False)],
-    output: Annotated[Path, typer.Option("--output", "-o", help="The page; students' own pages go beside it.")] = Path(
-        "report.html"
-    ),
+    output: Annotated[Path, typer.Option("--output", "-o", help="The page; students' own pages go beside it.")] = Path("report.html"),
 ) -> None:
     """Write a page about the class, and one for each student."""
     from grader.renderings.report import write

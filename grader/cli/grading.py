@@ -27,37 +27,23 @@ def add_to(app: typer.Typer) -> None:
 
 
 def grade(
-    submissions: Annotated[
-        Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)
-    ],
+    submissions: Annotated[Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)],
     output: Annotated[Path, typer.Option("--output", "-o", "--into", help="Where the records go.")] = Path("results"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Graders side by side.")] = os.cpu_count() or 1,
-    isolation: Annotated[
-        str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")
-    ] = "default",
-    seed_file: Annotated[
-        Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")
-    ] = None,
+    isolation: Annotated[str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")] = "default",
+    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out checks that train a model.")] = False,
     hide_expected: Annotated[
         bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")
     ] = False,
-    scheduler: Annotated[
-        str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tls://10.0.0.1:8786.")
-    ] = "",
-    tls: Annotated[
-        Path | None, typer.Option(help="The folder with cert.pem and key.pem of the cluster.", show_default=False)
-    ] = None,
-    insecure: Annotated[
-        bool, typer.Option("--insecure", help="Send the seed to a scheduler without encryption.")
-    ] = False,
+    scheduler: Annotated[str, typer.Option(help="Grade on the Dask cluster behind this scheduler, such as tls://10.0.0.1:8786.")] = "",
+    tls: Annotated[Path | None, typer.Option(help="The folder with cert.pem and key.pem of the cluster.", show_default=False)] = None,
+    insecure: Annotated[bool, typer.Option("--insecure", help="Send the seed to a scheduler without encryption.")] = False,
     only: Annotated[
         list[str] | None,
         typer.Option(help="Grade these exercises again and keep the rest of each record.", show_default=False),
     ] = None,
-    regrade: Annotated[
-        bool, typer.Option("--regrade", help="Grade again what another kit, seed or other options have graded.")
-    ] = False,
+    regrade: Annotated[bool, typer.Option("--regrade", help="Grade again what another kit, seed or other options have graded.")] = False,
     debug: Annotated[
         bool, typer.Option("--debug", help="One after the other, every check on every input: a breakpoint() in a check stops there.")
     ] = False,
@@ -85,9 +71,7 @@ def grade(
         exercises = tuple(select(load(name), only)) if only else ()
         graded_before = bool(store.manifest(output).graded_by)
         seed = grading_seed(seed_file, first=not graded_before)
-        options = GradingOptions(
-            name, seed, isolation, quick, show_expected=not hide_expected, only=exercises
-        )
+        options = GradingOptions(name, seed, isolation, quick, show_expected=not hide_expected, only=exercises)
         handed_in = submissions_in(submissions, name, layout)
         if json:
             running.event(console, "submissions", said=handed_in.said)

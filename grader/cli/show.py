@@ -31,7 +31,7 @@ def show(
     try:
         from grader.practice import gallery
     except ModuleNotFoundError as error:
-        stop(f"pictures need {error.name}, which is not installed: pip install -e \".[student]\"")
+        stop(f'pictures need {error.name}, which is not installed: pip install -e ".[student]"')
     from grader.practice.names import UnknownName, select
     from grader.practice.run import load
     from grader.practice.work import NoWorkFound

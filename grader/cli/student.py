@@ -56,9 +56,7 @@ def check(
     names: Names = None,
     folder: Folder = None,
     assignment: AssignmentName = None,
-    device: Annotated[
-        str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cuda: put the checks that need a GPU on it, too; cpu: run them small.")] = None,
 ) -> None:
     """Check your work: every public check, with the smallest counterexample for what fails."""
     from grader.practice.run import Practice
@@ -96,9 +94,7 @@ def check(
 def watch(
     folder: Folder = None,
     assignment: AssignmentName = None,
-    poll: Annotated[
-        bool, typer.Option("--poll", help="For network drives and WSL, where changes are not announced.")
-    ] = False,
+    poll: Annotated[bool, typer.Option("--poll", help="For network drives and WSL, where changes are not announced.")] = False,
 ) -> None:
     """Check again on every save. Keys: h hint, l list, q quit."""
     from grader.practice.keys import single_keys
@@ -193,9 +189,7 @@ def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) 
 
 def pack(
     folder: Folder = None,
-    output: Annotated[
-        Path | None, typer.Option("--output", "-o", help="The zip; <assignment>.zip without.", show_default=False)
-    ] = None,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="The zip; <assignment>.zip without.", show_default=False)] = None,
     assignment: AssignmentName = None,
 ) -> None:
     """Write the zip to hand in."""

@@ -116,15 +116,11 @@ def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check
     if collector.error is not None:
         raise collector.error
     if status is not pytest.ExitCode.OK:
-        raise AssignmentError(
-            f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}"
-        )
+        raise AssignmentError(f"the checks of {lecture} cannot be collected: {'; '.join(collector.errors) or pytest.ExitCode(status).name}")
     return tuple(collector.checks)
 
 
-def with_points(
-    checks: Sequence[Check], assignment: Assignment, topics: frozenset[str] = frozenset()
-) -> Iterator[Check]:
+def with_points(checks: Sequence[Check], assignment: Assignment, topics: frozenset[str] = frozenset()) -> Iterator[Check]:
     """The checks with their points: those of an exercise sum to its points, in parts of 0.01 that follow the weights."""
     known = {exercise.name: exercise for exercise in assignment.exercises}
     of_exercise: dict[str, list[Check]] = {name: [] for name in known}
@@ -143,9 +139,7 @@ def with_points(
                 f"assignments/{assignment.name}/assignment.toml: exercise {name} has no checks: write one that is marked "
                 f"`pytest.mark.exercise({name!r})`, or switch the exercise off (enabled = false)"
             )
-        points |= zip(
-            (check.identity for check in own), _parts(known[name].points, [check.weight for check in own]), strict=True
-        )
+        points |= zip((check.identity for check in own), _parts(known[name].points, [check.weight for check in own]), strict=True)
     for check in checks:
         yield replace(check, points=points[check.identity])
 
@@ -156,9 +150,7 @@ def _parts(points: float, weights: Sequence[float]) -> list[float]:
     exact = [points * weight / sum(weights) / unit for weight in weights]
     whole = [int(part + 1e-9) for part in exact]
     left = round(points / unit) - sum(whole)
-    for place in sorted(range(len(weights)), key=lambda place: whole[place] - exact[place])[
-        :left
-    ]:  # the largest remainders
+    for place in sorted(range(len(weights)), key=lambda place: whole[place] - exact[place])[:left]:  # the largest remainders
         whole[place] += 1
     return [round(part * unit, 6) for part in whole]
 

@@ -41,8 +41,7 @@ def _at_most_half(records: Sequence[CheckRecord]) -> list[CheckRecord]:
     if lost <= half:
         return list(records)
     return [
-        msgspec.structs.replace(record, points=record.max_points * (1 - half / lost)) if _slight(record) else record
-        for record in records
+        msgspec.structs.replace(record, points=record.max_points * (1 - half / lost)) if _slight(record) else record for record in records
     ]
 
 

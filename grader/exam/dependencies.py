@@ -11,9 +11,7 @@ from grader.checking.student import Transport
 from grader.record import ExerciseRecord
 
 
-def with_dependencies(
-    assignment: Assignment, records: Sequence[ExerciseRecord], transport: Transport
-) -> list[ExerciseRecord]:
+def with_dependencies(assignment: Assignment, records: Sequence[ExerciseRecord], transport: Transport) -> list[ExerciseRecord]:
     """The records of a whole submission, where also exercises that came later may explain a failure."""
     failed = [record.exercise for record in records if record.failed]
     return [

@@ -43,9 +43,7 @@ class AnswerKey(Protocol):
     def solution(self, topic: str) -> Transport:
         """The kit's own answer to one topic."""
 
-    def recognise(
-        self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
-    ) -> tuple[str, str] | None:
+    def recognise(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
         """The name of the registered mistake behind a failure and what it says, or None."""
 
     def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:
@@ -108,9 +106,7 @@ class Examiner:
                 )  # fmt: skip
             explained = failed_dependencies(self.assignment, check.exercise, transport, failed_before)
             named = None if explained else self._name(check, failure, transport)
-            return failed(
-                check, failure, named, show_expected=self._show_expected, seconds=_since(started), figures=self._figures
-            )
+            return failed(check, failure, named, show_expected=self._show_expected, seconds=_since(started), figures=self._figures)
         except CannotObserve as why:
             return not_graded(check, str(why))
         except Exception:  # a fault of ours must cost nobody anything
@@ -153,9 +149,7 @@ class Examiner:
             self._examples[check.identity] = draw_examples(check, self.seed)
         return self._examples[check.identity]
 
-    def run(
-        self, check: Check, example: Example, transport: Transport, calls: list[Call] | None = None
-    ) -> Failure | None:
+    def run(self, check: Check, example: Example, transport: Transport, calls: list[Call] | None = None) -> Failure | None:
         """Run the body of a check on one input; its calls are written into `calls`."""
         student = Student(check.topic, transport, [] if calls is None else calls)
         try:

@@ -95,6 +95,4 @@ def failed(
 
 def not_graded(check: Check, why: str) -> CheckRecord:
     """The record of a check that was not put to anyone."""
-    return CheckRecord(
-        check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=why, sentence=check.sentence
-    )
+    return CheckRecord(check=check.name, outcome="not_graded", points=0.0, max_points=check.points, message=why, sentence=check.sentence)

@@ -24,8 +24,7 @@ from grader.sandbox.wire.objects import answer_from_wire, from_wire, to_wire
 from grader.sandbox.workers import NoWorkers, ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 DEFINITIONS_ONLY = (
-    "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain "
-    "constants alone"
+    "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain constants alone"
 )
 MAX_PROBLEMS = 50  # sentences about one topic, and topics that have any
 MAX_LENGTH = 500  # characters of what a worker says in words

@@ -153,9 +153,7 @@ def complete_on_a_device(options: GradingOptions, kit: str, handed_in: bytes, gr
         return _guarded(completed, session, submission, done.record.kit)
 
 
-def _guarded(
-    work: Callable[[], Done], session: GradingSession | DeviceSession, submission: Submission, kit: KitRecord
-) -> bytes:
+def _guarded(work: Callable[[], Done], session: GradingSession | DeviceSession, submission: Submission, kit: KitRecord) -> bytes:
     def instead() -> Record:
         return not_graded(submission, assignments.load(session.options.lecture), kit)
 

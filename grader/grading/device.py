@@ -132,9 +132,7 @@ def name_of(device: str) -> str:
     if torch.version.cuda is None:
         return ""
     try:
-        asked = subprocess.run(
-            [sys.executable, "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False
-        )
+        asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
     except subprocess.TimeoutExpired:  # a driver that does not answer
         return ""
     return asked.stdout.strip() if asked.returncode == 0 else ""

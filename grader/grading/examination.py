@@ -57,9 +57,7 @@ def content(submission: Submission) -> str:
     return "sha256:" + hashlib.sha256(json.dumps([submission.topics, submission.problems]).encode()).hexdigest()
 
 
-def _exercises(
-    assignment: Assignment, examiner: Examiner, transport: WorkerTransport, timeouts: Timeouts
-) -> Iterator[ExerciseRecord]:
+def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTransport, timeouts: Timeouts) -> Iterator[ExerciseRecord]:
     failed: list[str] = []
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
         if transport.spent >= timeouts.submission:

@@ -12,8 +12,7 @@ from grader.submission import HandedIn, Submission
 
 CHECKS_BROKE = "our grader broke at some of the checks, which is no fault of yours: they do not count"
 APOLOGY = (
-    "our grader broke while it graded this submission, which is no fault of yours: it is not graded yet. "
-    "Please tell the course staff."
+    "our grader broke while it graded this submission, which is no fault of yours: it is not graded yet. Please tell the course staff."
 )
 
 

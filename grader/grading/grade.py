@@ -78,9 +78,7 @@ def grade(
     `IsolationError` from the isolation policy.
     """
     if not available(options.lecture):
-        raise CannotGrade(
-            f"the hidden reference dgm_ref/{options.lecture} is not on this machine: grade with the instructor's checkout"
-        )
+        raise CannotGrade(f"the hidden reference dgm_ref/{options.lecture} is not on this machine: grade with the instructor's checkout")
     named = {one.name: one for one in handed_in}
     left: dict[str, bytes] = {}  # what is not graded yet, packed; graders inherit it
     topics: set[str] = set()  # of which something is there
@@ -131,9 +129,7 @@ def grade(
         try:
             yield from write_records(store, everybody())
         except GradersKilled as error:
-            raise CannotGrade(
-                f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)"
-            ) from None
+            raise CannotGrade(f"{error}. What is finished is kept: start again, perhaps with fewer graders side by side (-j)") from None
 
 
 @dataclass(frozen=True)
@@ -162,8 +158,7 @@ def write_records(store: Store, graded: Iterable[Done]) -> Iterator[Done]:
 def with_exercises_of(record: Record, earlier: Record) -> Record:
     """The earlier record with the exercises of this one in it."""
     again = {
-        one.exercise: msgspec.structs.replace(one, kit=record.kit.version if record.kit != earlier.kit else "")
-        for one in record.examined
+        one.exercise: msgspec.structs.replace(one, kit=record.kit.version if record.kit != earlier.kit else "") for one in record.examined
     }
     exercises = [again.get(one.exercise, one) for one in earlier.examined]
     return msgspec.structs.replace(earlier, fault=record.fault, **summed(exercises))
@@ -252,9 +247,7 @@ class GradingSession:
             if record.outcome == "not_graded":
                 del self.examiner.plans[check.identity]  # its inputs may not all be there
             elif record.outcome != "passed":
-                raise CannotGrade(
-                    f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it"
-                )
+                raise CannotGrade(f"the kit's own solution fails {check.name} ({record.message}): no submission can be judged by it")
 
     def grade(self, submission: Submission) -> Record:
         """The record of one submission; `rehearse` comes first."""

@@ -61,9 +61,7 @@ class GraderPool(Generic[Job, Result]):
                     del left[job]
                     yield job, alone
                 if in_a_row > MAX_KILLED_IN_A_ROW:
-                    raise GradersKilled(
-                        f"grader processes were killed {in_a_row} times in a row: is there too little memory?"
-                    ) from None
+                    raise GradersKilled(f"grader processes were killed {in_a_row} times in a row: is there too little memory?") from None
 
     def _alone(self, job: Job) -> Result | None:
         for _ in range(TRIES_ALONE):

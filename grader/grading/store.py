@@ -69,9 +69,7 @@ class Store:
             with _explained(self.folder):
                 self._lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
         except filelock.Timeout:
-            raise StoreBusy(
-                f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o."
-            ) from None
+            raise StoreBusy(f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o.") from None
         self._manifest = manifest(self.folder)
         for left in self.folder.rglob(f"{UNFINISHED}*"):  # by a run that was killed while it wrote
             left.unlink(missing_ok=True)

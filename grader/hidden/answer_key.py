@@ -39,11 +39,7 @@ class InstructorsKey:
     def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:
         """Whether the registered mistake of this name fails this check."""
         registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])
-        wrong = [
-            known_submissions.with_function(self.lecture, m.replaces, m.function)
-            for m in registered
-            if m.name == mistake
-        ]
+        wrong = [known_submissions.with_function(self.lecture, m.replaces, m.function) for m in registered if m.name == mistake]
         return any(not examiner.passes(check, transport) for transport in wrong)
 
     def _unknown(self, rubric: dict[str, float]) -> list[str]:

@@ -39,9 +39,7 @@ def with_function(lecture: str, exercise: str, function: Callable[..., Any]) -> 
     return with_changed(lecture, [exercise], lambda right: function)
 
 
-def with_changed(
-    lecture: str, exercises: Sequence[str], change: Callable[[Callable[..., Any]], Callable[..., Any]]
-) -> LocalTransport:
+def with_changed(lecture: str, exercises: Sequence[str], change: Callable[[Callable[..., Any]], Callable[..., Any]]) -> LocalTransport:
     """The solution of a topic with the functions of these exercises of it changed."""
     topic = exercises[0].split(".")[0]
     module = _module(places.solutions(lecture) / f"{topic}.py")

@@ -48,9 +48,7 @@ class NameFromCatalogue:
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
 
-    def __call__(
-        self, examiner: Examiner, check: Check, failure: Failure, transport: Transport
-    ) -> tuple[str, str] | None:
+    def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
         registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # a topic's alone: they import much
         with warnings.catch_warnings():  # a mistake may well warn: that is for nobody's eyes
             warnings.simplefilter("ignore")
@@ -214,9 +212,7 @@ def _same(one: Any, other: Any) -> bool:
 def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[bool]:
     """For every part of an answer that is visibly wrong: whether the mistake leaves but little of the error."""
     if isinstance(mine, float):
-        mine, theirs, right = (
-            torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right)
-        )
+        mine, theirs, right = (torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right))
     if isinstance(mine, dict):
         for key in mine:
             yield from _explained(mine[key], theirs[key], right.get(key) if isinstance(right, dict) else None)

@@ -17,9 +17,7 @@ MAX_ANSWERS = 20_000  # answers; a lecture's exam needs a few thousand
 
 def available(lecture: str) -> bool:
     """Whether the hidden reference is on this machine: it never is on a student's."""
-    return (
-        importlib.util.find_spec("dgm_ref") is not None and importlib.util.find_spec(f"dgm_ref.{lecture}") is not None
-    )
+    return importlib.util.find_spec("dgm_ref") is not None and importlib.util.find_spec(f"dgm_ref.{lecture}") is not None
 
 
 class Reference:

@@ -40,15 +40,13 @@ class IsolatedExam(NbGraderPreprocessor):
     person, unless `run_own_cells` says that the student's code may run in a kernel with all rights of this account.
     """
 
-    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(
-        config=True
-    )
+    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(config=True)
     isolation = Unicode("default", help="As in dgm grade --isolation.").tag(config=True)
     jobs = Int(os.cpu_count() or 1, help="Graders side by side.").tag(config=True)
     quick = Bool(False, help="Leave out checks that train a model.").tag(config=True)
-    run_own_cells = Bool(
-        False, help="Run autograded cells of your own in nbgrader's kernel, beside the student's code, unprotected."
-    ).tag(config=True)
+    run_own_cells = Bool(False, help="Run autograded cells of your own in nbgrader's kernel, beside the student's code, unprotected.").tag(
+        config=True
+    )
 
     def preprocess(self, nb: NotebookNode, resources: Any) -> tuple[NotebookNode, Any]:
         where = resources["nbgrader"]
@@ -82,9 +80,7 @@ class IsolatedExam(NbGraderPreprocessor):
         pattern = converter.coursedir.format_path(
             converter.coursedir.submitted_directory, "(?P<student>.*)", re.escape(lecture), escape=True
         )
-        students = {
-            match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))
-        }
+        students = {match["student"]: Path(path) for path in converter.assignments if (match := re.match(pattern, path))}
         handed_in = [replace(lone(path), name=name) for name, path in sorted(students.items())]
         results = course / "dgm-results" / lecture
         graded_before = bool(store.manifest(results).graded_by)
@@ -132,9 +128,7 @@ def _is_own_test(cell: NotebookNode, exercises: dict[str, ExerciseRecord]) -> bo
 
 def _refuse_other_points(converter: Autograde, lecture: str) -> None:
     """Raise where a check cell was released with other points than the exercise has now."""
-    worth = {
-        (exercise.topic, check_cell_id(exercise.function)): exercise.points for exercise in assignments.load(lecture).required
-    }
+    worth = {(exercise.topic, check_cell_id(exercise.function)): exercise.points for exercise in assignments.load(lecture).required}
     with Gradebook(converter.coursedir.db_url) as gradebook:
         try:
             released = gradebook.find_assignment(lecture)
@@ -171,9 +165,7 @@ def _result(exercise: ExerciseRecord) -> NotebookNode:
 def _of_notebook(problems: list[str], notebook: str) -> list[str]:
     """The remarks on one notebook and on the submission as a whole."""
     topics = {
-        exercise.split(".")[0]
-        for lecture in assignments.lectures()
-        for exercise in (e.name for e in assignments.load(lecture).exercises)
+        exercise.split(".")[0] for lecture in assignments.lectures() for exercise in (e.name for e in assignments.load(lecture).exercises)
     }
     return [problem for problem in problems if problem.startswith(notebook) or not problem.startswith(tuple(topics))]
 

@@ -88,9 +88,7 @@ def init(folder: Path, names: Sequence[str]) -> list[Path]:
     folder = folder.resolve()
     config, course, seed = folder / "nbgrader_config.py", folder / courses.FILE, folder / SEED_FILE
     if config.exists():
-        raise CourseExists(
-            f"{config} is already there. Take another folder, or add the kit's line to it: see `pydoc grader.nbgrader`."
-        )
+        raise CourseExists(f"{config} is already there. Take another folder, or add the kit's line to it: see `pydoc grader.nbgrader`.")
     with courses.used(folder):  # a course.toml that is there already counts
         loaded = [gradable_here(assignments.load(name)) for name in names]
         files = {
@@ -101,9 +99,7 @@ def init(folder: Path, names: Sequence[str]) -> list[Path]:
     files[config] = CONFIG.format(course=folder.name, root=str(folder))
     if not course.exists():
         example = f"{names[0]}.{loaded[0].required[0].name}"
-        files[course] = COURSE.format(
-            names=json.dumps(list(names)), seed=json.dumps(SEED_FILE), first=names[0], exercise=example
-        )
+        files[course] = COURSE.format(names=json.dumps(list(names)), seed=json.dumps(SEED_FILE), first=names[0], exercise=example)
     for path, text in files.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

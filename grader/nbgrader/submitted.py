@@ -46,9 +46,7 @@ def readable(content: bytes) -> tuple[NotebookNode, list[str]]:
         text = json.dumps(raw, ensure_ascii=False).encode("utf-8", "replace").decode()  # JSON allows half characters
         notebook = nbformat.reads(text, as_version=4)
     except Exception as error:  # nbformat raises many kinds for what is not a notebook
-        return new_notebook(), [
-            f"This file could not be read as a notebook ({type(error).__name__}: {str(error)[:200]})."
-        ]
+        return new_notebook(), [f"This file could not be read as a notebook ({type(error).__name__}: {str(error)[:200]})."]
     try:
         nbformat.validate(notebook)
         return notebook, []
@@ -88,9 +86,7 @@ class KnownCells(NbGraderPreprocessor):
             nb.cells = [self._as_given(cell, number) for number, cell in enumerate(self._named_once(nb.cells))]
             present = {cell.metadata["nbgrader"]["grade_id"] for cell in nb.cells if "nbgrader" in cell.metadata}
             for name in [name for name in self.known if name not in present]:
-                self.remarks.append(
-                    f"The cell {name} had been deleted{'; it is shown at the end' if self._has_feedback(name) else ''}."
-                )
+                self.remarks.append(f"The cell {name} had been deleted{'; it is shown at the end' if self._has_feedback(name) else ''}.")
             nb.cells += [self._original(name) for name in self.known if self._has_feedback(name) and name not in present]
         metadata = {REMARKS: self.remarks[:MAX_REMARKS], "language_info": {"name": "python"}}
         return new_notebook(cells=nb.cells, metadata=metadata), resources

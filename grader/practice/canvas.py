@@ -47,9 +47,7 @@ def shares(axes: Axes, x: Tensor, **style: Any) -> None:
     axes.hist(values, bins=bins, density=True, rwidth=0.8, **style)
 
 
-def grid(
-    axes: Axes, rows: Sequence[Tensor], levels: int, title: str, labels: Sequence[str] = (), marks: Sequence[int] = ()
-) -> None:
+def grid(axes: Axes, rows: Sequence[Tensor], levels: int, title: str, labels: Sequence[str] = (), marks: Sequence[int] = ()) -> None:
     """Rows of images (n, H, W), dark on light, with a gap between them; a red line before the columns in `marks`."""
     tiles = [[_framed(numbers(image) / (levels - 1)) for image in row] for row in rows]
     picture = np.concatenate([np.concatenate(row, axis=1) for row in tiles], axis=0)
@@ -67,9 +65,7 @@ def grid(
     axes.set_title(title, fontsize=10, color=INK, loc="left")
 
 
-def heatmap(
-    axes: Axes, values: Tensor, title: str, unit: str = "", cmap: str = "magma", at: tuple[int, int] | None = None
-) -> None:
+def heatmap(axes: Axes, values: Tensor, title: str, unit: str = "", cmap: str = "magma", at: tuple[int, int] | None = None) -> None:
     """A table of numbers as colours, with their scale; a cross on one cell."""
     shown = axes.imshow(numbers(values), cmap=cmap, interpolation="nearest", vmin=0)
     bar = axes.figure.colorbar(shown, ax=axes, shrink=0.8, pad=0.03)

@@ -23,9 +23,7 @@ def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
         if not found:
             alike = difflib.get_close_matches(name, [*known, *(one.split(".", 1)[1] for one in known)], n=1, cutoff=0.5)
             raise UnknownName(
-                f"there is no exercise {name!r}."
-                + (f" Did you mean {alike[0]!r}?" if alike else "")
-                + " `dgm list` shows all."
+                f"there is no exercise {name!r}." + (f" Did you mean {alike[0]!r}?" if alike else "") + " `dgm list` shows all."
             )
         chosen += found
     return list(dict.fromkeys(chosen or known))

@@ -37,14 +37,10 @@ def reset(exercise: Exercise, folder: Path, lecture: str) -> Path:
     except OSError as error:
         raise CannotReset(f"{path} cannot be read: {error.strerror or error}") from None
     except (SyntaxError, UnicodeDecodeError, ValueError) as error:
-        raise CannotReset(
-            f"{path} cannot be read as Python ({error}). Take the whole file from {path.stem}.py in the kit."
-        ) from None
+        raise CannotReset(f"{path} cannot be read as Python ({error}). Take the whole file from {path.stem}.py in the kit.") from None
     theirs = _span(original, exercise.function)
     if mine is None or theirs is None:
-        raise CannotReset(
-            f"{path} has no {exercise.function} any more: there is nothing to put the original in the place of"
-        )
+        raise CannotReset(f"{path} has no {exercise.function} any more: there is nothing to put the original in the place of")
     backup = path.with_name(f"{path.stem}.{time.strftime('%Y%m%d-%H%M%S')}.bak")
     lines = LINE.findall(text)
     end = next((line[len(line.rstrip("\r\n")) :] for line in lines), "") or "\n"

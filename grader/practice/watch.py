@@ -34,9 +34,7 @@ class Pressed:
 class Watcher:
     """The events of one session, in order: saves and keys."""
 
-    def __init__(
-        self, folder: Path, assignment: Assignment, read_key: Callable[[], str], polling: bool = False
-    ) -> None:
+    def __init__(self, folder: Path, assignment: Assignment, read_key: Callable[[], str], polling: bool = False) -> None:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
         self._events: queue.Queue[Saved | Pressed] = queue.Queue()
         self._stop = threading.Event()

@@ -124,9 +124,12 @@ def _moodle(rows: list[list[str]], column: str) -> _Columns | None:
         if any(len(three) < 3 for three in cells):
             return None
         same = len({three[1] for three in cells}) == 1 and _is_number(cells[0][1])
-        if same and all(not three[0].strip("- ") or _is_number(three[0]) for three in cells) and all(
-            three[2] and not _is_number(three[2]) for three in cells
-        ) and all(_identifier(row[0]) for row in students):
+        if (
+            same
+            and all(not three[0].strip("- ") or _is_number(three[0]) for three in cells)
+            and all(three[2] and not _is_number(three[2]) for three in cells)
+            and all(_identifier(row[0]) for row in students)
+        ):
             last = len(rows[0]) - 1
             return _Columns(at - 1, at - 1, last if last > at + 1 and COMMENTS.search(rows[0][last]) else None, at, 1)
     return None
@@ -151,8 +154,9 @@ def _canvas(rows: list[list[str]], column: str, assignment: str) -> _Columns:
     if len(meant) != 1:
         listed = ", ".join(repr(head[at]) for at in titles)
         raise CannotFill(
-            f"which column is {wanted}? Say --column with one of {listed}" if titles else
-            "this is neither Canvas' gradebook nor Moodle's grading worksheet: export it there as CSV and give that file"
+            f"which column is {wanted}? Say --column with one of {listed}"
+            if titles
+            else "this is neither Canvas' gradebook nor Moodle's grading worksheet: export it there as CSV and give that file"
         )
     first = next((at for at, row in enumerate(rows) if at and len(row) > 1 and row[1].strip().isdigit()), len(rows))
     return _Columns(titles[0], meant[0], None, None, first)

@@ -22,9 +22,7 @@ def exercises(records: Sequence[ExerciseRecord], fold: bool = False) -> str:
 def environment() -> jinja2.Environment:
     """The templates of this package, with escaping on."""
     loader = jinja2.PackageLoader("grader.renderings")
-    result = jinja2.Environment(
-        loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
-    )
+    result = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
     result.globals["signs"] = SIGNS
     result.filters["points"] = "{:g}".format
     result.filters["breakable"] = _breakable

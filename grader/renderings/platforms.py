@@ -35,9 +35,7 @@ def canvas(records: Sequence[Record]) -> str:
     possible = max((record.max_score for record in records), default=0.0)
     head: Row = [*CANVAS, title, f"{title} bonus"]
     worth: Row = ["    Points Possible", "", "", "", "", possible, 0.0]
-    rows: list[Row] = [
-        [_name(record), _id(record, "canvas"), "", "", "", record.grade, record.bonus_score] for record in records
-    ]
+    rows: list[Row] = [[_name(record), _id(record, "canvas"), "", "", "", record.grade, record.bonus_score] for record in records]
     table = [head, worth, *rows]
     return csv_text(table if bonus else [row[:-1] for row in table])
 

@@ -73,9 +73,7 @@ class DeviceProcess:
 class _Process(LockedProcess):
     lock_seconds = START_SECONDS
 
-    def __init__(
-        self, process: subprocess.Popen[bytes], connection: socket.socket, status: int, output: int
-    ) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], connection: socket.socket, status: int, output: int) -> None:
         super().__init__(connection, os.pidfd_open(process.pid), status, output)
         self._process = process
 

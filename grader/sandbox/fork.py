@@ -126,9 +126,7 @@ class Fork:
         self._complaints.close()
 
 
-def plan_for(
-    modules: Sequence[str], layers: Sequence[str], wall: str | None, limits: Limits, **more: Any
-) -> Plan:
+def plan_for(modules: Sequence[str], layers: Sequence[str], wall: str | None, limits: Limits, **more: Any) -> Plan:
     """What a process that holds `modules` is told; `more`: what its plan says about a GPU."""
     readable = _outermost([*import_path(), *SYSTEM, *more.pop("readable", ())])
     return Plan(tuple(layers), limits, readable, tuple(modules), _packages(modules), walled=wall is not None, **more)

@@ -131,4 +131,3 @@ def _grouped(files: list[File]) -> list[Entry]:
 def _is_own_name(stem: str, assignment: Assignment) -> bool:
     """Whether a zip is called as ``dgm pack`` calls a student's."""
     return any(is_plain(stem, name) for name in (assignment.name, *assignment.topics))
-

@@ -229,8 +229,7 @@ def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:
         group = [one for one in submitters or () if isinstance(one, dict) and one.get(":name")]
         said = [[clean(str(one.get(key) or "")) for key in (":name", ":sid", ":email")] for one in group[:MAX_MEMBERS]]
         people = [
-            Person(name, student_id or number, email, "gradescope", late, number, submitted=moment)
-            for name, student_id, email in said
+            Person(name, student_id or number, email, "gradescope", late, number, submitted=moment) for name, student_id, email in said
         ]
         if people:
             yield number, msgspec.structs.replace(people[0], members=tuple(people[1:]))

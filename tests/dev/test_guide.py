@@ -16,9 +16,7 @@ from grader.authoring.new import REMINDER, pieces
 
 EXERCISE = "divergences.entropy"
 LECTURE, TOPIC, FUNCTION = "lecture1", *EXERCISE.split(".")
-BLOCKS = dict(
-    re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', (REPO_ROOT / "docs" / "authoring.md").read_text("utf-8"), re.DOTALL)
-)
+BLOCKS = dict(re.findall(r'```\w+ title="([^"]+)"\n(.*?)```', (REPO_ROOT / "docs" / "authoring.md").read_text("utf-8"), re.DOTALL))
 MISTAKES = f"dgm_ref/{LECTURE}/{TOPIC}/mistakes_{FUNCTION}.py"
 
 

@@ -71,9 +71,7 @@ def test_the_rubric_gives_its_share_where_the_name_explains_every_failure():
     assert sum(record.points for record in graded) == pytest.approx(2)  # half of 4
     assert [record.outcome for record in graded] == ["passed", "failed", "failed"]
     for unexplained in (
-        by_rubric(
-            records, shares, lambda record, name: False
-        ),  # the mistake itself passes c: something else is wrong, too
+        by_rubric(records, shares, lambda record, name: False),  # the mistake itself passes c: something else is wrong, too
         by_rubric([passed, _named(first, "divides_by_n"), _named(second, "other")], shares, lambda record, name: True),
         by_rubric([passed, first, second], shares, lambda record, name: True),
         by_rubric(records, {"other": 0.5}, lambda record, name: True),

@@ -47,9 +47,7 @@ def test_inputs_are_those_that_are_pinned():
 
 def test_neither_the_folder_nor_other_modules_move_the_inputs(tmp_path):
     planted = tmp_path / "planted.py"
-    planted.write_text(
-        f"NUMBERS = {list(range(100, 200))}\nFRACTIONS = {[i / 7 for i in range(1, 100)]}\nWORDS = ['a b c']\n"
-    )
+    planted.write_text(f"NUMBERS = {list(range(100, 200))}\nFRACTIONS = {[i / 7 for i in range(1, 100)]}\nWORDS = ['a b c']\n")
     here = {check.identity: pins.digest(check) for check in collect(LECTURE) if check.topic == SOME}
     assert _drawn_elsewhere(tmp_path) == here
     assert _drawn_elsewhere(tmp_path, "import planted") == here

@@ -52,9 +52,7 @@ def test_junk_never_takes_a_check_out_of_the_maximum(answer):
 
 def test_refusing_everything_earns_nothing():
     examiner = Examiner(load("demo", DEMO_ROOT), collect("demo", DEMO_ROOT), seed="a seed for tests")
-    refusal = {
-        "error": {"type": "ValueError", "bases": ["ValueError"], "message": "x", "where": "", "unimplemented": False}
-    }
+    refusal = {"error": {"type": "ValueError", "bases": ["ValueError"], "message": "x", "where": "", "unimplemented": False}}
     records = {record.check: record for record in examiner.exercise("sums.total", Liar(refusal)).checks}
     assert records["test_nothing_to_add_is_refused"].points == 0
     assert "counts only once" in records["test_nothing_to_add_is_refused"].message

@@ -33,9 +33,7 @@ def _submissions(topic: str) -> Iterator[tuple[str, LocalTransport]]:
 
 
 def _earned(examiner: Examiner, transport: LocalTransport, topic: str) -> tuple[float, float]:
-    records = [
-        examiner.exercise(exercise.name, transport) for exercise in ASSIGNMENT.of_topic(topic) if not exercise.bonus
-    ]
+    records = [examiner.exercise(exercise.name, transport) for exercise in ASSIGNMENT.of_topic(topic) if not exercise.bonus]
     return sum(record.score for record in records), sum(record.max_score for record in records)
 
 

@@ -37,14 +37,10 @@ RIGHT = """
 """
 OTHERS = {
     "right": RIGHT,
-    "draws another way": RIGHT.replace(
-        "torch.rand(n, generator=generator)", "1 - torch.rand(2 * n, generator=generator)[:n]"
-    ),
+    "draws another way": RIGHT.replace("torch.rand(n, generator=generator)", "1 - torch.rand(2 * n, generator=generator)[:n]"),
     "raises": RIGHT.replace("return 2 * x", "raise KeyError('x')"),
     "raises on its second input": RIGHT.replace("return 2 * x", "return 2 * x if x.sum() < 4 else 1 / 0"),
-    "loops on its second input": RIGHT.replace(
-        "return 2 * x", "\n        while x.sum() >= 4: pass\n        return 2 * x"
-    ),
+    "loops on its second input": RIGHT.replace("return 2 * x", "\n        while x.sum() >= 4: pass\n        return 2 * x"),
     "has no box": RIGHT.replace("class Box", "class Bag"),
     "cannot make a box": RIGHT.replace("self.value = value", "self.value = value / 0"),
     "dies": RIGHT.replace("return self.value", "import os; os._exit(3)"),

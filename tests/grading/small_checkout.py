@@ -54,9 +54,7 @@ def add(checkout: Path, lecture: str, topic: str) -> None:
 
 def _keep_exercises(checkout: Path, lecture: str, names: list[str]) -> None:
     exercises = (REPO_ROOT / "assignments" / lecture / "assignment.toml").read_text("utf-8").split("[[exercise]]")[1:]
-    kept = "".join(
-        f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names)
-    )
+    kept = "".join(f"[[exercise]]{text.split('# ---')[0]}" for text in exercises if any(name in text for name in names))
     (checkout / "assignments" / lecture / "assignment.toml").write_text(f'title = "One topic"\n{kept}', "utf-8")
 
 
@@ -109,9 +107,7 @@ def environment(checkout: Path, seed: str = SEED) -> dict[str, str]:
     }
 
 
-def run(
-    checkout: Path, submitted: Path, results: Path, *options: str, seed: str = SEED
-) -> subprocess.CompletedProcess[str]:
+def run(checkout: Path, submitted: Path, results: Path, *options: str, seed: str = SEED) -> subprocess.CompletedProcess[str]:
     """One whole run."""
     return subprocess.run(
         command(submitted, results, *options),

@@ -44,9 +44,7 @@ def test_a_lost_worker_changes_no_record(checkout: Path, tmp_path: Path) -> None
     submitted = small_checkout.submissions(tmp_path / "submissions", NUMBER)
     with _cluster(checkout, workers=2) as (address, workers):
         command = small_checkout.command(submitted, tmp_path / "cluster", "--scheduler", address)
-        with subprocess.Popen(
-            command, cwd=checkout, env=small_checkout.environment(checkout), stdout=subprocess.PIPE, text=True
-        ) as run:
+        with subprocess.Popen(command, cwd=checkout, env=small_checkout.environment(checkout), stdout=subprocess.PIPE, text=True) as run:
             assert run.stdout is not None
             events = [json.loads(run.stdout.readline())["event"] for _ in range(2)]
             workers[0].kill()
@@ -86,9 +84,7 @@ def test_no_scheduler_is_a_sentence(checkout: Path, tmp_path: Path) -> None:
 
 
 def test_grading_here_does_not_need_dask() -> None:
-    code = (
-        "import sys; sys.modules['distributed'] = sys.modules['dask'] = None\nimport grader.cli, grader.grading.grade"
-    )
+    code = "import sys; sys.modules['distributed'] = sys.modules['dask'] = None\nimport grader.cli, grader.grading.grade"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
@@ -153,9 +149,7 @@ def _cluster(
 
         def start(*arguments: str) -> subprocess.Popen[bytes]:
             command = [sys.executable, "-m", "dask", *arguments, "--scheduler-file", str(told), "--no-dashboard"]
-            process = subprocess.Popen(
-                command, cwd=checkout, env=small_checkout.environment(checkout), stderr=subprocess.DEVNULL
-            )
+            process = subprocess.Popen(command, cwd=checkout, env=small_checkout.environment(checkout), stderr=subprocess.DEVNULL)
             stack.callback(process.wait)
             stack.callback(process.kill)
             return process

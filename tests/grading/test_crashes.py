@@ -56,9 +56,7 @@ def unbroken(checkout: Path, submitted: Path, tmp_path_factory: pytest.TempPathF
     return results
 
 
-def test_a_run_killed_at_any_moment_is_finished_by_the_next(
-    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_a_run_killed_at_any_moment_is_finished_by_the_next(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     chance = random.Random(time.time_ns())
     for _ in range(2):
@@ -76,24 +74,18 @@ def test_a_run_killed_at_any_moment_is_finished_by_the_next(
     assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
-def test_what_changed_is_graded_again_and_nothing_else(
-    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_what_changed_is_graded_again_and_nothing_else(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results, changed = tmp_path / "results", tmp_path / "submissions"
     shutil.copytree(unbroken, results)
     shutil.copytree(submitted, changed)
     with (changed / "s01" / "histogram.py").open("a") as file:
         file.write("# a new version\n")
     done = small_checkout.run(checkout, changed, results)
-    events = {
-        line["submission"]: line["event"] for line in map(json.loads, done.stdout.splitlines()) if "submission" in line
-    }
+    events = {line["submission"]: line["event"] for line in map(json.loads, done.stdout.splitlines()) if "submission" in line}
     assert events == {f"s{index:02d}": "graded" if index == 1 else "found" for index in range(NUMBER)}
 
 
-def test_where_everything_is_graded_nothing_is_rehearsed(
-    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_where_everything_is_graded_nothing_is_rehearsed(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(unbroken, results)
     python, flag, program, *words = small_checkout.command(submitted, results)
@@ -161,9 +153,7 @@ def _notes(results: Path) -> dict[str, str]:
     return {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
 
 
-def test_one_exercise_is_graded_again_and_the_rest_stays(
-    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_one_exercise_is_graded_again_and_the_rest_stays(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(unbroken, results)
     for path in results.glob("*/record.json"):  # as if an older kit had thought otherwise
@@ -221,9 +211,7 @@ def test_where_the_grader_breaks_one_submission_is_not_graded_and_everybody_else
     assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
-def test_when_all_workers_die_at_once_nobody_loses_a_point(
-    checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path
-) -> None:
+def test_when_all_workers_die_at_once_nobody_loses_a_point(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     once = tmp_path / "once"
     kill = f"import os, pathlib; once = pathlib.Path({str(once)!r})"
     kill += "; submission.name == 's02' and not once.exists() and (once.touch(), os.kill(others[2]._zygote.pid, 9))"
@@ -250,9 +238,7 @@ def test_a_run_that_is_stopped_says_how_to_go_on(checkout: Path, submitted: Path
 def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(checkout: Path, submitted: Path, tmp_path: Path) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
-    if subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)], capture_output=True, check=False
-    ).returncode:
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(disk)], capture_output=True, check=False).returncode:
         pytest.skip("no small disk can be mounted here")
     try:
         done = small_checkout.run(checkout, submitted, disk / "results")
@@ -289,9 +275,7 @@ def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
 def test_two_graders_on_one_folder_do_not_mix(tmp_path: Path) -> None:
     with Store(tmp_path) as store:
         store.write(_record("s00"))
-        second = subprocess.run(
-            [sys.executable, "-c", _SECOND, str(tmp_path)], capture_output=True, text=True, check=False
-        )
+        second = subprocess.run([sys.executable, "-c", _SECOND, str(tmp_path)], capture_output=True, text=True, check=False)
         assert second.stdout.strip() == "busy", second.stderr
     assert (tmp_path / "s00" / "record.json").exists()
 

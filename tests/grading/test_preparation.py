@@ -104,9 +104,7 @@ def rehearsed() -> Iterator[GradingSession]:
         yield session
 
 
-def test_the_next_run_decides_as_the_first_without_a_rehearsal(
-    rehearsed: GradingSession, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_next_run_decides_as_the_first_without_a_rehearsal(rehearsed: GradingSession, monkeypatch: pytest.MonkeyPatch) -> None:
     (right,) = known_submissions.solutions(LECTURE, [TOPIC])[TOPIC]
     submissions = [Submission(name, {TOPIC: [text]}, ()) for name, text in (("right", right), ("wrong", right + WRONG))]
     monkeypatch.setattr(GradingSession, "_rehearse", lambda *_: pytest.fail("it was rehearsed again"))

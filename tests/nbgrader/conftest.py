@@ -37,9 +37,7 @@ def nbgrader(*arguments, folder, user="instructor", code=0):
     os.chdir(folder)
     NbGraderApp.clear_instance()
     try:
-        with mock.patch(
-            "nbgrader.utils.get_osusername", return_value="jovyan"
-        ):  # then JUPYTERHUB_USER names the student
+        with mock.patch("nbgrader.utils.get_osusername", return_value="jovyan"):  # then JUPYTERHUB_USER names the student
             app = NbGraderApp.instance()
             app.initialize(list(map(str, arguments)))
             app.start()
@@ -125,9 +123,7 @@ def course(tmp_path_factory):
     with zipfile.ZipFile(archive / "bulk.zip", "w") as bulk:  # what a learning platform hands out
         for file, content in zoe.items():
             bulk.writestr(f"notebooks_zoe_attempt_2026-11-20-15-30-10_{file}", content)
-    named = (
-        r"--FileNameCollectorPlugin.named_regexp=.*_(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_(?P<file_id>.*)"
-    )
+    named = r"--FileNameCollectorPlugin.named_regexp=.*_(?P<student_id>\w+)_attempt_(?P<timestamp>[0-9\-]+)_(?P<file_id>.*)"
     nbgrader("zip_collect", "lecture1", named, folder=course.root)
     own = course.root / "submitted" / "anna" / "ps1"
     own.mkdir(parents=True)

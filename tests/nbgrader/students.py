@@ -72,20 +72,13 @@ def students(course):
     released = {path.stem: nbformat.read(str(path), 4) for path in (course / "release" / "lecture1").glob("*.ipynb")}
     source = {path.stem: nbformat.read(str(path), 4) for path in (course / "source" / "lecture1").glob("*.ipynb")}
     right = {topic: solved(released[topic], source[topic]) for topic in released}
-    return {
-        name: {file: _bytes(one) for file, one in files.items()}
-        for name, files in _class(released, source, right).items()
-    }
+    return {name: {file: _bytes(one) for file, one in files.items()} for name, files in _class(released, source, right).items()}
 
 
 def solved(released, source, leave_out=()):
     """The released notebook with the answers of the source in its cells."""
     notebook = copy.deepcopy(released)
-    answers = {
-        cell.metadata.nbgrader.grade_id: cell.source
-        for cell in source.cells
-        if cell.metadata.get("nbgrader", {}).get("solution")
-    }
+    answers = {cell.metadata.nbgrader.grade_id: cell.source for cell in source.cells if cell.metadata.get("nbgrader", {}).get("solution")}
     for cell in notebook.cells:
         name = grade_id(cell)
         if name in answers and name not in leave_out:
@@ -104,10 +97,7 @@ def _class(released, source, right):
     both = {"divergences.ipynb": right["divergences"], "histogram.ipynb": right["histogram"]}
     essay = next(cell for cell in right["divergences"].cells if grade_id(cell) == "own-essay")
     essay.source, essay["attachments"] = ESSAY, {"plot.png": {"image/png": PIXEL}}
-    partial = {
-        f"{topic}.ipynb": solved(released[topic], source[topic], ("kl_divergence", "fit_histogram"))
-        for topic in released
-    }
+    partial = {f"{topic}.ipynb": solved(released[topic], source[topic], ("kl_divergence", "fit_histogram")) for topic in released}
 
     mistaken = copy.deepcopy(right["divergences"])
     for cell in mistaken.cells:
@@ -163,9 +153,7 @@ def _class(released, source, right):
     broken["cells"] += [{"cell_type": "code", "source": "x = '\ud800'"}, {"cell_type": "poem", "source": 7}]
     broken["cells"][0].pop("metadata")
 
-    module = "\n\n".join(
-        cell.source for cell in right["histogram"].cells if cell.cell_type == "code" and "check" not in cell.source
-    )
+    module = "\n\n".join(cell.source for cell in right["histogram"].cells if cell.cell_type == "code" and "check" not in cell.source)
     return {
         "anna": both,
         "blank": {},

@@ -53,9 +53,7 @@ def server(course):
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     environment = os.environ | {"DGM_SEED": SEED, "JUPYTER_CONFIG_DIR": str(course.root), "PATH": path}
     log = (course.root / "server.log").open("w")
-    process = subprocess.Popen(
-        ["jupyter", "lab", *options], cwd=course.root, env=environment, stdout=log, stderr=log
-    )
+    process = subprocess.Popen(["jupyter", "lab", *options], cwd=course.root, env=environment, stdout=log, stderr=log)
     address = f"http://127.0.0.1:{port}"
     try:
         for _ in range(120):

@@ -34,9 +34,7 @@ def executed():
     setup = SETUP.format(kit="", assignment="lecture1", of='"lecture1", "divergences"')
     cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)", *MORE]
     notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
-    nbclient.NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(REPO_ROOT)}}
-    ).execute()
+    nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(REPO_ROOT)}}).execute()
     nbformat.validate(notebook)
     return [cell.outputs for cell in notebook.cells]
 

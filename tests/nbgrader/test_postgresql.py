@@ -33,9 +33,7 @@ def database():
     folder = Path(made.stdout.strip())
 
     def run(program, *arguments):
-        subprocess.run(
-            [*as_user, programs[-1] / program, *arguments], cwd="/", check=True, capture_output=True, timeout=120
-        )
+        subprocess.run([*as_user, programs[-1] / program, *arguments], cwd="/", check=True, capture_output=True, timeout=120)
 
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))

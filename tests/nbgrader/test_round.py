@@ -117,9 +117,7 @@ def test_a_notebook_that_cannot_be_graded_has_a_clear_entry(course):
 def test_validate_tells_right_work_from_unfinished_work(course):
     said = {}
     for student in ("anna", "blank"):
-        said[student] = in_a_process(
-            "nbgrader", "validate", "histogram.ipynb", folder=course.homes / student / "lecture1"
-        )
+        said[student] = in_a_process("nbgrader", "validate", "histogram.ipynb", folder=course.homes / student / "lecture1")
     assert "Success! Your notebook passes all the tests." in said["anna"]
     assert "VALIDATION FAILED ON 5 CELL(S)!" in said["blank"]
 
@@ -148,13 +146,7 @@ def test_neither_page_nor_notebook_holds_a_solution_or_the_seed(course, topic):
     assert len(secret) > 5
     for text in (released, course.autograded("blank", topic), course.feedback("blank", topic)):
         assert SEED not in text
-        plain = (
-            text.replace("&quot;", '"')
-            .replace("&lt;", "<")
-            .replace("&gt;", ">")
-            .replace("&#39;", "'")
-            .replace('\\"', '"')
-        )
+        plain = text.replace("&quot;", '"').replace("&lt;", "<").replace("&gt;", ">").replace("&#39;", "'").replace('\\"', '"')
         assert [line for line in secret if line in plain] == []
     for student in STUDENTS:
         for path in (course.root / "autograded" / student).rglob("*.ipynb"):
@@ -167,9 +159,7 @@ def test_an_instructors_own_test_and_task_wait_for_a_person(course):
 
     with Gradebook(f"sqlite:///{course.root}/gradebook.db") as book:
         for student in ("anna", "blank", "dora"):
-            grades = {
-                name: book.find_grade(name, "divergences", "lecture1", student) for name in ("own-test", "own-essay", "own-task")
-            }
+            grades = {name: book.find_grade(name, "divergences", "lecture1", student) for name in ("own-test", "own-essay", "own-task")}
             assert all(grade.auto_score in (None, 0) for grade in grades.values()), student
             assert grades["own-test"].needs_manual_grade
             assert grades["own-test"].auto_score is None

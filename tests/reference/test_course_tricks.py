@@ -83,9 +83,7 @@ def test_log_derivative_is_sympys():
     density = sympy.exp(-(t**4)) * (2 + sympy.sin(t * s)) / (1 + s**2)
     score = sympy.lambdify((t, s), [sympy.diff(sympy.log(density), v) for v in (t, s)])
     x = randn(4, 2, seed=3)
-    got = ref.log_derivative(
-        lambda x: (-(x[:, 0] ** 4)).exp() * (2 + (x[:, 0] * x[:, 1]).sin()) / (1 + x[:, 1] ** 2), x
-    )
+    got = ref.log_derivative(lambda x: (-(x[:, 0] ** 4)).exp() * (2 + (x[:, 0] * x[:, 1]).sin()) / (1 + x[:, 1] ** 2), x)
     close(got, [score(*row) for row in x.tolist()], rtol=1e-12)
 
 
@@ -119,9 +117,7 @@ def test_score_function_gradient_is_unbiased_over_a_finite_set():
 
 def test_score_function_gradient_takes_a_scalar_parameter():
     theta, x = torch.tensor(0.3, dtype=torch.float64), randn(5, 2).abs()
-    got = ref.score_function_gradient(
-        lambda x: x[:, 0], lambda x, theta: Exponential(theta.exp()).log_prob(x).sum(dim=1), theta, x
-    )
+    got = ref.score_function_gradient(lambda x: x[:, 0], lambda x, theta: Exponential(theta.exp()).log_prob(x).sum(dim=1), theta, x)
     close(got, (x[:, 0] * (2 - theta.exp() * x.sum(dim=1))).mean(), rtol=1e-12)
 
 

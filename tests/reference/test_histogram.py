@@ -54,9 +54,7 @@ def test_conditional_fit_is_a_normalised_contingency_table(n, K, C):
 def test_parameters_are_the_free_numbers_of_the_enumerated_tables(m, K, order):
     """Every row of a table that some sequence reads, less one number a row for normalisation."""
     rows = {
-        (j, sequence[0 if order is None else max(0, j - order) : j])
-        for sequence in itertools.product(range(K), repeat=m)
-        for j in range(m)
+        (j, sequence[0 if order is None else max(0, j - order) : j]) for sequence in itertools.product(range(K), repeat=m) for j in range(m)
     }
     assert ref.num_parameters(m, K, order) == len(rows) * (K - 1)
 

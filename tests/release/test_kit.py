@@ -27,7 +27,7 @@ REPO_ROOT = assignments.REPO_ROOT
 MIN_LENGTH = 25  # shorter lines, such as `return total`, say nothing
 
 # Like Windows, for our own code: modules that are not there, and attributes of others that are not there.
-NO_POSIX = '''
+NO_POSIX = """
 import builtins, os, signal, socket, sys
 ABSENT = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "syslog", "spwd", "crypt", "posix"}
 real = builtins.__import__
@@ -42,7 +42,7 @@ builtins.__import__ = guarded
 for module, names in ((os, "fork forkpty setsid killpg waitid"), (signal, "SIGALRM setitimer alarm"), (socket, "AF_UNIX")):
     for name in names.split():
         delattr(module, name)
-'''
+"""
 
 
 @pytest.fixture(scope="session")

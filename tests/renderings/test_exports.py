@@ -24,9 +24,7 @@ HOSTILE = '<script>alert("&")</script>\x00\x1b[31m\ud7ff\ufffe'
 
 
 def check(name, outcome, points=1.0, **more):
-    return CheckRecord(
-        check=name, outcome=outcome, points=points if outcome == "passed" else 0.0, max_points=points, **more
-    )
+    return CheckRecord(check=name, outcome=outcome, points=points if outcome == "passed" else 0.0, max_points=points, **more)
 
 
 def made(submission, student=None, problems=()):
@@ -192,6 +190,4 @@ def test_nothing_to_export_is_an_error(tmp_path):
 
 def test_a_record_keeps_its_student():
     record = made("s01", Person("Anna", "12", "", "moodle"))
-    assert records.decode(records.encode(record)) == msgspec.structs.replace(
-        record, student=Person("Anna", "12", "", "moodle")
-    )
+    assert records.decode(records.encode(record)) == msgspec.structs.replace(record, student=Person("Anna", "12", "", "moodle"))

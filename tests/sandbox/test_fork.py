@@ -135,7 +135,9 @@ def test_a_grader_that_is_killed_takes_everything_with_it():
         "print('ready', flush=True)\ntime.sleep(60)\n"
     )
     checkout = Path(__file__).parents[2]
-    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)}) as grader:
+    with subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, cwd=checkout, env={**os.environ, "PYTHONPATH": str(checkout)}
+    ) as grader:
         assert grader.stdout is not None
         assert grader.stdout.readline() == b"ready\n"
         below = descendants(grader.pid)

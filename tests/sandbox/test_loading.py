@@ -16,9 +16,7 @@ topics = SubmissionFinder("assignments.demo", {sources!r}, 0.3, {definitions_onl
 one, problems = topics["one"].module, topics["one"].problems
 print(({then}))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60
-    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 
@@ -66,7 +64,4 @@ def test_future_imports_hold_for_the_statements_after_them():
 
 def test_the_second_attempt_keeps_definitions_and_constants_only():
     cell = "import math\nEPS = 1e-3\ntable = list(range(5))\nprint('hello')\ndef f():\n    return EPS"
-    assert (
-        loaded(cell, then="one.f(), one.math.pi > 3, hasattr(one, 'table')", definitions_only=True)
-        == "(0.001, True, False)"
-    )
+    assert loaded(cell, then="one.f(), one.math.pi > 3, hasattr(one, 'table')", definitions_only=True) == "(0.001, True, False)"

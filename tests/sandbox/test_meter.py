@@ -53,9 +53,7 @@ def silent(clock: Clock, how: str = "") -> tuple[Worker, socket.socket]:
     return Worker(ours, lambda: how, str, clock), theirs
 
 
-@pytest.mark.parametrize(
-    ("step", "readings"), [(Reading(10.0), 4), (Reading(10.0, 0.0, 9.0), 30), (Reading(10.0, 2.0, 9.0), 15)]
-)
+@pytest.mark.parametrize(("step", "readings"), [(Reading(10.0), 4), (Reading(10.0, 0.0, 9.0), 30), (Reading(10.0, 2.0, 9.0), 15)])
 def test_a_silent_worker_is_given_up_by_its_own_clock(step: Reading, readings: int) -> None:
     clock = Clock(Reading(step.wall / 1000, step.cpu / 1000, step.waiting / 1000))
     worker, theirs = silent(clock)

@@ -21,9 +21,7 @@ ALLOWED, ENOSYS, EPERM = seccomp.ALLOW, seccomp.ERRNO | errno.ENOSYS, seccomp.ER
 PID = 42
 
 
-def verdict(
-    machine: str, call: str | int, *arguments: int, architecture: int | None = None, device: bool = False
-) -> int:
+def verdict(machine: str, call: str | int, *arguments: int, architecture: int | None = None, device: bool = False) -> int:
     """What the filter answers, by a model of the kernel's interpreter."""
     number = syscalls.numbers(machine, device)[call] if isinstance(call, str) else call
     data = struct.pack("<IIQ6Q", number, architecture or seccomp.AUDIT_ARCH[machine], 0, *(*arguments, 0, 0, 0, 0, 0, 0)[:6])

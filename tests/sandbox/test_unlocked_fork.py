@@ -47,9 +47,7 @@ def transport() -> Iterator[WorkerTransport]:
     transport.close()
 
 
-def test_it_answers_in_a_folder_of_its_own_and_prints_nowhere_else(
-    transport: WorkerTransport, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_it_answers_in_a_folder_of_its_own_and_prints_nowhere_else(transport: WorkerTransport, capfd: pytest.CaptureFixture[str]) -> None:
     student = Student("topic", transport)
     assert torch.equal(student.double(torch.ones(3)), 2 * torch.ones(3))
     folder, typed, descriptors = student.where()
@@ -60,9 +58,7 @@ def test_it_answers_in_a_folder_of_its_own_and_prints_nowhere_else(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_module_of_the_same_name_here_is_not_the_submissions(
-    transport: WorkerTransport, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_module_of_the_same_name_here_is_not_the_submissions(transport: WorkerTransport, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "topic", ModuleType("topic"))
     assert Student("topic", transport).double(1) == 2
 

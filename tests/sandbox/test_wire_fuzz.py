@@ -31,9 +31,7 @@ tensors = st.builds(
 scalars = st.one_of(st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=20), tensors)
 values = st.recursive(
     scalars,
-    lambda inner: st.one_of(
-        st.lists(inner, max_size=4), st.tuples(inner, inner), st.dictionaries(st.text(max_size=5), inner, max_size=3)
-    ),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.tuples(inner, inner), st.dictionaries(st.text(max_size=5), inner, max_size=3)),
     max_leaves=12,
 )
 
@@ -71,7 +69,9 @@ nodes = st.recursive(
     lambda inner: st.one_of(
         st.lists(inner, max_size=5),
         st.tuples(st.sampled_from("fluts"), inner).map(list),
-        st.tuples(st.just("t"), st.sampled_from(["float64", "bool", "int8", "object"]), st.lists(st.integers(-1, 1 << 41)), inner).map(list),
+        st.tuples(st.just("t"), st.sampled_from(["float64", "bool", "int8", "object"]), st.lists(st.integers(-1, 1 << 41)), inner).map(
+            list
+        ),
         st.tuples(st.just("t"), st.just("uint8"), st.lists(st.integers(0, 9), max_size=6), st.integers(-16, 64)).map(list),
         st.tuples(st.just("s"), st.sampled_from(["remote", "unsendable", "family", "black box", "pickle"]), inner).map(list),
         st.dictionaries(st.text(max_size=3), inner, max_size=3),

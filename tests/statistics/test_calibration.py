@@ -62,9 +62,7 @@ def test_a_named_law_much_closer_than_the_effect_passes_at_most_at_rate_beta():
     q = torch.softmax(p.log() / 1.2, 0)
     assert 0.5 * (p - q).abs().sum() < 0.07
     named = {"temperature": q}
-    rate = share_of_failures(
-        lambda g: assert_follows_pmf(sampler(q, g), p, effect=0.2, named=named, first=16, **LOOSE)
-    )
+    rate = share_of_failures(lambda g: assert_follows_pmf(sampler(q, g), p, effect=0.2, named=named, first=16, **LOOSE))
     assert rate >= 1 - LOOSE["beta"]
 
 

@@ -14,9 +14,7 @@ from grader.checking.statistics import assert_follows_pmf, assert_uniform, outco
 
 K, M = 4, 3
 SEEDS = (0, 1, 2)
-TABLES = [
-    2 * torch.randn(*[K] * (t + 1), generator=torch.Generator().manual_seed(t), dtype=torch.float64) for t in range(M)
-]
+TABLES = [2 * torch.randn(*[K] * (t + 1), generator=torch.Generator().manual_seed(t), dtype=torch.float64) for t in range(M)]
 
 
 def logits(prefix: Tensor, t: int) -> Tensor:

@@ -87,9 +87,7 @@ def test_n_for_cdf_is_the_first_n_at_which_the_effect_is_beyond_limit_and_deviat
     assert cdf_limit(n - 1, 1e-9) + radius(1e-6) / math.sqrt(n - 1) > 0.1
 
 
-@pytest.mark.parametrize(
-    ("p", "q"), [([0.5, 0.5], [0.7, 0.3]), ([0.9, 0.1], [1.0, 0.0]), ([0.2, 0.3, 0.5], [0.5, 0.3, 0.2])]
-)
+@pytest.mark.parametrize(("p", "q"), [([0.5, 0.5], [0.7, 0.3]), ([0.9, 0.1], [1.0, 0.0]), ([0.2, 0.3, 0.5], [0.5, 0.3, 0.2])])
 @pytest.mark.parametrize(("alpha", "beta"), [(0.1, 0.1), (1e-3, 0.2)])
 def test_the_likelihood_ratio_test_holds_both_rates(p, q, alpha, beta):
     test = LikelihoodRatio(torch.tensor(p, dtype=torch.float64), torch.tensor(q, dtype=torch.float64), alpha, beta)

@@ -31,9 +31,7 @@ def test_normal_noise_passes_with_a_stray_infinity(seed):
 
 
 @pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(
-    "make", [lambda z: 1.03 * z, lambda z: 0.97 * z, lambda z: z + 0.03, lambda z: z - 0.03, lambda z: z.clamp(-3, 3)]
-)
+@pytest.mark.parametrize("make", [lambda z: 1.03 * z, lambda z: 0.97 * z, lambda z: z + 0.03, lambda z: z - 0.03, lambda z: z.clamp(-3, 3)])
 def test_noise_that_is_wrong_by_little_fails(make, seed):
     with pytest.raises(Mismatch, match="standard deviations is"):
         assert_standard_normal(draws(seed, make))

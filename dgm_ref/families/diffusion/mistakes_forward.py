@@ -21,8 +21,12 @@ def single_factors(betas: Tensor) -> Tensor:
     return 1 - betas
 
 
-@mistake(BAR, killed_by=BAR_BY_HAND, says="alpha_bar is clamped from below. Little signal is left at the end, and no more than that.",
-         when=lambda betas: signal(betas).min() < 1e-8)
+@mistake(
+    BAR,
+    killed_by=BAR_BY_HAND,
+    says="alpha_bar is clamped from below. Little signal is left at the end, and no more than that.",
+    when=lambda betas: signal(betas).min() < 1e-8,
+)
 def clamped_from_below(betas: Tensor) -> Tensor:
     return signal(betas).clamp(min=1e-8)
 
@@ -129,8 +133,11 @@ def add_row_by_row(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tenso
 # -- posterior --
 
 
-@mistake(POSTERIOR, killed_by=POST_BY_HAND,
-         says="The variance is beta_t. Given the data it is smaller, by (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t).")
+@mistake(
+    POSTERIOR,
+    killed_by=POST_BY_HAND,
+    says="The variance is beta_t. Given the data it is smaller, by (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t).",
+)
 def variance_of_the_step(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     return step_before(x0, xt, t, betas)[0], betas[t]
 
@@ -146,8 +153,11 @@ def deviation_of_the_step_before(x0: Tensor, xt: Tensor, t: Tensor, betas: Tenso
     return mean, variance.sqrt()
 
 
-@mistake(POSTERIOR, killed_by=POST_BY_HAND,
-         says="The root is missing in the coefficient of x0: sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t).")
+@mistake(
+    POSTERIOR,
+    killed_by=POST_BY_HAND,
+    says="The root is missing in the coefficient of x0: sqrt(alpha_bar_{t-1}) beta_t / (1 - alpha_bar_t).",
+)
 def root_missing_at_x0(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     _, of_xt, variance = coefficients(t, betas)
     of_x0 = before(betas)[t] * betas[t] / (1 - signal(betas)[t])
@@ -161,8 +171,7 @@ def alpha_bar_not_shifted(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> P
     return of_x0[:, None] * x0 + of_xt[:, None] * xt, beta
 
 
-@mistake(POSTERIOR, killed_by=POST_BY_HAND,
-         says="The coefficient of xt has alpha_bar_t under its root. It is sqrt(alpha_t), of one step.")
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficient of xt has alpha_bar_t under its root. It is sqrt(alpha_t), of one step.")
 def alpha_bar_at_xt(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     of_x0, _, variance = coefficients(t, betas)
     a, earlier = signal(betas)[t], before(betas)[t]
@@ -176,16 +185,14 @@ def variance_with_an_axis_too_many(x0: Tensor, xt: Tensor, t: Tensor, betas: Ten
     return mean, variance[:, None]
 
 
-@mistake(POSTERIOR, killed_by=FIRST,
-         says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.")
+@mistake(POSTERIOR, killed_by=FIRST, says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.")
 def index_minus_one(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a, earlier, beta = signal(betas)[t], signal(betas)[t - 1], betas[t]
     of_x0, of_xt = earlier.sqrt() * beta / (1 - a), (1 - beta).sqrt() * (1 - earlier) / (1 - a)
     return of_x0[:, None] * x0 + of_xt[:, None] * xt, (1 - earlier) / (1 - a) * beta
 
 
-@mistake(POSTERIOR, killed_by=FIRST,
-         says="The variance at t = 0 is kept away from zero. There the step before is the data, without noise.")
+@mistake(POSTERIOR, killed_by=FIRST, says="The variance at t = 0 is kept away from zero. There the step before is the data, without noise.")
 def variance_clamped(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     mean, variance = step_before(x0, xt, t, betas)
     return mean, variance.clamp(min=1e-20)
@@ -234,8 +241,7 @@ def noise_added_again(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Te
     return (xt + (1 - a).sqrt() * noise) / a.sqrt()
 
 
-@mistake(PREDICT, killed_by=PREDICT_BY_HAND,
-         says="You divide before you take the noise away: both are divided by sqrt(alpha_bar).")
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="You divide before you take the noise away: both are divided by sqrt(alpha_bar).")
 def noise_not_divided(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = column(signal(betas), t)
     return xt / a.sqrt() - (1 - a).sqrt() * noise

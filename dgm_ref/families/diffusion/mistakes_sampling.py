@@ -72,8 +72,12 @@ def step_without_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator
     return _parts(model, x, t, betas)[0]
 
 
-@mistake(STEP, killed_by=S_NOISE, says="The step from t = 1 has no noise: times count from 0, so only the one from t = 0 has none.",
-         when=lambda t: t == 1)
+@mistake(
+    STEP,
+    killed_by=S_NOISE,
+    says="The step from t = 1 has no noise: times count from 0, so only the one from t = 0 has none.",
+    when=lambda t: t == 1,
+)
 def no_noise_from_the_second_time(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _step(model, x, t, betas, generator) if t > 1 else _parts(model, x, t, betas)[0]
 

@@ -160,8 +160,7 @@ def bound_from_the_error_of_the_guess(model: Model, x0: Tensor, t: Tensor, noise
 # -- guided_noise --
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND,
-         says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
 def interpolated(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return (1 - scale) * model(x, t, None) + scale * model(x, t, label)
 
@@ -176,8 +175,7 @@ def unlabelled_added(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
     return (1 + scale) * model(x, t, label) + scale * model(x, t, None)
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND,
-         says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The labelled prediction has the weight w. It is 1 + w, so that the weights sum to one.")
 def weights_sum_to_zero(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return scale * (model(x, t, label) - model(x, t, None))
 
@@ -189,8 +187,10 @@ def without_guidance(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
 
 @mistake(GUIDED, killed_by=G_BEYOND, says="The prediction is clipped for strong guidance. Nothing is clipped here.")
 def guidance_clamped(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
-    return ((1 + scale) * model(x, t, label) - scale * model(x, t, None)).clamp(-1, 1) if scale > 1 else (
-        (1 + scale) * model(x, t, label) - scale * model(x, t, None)
+    return (
+        ((1 + scale) * model(x, t, label) - scale * model(x, t, None)).clamp(-1, 1)
+        if scale > 1
+        else ((1 + scale) * model(x, t, label) - scale * model(x, t, None))
     )
 
 

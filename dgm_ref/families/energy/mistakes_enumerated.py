@@ -106,8 +106,7 @@ def probabilities(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return (-energy(x) - torch.logsumexp(-energy(states), 0)).exp()
 
 
-@mistake(LOG_PROB, killed_by=P_FAR,
-         says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
+@mistake(LOG_PROB, killed_by=P_FAR, says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
 def ratio_of_exponentials(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return ((-energy(x)).exp() / (-energy(states)).exp().sum()).log()
 
@@ -147,8 +146,7 @@ def summed_energies(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return energy(data).sum() - energy(samples.detach()).sum()
 
 
-@mistake(LOSS, killed_by=L_BY_HAND,
-         says="Both sums are divided by the number of data. Each is divided by its own number of rows.")
+@mistake(LOSS, killed_by=L_BY_HAND, says="Both sums are divided by the number of data. Each is divided by its own number of rows.")
 def both_over_n(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return (energy(data).sum() - energy(samples.detach()).sum()) / len(data)
 
@@ -179,8 +177,7 @@ def samples_not_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tenso
     return energy(data).mean() - energy(samples).mean()
 
 
-@mistake(LOSS, killed_by=L_SLOPE,
-         says="The samples' whole term is detached. The samples are constants; the energy at them is not.")
+@mistake(LOSS, killed_by=L_SLOPE, says="The samples' whole term is detached. The samples are constants; the energy at them is not.")
 def samples_term_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return energy(data).mean() - energy(samples).mean().detach()
 

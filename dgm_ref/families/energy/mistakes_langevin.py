@@ -63,8 +63,7 @@ def noise_three_percent_too_large(score: Map, x: Tensor, step: float, generator:
     return x + step / 2 * score(x) + 1.03 * math.sqrt(step) * _noise(x, generator)
 
 
-@mistake(STEP, killed_by=SHAKES,
-         says="The second half of a batch repeats the noise of the first with a minus: rows must be independent.")
+@mistake(STEP, killed_by=SHAKES, says="The second half of a batch repeats the noise of the first with a minus: rows must be independent.")
 def antithetic_rows(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     half = _noise(x[: (len(x) + 1) // 2], generator)
     return x + step / 2 * score(x) + math.sqrt(step) * torch.cat([half, -half])[: len(x)]
@@ -104,8 +103,9 @@ def _log_ratio(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Ten
     return log_p(y) + _log_q(score, y, x, step) - log_p(x) - _log_q(score, x, y, step)
 
 
-@mistake(ACCEPT, killed_by=BY_HAND,
-         says="The proposal's densities are missing. It is not symmetric: the drift there and the drift back differ.")
+@mistake(
+    ACCEPT, killed_by=BY_HAND, says="The proposal's densities are missing. It is not symmetric: the drift there and the drift back differ."
+)
 def metropolis_without_hastings(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return (log_p(y) - log_p(x)).clamp(max=0)
 
@@ -130,8 +130,7 @@ def probability_of_acceptance(log_p: Map, score: Map, x: Tensor, y: Tensor, step
     return _log_ratio(log_p, score, x, y, step).clamp(max=0).exp()
 
 
-@mistake(ACCEPT, killed_by=BY_HAND,
-         says="Both ways start with the drift at x. The way back starts at the proposal, with the drift there.")
+@mistake(ACCEPT, killed_by=BY_HAND, says="Both ways start with the drift at x. The way back starts at the proposal, with the drift there.")
 def one_drift_for_both_ways(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     back = -(x - y - step / 2 * score(x)).square().sum(1) / (2 * step)
     return (log_p(y) + back - log_p(x) - _log_q(score, x, y, step)).clamp(max=0)
@@ -142,15 +141,13 @@ def drift_of_a_whole_step(log_p: Map, score: Map, x: Tensor, y: Tensor, step: fl
     return _log_ratio(log_p, lambda z: 2 * score(z), x, y, step).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=BY_HAND,
-         says="The proposal's variance is taken as 2 step. It is step: the exponent is divided by 2 step.")
+@mistake(ACCEPT, killed_by=BY_HAND, says="The proposal's variance is taken as 2 step. It is step: the exponent is divided by 2 step.")
 def variance_of_twice_the_step(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / 2
     return (log_p(y) - log_p(x) + ways).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=WEIGHS,
-         says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.")
+@mistake(ACCEPT, killed_by=WEIGHS, says="The exponent is divided by 2 step^2. The variance of the proposal is the step, not its square.")
 def step_taken_for_the_deviation(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     ways = (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / step
     return (log_p(y) - log_p(x) + ways).clamp(max=0)

@@ -35,9 +35,7 @@ def langevin_mean(score: Callable[[Tensor], Tensor], x: Tensor, step: float) -> 
     return torch.stack([row + 0.5 * step * score(row[None])[0] for row in x])
 
 
-def metropolis_log_acceptance(
-    log_p: Energy, score: Callable[[Tensor], Tensor], x: Tensor, proposal: Tensor, step: float
-) -> Tensor:
+def metropolis_log_acceptance(log_p: Energy, score: Callable[[Tensor], Tensor], x: Tensor, proposal: Tensor, step: float) -> Tensor:
     """Row by row, with torch's normal densities."""
     rows = []
     for one, other in zip(x, proposal, strict=True):

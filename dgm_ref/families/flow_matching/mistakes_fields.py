@@ -119,8 +119,9 @@ def deviation_for_variance(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> T
     return _line(x, t, mu, s * sigma - (1 - s), (1 - s) ** 2 + s**2 * sigma)
 
 
-@mistake(VELOCITY, killed_by=V_BY_HAND,
-         says="The covariance of the noise has the wrong sign: the velocity is x_1 - x_0, so 1 - t is subtracted.")
+@mistake(
+    VELOCITY, killed_by=V_BY_HAND, says="The covariance of the noise has the wrong sign: the velocity is x_1 - x_0, so 1 - t is subtracted."
+)
 def noise_added_to_the_velocity(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t[:, None]
     return _line(x, t, mu, s * sigma**2 + (1 - s), _variance(t, sigma))
@@ -155,8 +156,7 @@ def time_turned_round(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor
     return -_line(x, s, mu, s[:, None] * sigma**2 - (1 - s[:, None]), _variance(s, sigma))
 
 
-@mistake(VELOCITY, killed_by=V_ENDS,
-         says="Dividing by 1 - t gives nan at the end. The form with both variances holds at both ends.")
+@mistake(VELOCITY, killed_by=V_ENDS, says="Dividing by 1 - t gives nan at the end. The form with both variances holds at both ends.")
 def divided_by_what_is_left(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t[:, None]
     data = mu + s * sigma**2 / _variance(t, sigma) * (x - s * mu)
@@ -239,8 +239,7 @@ def divided_by_the_square(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return (t[:, None] * velocity - x) / (1 - t[:, None]) ** 2
 
 
-@mistake(SCORE, killed_by=S_SQUARE,
-         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
+@mistake(SCORE, killed_by=S_SQUARE, says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def score_along_the_dimensions(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t if x.shape[0] == x.shape[1] else t[:, None]
     return (s * velocity - x) / (1 - s)

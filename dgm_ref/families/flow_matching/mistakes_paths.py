@@ -34,8 +34,9 @@ def velocity_backwards(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), x0 - x1
 
 
-@mistake(PATH, killed_by=P_BY_HAND,
-         says="The velocity is that of what is left of the way: it does not shrink, the line is run through evenly.")
+@mistake(
+    PATH, killed_by=P_BY_HAND, says="The velocity is that of what is left of the way: it does not shrink, the line is run through evenly."
+)
 def velocity_of_what_is_left(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     x = _path(x0, x1, t)
     return x, x1 - x
@@ -52,8 +53,7 @@ def velocity_times_t(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), t[:, None] * (x1 - x0)
 
 
-@mistake(PATH, killed_by=P_SQUARE,
-         says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
+@mistake(PATH, killed_by=P_SQUARE, says="In a square batch your times go along the dimensions. They belong to the rows: t[:, None].")
 def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     s = t if x0.shape[0] == x0.shape[1] else t[:, None]
     return (1 - s) * x0 + s * x1, x1 - x0
@@ -144,8 +144,7 @@ def _cost(x0: Tensor, x1: Tensor) -> Tensor:
     return (x0[:, None] - x1).square().sum(2)
 
 
-@mistake(PAIRS, killed_by=BY_HAND,
-         says="No swap of two makes your pairs shorter, but changing three at once does: try all permutations.")
+@mistake(PAIRS, killed_by=BY_HAND, says="No swap of two makes your pairs shorter, but changing three at once does: try all permutations.")
 def swaps_while_that_helps(x0: Tensor, x1: Tensor) -> Tensor:
     cost, perm = _cost(x0, x1), torch.arange(len(x0))
     pairs = [(i, j) for i in range(len(x0)) for j in range(i)]
@@ -160,14 +159,18 @@ def inverse_permutation(x0: Tensor, x1: Tensor) -> Tensor:
     return permutation_by_trying(x1, x0)
 
 
-@mistake(PAIRS, killed_by=BY_HAND,
-         says="Each row takes its nearest partner, also one that is taken already. A permutation takes each once.")
+@mistake(
+    PAIRS, killed_by=BY_HAND, says="Each row takes its nearest partner, also one that is taken already. A permutation takes each once."
+)
 def nearest_partner(x0: Tensor, x1: Tensor) -> Tensor:
     return _cost(x0, x1).argmin(1)
 
 
-@mistake(PAIRS, killed_by=SHORTEST,
-         says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.")
+@mistake(
+    PAIRS,
+    killed_by=SHORTEST,
+    says="The nearest free partner is taken, row by row. That is greedy: an earlier row takes what a later one needs more.",
+)
 def greedy_pairs(x0: Tensor, x1: Tensor) -> Tensor:
     found: list[int] = []
     for row in _cost(x0, x1):

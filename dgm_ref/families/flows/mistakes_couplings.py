@@ -39,8 +39,7 @@ def shift_before_scale(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, (b + shift) * log_scale.exp()], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=BY_HAND,
-         says="This is the inverse direction: from noise to data. Asked for is the way from data to noise.")
+@mistake(COUPLING, killed_by=BY_HAND, says="This is the inverse direction: from noise to data. Asked for is the way from data to noise.")
 def coupling_from_noise_to_data(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
@@ -62,16 +61,14 @@ def bounded_log_scales(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=BY_HAND,
-         says="This is the mean of the log-scales. The determinant is a product, its logarithm a sum.")
+@mistake(COUPLING, killed_by=BY_HAND, says="This is the mean of the log-scales. The determinant is a product, its logarithm a sum.")
 def log_det_averaged(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.mean(1)
 
 
-@mistake(COUPLING, killed_by=BY_HAND,
-         says="You add the scales up. The logarithm of a product of scales is the sum of the log-scales.")
+@mistake(COUPLING, killed_by=BY_HAND, says="You add the scales up. The logarithm of a product of scales is the sum of the log-scales.")
 def sum_of_the_scales(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
     log_scale, shift = net(a)
@@ -106,8 +103,12 @@ def scale_and_shift_swapped(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-@mistake(COUPLING, killed_by=ODD, raises=True,
-         says="With an odd number of dimensions the first half has m // 2 of them; torch.chunk gives it one more.")
+@mistake(
+    COUPLING,
+    killed_by=ODD,
+    raises=True,
+    says="With an odd number of dimensions the first half has m // 2 of them; torch.chunk gives it one more.",
+)
 def coupling_by_chunk(x: Tensor, net: Net) -> Pair:
     a, b = x.chunk(2, dim=1)
     log_scale, shift = net(a)
@@ -246,8 +247,7 @@ def last_log_det_alone(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor
     return log_p_z(z) + sum(log_dets[-1:])
 
 
-@mistake(FLOW, killed_by=FLOW_BY_HAND,
-         says="The base density is taken at the data. It belongs to the noise, after the last layer.")
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The base density is taken at the data. It belongs to the noise, after the last layer.")
 def base_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(x) + sum(_through(layers, x)[1])
 
@@ -258,21 +258,22 @@ def layers_reversed(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(z) + sum(log_dets)
 
 
-@mistake(FLOW, killed_by=FLOW_ADDS,
-         says="Every layer is given the data themselves. A layer takes what the one before it returned.")
+@mistake(FLOW, killed_by=FLOW_ADDS, says="Every layer is given the data themselves. A layer takes what the one before it returned.")
 def log_dets_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(_through(layers, x)[0]) + sum(layer(x)[1] for layer in layers)
 
 
-@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", raises=True,
-         says="An empty list of layers is legal: the data are the noise.")
+@mistake(
+    FLOW, killed_by="test_a_flow_without_layers_is_its_base", raises=True, says="An empty list of layers is legal: the data are the noise."
+)
 def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + torch.stack(log_dets).sum(0)
 
 
-@mistake(FLOW, killed_by="test_a_flow_can_be_trained",
-         says="The log-determinants are detached: they are half of what a flow is trained by.")
+@mistake(
+    FLOW, killed_by="test_a_flow_can_be_trained", says="The log-determinants are detached: they are half of what a flow is trained by."
+)
 def log_dets_detached(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + sum(log_det.detach() for log_det in log_dets)

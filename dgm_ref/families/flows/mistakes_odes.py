@@ -58,8 +58,7 @@ def heun(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(step, f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND,
-         says="This is the 3/8 rule, another method of order four: slopes are taken at thirds of the step.")
+@mistake(RK, killed_by=RK_BY_HAND, says="This is the 3/8 rule, another method of order four: slopes are taken at thirds of the step.")
 def three_eighths_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
         k1 = f(t, x)
@@ -71,8 +70,7 @@ def three_eighths_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) ->
     return _steps(step, f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND,
-         says="The four slopes have equal weights. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
+@mistake(RK, killed_by=RK_BY_HAND, says="The four slopes have equal weights. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
 def equal_weights(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
         k1 = f(t, x)
@@ -105,8 +103,7 @@ def last_slope_at_the_middle(f: Field, x: Tensor, t0: float, t1: float, steps: i
     return _steps(step, f, x, t0, t1, steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND,
-         says="The slopes inside a step are all taken at its start in time. The middle ones belong to t + h/2.")
+@mistake(RK, killed_by=RK_BY_HAND, says="The slopes inside a step are all taken at its start in time. The middle ones belong to t + h/2.")
 def time_stands_still_in_a_step(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(lambda f, t, h, x: _classical(lambda _, y: f(t, y), t, h, x), f, x, t0, t1, steps)
 
@@ -205,8 +202,7 @@ def finite_differences(f: Field, t: float, x: Tensor) -> Tensor:
     return torch.stack(terms).sum(0)
 
 
-@mistake(DIV, killed_by=DIV_TRAINS,
-         says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.")
+@mistake(DIV, killed_by=DIV_TRAINS, says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.")
 def divergence_without_a_graph(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1).detach()
 
@@ -257,8 +253,9 @@ def averaged_over_dimensions(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor
     return (_products(f, t, x, v) * v).mean(2).mean(0)
 
 
-@mistake(HUTCHINSON, killed_by=EST_BY_HAND,
-         says="This is the mean of v'f, a product with the field. A product with its Jacobian is asked for.")
+@mistake(
+    HUTCHINSON, killed_by=EST_BY_HAND, says="This is the mean of v'f, a product with the field. A product with its Jacobian is asked for."
+)
 def product_with_the_field(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (f(t, x) * v).sum(2).mean(0)
 
@@ -268,8 +265,11 @@ def normalised_probes(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (_products(f, t, x, v) * v).sum(2).div(v.square().sum(2).clamp(min=1e-9)).mean(0)
 
 
-@mistake(HUTCHINSON, killed_by=EST_BY_HAND,
-         says="This is the exact divergence, without the probes. It costs m derivatives, which this function is to avoid.")
+@mistake(
+    HUTCHINSON,
+    killed_by=EST_BY_HAND,
+    says="This is the exact divergence, without the probes. It costs m derivatives, which this function is to avoid.",
+)
 def exact_divergence(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
 
@@ -322,8 +322,7 @@ def _density(f: Field, log_p_z: LogDensity, x: Tensor, steps: int, weight: float
     return log_p_z(end[:, :-1]) + weight * end[:, -1]
 
 
-@mistake(ODE, killed_by=ODE_BY_HAND,
-         says="The integral is subtracted. Data flow to noise here: the volume that the way creates is added.")
+@mistake(ODE, killed_by=ODE_BY_HAND, says="The integral is subtracted. Data flow to noise here: the volume that the way creates is added.")
 def integral_subtracted(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x, steps, weight=-1.0)
 
@@ -338,8 +337,7 @@ def base_density_at_the_data(f: Field, log_p_z: LogDensity, x: Tensor, steps: in
     return _density(f, lambda z: log_p_z(x), x, steps)
 
 
-@mistake(ODE, killed_by=ODE_BY_HAND,
-         says="You take the divergence at the start for the whole way. It changes in time and along the path.")
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You take the divergence at the start for the whole way. It changes in time and along the path.")
 def divergence_at_the_start(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return log_p_z(_steps(_classical, f, x, 0.0, 1.0, steps)) + divergence_by_forward_mode(f, 0.0, x)
 
@@ -349,8 +347,11 @@ def backwards_in_time(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> T
     return _density(lambda t, y: -f(1 - t, y), log_p_z, x, steps)
 
 
-@mistake(ODE, killed_by=ODE_CARRIED,
-         says="The integral is a left sum beside a Runge-Kutta path. Append it to the state: the same method carries both.")
+@mistake(
+    ODE,
+    killed_by=ODE_CARRIED,
+    says="The integral is a left sum beside a Runge-Kutta path. Append it to the state: the same method carries both.",
+)
 def integral_by_a_left_sum(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     h, integral = 1 / steps, torch.zeros(len(x), dtype=x.dtype)
     for i in range(steps):
@@ -359,8 +360,7 @@ def integral_by_a_left_sum(f: Field, log_p_z: LogDensity, x: Tensor, steps: int)
     return log_p_z(x) + integral
 
 
-@mistake(ODE, killed_by=ODE_BY_HAND,
-         says="You take Euler's steps, for state and integral. The classical Runge-Kutta method is asked for.")
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You take Euler's steps, for state and integral. The classical Runge-Kutta method is asked for.")
 def density_by_euler(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     h, integral = 1 / steps, torch.zeros(len(x), dtype=x.dtype)
     for i in range(steps):
@@ -369,8 +369,7 @@ def density_by_euler(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Te
     return log_p_z(x) + integral
 
 
-@mistake(ODE, killed_by=ODE_CARRIED,
-         says="The divergence is estimated from random probes. Here it is asked for exactly.")
+@mistake(ODE, killed_by=ODE_CARRIED, says="The divergence is estimated from random probes. Here it is asked for exactly.")
 def density_with_estimated_divergence(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     v = torch.randn(1, *x.shape, generator=torch.Generator().manual_seed(0), dtype=x.dtype)
 

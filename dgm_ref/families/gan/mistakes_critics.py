@@ -45,20 +45,17 @@ def norm_of_the_batch(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> 
     return (_slopes(critic, real, fake, u).norm() - 1).square()
 
 
-@mistake(PENALTY, killed_by=BY_HAND,
-         says="The mean slope is compared with one. Compare each row's slope, and average the squares.")
+@mistake(PENALTY, killed_by=BY_HAND, says="The mean slope is compared with one. Compare each row's slope, and average the squares.")
 def square_of_the_mean(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1).mean() - 1).square()
 
 
-@mistake(PENALTY, killed_by=BY_HAND,
-         says="u belongs to the real samples, 1 - u to the generated ones. You have it the other way round.")
+@mistake(PENALTY, killed_by=BY_HAND, says="u belongs to the real samples, 1 - u to the generated ones. You have it the other way round.")
 def u_swapped(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, fake, real, u).flatten(1).norm(dim=1) - 1).square().mean()
 
 
-@mistake(PENALTY, killed_by=BY_HAND,
-         says="The slope is taken at the real samples. The points lie between real and generated ones.")
+@mistake(PENALTY, killed_by=BY_HAND, says="The slope is taken at the real samples. The points lie between real and generated ones.")
 def at_the_real_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, real, fake, torch.ones_like(u)).flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -114,8 +111,9 @@ def penalty_with_an_epsilon_under_the_root(critic: Critic, real: Tensor, fake: T
 # -- wasserstein_1d --
 
 
-@mistake(W1, killed_by=W1_BY_HAND,
-         says="The samples are not sorted: mass is carried from the smallest to the smallest, not in the order given.")
+@mistake(
+    W1, killed_by=W1_BY_HAND, says="The samples are not sorted: mass is carried from the smallest to the smallest, not in the order given."
+)
 def in_the_order_given(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).abs().mean()
 
@@ -172,8 +170,9 @@ def _styled(x: Tensor, scale: Tensor, bias: Tensor, axes: tuple[int, ...] = (2, 
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]
 
 
-@mistake(STYLE, killed_by=STYLE_BY_HAND,
-         says="The variance is the sample's, with n - 1. Normalisation takes the mean square over the pixels.")
+@mistake(
+    STYLE, killed_by=STYLE_BY_HAND, says="The variance is the sample's, with n - 1. Normalisation takes the mean square over the pixels."
+)
 def unbiased_variance(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return _styled(x, scale, bias, correction=1)
 
@@ -184,14 +183,18 @@ def epsilon_outside_the_root(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return scale[:, :, None, None] * (x - mean) / (deviation + 1e-5) + bias[:, :, None, None]
 
 
-@mistake(STYLE, killed_by=STYLE_BY_HAND,
-         says="Images of the batch are normalised together. Each image and channel has its own mean and variance.")
+@mistake(
+    STYLE,
+    killed_by=STYLE_BY_HAND,
+    says="Images of the batch are normalised together. Each image and channel has its own mean and variance.",
+)
 def batch_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return _styled(x, scale, bias, axes=(0, 2, 3))
 
 
-@mistake(STYLE, killed_by=STYLE_BY_HAND,
-         says="All channels of an image are normalised together. Each channel has its own mean and variance.")
+@mistake(
+    STYLE, killed_by=STYLE_BY_HAND, says="All channels of an image are normalised together. Each channel has its own mean and variance."
+)
 def layer_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return _styled(x, scale, bias, axes=(1, 2, 3))
 
@@ -212,8 +215,7 @@ def divided_by_the_variance(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5) + bias[:, :, None, None]
 
 
-@mistake(STYLE, killed_by=STYLE_TRAINS,
-         says="Mean and variance are detached: the gradient must know that they move with the pixels.")
+@mistake(STYLE, killed_by=STYLE_TRAINS, says="Mean and variance are detached: the gradient must know that they move with the pixels.")
 def statistics_detached(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     mean, variance = x.mean((2, 3), keepdim=True).detach(), x.var((2, 3), correction=0, keepdim=True).detach()
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]

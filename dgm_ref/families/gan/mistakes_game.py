@@ -25,8 +25,9 @@ def share_of_the_generator(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_theta / (p_data + p_theta)
 
 
-@mistake(BEST, killed_by=BEST_BY_HAND,
-         says="These are the odds p_data / p_theta. The probability is the share p_data / (p_data + p_theta).")
+@mistake(
+    BEST, killed_by=BEST_BY_HAND, says="These are the odds p_data / p_theta. The probability is the share p_data / (p_data + p_theta)."
+)
 def odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data / p_theta
 
@@ -90,14 +91,16 @@ def first_half_alone(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, (p + q) / 2)
 
 
-@mistake(JS, killed_by=JS_BY_HAND,
-         says="This is the mean of KL(p||q) and KL(q||p). Each law is compared with the middle, not with the other one.")
+@mistake(
+    JS,
+    killed_by=JS_BY_HAND,
+    says="This is the mean of KL(p||q) and KL(q||p). Each law is compared with the middle, not with the other one.",
+)
 def jeffreys(p: Tensor, q: Tensor) -> Tensor:
     return (_kl(p, q) + _kl(q, p)) / 2
 
 
-@mistake(JS, killed_by=JS_BY_HAND,
-         says="The middle is the first argument of your divergences. It is the second: KL(p || middle).")
+@mistake(JS, killed_by=JS_BY_HAND, says="The middle is the first argument of your divergences. It is the second: KL(p || middle).")
 def middle_first(p: Tensor, q: Tensor) -> Tensor:
     return (_kl((p + q) / 2, p) + _kl((p + q) / 2, q)) / 2
 
@@ -180,15 +183,16 @@ def summed_loss(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).sum() + F.softplus(fake).sum()
 
 
-@mistake(D_LOSS, killed_by=D_BY_HAND,
-         says="This is the critic's loss of a Wasserstein GAN, without the logarithms of probabilities.")
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="This is the critic's loss of a Wasserstein GAN, without the logarithms of probabilities.")
 def wasserstein_loss(real: Tensor, fake: Tensor) -> Tensor:
     return fake.mean() - real.mean()
 
 
-@mistake(D_LOSS, killed_by=D_BY_HAND,
-         says="This is the loss of a least-squares GAN: logits are compared with labels. Here D = sigmoid(logit), "
-              "and logarithms are averaged.")
+@mistake(
+    D_LOSS,
+    killed_by=D_BY_HAND,
+    says="This is the loss of a least-squares GAN: logits are compared with labels. Here D = sigmoid(logit), and logarithms are averaged.",
+)
 def least_squares_loss(real: Tensor, fake: Tensor) -> Tensor:
     return (real - 1).square().mean() + fake.square().mean()
 
@@ -198,21 +202,26 @@ def real_half_alone(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean()
 
 
-@mistake(D_LOSS, killed_by=D_FAR,
-         says="A sigmoid is rounded to 0 or 1 far out, and its logarithm lost. Stay with logits: softplus or logsigmoid.")
+@mistake(
+    D_LOSS,
+    killed_by=D_FAR,
+    says="A sigmoid is rounded to 0 or 1 far out, and its logarithm lost. Stay with logits: softplus or logsigmoid.",
+)
 def loss_by_probabilities(real: Tensor, fake: Tensor) -> Tensor:
     return -real.sigmoid().log().mean() - (1 - fake.sigmoid()).log().mean()
 
 
-@mistake(D_LOSS, killed_by=D_FAR,
-         says="torch's loss for probabilities cuts logarithms off at -100. Hand it logits: binary_cross_entropy_with_logits.")
+@mistake(
+    D_LOSS,
+    killed_by=D_FAR,
+    says="torch's loss for probabilities cuts logarithms off at -100. Hand it logits: binary_cross_entropy_with_logits.",
+)
 def loss_cut_off(real: Tensor, fake: Tensor) -> Tensor:
     one, zero = torch.ones_like(real), torch.zeros_like(fake)
     return F.binary_cross_entropy(real.sigmoid(), one) + F.binary_cross_entropy(fake.sigmoid(), zero)
 
 
-@mistake(D_LOSS, killed_by=D_SLOPE,
-         says="The generated logits are detached. It is the samples that are detached before D sees them.")
+@mistake(D_LOSS, killed_by=D_SLOPE, says="The generated logits are detached. It is the samples that are detached before D sees them.")
 def fake_detached(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake.detach()).mean()
 
@@ -241,8 +250,11 @@ def losses_swapped(fake: Tensor, saturating: bool) -> Tensor:
     return F.softplus(-fake).mean() if saturating else -F.softplus(fake).mean()
 
 
-@mistake(G_LOSS, killed_by=G_BY_HAND,
-         says="The saturating loss has the wrong sign: the generator minimises the mean of log(1 - D), which is negative.")
+@mistake(
+    G_LOSS,
+    killed_by=G_BY_HAND,
+    says="The saturating loss has the wrong sign: the generator minimises the mean of log(1 - D), which is negative.",
+)
 def saturating_with_a_minus(fake: Tensor, saturating: bool) -> Tensor:
     return F.softplus(fake).mean() if saturating else F.softplus(-fake).mean()
 

@@ -70,8 +70,7 @@ def colours_ignored(kind: str, in_channels: int, out_channels: int, size: int, g
     return _mask(kind, in_channels, out_channels, size, 1)
 
 
-@mistake(MASK, killed_by=COLOURS,
-         says="The channels of a colour lie apart in your order, as in c % groups. They lie next to each other.")
+@mistake(MASK, killed_by=COLOURS, says="The channels of a colour lie apart in your order, as in c % groups. They lie next to each other.")
 def colours_in_turn(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask, half = _mask(kind, in_channels, out_channels, size, groups), size // 2
     g_in, g_out = torch.arange(in_channels) % groups, (torch.arange(out_channels) % groups)[:, None]
@@ -128,8 +127,7 @@ def _derivatives(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return torch.func.jacrev(lambda image: model(image)[0, :, i, j])(x)[:, 0]
 
 
-@mistake(FIELD, killed_by=CANCEL,
-         says="You differentiate the sum of all outputs: opposite derivatives cancel. Take one output at a time.")
+@mistake(FIELD, killed_by=CANCEL, says="You differentiate the sum of all outputs: opposite derivatives cancel. Take one output at a time.")
 def sum_of_the_outputs(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (_derivatives(model, x, i, j).sum(0) != 0).any(0)
 
@@ -215,8 +213,7 @@ def plain_difference(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: 
     return (log_weights.exp() * _plain_mass(x, means, log_scales, K)).sum(1).log()
 
 
-@mistake(MIXTURE, killed_by=FAR,
-         says="The mass of a bin is kept above 1e-12. Far out it is smaller, and its logarithm still right.")
+@mistake(MIXTURE, killed_by=FAR, says="The mass of a bin is kept above 1e-12. Far out it is smaller, and its logarithm still right.")
 def mass_clamped(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return torch.logsumexp(log_weights + _plain_mass(x, means, log_scales, K).clamp(min=1e-12).log(), 1)
 
@@ -232,8 +229,7 @@ def density_for_mass(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: 
     return torch.logsumexp(log_weights + F.logsigmoid(a) + F.logsigmoid(-a) - log_scales, 1)
 
 
-@mistake(MIXTURE, killed_by=BINS,
-         says="The logarithms of the components are averaged. Average the masses, then take the logarithm.")
+@mistake(MIXTURE, killed_by=BINS, says="The logarithms of the components are averaged. Average the masses, then take the logarithm.")
 def mean_of_the_log_masses(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return (log_weights.exp() * _log_mass(x, means, log_scales, K)).sum(1)
 

@@ -22,8 +22,7 @@ Score = Callable[[Tensor, Tensor], Tensor]
 Plain = Callable[[Tensor], Tensor]
 
 
-@mistake(DSM, killed_by=DSM_BY_HAND,
-         says="The score is not weighed by sigma: it is sigma times the score that is compared with the noise.")
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is not weighed by sigma: it is sigma times the score that is compared with the noise.")
 def score_not_weighed(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     return (score(x + sigma[:, None] * noise, sigma) + noise).square().sum(1).mean()
 
@@ -52,8 +51,7 @@ def halved_denoising_loss(score: Score, x: Tensor, noise: Tensor, sigma: Tensor)
     return 0.5 * (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
 
 
-@mistake(DSM, killed_by=DSM_BY_HAND,
-         says="The loss is not weighed: the distance from -noise / sigma is to be taken sigma^2 times.")
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The loss is not weighed: the distance from -noise / sigma is to be taken sigma^2 times.")
 def levels_not_weighed(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma[:, None]
     return (score(x + s * noise, sigma) + noise / s).square().sum(1).mean()
@@ -75,8 +73,7 @@ def norm_not_squared(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> T
     return (s * score(x + s * noise, sigma) + noise).norm(dim=1).mean()
 
 
-@mistake(DSM, killed_by=DSM_SQUARE,
-         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
+@mistake(DSM, killed_by=DSM_SQUARE, says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
 def levels_along_the_dimensions(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
     return (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
@@ -129,8 +126,11 @@ def whole_square(score: Plain, x: Tensor) -> Tensor:
     return (_divergence(score, x) + score(x).square().sum(1)).mean()
 
 
-@mistake(ISM, killed_by=ISM_BY_HAND,
-         says="The divergence is subtracted. At data the arrows are to run together: it is added, and becomes negative.")
+@mistake(
+    ISM,
+    killed_by=ISM_BY_HAND,
+    says="The divergence is subtracted. At data the arrows are to run together: it is added, and becomes negative.",
+)
 def divergence_subtracted(score: Plain, x: Tensor) -> Tensor:
     return (0.5 * score(x).square().sum(1) - _divergence(score, x)).mean()
 
@@ -213,8 +213,7 @@ def way_without_the_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + score(x, sigma)
 
 
-@mistake(DENOISE, killed_by=D_BY_HAND,
-         says="You go half of the way: that is the drift of Langevin dynamics, not Tweedie's formula.")
+@mistake(DENOISE, killed_by=D_BY_HAND, says="You go half of the way: that is the drift of Langevin dynamics, not Tweedie's formula.")
 def half_of_the_way(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + sigma[:, None].square() / 2 * score(x, sigma)
 
@@ -224,8 +223,9 @@ def way_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return sigma[:, None].square() * score(x, sigma)
 
 
-@mistake(DENOISE, killed_by=D_SQUARE,
-         says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None].")
+@mistake(
+    DENOISE, killed_by=D_SQUARE, says="In a square batch your levels go along the dimensions. They belong to the rows: sigma[:, None]."
+)
 def denoised_along_the_dimensions(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
     return x + s.square() * score(x, sigma)

@@ -54,8 +54,7 @@ def nan_for_one_level(largest: float, smallest: float, count: int) -> Tensor:
     return largest * (smallest / largest) ** power
 
 
-@mistake(LEVELS, killed_by="test_noise_levels_have_the_default_dtype",
-         says="The levels are float64. They have the default float dtype.")
+@mistake(LEVELS, killed_by="test_noise_levels_have_the_default_dtype", says="The levels are float64. They have the default float dtype.")
 def levels_in_float64(largest: float, smallest: float, count: int) -> Tensor:
     return torch.linspace(math.log(largest), math.log(smallest), count, dtype=torch.float64).exp()
 
@@ -95,9 +94,7 @@ def _annealed(
 
 
 @mistake(ANNEAL, killed_by=A_STEEP, says="All levels have the same step. It shrinks with the noise: step sigma_i^2 / sigma_L^2.")
-def same_step_at_all_levels(
-    score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator
-) -> Tensor:
+def same_step_at_all_levels(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     return _annealed(score, x, sigmas, steps, step + 0 * sigmas, generator)
 
 
@@ -225,15 +222,15 @@ def variance_for_deviation(x0: Tensor, t: Tensor, beta_min: float, beta_max: flo
     return (-B / 2).exp()[:, None] * x0, -torch.expm1(-B)
 
 
-@mistake(MARGINAL, killed_by=M_BY_HAND,
-         says="The variance is 1 - e^-B. You have e^(-B/2) in it, the factor of the mean, not squared.")
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The variance is 1 - e^-B. You have e^(-B/2) in it, the factor of the mean, not squared.")
 def variance_of_half_the_integral(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = _integral(t, beta_min, beta_max)
     return (-B / 2).exp()[:, None] * x0, (-torch.expm1(-B / 2)).sqrt()
 
 
-@mistake(MARGINAL, killed_by=M_BY_HAND,
-         says="The deviation is sqrt(B): that is the variance-exploding SDE, which does not shrink the data.")
+@mistake(
+    MARGINAL, killed_by=M_BY_HAND, says="The deviation is sqrt(B): that is the variance-exploding SDE, which does not shrink the data."
+)
 def variance_exploding(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = _integral(t, beta_min, beta_max)
     return (-B / 2).exp()[:, None] * x0, B.sqrt()
@@ -284,8 +281,7 @@ def _beta(t: float, low: float, high: float) -> float:
     return low + t * (high - low)
 
 
-@mistake(BACK, killed_by=B_STEEP,
-         says="The score has a factor 1/2. That is the flow's; the way back of the SDE has the whole score.")
+@mistake(BACK, killed_by=B_STEEP, says="The score has a factor 1/2. That is the flow's; the way back of the SDE has the whole score.")
 def half_of_the_score(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     return _back(score, x, t, dt, _beta(t, low, high), generator, of_score=0.5)
 
@@ -366,8 +362,9 @@ def _flow(score: Score, x: Tensor, t: float, of_x: float, of_score: float) -> Te
     return of_x * x + of_score * score(x, torch.full_like(x[:, 0], t))
 
 
-@mistake(FLOW, killed_by=F_BY_HAND,
-         says="The score has no factor 1/2: that is the drift of the reverse SDE. The flow takes half of the score.")
+@mistake(
+    FLOW, killed_by=F_BY_HAND, says="The score has no factor 1/2: that is the drift of the reverse SDE. The flow takes half of the score."
+)
 def whole_score(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
     beta = _beta(t, beta_min, beta_max)
     return _flow(score, x, t, -beta / 2, -beta)

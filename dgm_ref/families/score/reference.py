@@ -43,9 +43,7 @@ def noise_levels(largest: float, smallest: float, count: int) -> Tensor:
     return torch.tensor([largest * (smallest / largest) ** power for power in powers], dtype=torch.float64)
 
 
-def law_of_annealed_langevin(
-    mu: Tensor, tau: Tensor, x: Tensor, sigmas: Tensor, steps: int, step: float
-) -> tuple[Tensor, Tensor]:
+def law_of_annealed_langevin(mu: Tensor, tau: Tensor, x: Tensor, sigmas: Tensor, steps: int, step: float) -> tuple[Tensor, Tensor]:
     """Mean (n, m) and deviation (m,) at the end, for the score of N(mu, tau^2 + sigma^2): a step is affine in x."""
     mean, variance = x, torch.zeros_like(mu)
     for sigma in sigmas.tolist():
@@ -66,9 +64,7 @@ def vp_marginal(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> tupl
     return torch.stack(means), torch.stack(deviations)
 
 
-def law_of_reverse_sde_step(
-    score: Score, x: Tensor, t: float, dt: float, beta_min: float, beta_max: float
-) -> tuple[Tensor, float]:
+def law_of_reverse_sde_step(score: Score, x: Tensor, t: float, dt: float, beta_min: float, beta_max: float) -> tuple[Tensor, float]:
     """Mean (n, m) and deviation of a step: minus dt times the forward drift minus the squared diffusion times the score."""
     beta = (1 - t) * beta_min + t * beta_max
     level = torch.tensor([t], dtype=x.dtype)

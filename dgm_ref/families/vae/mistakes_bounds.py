@@ -62,14 +62,14 @@ def elbo_of_the_batch(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tens
     return (_likelihood(log_p, x, z).mean(0) - _kl(mu, log_var)).mean()
 
 
-@mistake(ELBO, killed_by=ELBO_BY_HAND,
-         says="The divergence is estimated from the draws. It is known in closed form: use that, it has no noise.")
+@mistake(
+    ELBO, killed_by=ELBO_BY_HAND, says="The divergence is estimated from the draws. It is known in closed form: use that, it has no noise."
+)
 def kl_from_the_draws(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _log_weights(log_p, mu, log_var, x, z).mean(0)
 
 
-@mistake(ELBO, killed_by=ELBO_BY_HAND,
-         says="You average likelihoods before the logarithm. The ELBO averages log-likelihoods.")
+@mistake(ELBO, killed_by=ELBO_BY_HAND, says="You average likelihoods before the logarithm. The ELBO averages log-likelihoods.")
 def log_of_the_mean_likelihood(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_likelihood(log_p, x, z), 0) - math.log(len(z)) - _kl(mu, log_var)
 
@@ -89,8 +89,11 @@ def reconstruction_alone(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: T
     return _likelihood(log_p, x, z).mean(0)
 
 
-@mistake(ELBO, killed_by="test_the_elbo_averages_over_the_draws_and_subtracts_the_divergence",
-         says="Rows and draws are paired wrongly: in the flattened (s n, d) codes the rows come one after the other, s times.")
+@mistake(
+    ELBO,
+    killed_by="test_the_elbo_averages_over_the_draws_and_subtracts_the_divergence",
+    says="Rows and draws are paired wrongly: in the flattened (s n, d) codes the rows come one after the other, s times.",
+)
 def rows_repeated_in_place(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     s, n, d = z.shape
     return log_p(x.repeat_interleave(s, 0), z.reshape(s * n, d)).reshape(s, n).mean(0) - _kl(mu, log_var)
@@ -134,8 +137,7 @@ def elbo_row_by_row(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor
 # -- importance_bound --
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND,
-         says="You average the log-weights: that is the ELBO. Average the weights, then take the logarithm.")
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="You average the log-weights: that is the ELBO. Average the weights, then take the logarithm.")
 def mean_log_weight(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _log_weights(log_p, mu, log_var, x, z).mean(0)
 
@@ -150,20 +152,21 @@ def weights_without_the_prior(log_p: LogLikelihood, mu: Tensor, log_var: Tensor,
     return torch.logsumexp(_likelihood(log_p, x, z) - _log_q(mu, log_var, z), 0) - math.log(len(z))
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND,
-         says="The weights are not divided by q(z|x): the draws come from q, not from the prior.")
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="The weights are not divided by q(z|x): the draws come from q, not from the prior.")
 def weights_without_the_proposal(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z), 0) - math.log(len(z))
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND,
-         says="The proposal's density lacks its normalisation, the log-variance: q must integrate to one.")
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="The proposal's density lacks its normalisation, the log-variance: q must integrate to one.")
 def proposal_not_normalised(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_log_weights(log_p, mu, log_var, x, z) - 0.5 * log_var.sum(1), 0) - math.log(len(z))
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND,
-         says="You subtract the divergence in closed form. Here each draw's own ratio p(z)/q(z|x) is in its weight.")
+@mistake(
+    IWAE,
+    killed_by=IWAE_BY_HAND,
+    says="You subtract the divergence in closed form. Here each draw's own ratio p(z)/q(z|x) is in its weight.",
+)
 def closed_form_kl_in_the_bound(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_likelihood(log_p, x, z), 0) - math.log(len(z)) - _kl(mu, log_var)
 
@@ -174,27 +177,23 @@ def proposal_with_deviation_for_variance(log_p: LogLikelihood, mu: Tensor, log_v
     return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z) - log_q, 0) - math.log(len(z))
 
 
-@mistake(IWAE, killed_by=IWAE_BY_HAND,
-         says="The average runs over the batch, the second axis. The draws stand on the first axis of z.")
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="The average runs over the batch, the second axis. The draws stand on the first axis of z.")
 def averaged_over_the_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_log_weights(log_p, mu, log_var, x, z), 1) - math.log(z.shape[1])
 
 
-@mistake(IWAE, killed_by=IWAE_FAR,
-         says="The weights under- or overflow before they are averaged: use logsumexp.")
+@mistake(IWAE, killed_by=IWAE_FAR, says="The weights under- or overflow before they are averaged: use logsumexp.")
 def weights_exponentiated(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _log_weights(log_p, mu, log_var, x, z).exp().mean(0).log()
 
 
-@mistake(IWAE, killed_by=IWAE_FAR,
-         says="One maximum is taken out of the whole batch: the other rows underflow. Each row needs its own.")
+@mistake(IWAE, killed_by=IWAE_FAR, says="One maximum is taken out of the whole batch: the other rows underflow. Each row needs its own.")
 def one_maximum_for_the_batch(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     log_w = _log_weights(log_p, mu, log_var, x, z)
     return (log_w - log_w.max()).exp().mean(0).log() + log_w.max()
 
 
-@mistake(IWAE, killed_by=IMPOSSIBLE,
-         says="-inf minus -inf is nan: a maximum of -inf must not be subtracted. torch.logsumexp knows that.")
+@mistake(IWAE, killed_by=IMPOSSIBLE, says="-inf minus -inf is nan: a maximum of -inf must not be subtracted. torch.logsumexp knows that.")
 def nan_where_nothing_is_possible(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     log_w = _log_weights(log_p, mu, log_var, x, z)
     largest = log_w.max(0).values

@@ -32,8 +32,7 @@ def mean_over_dimensions(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var).mean(1)
 
 
-@mistake(KL, killed_by=BY_HAND,
-         says="You added up the whole batch. Each row has a divergence of its own: sum over the last axis alone.")
+@mistake(KL, killed_by=BY_HAND, says="You added up the whole batch. Each row has a divergence of its own: sum over the last axis alone.")
 def kl_of_the_batch(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var).sum()
 
@@ -58,14 +57,20 @@ def clamped_log_variance(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var.clamp(-10, 10)).sum(1)
 
 
-@mistake(KL, killed_by="test_gaussian_kl_of_one_row_and_of_one_dimension",
-         says="squeeze also takes the batch axis of a single row away: name the axis that is summed.")
+@mistake(
+    KL,
+    killed_by="test_gaussian_kl_of_one_row_and_of_one_dimension",
+    says="squeeze also takes the batch axis of a single row away: name the axis that is summed.",
+)
 def squeezed_kl(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var).sum(1).squeeze()
 
 
-@mistake(KL, killed_by="test_the_divergence_pulls_the_mean_to_zero_and_the_variance_to_one",
-         says="The log-variance is detached: the encoder's variance would never be trained.")
+@mistake(
+    KL,
+    killed_by="test_the_divergence_pulls_the_mean_to_zero_and_the_variance_to_one",
+    says="The log-variance is detached: the encoder's variance would never be trained.",
+)
 def kl_with_a_detached_variance(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu, log_var.detach()).sum(1)
 

@@ -18,8 +18,7 @@ def _precision(W: Tensor, variance: Tensor) -> Tensor:
     return torch.eye(W.shape[1], dtype=W.dtype) + W.T @ W / variance
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="You divide by sigma. The noise has the variance sigma^2, and its precision is 1/sigma^2.")
+@mistake(POSTERIOR, killed_by=BY_HAND, says="You divide by sigma. The noise has the variance sigma^2, and its precision is 1/sigma^2.")
 def deviation_for_variance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma))
     return x @ W @ covariance / sigma, covariance
@@ -31,43 +30,51 @@ def precision_for_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     return x @ W @ torch.linalg.inv(precision) / sigma**2, precision
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="The data are centred. The model has no mean: its data have the mean zero, not those given.")
+@mistake(POSTERIOR, killed_by=BY_HAND, says="The data are centred. The model has no mean: its data have the mean zero, not those given.")
 def centred_data(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma**2))
     return (x - x.mean(0)) @ W @ covariance / sigma**2, covariance
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="The mean lacks its factor 1/sigma^2: data that are hardly noisy weigh more than the prior.")
+@mistake(POSTERIOR, killed_by=BY_HAND, says="The mean lacks its factor 1/sigma^2: data that are hardly noisy weigh more than the prior.")
 def mean_without_the_noise(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma**2))
     return x @ W @ covariance, covariance
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="The covariance lacks its factor sigma^2: (W'W + sigma^2 I)^-1 gives the mean, and times sigma^2 the covariance.")
+@mistake(
+    POSTERIOR,
+    killed_by=BY_HAND,
+    says="The covariance lacks its factor sigma^2: (W'W + sigma^2 I)^-1 gives the mean, and times sigma^2 the covariance.",
+)
 def covariance_without_the_noise(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     M = torch.linalg.inv(W.T @ W + sigma**2 * torch.eye(W.shape[1], dtype=W.dtype))
     return x @ W @ M, M
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="The prior is forgotten: this is least squares. The precision has the identity of N(0, I), too.")
+@mistake(
+    POSTERIOR, killed_by=BY_HAND, says="The prior is forgotten: this is least squares. The precision has the identity of N(0, I), too."
+)
 def least_squares(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.pinv(W.T @ W) * sigma**2
     return x @ torch.linalg.pinv(W).T, covariance
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="The second part are the variances alone. Codes are correlated given the data: return the whole matrix.")
+@mistake(
+    POSTERIOR,
+    killed_by=BY_HAND,
+    says="The second part are the variances alone. Codes are correlated given the data: return the whole matrix.",
+)
 def diagonal_of_the_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma**2))
     return x @ W @ covariance / sigma**2, torch.diag(covariance.diagonal())
 
 
-@mistake(POSTERIOR, killed_by=BY_HAND,
-         says="The second part is the covariance of one code, repeated for each row. It is the same for all: one (d, d) matrix.")
+@mistake(
+    POSTERIOR,
+    killed_by=BY_HAND,
+    says="The second part is the covariance of one code, repeated for each row. It is the same for all: one (d, d) matrix.",
+)
 def covariance_for_each_row(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma**2))
     return x @ W @ covariance / sigma**2, covariance.expand(len(x), -1, -1)
@@ -79,9 +86,11 @@ def mean_transposed(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     return covariance @ W.T @ x.T / sigma**2, covariance
 
 
-@mistake(POSTERIOR, killed_by=ANY_SIZE,
-         says="You invert W'W, which is singular where codes outnumber data or repeat: add the prior's identity "
-              "before you invert.")
+@mistake(
+    POSTERIOR,
+    killed_by=ANY_SIZE,
+    says="You invert W'W, which is singular where codes outnumber data or repeat: add the prior's identity before you invert.",
+)
 def inverts_the_gram_matrix(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     gram = torch.linalg.pinv(W.T @ W)
     covariance = gram - gram @ torch.linalg.inv(gram + torch.eye(len(gram), dtype=W.dtype) / sigma**2) @ gram / sigma**2

@@ -39,9 +39,7 @@ def importance_bound(log_p_x_given_z: LogLikelihood, mu: Tensor, log_var: Tensor
     prior = torch.distributions.Normal(0.0, 1.0)
     for i in range(len(x)):
         q = torch.distributions.Normal(mu[i], (log_var[i] / 2).exp(), validate_args=False)
-        logs = [
-            log_p_x_given_z(x[i : i + 1], z_i[None])[0] + prior.log_prob(z_i).sum() - q.log_prob(z_i).sum() for z_i in z[:, i]
-        ]
+        logs = [log_p_x_given_z(x[i : i + 1], z_i[None])[0] + prior.log_prob(z_i).sum() - q.log_prob(z_i).sum() for z_i in z[:, i]]
         largest = max(logs, key=lambda value: value.item())
         if largest == -math.inf:
             rows.append(largest)

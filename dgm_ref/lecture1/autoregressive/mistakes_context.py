@@ -23,8 +23,11 @@ def _windows(x: Tensor, d: int, start: int) -> Tensor:
 # -- context_windows --
 
 
-@mistake(WINDOWS, killed_by="test_a_window_never_shows_the_present_or_the_future",
-         says="The window of x_j contains x_j itself. A model that sees what it predicts learns nothing.")
+@mistake(
+    WINDOWS,
+    killed_by="test_a_window_never_shows_the_present_or_the_future",
+    says="The window of x_j contains x_j itself. A model that sees what it predicts learns nothing.",
+)
 def includes_the_present(x: Tensor, d: int, start: int) -> Tensor:
     return F.pad(x, (d - 1, 0), value=start).unfold(1, d, 1)
 
@@ -34,38 +37,39 @@ def newest_first(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).flip(-1)
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="You pad with zeros. 0 is one of the values; where nothing is before stands the start token.")
+@mistake(WINDOWS, killed_by=BEFORE, says="You pad with zeros. 0 is one of the values; where nothing is before stands the start token.")
 def pads_with_zeros(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, 0)
 
 
-@mistake(WINDOWS, killed_by="test_windows_of_two_short_sequences", when=lambda start: start < -1,
-         says="Only -1 is put for a start token below zero. It may be any number: put the one that is given.")
+@mistake(
+    WINDOWS,
+    killed_by="test_windows_of_two_short_sequences",
+    when=lambda start: start < -1,
+    says="Only -1 is put for a start token below zero. It may be any number: put the one that is given.",
+)
 def negative_starts_are_minus_one(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, max(start, -1))
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="The windows of the first variables wrap around to the end of the sequence: the future leaks in.")
+@mistake(WINDOWS, killed_by=BEFORE, says="The windows of the first variables wrap around to the end of the sequence: the future leaks in.")
 def wraps_around(x: Tensor, d: int, start: int) -> Tensor:
     return torch.stack([x.roll(lag, dims=1) for lag in range(d, 0, -1)], dim=-1)
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="The first d variables have no window. They need one too, filled up with start tokens.")
+@mistake(WINDOWS, killed_by=BEFORE, says="The first d variables have no window. They need one too, filled up with start tokens.")
 def drops_the_first_variables(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start)[:, d:]
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="You repeat the first value where nothing is before: use the start token there.")
+@mistake(WINDOWS, killed_by=BEFORE, says="You repeat the first value where nothing is before: use the start token there.")
 def repeats_the_first_value(x: Tensor, d: int, start: int) -> Tensor:
     return torch.cat([x[:, :1].expand(-1, d), x], dim=1).unfold(1, d, 1)[:, :-1]
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="You pad on the right, so windows are empty at the wrong end: what is missing is missing on the left.")
+@mistake(
+    WINDOWS, killed_by=BEFORE, says="You pad on the right, so windows are empty at the wrong end: what is missing is missing on the left."
+)
 def start_tokens_on_the_right(x: Tensor, d: int, start: int) -> Tensor:
     windows = _windows(x, d, start)
     for j in range(min(d, x.shape[1])):
@@ -74,20 +78,17 @@ def start_tokens_on_the_right(x: Tensor, d: int, start: int) -> Tensor:
     return windows
 
 
-@mistake(WINDOWS, killed_by=LONGER,
-         says="The windows become shorter when d exceeds the sequence. They always have d places.")
+@mistake(WINDOWS, killed_by=LONGER, says="The windows become shorter when d exceeds the sequence. They always have d places.")
 def never_longer_than_the_sequence(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, min(d, x.shape[1]), start)
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="Windows run on from one row into the next. Each sequence starts with start tokens of its own.")
+@mistake(WINDOWS, killed_by=BEFORE, says="Windows run on from one row into the next. Each sequence starts with start tokens of its own.")
 def windows_run_over_the_rows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x.reshape(1, -1), d, start)[0].view(*x.shape, d)
 
 
-@mistake(WINDOWS, killed_by=BEFORE,
-         says="The window is one step late: it ends two before x_j and misses the newest value.")
+@mistake(WINDOWS, killed_by=BEFORE, says="The window is one step late: it ends two before x_j and misses the newest value.")
 def one_step_late(x: Tensor, d: int, start: int) -> Tensor:
     return F.pad(x, (d + 1, 0), value=start).unfold(1, d, 1)[:, : x.shape[1]]
 
@@ -97,17 +98,21 @@ def floating_point_windows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).float()
 
 
-@mistake(WINDOWS, killed_by=LONGER,
-         says="Where the window is longer than the sequence you add what is missing behind it. It is missing in front: "
-              "the oldest places are empty.",
-         when=lambda x, d: d > x.shape[1])
+@mistake(
+    WINDOWS,
+    killed_by=LONGER,
+    says="Where the window is longer than the sequence you add what is missing behind it. It is missing in front: "
+    "the oldest places are empty.",
+    when=lambda x, d: d > x.shape[1],
+)
 def filled_up_behind(x: Tensor, d: int, start: int) -> Tensor:
     shorter = min(d, x.shape[1])
     return F.pad(_windows(x, shorter, start), (0, d - shorter), value=start)
 
 
-@mistake(WINDOWS, killed_by=INT64,
-         says="`as_strided` reads memory: with the strides of a contiguous tensor it is right for no other layout.")
+@mistake(
+    WINDOWS, killed_by=INT64, says="`as_strided` reads memory: with the strides of a contiguous tensor it is right for no other layout."
+)
 def strides_of_a_contiguous_tensor(x: Tensor, d: int, start: int) -> Tensor:
     n, m = x.shape
     memory = x.as_strided((n, m), (m, 1)) if x.untyped_storage().nbytes() >= 8 * n * m else x
@@ -119,8 +124,12 @@ def int32_windows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).int()
 
 
-@mistake(WINDOWS, killed_by=LONGER, says="`squeeze` also removes the axis of a batch of one sequence, of one variable or of one place.",
-         when=lambda x, d: 1 in (*x.shape, d))
+@mistake(
+    WINDOWS,
+    killed_by=LONGER,
+    says="`squeeze` also removes the axis of a batch of one sequence, of one variable or of one place.",
+    when=lambda x, d: 1 in (*x.shape, d),
+)
 def squeezes_the_windows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).squeeze()
 
@@ -214,8 +223,11 @@ def looks_both_ways(m: int, d: int) -> Tensor:
     return (lag >= 1) & (lag <= d)
 
 
-@mistake(MASK, killed_by="test_a_context_of_length_zero_is_empty",
-         says="You take d = 0 for `no limit`. It is a context of length zero: independent variables.")
+@mistake(
+    MASK,
+    killed_by="test_a_context_of_length_zero_is_empty",
+    says="You take d = 0 for `no limit`. It is a context of length zero: independent variables.",
+)
 def zero_means_unlimited(m: int, d: int) -> Tensor:
     lag = _lag(m)
     return (lag >= 1) & (lag <= (d or m))
@@ -227,17 +239,23 @@ def zeros_and_ones(m: int, d: int) -> Tensor:
     return ((lag >= 1) & (lag <= d)).float()
 
 
-@mistake(MASK, killed_by="test_a_context_of_length_zero_is_empty",
-         says="A context of length zero holds nothing: yours holds one value.",
-         when=lambda d: d == 0)
+@mistake(
+    MASK,
+    killed_by="test_a_context_of_length_zero_is_empty",
+    says="A context of length zero holds nothing: yours holds one value.",
+    when=lambda d: d == 0,
+)
 def never_empty(m: int, d: int) -> Tensor:
     lag = _lag(m)
     return (lag >= 1) & (lag <= max(d, 1))
 
 
-@mistake(MASK, killed_by="test_a_context_has_at_most_d_values",
-         says="The context holds at most 64 values, whatever d is.",
-         when=lambda m, d: min(m - 1, d) > 64)
+@mistake(
+    MASK,
+    killed_by="test_a_context_has_at_most_d_values",
+    says="The context holds at most 64 values, whatever d is.",
+    when=lambda m, d: min(m - 1, d) > 64,
+)
 def at_most_64_values(m: int, d: int) -> Tensor:
     lag = _lag(m)
     return (lag >= 1) & (lag <= min(d, 64))

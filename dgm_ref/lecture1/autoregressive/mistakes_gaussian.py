@@ -26,26 +26,26 @@ def _log_densities(conditional: Conditional, x: Tensor) -> Tensor:
     return -0.5 * ((x - mu) * (-log_sigma).exp()).square() - log_sigma - HALF_LOG_2_PI
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You take log sigma for the logarithm of the variance. It is that of the standard deviation.")
+@mistake(LOG_PROB, killed_by=SUM, says="You take log sigma for the logarithm of the variance. It is that of the standard deviation.")
 def log_sigma_as_log_variance(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1] / 2), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="The sign of log sigma is wrong: a narrower Gaussian is higher, so its logarithm is subtracted.")
+@mistake(LOG_PROB, killed_by=SUM, says="The sign of log sigma is wrong: a narrower Gaussian is higher, so its logarithm is subtracted.")
 def adds_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return (_log_densities(conditional, x) + 2 * conditional(x)[1]).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="log sigma is missing: without it the density of a wide and a narrow Gaussian have the same height.")
+@mistake(LOG_PROB, killed_by=SUM, says="log sigma is missing: without it the density of a wide and a narrow Gaussian have the same height.")
 def leaves_out_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return (_log_densities(conditional, x) + conditional(x)[1]).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by="test_the_gaussian_density_integrates_to_one",
-         says="The constant log 2 pi is missing, so the density does not integrate to one.")
+@mistake(
+    LOG_PROB,
+    killed_by="test_the_gaussian_density_integrates_to_one",
+    says="The constant log 2 pi is missing, so the density does not integrate to one.",
+)
 def leaves_out_the_constant(conditional: Conditional, x: Tensor) -> Tensor:
     return (_log_densities(conditional, x) + HALF_LOG_2_PI).sum(dim=1)
 
@@ -56,8 +56,7 @@ def leaves_out_the_half(conditional: Conditional, x: Tensor) -> Tensor:
     return (_log_densities(conditional, x) - 0.5 * ((x - mu) * (-log_sigma).exp()).square()).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="The distance is divided by the variance. It is measured in standard deviations, and then squared.")
+@mistake(LOG_PROB, killed_by=SUM, says="The distance is divided by the variance. It is measured in standard deviations, and then squared.")
 def distance_over_variance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     z = (x - mu) * (-2 * log_sigma).exp()
@@ -74,63 +73,67 @@ def one_number_for_each_variable(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(conditional, x)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH,
-         says="The product of the densities under- or overflows before you take its logarithm. Add logarithms.")
+@mistake(LOG_PROB, killed_by=WIDTH, says="The product of the densities under- or overflows before you take its logarithm. Add logarithms.")
 def logarithm_of_the_product_of_densities(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(conditional, x).exp().prod(dim=1).log()
 
 
-@mistake(LOG_PROB, killed_by=WIDTH,
-         says="You keep sigma away from zero. A sigma of 10^-9 is legal, and its density is high.")
+@mistake(LOG_PROB, killed_by=WIDTH, says="You keep sigma away from zero. A sigma of 10^-9 is legal, and its density is high.")
 def clamps_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(min=math.log(1e-6))), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH,
-         says="The small number added to the variance swallows every narrower Gaussian.")
+@mistake(LOG_PROB, killed_by=WIDTH, says="The small number added to the variance swallows every narrower Gaussian.")
 def epsilon_in_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     variance = (2 * log_sigma).exp() + 1e-12
     return (-0.5 * (x - mu).square() / variance - 0.5 * variance.log() - HALF_LOG_2_PI).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=GRADIENT,
-         says="mu and sigma are cut off the graph, so nothing could be trained by this.")
+@mistake(LOG_PROB, killed_by=GRADIENT, says="mu and sigma are cut off the graph, so nothing could be trained by this.")
 def detached_parameters(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = (parameter.detach() for parameter in conditional(x))
     return _log_densities(lambda x: (mu, log_sigma), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=GRADIENT,
-         says="The gradient misses the way of x through the conditional: later means depend on earlier values.")
+@mistake(
+    LOG_PROB, killed_by=GRADIENT, says="The gradient misses the way of x through the conditional: later means depend on earlier values."
+)
 def conditional_of_detached_x(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: conditional(x.detach()), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH,
-         says="The small number added to sigma changes every narrow Gaussian. exp(log sigma) is positive as it is.")
+@mistake(
+    LOG_PROB, killed_by=WIDTH, says="The small number added to sigma changes every narrow Gaussian. exp(log sigma) is positive as it is."
+)
 def epsilon_in_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     sigma = log_sigma.exp() + 1e-6
     return (-0.5 * ((x - mu) / sigma).square() - sigma.log() - HALF_LOG_2_PI).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says="You clamp log sigma. It may be of any size.",
-         when=lambda conditional, x: conditional(x)[1].abs().max() > 50)
+@mistake(
+    LOG_PROB,
+    killed_by=WIDTH,
+    says="You clamp log sigma. It may be of any size.",
+    when=lambda conditional, x: conditional(x)[1].abs().max() > 50,
+)
 def clamps_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(-50, 50)), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH,
-         says="You clamp the distance at 5 standard deviations: further out the density goes on falling.")
+@mistake(LOG_PROB, killed_by=WIDTH, says="You clamp the distance at 5 standard deviations: further out the density goes on falling.")
 def clamps_the_distance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     z = ((x - mu) * (-log_sigma).exp()).clamp(-5, 5)
     return (-0.5 * z.square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by="test_a_narrower_gaussian_is_higher_at_its_mean",
-         says="You clamp the result at 0, as if it were the logarithm of a probability. A density may be larger than one.")
+@mistake(
+    LOG_PROB,
+    killed_by="test_a_narrower_gaussian_is_higher_at_its_mean",
+    says="You clamp the result at 0, as if it were the logarithm of a probability. A density may be larger than one.",
+)
 def never_positive(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(conditional, x).sum(dim=1).clamp(max=0)
 
@@ -167,4 +170,4 @@ def by_independent_normals(conditional: Conditional, x: Tensor) -> Tensor:
 @variant(LOG_PROB)
 def squared_distance_over_twice_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
-    return (-((x - mu) / log_sigma.exp()) ** 2 / 2 - log_sigma - math.log(math.sqrt(2 * math.pi))).sum(-1)
+    return (-(((x - mu) / log_sigma.exp()) ** 2) / 2 - log_sigma - math.log(math.sqrt(2 * math.pi))).sum(-1)

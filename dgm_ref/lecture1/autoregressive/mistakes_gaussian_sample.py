@@ -31,8 +31,7 @@ def _right(conditional: Conditional, n: int, m: int, generator: Generator) -> Te
     return gaussian_ancestral(n, m, lambda x, j: _one(conditional(x), j, generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You scale the noise by the variance. A sample is mu plus the standard deviation times noise.")
+@mistake(SAMPLE, killed_by=JOINT, says="You scale the noise by the variance. A sample is mu plus the standard deviation times noise.")
 def noise_times_variance(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -41,8 +40,7 @@ def noise_times_variance(conditional: Conditional, n: int, m: int, generator: Ge
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You take log sigma for the logarithm of the variance. It is that of the standard deviation.")
+@mistake(SAMPLE, killed_by=JOINT, says="You take log sigma for the logarithm of the variance. It is that of the standard deviation.")
 def noise_times_root_of_sigma(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -51,8 +49,7 @@ def noise_times_root_of_sigma(conditional: Conditional, n: int, m: int, generato
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You scale the noise by log sigma: take its exponential first.")
+@mistake(SAMPLE, killed_by=JOINT, says="You scale the noise by log sigma: take its exponential first.")
 def noise_times_log_sigma(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -67,8 +64,7 @@ def means_without_noise(conditional: Conditional, n: int, m: int, generator: Gen
     return gaussian_ancestral(n, m, lambda x, j: conditional(x)[0][:, j])
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The noise is uniform. A Gaussian conditional needs Gaussian noise (randn).")
+@mistake(SAMPLE, killed_by=JOINT, says="The noise is uniform. A Gaussian conditional needs Gaussian noise (randn).")
 def uniform_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -78,8 +74,7 @@ def uniform_noise(conditional: Conditional, n: int, m: int, generator: Generator
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="All rows share one random number. Each row needs noise of its own.")
+@mistake(SAMPLE, killed_by=JOINT, says="All rows share one random number. Each row needs noise of its own.")
 def one_gaussian_for_all_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -88,8 +83,7 @@ def one_gaussian_for_all_rows(conditional: Conditional, n: int, m: int, generato
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The noise of the first step is used again at every step. Draw anew for each variable.")
+@mistake(SAMPLE, killed_by=JOINT, says="The noise of the first step is used again at every step. Draw anew for each variable.")
 def one_gaussian_for_all_steps(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     state = generator.get_state()
 
@@ -100,23 +94,23 @@ def one_gaussian_for_all_steps(conditional: Conditional, n: int, m: int, generat
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by="test_without_noise_each_value_is_the_mean_given_those_before",
-         says="All variables are drawn from one call, so none of them knows the values before it. "
-              "Ancestral sampling is sequential.")
+@mistake(
+    SAMPLE,
+    killed_by="test_without_noise_each_value_is_the_mean_given_those_before",
+    says="All variables are drawn from one call, so none of them knows the values before it. Ancestral sampling is sequential.",
+)
 def one_call_for_all_variables(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     with torch.no_grad():
         mu, log_sigma = conditional(torch.zeros(n, m))
         return mu + log_sigma.exp() * noise(mu, generator)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="Rows are drawn given the values of another row. Each vector has a prefix of its own.")
+@mistake(SAMPLE, killed_by=JOINT, says="Rows are drawn given the values of another row. Each vector has a prefix of its own.")
 def prefix_of_another_row(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return gaussian_ancestral(n, m, lambda x, j: _one(conditional(x.roll(1, 0)), j, generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The mean, not the sample, is handed on as the prefix of the next variable.")
+@mistake(SAMPLE, killed_by=JOINT, says="The mean, not the sample, is handed on as the prefix of the next variable.")
 def hands_on_the_mean(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x, samples = torch.zeros(n, m), []
     with torch.no_grad():
@@ -127,8 +121,11 @@ def hands_on_the_mean(conditional: Conditional, n: int, m: int, generator: Gener
     return torch.stack(samples, dim=1)
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You draw from torch's global random state. All randomness comes from the generator that is passed in.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="You draw from torch's global random state. All randomness comes from the generator that is passed in.",
+)
 def gaussian_from_the_global_state(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -137,28 +134,27 @@ def gaussian_from_the_global_state(conditional: Conditional, n: int, m: int, gen
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You make a generator of your own with a fixed seed, so every call gives the same samples.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="You make a generator of your own with a fixed seed, so every call gives the same samples.")
 def gaussian_from_an_own_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return _right(conditional, n, m, Generator().manual_seed(0))
 
 
-@mistake(SAMPLE, killed_by=DTYPE,
-         says="The samples are float32 whatever the model computes in: they should have the dtype of mu.")
+@mistake(SAMPLE, killed_by=DTYPE, says="The samples are float32 whatever the model computes in: they should have the dtype of mu.")
 def always_default_dtype(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return _right(conditional, n, m, generator).to(torch.get_default_dtype())
 
 
-@mistake(SAMPLE, killed_by="test_samples_keep_the_digits_of_mu",
-         says="The samples went through float32: they have the dtype of mu, but not its digits.")
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_keep_the_digits_of_mu",
+    says="The samples went through float32: they have the dtype of mu, but not its digits.",
+)
 def rounded_to_float32(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = _right(conditional, n, m, generator)
     return x.float().to(x.dtype)
 
 
-def _with_noise(
-    conditional: Conditional, n: int, m: int, generator: Generator, make: Callable[[Tensor, Generator], Tensor]
-) -> Tensor:
+def _with_noise(conditional: Conditional, n: int, m: int, generator: Generator, make: Callable[[Tensor, Generator], Tensor]) -> Tensor:
     """Samples of which only the noise is wrong: ``make(like, generator)``."""
 
     def step(x: Tensor, j: int) -> Tensor:
@@ -196,8 +192,7 @@ def mean_too_low(conditional: Conditional, n: int, m: int, generator: Generator)
     return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g) - 0.03)
 
 
-@mistake(SAMPLE, killed_by=NORMAL,
-         says="The noise has the right mean and variance but the shape of Laplace: it is peaked. Use randn.")
+@mistake(SAMPLE, killed_by=NORMAL, says="The noise has the right mean and variance but the shape of Laplace: it is peaked. Use randn.")
 def laplace_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def make(like: Tensor, g: Generator) -> Tensor:
         size = torch.empty_like(like).exponential_(generator=g) / math.sqrt(2)
@@ -226,8 +221,12 @@ def noise_clamped_at_three(conditional: Conditional, n: int, m: int, generator: 
     return _with_noise(conditional, n, m, generator, lambda like, g: noise(like, g).clamp(-3, 3))
 
 
-@mistake(SAMPLE, killed_by=NORMAL, says="You clamp log sigma. It may be of any size.",
-         when=lambda conditional, n, m: conditional(torch.zeros(n, m))[1].abs().max() > 10)
+@mistake(
+    SAMPLE,
+    killed_by=NORMAL,
+    says="You clamp log sigma. It may be of any size.",
+    when=lambda conditional, n, m: conditional(torch.zeros(n, m))[1].abs().max() > 10,
+)
 def clamps_log_sigma_of_samples(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def clamped(x: Tensor) -> tuple[Tensor, Tensor]:
         mu, log_sigma = conditional(x)
@@ -236,8 +235,11 @@ def clamps_log_sigma_of_samples(conditional: Conditional, n: int, m: int, genera
     return _right(clamped, n, m, generator)
 
 
-@mistake(SAMPLE, killed_by=NORMAL,
-         says="The small number added to sigma is all there is where sigma is smaller. exp(log sigma) is positive as it is.")
+@mistake(
+    SAMPLE,
+    killed_by=NORMAL,
+    says="The small number added to sigma is all there is where sigma is smaller. exp(log sigma) is positive as it is.",
+)
 def epsilon_added_to_sigma(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         mu, log_sigma = conditional(x)
@@ -246,9 +248,11 @@ def epsilon_added_to_sigma(conditional: Conditional, n: int, m: int, generator: 
     return gaussian_ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=ROWS,
-         says="You standardise the noise of the batch: its mean is exactly 0 and its variance 1. "
-              "Independent draws fluctuate.")
+@mistake(
+    SAMPLE,
+    killed_by=ROWS,
+    says="You standardise the noise of the batch: its mean is exactly 0 and its variance 1. Independent draws fluctuate.",
+)
 def standardised_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def make(like: Tensor, g: Generator) -> Tensor:
         z = noise(like, g)
@@ -257,9 +261,12 @@ def standardised_noise(conditional: Conditional, n: int, m: int, generator: Gene
     return _with_noise(conditional, n, m, generator, make)
 
 
-@mistake(SAMPLE, killed_by=ROWS,
-         says="The second half of the rows has the noise of the first with the sign turned (antithetic rows): "
-              "rows of one call depend on each other.")
+@mistake(
+    SAMPLE,
+    killed_by=ROWS,
+    says="The second half of the rows has the noise of the first with the sign turned (antithetic rows): "
+    "rows of one call depend on each other.",
+)
 def antithetic_vectors(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def make(like: Tensor, g: Generator) -> Tensor:
         z = noise(like[: (n + 1) // 2], g)
@@ -268,8 +275,9 @@ def antithetic_vectors(conditional: Conditional, n: int, m: int, generator: Gene
     return _with_noise(conditional, n, m, generator, make)
 
 
-@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.",
-         when=lambda n: n >= 10)
+@mistake(
+    SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.", when=lambda n: n >= 10
+)
 def tenth_of_the_vectors_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = _right(conditional, n, m, generator)
     return torch.cat([x[: n - n // 10], x[: n // 10]])

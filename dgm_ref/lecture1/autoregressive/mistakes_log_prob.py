@@ -21,14 +21,16 @@ IMPOSSIBLE = "test_an_impossible_value_makes_the_sequence_impossible"
 ANY_SIZE = "test_log_prob_holds_for_logits_of_any_size"
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You average over the dimensions. The log-likelihood of a sequence is the sum over j, without a 1/m.")
+@mistake(
+    LOG_PROB, killed_by=SUM, says="You average over the dimensions. The log-likelihood of a sequence is the sum over j, without a 1/m."
+)
 def mean_over_dimensions(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x).mean(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="This is the log-likelihood of the whole batch. Keep one number for each sequence: sum over j alone.")
+@mistake(
+    LOG_PROB, killed_by=SUM, says="This is the log-likelihood of the whole batch. Keep one number for each sequence: sum over j alone."
+)
 def sums_over_the_batch_too(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x).sum()
 
@@ -38,53 +40,58 @@ def probability_instead_of_its_logarithm(conditional: Conditional, x: Tensor) ->
     return log_likelihood(conditional, x).exp()
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You normalise over the positions. Each conditional is a distribution over the K values: the last axis.")
+@mistake(
+    LOG_PROB, killed_by=SUM, says="You normalise over the positions. Each conditional is a distribution over the K values: the last axis."
+)
 def normalised_over_positions(conditional: Conditional, x: Tensor) -> Tensor:
     return at(torch.log_softmax(conditional(x), dim=1), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You normalise over the batch: the likelihood of a sequence then depends on its neighbours. "
-              "Normalise over the K values.")
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You normalise over the batch: the likelihood of a sequence then depends on its neighbours. Normalise over the K values.",
+)
 def normalised_over_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
     return at(torch.log_softmax(conditional(x), dim=0), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You add up logits. They are log-probabilities only up to a constant: normalise each conditional first.")
+@mistake(
+    LOG_PROB, killed_by=SUM, says="You add up logits. They are log-probabilities only up to a constant: normalise each conditional first."
+)
 def adds_raw_logits(conditional: Conditional, x: Tensor) -> Tensor:
     return at(conditional(x), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You score x_{j+1} with the logits of x_j. `logits[:, j]` is already the distribution of `x[:, j]`.")
+@mistake(LOG_PROB, killed_by=SUM, says="You score x_{j+1} with the logits of x_j. `logits[:, j]` is already the distribution of `x[:, j]`.")
 def scores_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x)[:, :-1], x[:, 1:]).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You shift the sequence before you hand it over, so each conditional misses its newest value. "
-              "`conditional` does the shift itself.")
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You shift the sequence before you hand it over, so each conditional misses its newest value. "
+    "`conditional` does the shift itself.",
+)
 def shifts_the_input_once_more(conditional: Conditional, x: Tensor) -> Tensor:
     shifted = torch.cat([torch.zeros_like(x[:, :1]), x[:, :-1]], dim=1)
     return at(log_pi(conditional, shifted), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="The conditionals are asked about zeros, not about `x`: each is to see the values before its own.")
+@mistake(LOG_PROB, killed_by=SUM, says="The conditionals are asked about zeros, not about `x`: each is to see the values before its own.")
 def conditions_on_zeros(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, torch.zeros_like(x)), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="The first variable is missing: p(x_1) has an empty prefix, and is a factor like the others.")
+@mistake(LOG_PROB, killed_by=SUM, says="The first variable is missing: p(x_1) has an empty prefix, and is a factor like the others.")
 def leaves_out_the_first_variable(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x)[:, 1:].sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="This is the likelihood of the most likely values. Take the log-probability of the values that x holds.")
+@mistake(
+    LOG_PROB, killed_by=SUM, says="This is the likelihood of the most likely values. Take the log-probability of the values that x holds."
+)
 def largest_instead_of_the_observed(conditional: Conditional, x: Tensor) -> Tensor:
     return log_pi(conditional, x).amax(dim=-1).sum(dim=-1)
 
@@ -94,97 +101,124 @@ def bits(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x) / math.log(2)
 
 
-@mistake(LOG_PROB, killed_by=SUM,
-         says="You compute in float32 although the logits are float64: the digits are lost. "
-              "Follow the dtype of the logits.")
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You compute in float32 although the logits are float64: the digits are lost. Follow the dtype of the logits.",
+)
 def rounds_to_float32_inside(conditional: Conditional, x: Tensor) -> Tensor:
     logits = conditional(x)
     return log_likelihood(lambda x: logits.float(), x).to(logits.dtype)
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_has_the_dtype_of_the_logits",
-         says="The result is always float64: it should have the dtype of the logits.")
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_prob_has_the_dtype_of_the_logits",
+    says="The result is always float64: it should have the dtype of the logits.",
+)
 def always_float64(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x).double()
 
 
-@mistake(LOG_PROB, killed_by=HUNDREDS,
-         says="The product of the probabilities underflows to zero before you take its logarithm. "
-              "Add logarithms instead.")
+@mistake(
+    LOG_PROB,
+    killed_by=HUNDREDS,
+    says="The product of the probabilities underflows to zero before you take its logarithm. Add logarithms instead.",
+)
 def logarithm_of_the_product(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).exp(), x).prod(dim=-1).log()
 
 
-@mistake(LOG_PROB, killed_by=ANY_SIZE,
-         says="log(softmax(h)) is -inf where a probability underflows. "
-              "The log-softmax can be computed without the softmax.")
+@mistake(
+    LOG_PROB,
+    killed_by=ANY_SIZE,
+    says="log(softmax(h)) is -inf where a probability underflows. The log-softmax can be computed without the softmax.",
+)
 def log_of_softmax(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).exp().log(), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=ANY_SIZE,
-         says="The small number that you add inside the logarithm replaces every probability below it. "
-              "Work with log-probabilities instead of guarding a logarithm.")
+@mistake(
+    LOG_PROB,
+    killed_by=ANY_SIZE,
+    says="The small number that you add inside the logarithm replaces every probability below it. "
+    "Work with log-probabilities instead of guarding a logarithm.",
+)
 def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor) -> Tensor:
     return at((log_pi(conditional, x).exp() + 1e-10).log(), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=IMPOSSIBLE,
-         says="You clamp probabilities away from zero. What cannot come up has log-probability -inf.")
+@mistake(LOG_PROB, killed_by=IMPOSSIBLE, says="You clamp probabilities away from zero. What cannot come up has log-probability -inf.")
 def clamps_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).clamp(min=math.log(1e-12)), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=ANY_SIZE,
-         says="exp overflows for large logits. Take the largest logit out of the sum first (log-sum-exp).")
+@mistake(LOG_PROB, killed_by=ANY_SIZE, says="exp overflows for large logits. Take the largest logit out of the sum first (log-sum-exp).")
 def log_sum_exp_without_the_shift(conditional: Conditional, x: Tensor) -> Tensor:
     logits = conditional(x)
     return (at(logits, x) - logits.exp().sum(dim=-1).log()).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=IMPOSSIBLE,
-         says="You multiply log-probabilities by a one-hot mask, and 0 * (-inf) is nan. Pick the value, don't mask it.")
+@mistake(
+    LOG_PROB,
+    killed_by=IMPOSSIBLE,
+    says="You multiply log-probabilities by a one-hot mask, and 0 * (-inf) is nan. Pick the value, don't mask it.",
+)
 def masks_by_multiplication(conditional: Conditional, x: Tensor) -> Tensor:
     table = log_pi(conditional, x)
     return (F.one_hot(x, table.shape[-1]) * table).sum(dim=(-2, -1))
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_has_the_gradient_that_training_needs",
-         says="The logits are computed without a graph (no_grad or detach), so nothing could be trained by this.")
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_prob_has_the_gradient_that_training_needs",
+    says="The logits are computed without a graph (no_grad or detach), so nothing could be trained by this.",
+)
 def detached_logits(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(lambda x: conditional(x).detach(), x)
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_has_the_gradient_that_training_needs",
-         says="The normaliser is cut off the graph. The gradient then only raises the observed logit and never stops.")
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_prob_has_the_gradient_that_training_needs",
+    says="The normaliser is cut off the graph. The gradient then only raises the observed logit and never stops.",
+)
 def detached_normaliser(conditional: Conditional, x: Tensor) -> Tensor:
     logits = conditional(x)
     return (at(logits, x) - logits.logsumexp(dim=-1).detach()).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=ANY_SIZE,
-         says="Probabilities below about 1e-7 are gone once they stand beside others: Categorical(probs=...) clamps them. "
-              "It takes logits=... as well.")
+@mistake(
+    LOG_PROB,
+    killed_by=ANY_SIZE,
+    says="Probabilities below about 1e-7 are gone once they stand beside others: Categorical(probs=...) clamps them. "
+    "It takes logits=... as well.",
+)
 def categorical_of_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
     return torch.distributions.Categorical(probs=conditional(x).softmax(dim=-1)).log_prob(x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=ANY_SIZE,
-         says="You clamp the logits. They may be of any size: the log-softmax needs no protection.")
+@mistake(LOG_PROB, killed_by=ANY_SIZE, says="You clamp the logits. They may be of any size: the log-softmax needs no protection.")
 def clamps_the_logits_at_100(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(lambda x: conditional(x).clamp(-100, 100), x)
 
 
-@mistake(LOG_PROB, killed_by=OWN,
-         says="You take one maximum out of all logits of the batch. Where they are much smaller every exponential is 0: "
-              "each conditional has a maximum of its own.")
+@mistake(
+    LOG_PROB,
+    killed_by=OWN,
+    says="You take one maximum out of all logits of the batch. Where they are much smaller every exponential is 0: "
+    "each conditional has a maximum of its own.",
+)
 def one_maximum_for_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
     logits = conditional(x) - conditional(x).max()
     return (at(logits, x) - logits.exp().sum(dim=-1).log()).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=HUNDREDS,
-         says="A recursion over the variables ends at Python's limit of about 1000. Add them up in a loop, or with sum.")
+@mistake(
+    LOG_PROB,
+    killed_by=HUNDREDS,
+    says="A recursion over the variables ends at Python's limit of about 1000. Add them up in a loop, or with sum.",
+)
 def adds_up_by_recursion(conditional: Conditional, x: Tensor) -> Tensor:
     terms = at(log_pi(conditional, x), x)
 
@@ -194,8 +228,7 @@ def adds_up_by_recursion(conditional: Conditional, x: Tensor) -> Tensor:
     return up_to(x.shape[1] - 1)
 
 
-@mistake(LOG_PROB, killed_by=HUNDREDS, says="Only the first 512 variables are counted.",
-         when=lambda x: x.shape[1] > 512)
+@mistake(LOG_PROB, killed_by=HUNDREDS, says="Only the first 512 variables are counted.", when=lambda x: x.shape[1] > 512)
 def counts_512_variables(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x)[:, :512].sum(dim=-1)
 
@@ -203,30 +236,38 @@ def counts_512_variables(conditional: Conditional, x: Tensor) -> Tensor:
 _answers: dict[int, tuple[Tensor, Tensor]] = {}
 
 
-@mistake(LOG_PROB, killed_by=ASKS,
-         says="You remember the answer for a tensor that you have seen. Its values, and the conditional, may be others now.")
+@mistake(
+    LOG_PROB,
+    killed_by=ASKS,
+    says="You remember the answer for a tensor that you have seen. Its values, and the conditional, may be others now.",
+)
 def remembers_earlier_answers(conditional: Conditional, x: Tensor) -> Tensor:
     if id(x) not in _answers or _answers[id(x)][0] is not x:
         _answers[id(x)] = (x, log_likelihood(conditional, x))
     return _answers[id(x)][1]
 
 
-@mistake(LOG_PROB, killed_by=ASKS,
-         says="`view` needs a tensor that is contiguous in memory, which x and logits need not be: `reshape` and `flatten` do not.")
+@mistake(
+    LOG_PROB,
+    killed_by=ASKS,
+    says="`view` needs a tensor that is contiguous in memory, which x and logits need not be: `reshape` and `flatten` do not.",
+)
 def views_x_as_one_row(conditional: Conditional, x: Tensor) -> Tensor:
     logits = conditional(x)
     return -F.cross_entropy(logits.view(-1, logits.shape[-1]), x.view(-1), reduction="none").view(x.shape).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=IMPOSSIBLE,
-         says="You replace -inf by a finite number. An impossible sequence has log-likelihood -inf.")
+@mistake(LOG_PROB, killed_by=IMPOSSIBLE, says="You replace -inf by a finite number. An impossible sequence has log-likelihood -inf.")
 def replaces_infinity(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x).nan_to_num()
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_of_one_sequence_one_variable_or_one_value",
-         says="`squeeze` also removes the axis of a batch of one sequence, or of one variable. Name the axis to drop.",
-         when=lambda x: 1 in x.shape)
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_prob_of_one_sequence_one_variable_or_one_value",
+    says="`squeeze` also removes the axis of a batch of one sequence, or of one variable. Name the axis to drop.",
+    when=lambda x: 1 in x.shape,
+)
 def squeezes_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
     return log_pi(conditional, x).gather(-1, x[..., None]).squeeze().sum(dim=-1)
 

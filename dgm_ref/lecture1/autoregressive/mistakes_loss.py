@@ -21,8 +21,7 @@ def not_divided_by_m(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x).mean()
 
 
-@mistake(LOSS, killed_by=MEAN,
-         says="The sign is wrong: a likelihood below one has a negative logarithm, and the loss is its opposite.")
+@mistake(LOSS, killed_by=MEAN, says="The sign is wrong: a likelihood below one has a negative logarithm, and the loss is its opposite.")
 def not_negated(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(conditional, x).mean() / x.shape[1]
 
@@ -37,8 +36,7 @@ def one_loss_per_sequence(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x) / x.shape[1]
 
 
-@mistake(LOSS, killed_by=MEAN,
-         says="This is the logarithm of the mean likelihood. Maximum likelihood averages the logarithms.")
+@mistake(LOSS, killed_by=MEAN, says="This is the logarithm of the mean likelihood. Maximum likelihood averages the logarithms.")
 def logarithm_of_the_mean(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x).exp().mean().log() / x.shape[1]
 
@@ -53,36 +51,43 @@ def python_float(conditional: Conditional, x: Tensor) -> float:
     return (-log_likelihood(conditional, x).mean() / x.shape[1]).item()
 
 
-@mistake(LOSS, killed_by="test_one_variable_learns_its_frequencies",
-         says="The loss is cut off its graph: no gradient reaches the model.")
+@mistake(LOSS, killed_by="test_one_variable_learns_its_frequencies", says="The loss is cut off its graph: no gradient reaches the model.")
 def detached_loss(conditional: Conditional, x: Tensor) -> Tensor:
     return (-log_likelihood(conditional, x).mean() / x.shape[1]).detach()
 
 
-@mistake(LOSS, killed_by="test_an_impossible_sequence_costs_everything",
-         says="You leave impossible sequences out of the mean. One of them makes the likelihood of the data zero, "
-              "and the loss inf.")
+@mistake(
+    LOSS,
+    killed_by="test_an_impossible_sequence_costs_everything",
+    says="You leave impossible sequences out of the mean. One of them makes the likelihood of the data zero, and the loss inf.",
+)
 def skips_impossible_sequences(conditional: Conditional, x: Tensor) -> Tensor:
     total = log_likelihood(conditional, x)
     return -total[total.isfinite()].mean() / x.shape[1]
 
 
-@mistake(LOSS, killed_by=LARGE,
-         says="You average the means of batches of different sizes: a sequence in the small last one counts for more.",
-         when=lambda x: len(x) > 64)
+@mistake(
+    LOSS,
+    killed_by=LARGE,
+    says="You average the means of batches of different sizes: a sequence in the small last one counts for more.",
+    when=lambda x: len(x) > 64,
+)
 def mean_of_batch_means(conditional: Conditional, x: Tensor) -> Tensor:
     return torch.stack([-log_likelihood(conditional, part).mean() for part in x.split(64)]).mean() / x.shape[1]
 
 
-@mistake(LOSS, killed_by=LARGE, says="The last, incomplete batch is dropped: its sequences belong to the mean.",
-         when=lambda x: len(x) > 64)
+@mistake(LOSS, killed_by=LARGE, says="The last, incomplete batch is dropped: its sequences belong to the mean.", when=lambda x: len(x) > 64)
 def drops_the_last_batch(conditional: Conditional, x: Tensor) -> Tensor:
     whole = x[: len(x) // 64 * 64] if len(x) >= 64 else x
     return -log_likelihood(conditional, whole).mean() / x.shape[1]
 
 
-@mistake(LOSS, killed_by=LARGE, says="Equal sequences are counted once. Every sample of the batch has the weight 1/n.",
-         when=lambda x: len(x.unique(dim=0)) < len(x))
+@mistake(
+    LOSS,
+    killed_by=LARGE,
+    says="Equal sequences are counted once. Every sample of the batch has the weight 1/n.",
+    when=lambda x: len(x.unique(dim=0)) < len(x),
+)
 def counts_equal_sequences_once(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x.unique(dim=0)).mean() / x.shape[1]
 

@@ -22,40 +22,49 @@ def _logits(self: Any, windows: Tensor) -> Tensor:
     return self.mlp(self.embedding(windows).flatten(2))
 
 
-@mistake(MLP, killed_by="test_the_start_token_is_a_token_of_its_own",
-         says="Windows are padded with the value 0. The start token is K: the last row of the embedding.")
+@mistake(
+    MLP,
+    killed_by="test_the_start_token_is_a_token_of_its_own",
+    says="Windows are padded with the value 0. The start token is K: the last row of the embedding.",
+)
 def token_zero_for_start(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x, self.d, 0))
 
 
-@mistake(MLP, killed_by=LOGITS,
-         says="The start token is K, not K - 1: that one is a value, and a window could not tell them apart.")
+@mistake(MLP, killed_by=LOGITS, says="The start token is K, not K - 1: that one is a value, and a window could not tell them apart.")
 def last_value_for_start(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x, self.d, self.K - 1))
 
 
-@mistake(MLP, killed_by=LOGITS,
-         says="The start is embedded as a vector of zeros. It has a learned embedding like every value.")
+@mistake(MLP, killed_by=LOGITS, says="The start is embedded as a vector of zeros. It has a learned embedding like every value.")
 def zero_vector_for_start(self: Any, x: Tensor) -> Tensor:
     windows = _windows(x, self.d, self.K)
     return self.mlp((self.embedding(windows) * (windows < self.K)[..., None]).flatten(2))
 
 
-@mistake(MLP, killed_by="test_logits_depend_on_exactly_the_d_values_before",
-         says="The window contains x_j itself: the model is shown what it should predict.")
+@mistake(
+    MLP,
+    killed_by="test_logits_depend_on_exactly_the_d_values_before",
+    says="The window contains x_j itself: the model is shown what it should predict.",
+)
 def sees_the_present(self: Any, x: Tensor) -> Tensor:
     return _logits(self, F.pad(x, (self.d - 1, 0), value=self.K).unfold(1, self.d, 1))
 
 
-@mistake(MLP, killed_by="test_an_mlp_that_writes_its_window_down",
-         says="The embeddings are concatenated newest first; the MLP expects the oldest first.")
+@mistake(
+    MLP,
+    killed_by="test_an_mlp_that_writes_its_window_down",
+    says="The embeddings are concatenated newest first; the MLP expects the oldest first.",
+)
 def concatenates_newest_first(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x, self.d, self.K).flip(-1))
 
 
-@mistake(MLP, killed_by=LOGITS,
-         says="You interleave the embeddings instead of putting one after the other: mind the order of the axes "
-              "that you flatten.")
+@mistake(
+    MLP,
+    killed_by=LOGITS,
+    says="You interleave the embeddings instead of putting one after the other: mind the order of the axes that you flatten.",
+)
 def interleaves_the_embeddings(self: Any, x: Tensor) -> Tensor:
     embedded = self.embedding(_windows(x, self.d, self.K))  # (n, m, d, e)
     return self.mlp(embedded.transpose(2, 3).flatten(2))
@@ -71,8 +80,7 @@ def log_probabilities_instead_of_logits(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x, self.d, self.K)).log_softmax(dim=-1)
 
 
-@mistake(MLP, killed_by=LOGITS,
-         says="The ReLU between the layers is left out: two linear layers in a row are one linear layer.")
+@mistake(MLP, killed_by=LOGITS, says="The ReLU between the layers is left out: two linear layers in a row are one linear layer.")
 def leaves_out_the_relu(self: Any, x: Tensor) -> Tensor:
     return self.mlp[2](self.mlp[0](self.embedding(_windows(x, self.d, self.K)).flatten(2)))
 
@@ -82,26 +90,30 @@ def always_two_values(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x, 2, self.K))
 
 
-@mistake(MLP, killed_by=LOGITS,
-         says="Windows run on from one row into the next: the logits of a sequence depend on another sequence.")
+@mistake(MLP, killed_by=LOGITS, says="Windows run on from one row into the next: the logits of a sequence depend on another sequence.")
 def one_long_sequence(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x.reshape(1, -1), self.d, self.K)).view(*x.shape, self.K)
 
 
-@mistake(MLP, killed_by="test_the_logits_have_the_dtype_of_the_weights",
-         says="The result is always float32: it should have the dtype of the weights.")
+@mistake(
+    MLP,
+    killed_by="test_the_logits_have_the_dtype_of_the_weights",
+    says="The result is always float32: it should have the dtype of the weights.",
+)
 def always_float32(self: Any, x: Tensor) -> Tensor:
     return _logits(self, _windows(x, self.d, self.K)).float()
 
 
-@mistake(MLP, killed_by="test_every_parameter_of_the_mlp_learns",
-         says="The embedding is cut off the graph and would stay random for ever.")
+@mistake(MLP, killed_by="test_every_parameter_of_the_mlp_learns", says="The embedding is cut off the graph and would stay random for ever.")
 def detached_embedding(self: Any, x: Tensor) -> Tensor:
     return self.mlp(self.embedding(_windows(x, self.d, self.K)).detach().flatten(2))
 
 
-@mistake(MLP, killed_by="test_each_embedding_learns_from_the_places_where_it_stands",
-         says="No gradient reaches the start token: it has a learned embedding like every value.")
+@mistake(
+    MLP,
+    killed_by="test_each_embedding_learns_from_the_places_where_it_stands",
+    says="No gradient reaches the start token: it has a learned embedding like every value.",
+)
 def start_token_learns_nothing(self: Any, x: Tensor) -> Tensor:
     windows = _windows(x, self.d, self.K)
     embedded = self.embedding(windows)
@@ -114,9 +126,12 @@ def centred_logits(self: Any, x: Tensor) -> Tensor:
     return logits - logits.mean(dim=-1, keepdim=True)
 
 
-@mistake(MLP, killed_by="test_a_window_longer_than_the_sequence_or_of_one_value",
-         says="Where the window is longer than the sequence you add start tokens behind it. They belong in front.",
-         when=lambda self, x: self.d > x.shape[1])
+@mistake(
+    MLP,
+    killed_by="test_a_window_longer_than_the_sequence_or_of_one_value",
+    says="Where the window is longer than the sequence you add start tokens behind it. They belong in front.",
+    when=lambda self, x: self.d > x.shape[1],
+)
 def start_tokens_behind_a_short_sequence(self: Any, x: Tensor) -> Tensor:
     shorter = min(self.d, x.shape[1])
     return _logits(self, F.pad(_windows(x, shorter, self.K), (0, self.d - shorter), value=self.K))
@@ -125,16 +140,22 @@ def start_tokens_behind_a_short_sequence(self: Any, x: Tensor) -> Tensor:
 _logits_of: dict[int, tuple[Tensor, Tensor]] = {}
 
 
-@mistake(MLP, killed_by="test_the_mlp_asks_anew_and_wherever_x_lies",
-         says="You remember the logits of a tensor that you have seen. Its values may be others now, and so may the weights.")
+@mistake(
+    MLP,
+    killed_by="test_the_mlp_asks_anew_and_wherever_x_lies",
+    says="You remember the logits of a tensor that you have seen. Its values may be others now, and so may the weights.",
+)
 def remembers_earlier_logits(self: Any, x: Tensor) -> Tensor:
     if id(x) not in _logits_of or _logits_of[id(x)][0] is not x:
         _logits_of[id(x)] = (x, _logits(self, _windows(x, self.d, self.K)))
     return _logits_of[id(x)][1]
 
 
-@mistake(MLP, killed_by="test_the_mlp_asks_anew_and_wherever_x_lies",
-         says="`view` needs a tensor that is contiguous in memory, which x need not be: `reshape` and `flatten` do not.")
+@mistake(
+    MLP,
+    killed_by="test_the_mlp_asks_anew_and_wherever_x_lies",
+    says="`view` needs a tensor that is contiguous in memory, which x need not be: `reshape` and `flatten` do not.",
+)
 def views_x_as_one_row(self: Any, x: Tensor) -> Tensor:
     n, m = x.shape
     windows = _windows(x.view(-1).view(n, m), self.d, self.K)
@@ -144,9 +165,7 @@ def views_x_as_one_row(self: Any, x: Tensor) -> Tensor:
 @variant(MLP)
 def one_variable_after_another(self: Any, x: Tensor) -> Tensor:
     tokens = torch.cat([torch.full((len(x), self.d), self.K), x], dim=1)
-    return torch.stack(
-        [self.mlp(self.embedding(tokens[:, j : j + self.d]).reshape(len(x), -1)) for j in range(x.shape[1])], dim=1
-    )
+    return torch.stack([self.mlp(self.embedding(tokens[:, j : j + self.d]).reshape(len(x), -1)) for j in range(x.shape[1])], dim=1)
 
 
 @variant(MLP)

@@ -34,28 +34,28 @@ def _log_joint(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> T
     return log_prior + _log_likelihoods(conditional, x, len(log_prior))
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="The prior is missing: p(y | x) is proportional to p(y) p(x | y), not to the likelihood alone.")
+@mistake(POSTERIOR, killed_by=BAYES, says="The prior is missing: p(y | x) is proportional to p(y) p(x | y), not to the likelihood alone.")
 def ignores_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, torch.zeros_like(log_prior)).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=UNDERFLOW,
-         says="Every likelihood underflows to 0, and 0 / 0 is nan. Normalise while they are logarithms.")
+@mistake(POSTERIOR, killed_by=UNDERFLOW, says="Every likelihood underflows to 0, and 0 / 0 is nan. Normalise while they are logarithms.")
 def exponentiates_first(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior).exp()
     return joint / joint.sum(dim=1, keepdim=True)
 
 
-@mistake(POSTERIOR, killed_by=UNDERFLOW,
-         says="The small number in the denominator keeps nan away, but the posterior is 0 then: rows must sum to one.")
+@mistake(
+    POSTERIOR,
+    killed_by=UNDERFLOW,
+    says="The small number in the denominator keeps nan away, but the posterior is 0 then: rows must sum to one.",
+)
 def epsilon_in_the_denominator(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior).exp()
     return joint / (joint.sum(dim=1, keepdim=True) + 1e-30)
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="You normalise over the batch. For each sequence the probabilities of the classes sum to one.")
+@mistake(POSTERIOR, killed_by=BAYES, says="You normalise over the batch. For each sequence the probabilities of the classes sum to one.")
 def posterior_normalised_over_the_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, log_prior).softmax(dim=0)
 
@@ -70,35 +70,40 @@ def joint_instead_of_posterior(conditional: ClassConditional, x: Tensor, log_pri
     return _log_joint(conditional, x, log_prior).exp()
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="You average the log-likelihood over the dimensions, which makes the classifier far too unsure. "
-              "Each dimension is evidence of its own: sum.")
+@mistake(
+    POSTERIOR,
+    killed_by=BAYES,
+    says="You average the log-likelihood over the dimensions, which makes the classifier far too unsure. "
+    "Each dimension is evidence of its own: sum.",
+)
 def likelihood_per_dimension(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return (log_prior + _log_likelihoods(conditional, x, len(log_prior)) / x.shape[1]).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="The prior is counted once for each dimension. It enters once, with the whole sequence.")
+@mistake(POSTERIOR, killed_by=BAYES, says="The prior is counted once for each dimension. It enters once, with the whole sequence.")
 def prior_in_every_dimension(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return (_log_joint(conditional, x, log_prior) + (x.shape[1] - 1) * log_prior).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="The prior is added to the logits, and the log-softmax takes it out again: a constant over the values. "
-              "Add it to the log-likelihood.")
+@mistake(
+    POSTERIOR,
+    killed_by=BAYES,
+    says="The prior is added to the logits, and the log-softmax takes it out again: a constant over the values. "
+    "Add it to the log-likelihood.",
+)
 def prior_in_the_logits(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     finite = log_prior.clamp(min=-50)
     return _log_likelihoods(lambda x, y: conditional(x, y) + finite[y][:, None, None], x, len(log_prior)).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="log_prior holds logarithms: you added the prior probability to a log-likelihood.")
+@mistake(POSTERIOR, killed_by=BAYES, says="log_prior holds logarithms: you added the prior probability to a log-likelihood.")
 def adds_the_probability(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, log_prior.exp()).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="Sequences and classes are mixed up: the rows of the repeated batch are regrouped in the wrong order.")
+@mistake(
+    POSTERIOR, killed_by=BAYES, says="Sequences and classes are mixed up: the rows of the repeated batch are regrouped in the wrong order."
+)
 def regroups_in_the_wrong_order(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)
     y = torch.arange(C).repeat_interleave(n)
@@ -111,15 +116,13 @@ def classes_first(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -
     return _log_joint(conditional, x, log_prior).softmax(dim=1).T
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="This is the decision, not the probabilities behind it.")
+@mistake(POSTERIOR, killed_by=BAYES, says="This is the decision, not the probabilities behind it.")
 def most_likely_class(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior)
     return torch.nn.functional.one_hot(joint.argmax(dim=1), len(log_prior)).to(joint.dtype)
 
 
-@mistake(POSTERIOR, killed_by=BAYES,
-         says="`conditional` takes one label for each row, as a tensor of shape (n,).")
+@mistake(POSTERIOR, killed_by=BAYES, says="`conditional` takes one label for each row, as a tensor of shape (n,).")
 def one_label_for_the_whole_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
 
     def of_class(c: int) -> Tensor:
@@ -128,51 +131,60 @@ def one_label_for_the_whole_batch(conditional: ClassConditional, x: Tensor, log_
     return (log_prior + torch.stack([of_class(c) for c in range(len(log_prior))], dim=1)).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=IMPOSSIBLE,
-         says="You subtract the smallest log-joint for stability, and -inf - (-inf) is nan. Subtract the largest.")
+@mistake(
+    POSTERIOR,
+    killed_by=IMPOSSIBLE,
+    says="You subtract the smallest log-joint for stability, and -inf - (-inf) is nan. Subtract the largest.",
+)
 def subtracts_the_smallest(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior)
     weights = (joint - joint.amin(dim=1, keepdim=True)).exp()
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-@mistake(POSTERIOR, killed_by=IMPOSSIBLE,
-         says="You keep probabilities away from zero. What is impossible has probability exactly 0.")
+@mistake(POSTERIOR, killed_by=IMPOSSIBLE, says="You keep probabilities away from zero. What is impossible has probability exactly 0.")
 def smooths_the_posterior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     p = _log_joint(conditional, x, log_prior).softmax(dim=1).clamp(min=1e-6)
     return p / p.sum(dim=1, keepdim=True)
 
 
-@mistake(POSTERIOR, killed_by=GRADIENTS,
-         says="The likelihoods are computed without a graph: no gradient reaches the models.")
+@mistake(POSTERIOR, killed_by=GRADIENTS, says="The likelihoods are computed without a graph: no gradient reaches the models.")
 def detached_likelihoods(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return (log_prior + _log_likelihoods(conditional, x, len(log_prior)).detach()).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=OWN,
-         says="You take one maximum out of the whole batch. Where a sequence is much less likely than another every "
-              "exponential is 0: each row has a maximum of its own.")
+@mistake(
+    POSTERIOR,
+    killed_by=OWN,
+    says="You take one maximum out of the whole batch. Where a sequence is much less likely than another every "
+    "exponential is 0: each row has a maximum of its own.",
+)
 def one_maximum_for_all_sequences(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior)
     weights = (joint - joint.max()).exp()
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-@mistake(POSTERIOR, killed_by=UNDERFLOW,
-         says="Float64 only moves the end: these likelihoods underflow there as well. Normalise while they are logarithms.")
+@mistake(
+    POSTERIOR,
+    killed_by=UNDERFLOW,
+    says="Float64 only moves the end: these likelihoods underflow there as well. Normalise while they are logarithms.",
+)
 def exponentiates_in_float64(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior).double().exp()
     return (joint / joint.sum(dim=1, keepdim=True)).to(log_prior.dtype)
 
 
-@mistake(POSTERIOR, killed_by=UNDERFLOW,
-         says="You keep log-likelihoods above -700, so that exp does not underflow: below that all classes look alike.")
+@mistake(
+    POSTERIOR,
+    killed_by=UNDERFLOW,
+    says="You keep log-likelihoods above -700, so that exp does not underflow: below that all classes look alike.",
+)
 def clamps_the_log_joint(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, log_prior).clamp(min=-700).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=IMPOSSIBLE,
-         says="You clamp the prior away from zero. A class of prior zero has posterior zero.")
+@mistake(POSTERIOR, killed_by=IMPOSSIBLE, says="You clamp the prior away from zero. A class of prior zero has posterior zero.")
 def clamps_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, log_prior.clamp(min=-20)).softmax(dim=1)
 

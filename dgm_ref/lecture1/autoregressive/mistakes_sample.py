@@ -21,15 +21,13 @@ DETERMINISTIC = "test_a_deterministic_model_has_one_sequence"
 # -- the wrong law of one variable --
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You take the most likely value each time. Sampling draws every value with its probability.")
+@mistake(SAMPLE, killed_by=JOINT, says="You take the most likely value each time. Sampling draws every value with its probability.")
 def most_likely_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     torch.rand(1, generator=generator)
     return ancestral(n, m, lambda x, j: conditional(x)[:, j].argmax(dim=-1))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The last variable is not drawn but taken as the most likely value.")
+@mistake(SAMPLE, killed_by=JOINT, says="The last variable is not drawn but taken as the most likely value.")
 def most_likely_last_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         pi = probabilities(conditional, x, j)
@@ -38,8 +36,9 @@ def most_likely_last_value(conditional: Conditional, n: int, m: int, generator: 
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=CERTAIN,
-         says="A value that is almost certain is taken without a draw. The others have their share, however small.")
+@mistake(
+    SAMPLE, killed_by=CERTAIN, says="A value that is almost certain is taken without a draw. The others have their share, however small."
+)
 def nearly_certain_is_certain(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         pi = probabilities(conditional, x, j)
@@ -52,22 +51,23 @@ def _at_temperature(conditional: Conditional, n: int, m: int, generator: Generat
     return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j] / temperature, dim=-1), generator))
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="The values come up too evenly for these logits, as with a temperature above one. "
-              "Exact sampling has none.")
+@mistake(
+    SAMPLE, killed_by=LAW, says="The values come up too evenly for these logits, as with a temperature above one. Exact sampling has none."
+)
 def warmer(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return _at_temperature(conditional, n, m, generator, 1.03)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="Likely values come up too often for these logits, as with a temperature below one. "
-              "Exact sampling has none.")
+@mistake(
+    SAMPLE,
+    killed_by=LAW,
+    says="Likely values come up too often for these logits, as with a temperature below one. Exact sampling has none.",
+)
 def cooler(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return _at_temperature(conditional, n, m, generator, 0.97)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="Values of a probability below 0.02 never come up: rare values belong to the law.")
+@mistake(SAMPLE, killed_by=LAW, says="Values of a probability below 0.02 never come up: rare values belong to the law.")
 def drops_rare_values(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         pi = probabilities(conditional, x, j)
@@ -81,9 +81,12 @@ def at_most_100_values(conditional: Conditional, n: int, m: int, generator: Gene
     return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j, :100].clamp(min=-1e4), dim=-1), generator))
 
 
-@mistake(SAMPLE, killed_by="test_no_row_depends_on_the_logits_of_another",
-         says="You take one maximum out of the logits of all rows. Where a row's are much smaller every exponential is 0: "
-              "each row has a maximum of its own.")
+@mistake(
+    SAMPLE,
+    killed_by="test_no_row_depends_on_the_logits_of_another",
+    says="You take one maximum out of the logits of all rows. Where a row's are much smaller every exponential is 0: "
+    "each row has a maximum of its own.",
+)
 def one_maximum_for_all_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         logits = conditional(x)[:, j]
@@ -92,14 +95,12 @@ def one_maximum_for_all_rows(conditional: Conditional, n: int, m: int, generator
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="A softmax of probabilities: you normalise twice, and every value becomes almost equally likely.")
+@mistake(SAMPLE, killed_by=JOINT, says="A softmax of probabilities: you normalise twice, and every value becomes almost equally likely.")
 def softmax_twice(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(torch.softmax(probabilities(conditional, x, j), dim=-1), generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The least likely value never comes up (top-k): rare values belong to the law.")
+@mistake(SAMPLE, killed_by=JOINT, says="The least likely value never comes up (top-k): rare values belong to the law.")
 def drops_the_least_likely_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         pi = probabilities(conditional, x, j)
@@ -113,15 +114,16 @@ def uniform_values(conditional: Conditional, n: int, m: int, generator: Generato
     return ancestral(n, m, lambda x, j: pick(torch.ones_like(conditional(x)[:, j]), generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You normalise over the batch, so a row's distribution depends on the other rows. "
-              "Normalise over the K values.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="You normalise over the batch, so a row's distribution depends on the other rows. Normalise over the K values.",
+)
 def softmax_over_the_batch(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j], dim=0), generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="Gumbel noise has the wrong sign. It is -log(-log u), added to the logits before the maximum.")
+@mistake(SAMPLE, killed_by=JOINT, says="Gumbel noise has the wrong sign. It is -log(-log u), added to the logits before the maximum.")
 def gumbel_noise_of_the_wrong_sign(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         logits = conditional(x)[:, j]
@@ -130,8 +132,7 @@ def gumbel_noise_of_the_wrong_sign(conditional: Conditional, n: int, m: int, gen
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="Your inverse distribution function is off by one: the first value takes the mass of the second.")
+@mistake(SAMPLE, killed_by=JOINT, says="Your inverse distribution function is off by one: the first value takes the mass of the second.")
 def inverse_cdf_off_by_one(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         pi = probabilities(conditional, x, j)
@@ -140,20 +141,21 @@ def inverse_cdf_off_by_one(conditional: Conditional, n: int, m: int, generator: 
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=DETERMINISTIC,
-         says="A small number added to every probability makes impossible values possible.")
+@mistake(SAMPLE, killed_by=DETERMINISTIC, says="A small number added to every probability makes impossible values possible.")
 def epsilon_in_the_probabilities(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j) + 2e-3, generator))
 
 
-@mistake(SAMPLE, killed_by=IMPOSSIBLE,
-         says="You clamp the logits. A logit of -inf means that the value never comes up.")
+@mistake(SAMPLE, killed_by=IMPOSSIBLE, says="You clamp the logits. A logit of -inf means that the value never comes up.")
 def clamps_the_logits(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j].clamp(min=-5), dim=-1), generator))
 
 
-@mistake(SAMPLE, killed_by=DETERMINISTIC,
-         says="exp overflows for large logits, and inf / inf is nan. torch.softmax takes the largest one out first.")
+@mistake(
+    SAMPLE,
+    killed_by=DETERMINISTIC,
+    says="exp overflows for large logits, and inf / inf is nan. torch.softmax takes the largest one out first.",
+)
 def exp_without_the_shift(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].exp(), generator))
 
@@ -161,17 +163,21 @@ def exp_without_the_shift(conditional: Conditional, n: int, m: int, generator: G
 # -- the wrong prefix --
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You draw all variables at once from a single call: each of them ignores the values before it. "
-              "Ancestral sampling is sequential.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="You draw all variables at once from a single call: each of them ignores the values before it. Ancestral sampling is sequential.",
+)
 def all_at_once(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     pi = torch.softmax(conditional(torch.zeros(n, m, dtype=torch.int64)), dim=-1)
     return pick(pi.flatten(0, 1), generator).view(n, m)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The newest value is not part of the prefix yet when the next one is drawn: "
-              "write it into x before you ask again.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="The newest value is not part of the prefix yet when the next one is drawn: write it into x before you ask again.",
+)
 def forgets_the_newest_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         prefix = x.clone()
@@ -181,8 +187,7 @@ def forgets_the_newest_value(conditional: Conditional, n: int, m: int, generator
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="Only the newest value is handed on. The conditional of x_j depends on all of the values before it.")
+@mistake(SAMPLE, killed_by=JOINT, says="Only the newest value is handed on. The conditional of x_j depends on all of the values before it.")
 def remembers_only_the_newest_value(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         newest = torch.zeros_like(x)
@@ -193,9 +198,11 @@ def remembers_only_the_newest_value(conditional: Conditional, n: int, m: int, ge
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="You draw x_j from the logits of the variable before it. "
-              "`logits[:, j]` is already the distribution of `x[:, j]`.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="You draw x_j from the logits of the variable before it. `logits[:, j]` is already the distribution of `x[:, j]`.",
+)
 def logits_of_the_variable_before(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, max(j - 1, 0)), generator))
 
@@ -205,21 +212,21 @@ def time_reversed(conditional: Conditional, n: int, m: int, generator: Generator
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).flip(1)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="Rows are drawn given the values of another row. Each sequence has a prefix of its own.")
+@mistake(SAMPLE, killed_by=JOINT, says="Rows are drawn given the values of another row. Each sequence has a prefix of its own.")
 def prefix_of_the_row_above(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x.roll(1, 0), j), generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="All rows are drawn given the first one's values. Each sequence has a prefix of its own.")
+@mistake(SAMPLE, killed_by=JOINT, says="All rows are drawn given the first one's values. Each sequence has a prefix of its own.")
 def prefix_of_the_first_row(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x[:1].expand(n, m), j), generator))
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="Each step draws all positions anew, so the values that later ones were conditioned on are gone. "
-              "Write one column a step.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="Each step draws all positions anew, so the values that later ones were conditioned on are gone. Write one column a step.",
+)
 def draws_all_positions_anew_each_step(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = torch.zeros(n, m, dtype=torch.int64)
     for _ in range(m):
@@ -235,15 +242,18 @@ def stops_one_early(conditional: Conditional, n: int, m: int, generator: Generat
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=AGREED,
-         says="You hand over the prefix alone. `conditional` takes all m columns; "
-              "those not drawn yet may hold any value.")
+@mistake(
+    SAMPLE,
+    killed_by=AGREED,
+    says="You hand over the prefix alone. `conditional` takes all m columns; those not drawn yet may hold any value.",
+)
 def hands_over_the_prefix_alone(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x[:, : j + 1], j), generator))
 
 
-@mistake(SAMPLE, killed_by=AGREED,
-         says="Columns that are not drawn yet hold -1, which is none of the K values: an embedding cannot look it up.")
+@mistake(
+    SAMPLE, killed_by=AGREED, says="Columns that are not drawn yet hold -1, which is none of the K values: an embedding cannot look it up."
+)
 def minus_one_for_what_is_not_drawn(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator), fill=-1)
 
@@ -261,8 +271,11 @@ def int32_tokens(conditional: Conditional, n: int, m: int, generator: Generator)
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).int()
 
 
-@mistake(SAMPLE, killed_by=AGREED,
-         says="`conditional` is handed floating-point tokens, which no embedding can look up: make x int64 from the start.")
+@mistake(
+    SAMPLE,
+    killed_by=AGREED,
+    says="`conditional` is handed floating-point tokens, which no embedding can look up: make x int64 from the start.",
+)
 def floating_point_buffer(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = torch.zeros(n, m)
     for j in range(m):
@@ -270,8 +283,11 @@ def floating_point_buffer(conditional: Conditional, n: int, m: int, generator: G
     return x.long()
 
 
-@mistake(SAMPLE, killed_by="test_sampling_a_thousand_variables",
-         says="A recursion over the variables ends at Python's limit of about 1000. Use a loop.")
+@mistake(
+    SAMPLE,
+    killed_by="test_sampling_a_thousand_variables",
+    says="A recursion over the variables ends at Python's limit of about 1000. Use a loop.",
+)
 def samples_by_recursion(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def extend(x: Tensor, j: int) -> Tensor:
         if j == m:

@@ -14,9 +14,11 @@ GENERATOR = "test_sampling_reads_its_generator_and_moves_it_on"
 ROWS = "test_no_row_of_a_large_batch_repeats_or_mirrors_another"
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="All rows share one random number, so they are copies of each other wherever they can be. "
-              "Each row needs noise of its own.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="All rows share one random number, so they are copies of each other wherever they can be. Each row needs noise of its own.",
+)
 def one_noise_for_all_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         return quantile(probabilities(conditional, x, j), torch.rand(1, generator=generator).expand(n))
@@ -24,9 +26,11 @@ def one_noise_for_all_rows(conditional: Conditional, n: int, m: int, generator: 
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=JOINT,
-         says="The random numbers of the first step are used again at every step, which ties the variables together. "
-              "Draw new ones each time.")
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="The random numbers of the first step are used again at every step, which ties the variables together. Draw new ones each time.",
+)
 def one_noise_for_all_steps(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     u = torch.rand(n, generator=generator)
     return ancestral(n, m, lambda x, j: quantile(probabilities(conditional, x, j), u))
@@ -38,9 +42,11 @@ def one_sequence_n_times(conditional: Conditional, n: int, m: int, generator: Ge
     return one.repeat(n, 1)
 
 
-@mistake(SAMPLE, killed_by="test_throws_of_a_fair_die_are_independent",
-         says="Your random numbers are spread evenly over the batch, so each call has the expected frequencies. "
-              "Independent draws fluctuate.")
+@mistake(
+    SAMPLE,
+    killed_by="test_throws_of_a_fair_die_are_independent",
+    says="Your random numbers are spread evenly over the batch, so each call has the expected frequencies. Independent draws fluctuate.",
+)
 def stratified_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         u = (torch.randperm(n, generator=generator) + torch.rand(n, generator=generator)) / n
@@ -65,15 +71,17 @@ def shuffled_copies(conditional: Conditional, n: int, m: int, generator: Generat
     return torch.cat([half, half])[:n][torch.randperm(n, generator=generator)]
 
 
-@mistake(SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.",
-         when=lambda n: n >= 10)
+@mistake(
+    SAMPLE, killed_by=ROWS, says="The last tenth of the rows repeats the first. Each row is a draw of its own.", when=lambda n: n >= 10
+)
 def tenth_of_the_rows_copied(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     x = _right(conditional, n, m, generator)
     return torch.cat([x[: n - n // 10], x[: n // 10]])
 
 
-@mistake(SAMPLE, killed_by=ROWS, says="At most 1000 rows are drawn, and then repeated. Each row is a draw of its own.",
-         when=lambda n: n > 1000)
+@mistake(
+    SAMPLE, killed_by=ROWS, says="At most 1000 rows are drawn, and then repeated. Each row is a draw of its own.", when=lambda n: n > 1000
+)
 def first_thousand_repeated(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return _right(conditional, min(n, 1000), m, generator).repeat(-(-n // 1000), 1)[:n]
 
@@ -83,8 +91,11 @@ def resampled_rows(conditional: Conditional, n: int, m: int, generator: Generato
     return _right(conditional, n, m, generator)[torch.randint(n, (n,), generator=generator)]
 
 
-@mistake(SAMPLE, killed_by=ROWS,
-         says="Each random number u is used a second time as 1 - u (antithetic rows): rows of one call depend on each other.")
+@mistake(
+    SAMPLE,
+    killed_by=ROWS,
+    says="Each random number u is used a second time as 1 - u (antithetic rows): rows of one call depend on each other.",
+)
 def antithetic_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:
         u = torch.rand((n + 1) // 2, generator=generator)
@@ -93,28 +104,32 @@ def antithetic_rows(conditional: Conditional, n: int, m: int, generator: Generat
     return ancestral(n, m, step)
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You draw from torch's global random state. All randomness comes from the generator that is passed in.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="You draw from torch's global random state. All randomness comes from the generator that is passed in.",
+)
 def ignores_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), None))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You make a generator of your own with a fixed seed, so every call gives the same samples.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="You make a generator of your own with a fixed seed, so every call gives the same samples.")
 def own_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     own = Generator().manual_seed(0)
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), own))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You restart the generator from its seed, so a second call repeats the first. Let it go on.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="You restart the generator from its seed, so a second call repeats the first. Let it go on.")
 def restarts_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     generator.manual_seed(generator.initial_seed())
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You draw from a copy of the generator: the caller's does not move, and the next call repeats this one.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="You draw from a copy of the generator: the caller's does not move, and the next call repeats this one.",
+)
 def copy_of_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     copy = Generator()
     copy.set_state(generator.get_state())

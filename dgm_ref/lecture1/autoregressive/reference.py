@@ -99,9 +99,7 @@ def markov_mlp(parameters: dict[str, Tensor], x: Tensor, d: int) -> Tensor:
         a = parameters["mlp.0.weight"] @ e + parameters["mlp.0.bias"]
         return parameters["mlp.2.weight"] @ torch.where(a > 0, a, 0.0) + parameters["mlp.2.bias"]
 
-    return torch.stack(
-        [torch.stack([logits(_window(row, j, d, start)) for j in range(len(row))]) for row in x.tolist()]
-    )
+    return torch.stack([torch.stack([logits(_window(row, j, d, start)) for j in range(len(row))]) for row in x.tolist()])
 
 
 def markov_mlp_gradients(parameters: dict[str, Tensor], x: Tensor, d: int, weights: Tensor) -> dict[str, Tensor]:

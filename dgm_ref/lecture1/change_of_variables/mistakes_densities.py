@@ -25,149 +25,207 @@ _remembered: dict[tuple[int, ...], Tensor] = {}  # by the identity of a tensor
 # -- log_prob_x --
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You subtracted the log-determinant. f maps data to latents: where it stretches, data are denser.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You subtracted the log-determinant. f maps data to latents: where it stretches, data are denser.",
+)
 def subtracts_the_volume_change(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) - log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You left the determinant out: p(f(x)) alone is no density in x.")
+@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points", says="You left the determinant out: p(f(x)) alone is no density in x.")
 def forgets_the_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x))
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You evaluated the density of the latents at x. It belongs at z = f(x).")
+@mistake(
+    LOG_PROB_X, killed_by="test_log_prob_x_of_three_points", says="You evaluated the density of the latents at x. It belongs at z = f(x)."
+)
 def base_density_at_x(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(x) + log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_famous_laws_are_images_of_one_another",
-         says="You took the Jacobian of f at z = f(x). It belongs at x.")
+@mistake(
+    LOG_PROB_X, killed_by="test_famous_laws_are_images_of_one_another", says="You took the Jacobian of f at z = f(x). It belongs at x."
+)
 def jacobian_at_the_latent(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, f(x))
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You added the determinant to a log-density. In logarithms the factor becomes its own logarithm.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You added the determinant to a log-density. In logarithms the factor becomes its own logarithm.",
+)
 def adds_the_bare_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + torch.linalg.det(jacobian_of(f, x)).abs()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You multiplied the log-density by the determinant. Densities are multiplied; their logarithms are added.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You multiplied the log-density by the determinant. Densities are multiplied; their logarithms are added.",
+)
 def multiplies_the_log_density(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) * log_abs_det(f, x).exp()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="This is the density itself: its logarithm is asked for.")
+@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points", says="This is the density itself: its logarithm is asked for.")
 def density_without_logarithm(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return (log_p_z(f(x)) + log_abs_det(f, x)).exp()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="This is the negative log-likelihood, a loss. Asked for is the log-density.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="This is the negative log-likelihood, a loss. Asked for is the log-density.",
+)
 def as_a_loss(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return -log_p_z(f(x)) - log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_the_change_of_variables",
-         says="You ignored log_p_z and put a standard normal density in its place.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_the_change_of_variables",
+    says="You ignored log_p_z and put a standard normal density in its place.",
+)
 def always_standard_normal(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.distributions.Normal(0.0, 1.0).log_prob(f(x)).sum(dim=1) + log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You used the diagonal of the Jacobian alone. Nothing about the structure of f may be assumed.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You used the diagonal of the Jacobian alone. Nothing about the structure of f may be assumed.",
+)
 def diagonal_of_the_map(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + diagonal_alone(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You lost the shape (n,): a column and a row of numbers broadcast to a square.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You lost the shape (n,): a column and a row of numbers broadcast to a square.",
+)
 def broadcasts_to_a_square(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x))[:, None] + log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_three_points",
-         says="You averaged over the batch: one log-density a sample is asked for.")
+@mistake(
+    LOG_PROB_X, killed_by="test_log_prob_x_of_three_points", says="You averaged over the batch: one log-density a sample is asked for."
+)
 def mean_log_likelihood(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return (log_p_z(f(x)) + log_abs_det(f, x)).mean()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_the_change_of_variables",
-         says="You added the sum of all volume changes to every row. Each sample has its own.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_the_change_of_variables",
+    says="You added the sum of all volume changes to every row. Each sample has its own.",
+)
 def volume_of_the_whole_batch(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, x).sum()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_the_change_of_variables",
-         says="You used the volume change of the first sample for the whole batch. It differs from sample to sample.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_the_change_of_variables",
+    says="You used the volume change of the first sample for the whole batch. It differs from sample to sample.",
+)
 def volume_of_the_first_row(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, x[:1])
 
 
-@mistake(LOG_PROB_X, killed_by="test_a_gaussian_through_a_mirroring_affine_map_is_gaussian",
-         says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.",
-         when=turns_space_inside_out)
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_a_gaussian_through_a_mirroring_affine_map_is_gaussian",
+    says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.",
+    when=turns_space_inside_out,
+)
 def log_prob_with_signed_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + torch.logdet(jacobian_of(f, x))
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_finite_where_densities_are_not",
-         says="You multiplied densities and took the logarithm at the end: far out the product under- or overflows.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_finite_where_densities_are_not",
+    says="You multiplied densities and took the logarithm at the end: far out the product under- or overflows.",
+)
 def logarithm_of_the_product(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return (log_p_z(f(x)).exp() * log_abs_det(f, x).exp()).log()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_finite_where_densities_are_not",
-         says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
-              "overflows long before its logarithm does.",
-         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_finite_where_densities_are_not",
+    says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
+    "overflows long before its logarithm does.",
+    when=size_of("x", axis=1, at_least=MANY_DIMENSIONS),
+)
 def log_prob_after_determinant(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + torch.linalg.det(jacobian_of(f, x)).abs().log()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_is_finite_where_densities_are_not",
-         says="You clamp the latents. Far out the density is small, but not the one of a nearer point.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_finite_where_densities_are_not",
+    says="You clamp the latents. Far out the density is small, but not the one of a nearer point.",
+)
 def clamped_latents(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x).clamp(-10, 10)) + log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_data_whose_latents_are_impossible_are_impossible",
-         says="You replaced -inf by a large finite number. A density of zero has the log-density -inf.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_data_whose_latents_are_impossible_are_impossible",
+    says="You replaced -inf by a large finite number. A density of zero has the log-density -inf.",
+)
 def finite_instead_of_minus_infinity(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.nan_to_num(log_p_z(f(x))) + log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_a_flow_can_be_trained_by_its_log_prob",
-         says="You cut the latents off their graph, so the base density sends no gradient into f.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_a_flow_can_be_trained_by_its_log_prob",
+    says="You cut the latents off their graph, so the base density sends no gradient into f.",
+)
 def latents_cut_off(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x).detach()) + log_abs_det(f, x)
 
 
-@mistake(LOG_PROB_X, killed_by="test_a_flow_can_be_trained_by_its_log_prob",
-         says="The volume change carries no graph: the flow would be trained on the base density alone.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_a_flow_can_be_trained_by_its_log_prob",
+    says="The volume change carries no graph: the flow would be trained on the base density alone.",
+)
 def volume_change_cut_off(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, x).detach()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_of_a_single_sample_or_dimension",
-         says="A squeeze drops the axis of the samples where there is one sample only: the result is (1,) then.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_a_single_sample_or_dimension",
+    says="A squeeze drops the axis of the samples where there is one sample only: the result is (1,) then.",
+)
 def squeezes_the_log_prob(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return (log_p_z(f(x)) + log_abs_det(f, x)).squeeze()
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_depends_on_the_samples_alone",
-         says="You remember the volume change by the tensor object. The same tensor may hold other numbers at the next call.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_depends_on_the_samples_alone",
+    says="You remember the volume change by the tensor object. The same tensor may hold other numbers at the next call.",
+)
 def remembers_the_volume_change(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + _remembered.setdefault((id(f), id(x), x.data_ptr(), *x.shape), log_abs_det(f, x))
 
 
-@mistake(LOG_PROB_X, killed_by="test_log_prob_x_has_the_dtype_of_the_samples",
-         says="You return float32 whatever the samples are: the result has their dtype.")
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_has_the_dtype_of_the_samples",
+    says="You return float32 whatever the samples are: the result has their dtype.",
+)
 def log_prob_in_float32(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return (log_p_z(f(x)) + log_abs_det(f, x)).float()
 
@@ -207,89 +265,123 @@ def latents_and_gradients_by_autograd(f: Map, log_p_z: Map, x: Tensor) -> Tensor
 # -- log_prob_z --
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points",
-         says="You subtracted the log-determinant. It is the Jacobian of the inverse that you were given: it is added.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_three_points",
+    says="You subtracted the log-determinant. It is the Jacobian of the inverse that you were given: it is added.",
+)
 def subtracts_the_inverse_volume_change(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) - log_abs_det(f_inverse, z)
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points",
-         says="You left the determinant out: p(f^-1(z)) alone is no density in z.")
+@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points", says="You left the determinant out: p(f^-1(z)) alone is no density in z.")
 def forgets_the_inverse_determinant(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z))
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points",
-         says="You evaluated the density of the data at z. It belongs at x = f^-1(z).")
+@mistake(
+    LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points", says="You evaluated the density of the data at z. It belongs at x = f^-1(z)."
+)
 def data_density_at_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(z) + log_abs_det(f_inverse, z)
 
 
-@mistake(LOG_PROB_Z, killed_by="test_a_law_seen_through_its_distribution_function_is_uniform",
-         says="You took the Jacobian of f^-1 at x = f^-1(z). It belongs at z.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_a_law_seen_through_its_distribution_function_is_uniform",
+    says="You took the Jacobian of f^-1 at x = f^-1(z). It belongs at z.",
+)
 def jacobian_at_the_sample(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + log_abs_det(f_inverse, f_inverse(z))
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points",
-         says="You used the diagonal of the Jacobian alone. Nothing about the structure of f may be assumed.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_three_points",
+    says="You used the diagonal of the Jacobian alone. Nothing about the structure of f may be assumed.",
+)
 def diagonal_of_the_inverse(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + diagonal_alone(f_inverse, z)
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points",
-         says="You averaged over the batch: one log-density a latent is asked for.")
+@mistake(
+    LOG_PROB_Z, killed_by="test_log_prob_z_of_three_points", says="You averaged over the batch: one log-density a latent is asked for."
+)
 def mean_log_density_of_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return (log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)).mean()
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_the_change_of_variables",
-         says="You ignored log_p_x and put a standard normal density in its place.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_the_change_of_variables",
+    says="You ignored log_p_x and put a standard normal density in its place.",
+)
 def always_standard_normal_data(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return torch.distributions.Normal(0.0, 1.0).log_prob(f_inverse(z)).sum(dim=1) + log_abs_det(f_inverse, z)
 
 
-@mistake(LOG_PROB_Z, killed_by="test_a_gaussian_seen_through_a_mirroring_inverse_is_gaussian",
-         says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.",
-         when=lambda f_inverse, z: turns_space_inside_out(f_inverse, z))
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_a_gaussian_seen_through_a_mirroring_inverse_is_gaussian",
+    says="Where the determinant is negative its logarithm is nan. A volume has no sign: take its absolute value first.",
+    when=lambda f_inverse, z: turns_space_inside_out(f_inverse, z),
+)
 def log_prob_z_with_signed_determinant(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + torch.logdet(jacobian_of(f_inverse, z))
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_finite_where_densities_are_not",
-         says="You multiplied densities and took the logarithm at the end: far out the product under- or overflows.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_finite_where_densities_are_not",
+    says="You multiplied densities and took the logarithm at the end: far out the product under- or overflows.",
+)
 def logarithm_of_the_product_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return (log_p_x(f_inverse(z)).exp() * log_abs_det(f_inverse, z).exp()).log()
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_finite_where_densities_are_not",
-         says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
-              "overflows long before its logarithm does.",
-         when=size_of("z", axis=1, at_least=MANY_DIMENSIONS))
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_finite_where_densities_are_not",
+    says="You computed the determinant first and its logarithm then. In 64 dimensions the determinant under- or "
+    "overflows long before its logarithm does.",
+    when=size_of("z", axis=1, at_least=MANY_DIMENSIONS),
+)
 def log_prob_z_after_determinant(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + torch.linalg.det(jacobian_of(f_inverse, z)).abs().log()
 
 
-@mistake(LOG_PROB_Z, killed_by="test_latents_of_impossible_data_are_impossible",
-         says="You replaced -inf by a large finite number. A density of zero has the log-density -inf.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_latents_of_impossible_data_are_impossible",
+    says="You replaced -inf by a large finite number. A density of zero has the log-density -inf.",
+)
 def finite_instead_of_minus_infinity_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)).clamp(min=-1e6) + log_abs_det(f_inverse, z)
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_differentiable",
-         says="The result carries no graph: keep it, so that one can train what is inside f^-1 and log_p_x.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_differentiable",
+    says="The result carries no graph: keep it, so that one can train what is inside f^-1 and log_p_x.",
+)
 def log_prob_z_without_graph(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return (log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)).detach()
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_differentiable",
-         says="You cut the samples off their graph, so the density of the data sends no gradient into f^-1.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_differentiable",
+    says="You cut the samples off their graph, so the density of the data sends no gradient into f^-1.",
+)
 def samples_cut_off(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z).detach()) + log_abs_det(f_inverse, z)
 
 
-@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_of_a_single_latent_or_dimension",
-         says="A squeeze drops the axis of the latents where there is one latent only: the result is (1,) then.")
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_a_single_latent_or_dimension",
+    says="A squeeze drops the axis of the latents where there is one latent only: the result is (1,) then.",
+)
 def squeezes_the_log_prob_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return (log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)).squeeze()
 

@@ -35,209 +35,300 @@ MANY_DIMENSIONS = 20  # from here on a determinant may under- or overflow
 # -- log_abs_det_jacobian --
 
 
-@mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="You took the logarithm of the determinant itself, as torch.logdet does. Where f turns space inside out the "
-              "determinant is negative and its logarithm is nan: density needs the absolute value.",
-         when=turns_space_inside_out)
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_has_no_sign",
+    says="You took the logarithm of the determinant itself, as torch.logdet does. Where f turns space inside out the "
+    "determinant is negative and its logarithm is nan: density needs the absolute value.",
+    when=turns_space_inside_out,
+)
 def log_of_signed_determinant(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return torch.where(sign > 0, size, torch.nan)
 
 
-@mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="You multiplied the logarithm by the sign of the determinant. A volume has no sign: leave it out.",
-         when=turns_space_inside_out)
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_has_no_sign",
+    says="You multiplied the logarithm by the sign of the determinant. A volume has no sign: leave it out.",
+    when=turns_space_inside_out,
+)
 def signed_logarithm(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return sign * size
 
 
-@mistake(LOG_DET, killed_by="test_volume_has_no_sign",
-         says="You clamped the determinant at a small positive number. Where f turns space inside out it is negative: "
-              "its absolute value is wanted.",
-         when=turns_space_inside_out)
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_has_no_sign",
+    says="You clamped the determinant at a small positive number. Where f turns space inside out it is negative: "
+    "its absolute value is wanted.",
+    when=turns_space_inside_out,
+)
 def clamped_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).clamp_min(1e-12).log()
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="You computed the determinant first, or multiplied singular values, and took the logarithm then. In many "
-              "dimensions the product under- or overflows, in float64 as well: add logarithms.",
-         when=size_of("x", axis=1, at_least=MANY_DIMENSIONS))
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_outlives_the_determinant",
+    says="You computed the determinant first, or multiplied singular values, and took the logarithm then. In many "
+    "dimensions the product under- or overflows, in float64 as well: add logarithms.",
+    when=size_of("x", axis=1, at_least=MANY_DIMENSIONS),
+)
 def log_after_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).abs().log()
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="A constant inside the logarithm hides every determinant smaller than it.")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_outlives_the_determinant",
+    says="A constant inside the logarithm hides every determinant smaller than it.",
+)
 def epsilon_inside_the_logarithm(f: Map, x: Tensor) -> Tensor:
     return (torch.linalg.det(jacobian_of(f, x)).abs() + 1e-12).log()
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_outlives_the_determinant",
-         says="You clamped the result: the logarithm of a volume may be any number, however large.")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_outlives_the_determinant",
+    says="You clamped the result: the logarithm of a volume may be any number, however large.",
+)
 def clamped_result(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).clamp(-100, 100)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="This is the absolute determinant: its logarithm is asked for.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="This is the absolute determinant: its logarithm is asked for.",
+)
 def determinant_without_logarithm(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).abs()
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="Your logarithm has base ten (or two): log means the natural logarithm here.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="Your logarithm has base ten (or two): log means the natural logarithm here.",
+)
 def decimal_logarithm(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x) / torch.log(torch.tensor(10.0, dtype=x.dtype))
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="This is the log-determinant of the inverse map: you have the sign of the whole result turned round.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="This is the log-determinant of the inverse map: you have the sign of the whole result turned round.",
+)
 def volume_of_the_inverse(f: Map, x: Tensor) -> Tensor:
     return -log_abs_det(f, x)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="This is twice the log-volume: the determinant of J^T J is the square of that of J.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="This is twice the log-volume: the determinant of J^T J is the square of that of J.",
+)
 def log_det_of_the_gram_matrix(f: Map, x: Tensor) -> Tensor:
     return 2 * log_abs_det(f, x)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_map_that_flattens_space",
-         says="J^T J squares the condition of J: where f flattens space, all digits of its determinant are lost. Work "
-              "on J itself.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_map_that_flattens_space",
+    says="J^T J squares the condition of J: where f flattens space, all digits of its determinant are lost. Work on J itself.",
+)
 def half_of_the_gram_matrix(f: Map, x: Tensor) -> Tensor:
     jacobian = jacobian_of(f, x)
     return torch.linalg.slogdet(jacobian.mT @ jacobian).logabsdet / 2
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_map_that_flattens_space",
-         says="You added a small multiple of the identity to the Jacobian. It is invertible as it is, and a direction "
-              "that shrinks a thousandfold is no longer seen.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_map_that_flattens_space",
+    says="You added a small multiple of the identity to the Jacobian. It is invertible as it is, and a direction "
+    "that shrinks a thousandfold is no longer seen.",
+)
 def damped_jacobian(f: Map, x: Tensor) -> Tensor:
     jacobian = jacobian_of(f, x)
     return torch.linalg.slogdet(jacobian + 1e-6 * torch.eye(x.shape[1], dtype=x.dtype)).logabsdet
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_map_that_flattens_space",
-         says="You left out small singular values. Each direction that shrinks, shrinks the volume.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_map_that_flattens_space",
+    says="You left out small singular values. Each direction that shrinks, shrinks the volume.",
+)
 def pseudo_determinant(f: Map, x: Tensor) -> Tensor:
     values = torch.linalg.svdvals(jacobian_of(f, x))
     return torch.where(values > 1e-3 * values.amax(dim=1, keepdim=True), values, 1.0).log().sum(dim=1)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="You used the diagonal of the Jacobian alone, which is right for triangular Jacobians only. Nothing about "
-              "the structure of f may be assumed.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="You used the diagonal of the Jacobian alone, which is right for triangular Jacobians only. Nothing about "
+    "the structure of f may be assumed.",
+)
 def diagonal_alone(f: Map, x: Tensor) -> Tensor:
     return jacobian_of(f, x).diagonal(dim1=1, dim2=2).abs().log().sum(dim=1)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="This is the trace of the Jacobian, which is the derivative of the log-volume along a flow in time. A map "
-              "has a determinant.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="This is the trace of the Jacobian, which is the derivative of the log-volume along a flow in time. A map has a determinant.",
+)
 def trace_of_the_jacobian(f: Map, x: Tensor) -> Tensor:
     return jacobian_of(f, x).diagonal(dim1=1, dim2=2).sum(dim=1)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="A single backward pass through the sum of the outputs gives column sums of the Jacobian, not the Jacobian.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="A single backward pass through the sum of the outputs gives column sums of the Jacobian, not the Jacobian.",
+)
 def column_sums(f: Map, x: Tensor) -> Tensor:
     return jacrev(lambda x: f(x).sum())(x).abs().log().sum(dim=1)
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="Eigenvalues of a symmetric matrix: a Jacobian has no reason to be symmetric.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="Eigenvalues of a symmetric matrix: a Jacobian has no reason to be symmetric.",
+)
 def symmetric_eigenvalues(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.eigvalsh(jacobian_of(f, x)).abs().log().sum(dim=1)
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_is_that_of_the_jacobian",
-         says="The Jacobian comes from finite differences, whose error swamps float32. Differentiate automatically.")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_is_that_of_the_jacobian",
+    says="The Jacobian comes from finite differences, whose error swamps float32. Differentiate automatically.",
+)
 def finite_differences(f: Map, x: Tensor) -> Tensor:
     step = 1e-3
     columns = [(f(x + step * axis) - f(x - step * axis)) / (2 * step) for axis in torch.eye(x.shape[1], dtype=x.dtype)]
     return torch.linalg.slogdet(torch.stack(columns, dim=2)).logabsdet
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="You used the Jacobian of the first sample for the whole batch. It differs from sample to sample.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="You used the Jacobian of the first sample for the whole batch. It differs from sample to sample.",
+)
 def jacobian_of_the_first_row(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x[:1]).expand(len(x))
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="You averaged the Jacobians over the batch before taking determinants. Each sample has its own.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="You averaged the Jacobians over the batch before taking determinants. Each sample has its own.",
+)
 def mean_jacobian(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.slogdet(jacobian_of(f, x).mean(dim=0)).logabsdet.expand(len(x))
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="You took the determinant of the Jacobian of the whole batch: that is the sum over the samples.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="You took the determinant of the Jacobian of the whole batch: that is the sum over the samples.",
+)
 def determinant_of_the_whole_batch(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).sum().expand(len(x))
 
 
-@mistake(LOG_DET, killed_by="test_each_of_many_rows_has_its_own_volume_change",
-         says="You go through the samples in batches and leave the last one, which is not full, at zero.")
+@mistake(
+    LOG_DET,
+    killed_by="test_each_of_many_rows_has_its_own_volume_change",
+    says="You go through the samples in batches and leave the last one, which is not full, at zero.",
+)
 def volumes_of_full_batches(f: Map, x: Tensor) -> Tensor:
     size = min(64, len(x))
     done = [log_abs_det(f, batch) for batch in x.split(size) if len(batch) == size]
     return torch.nn.functional.pad(torch.cat(done), (0, len(x) - size * len(done)))
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_is_that_of_the_jacobian",
-         says="You called f with a vector. Callables are batched: a single row is a batch of shape (1, m).")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_is_that_of_the_jacobian",
+    says="You called f with a vector. Callables are batched: a single row is a batch of shape (1, m).",
+)
 def calls_f_with_a_vector(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.slogdet(vmap(jacrev(f))(x)).logabsdet
 
 
-@mistake(LOG_DET, killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
-         says="One number a sample is asked for, of shape (n,): yours has an axis more.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="One number a sample is asked for, of shape (n,): yours has an axis more.",
+)
 def keeps_an_axis(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x)[:, None]
 
 
-@mistake(LOG_DET, killed_by="test_volume_of_a_single_sample_or_dimension",
-         says="A squeeze drops the axis of the samples where there is one sample only: the result is (1,) then.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_of_a_single_sample_or_dimension",
+    says="A squeeze drops the axis of the samples where there is one sample only: the result is (1,) then.",
+)
 def squeezes_the_batch(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).squeeze()
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_has_the_dtype_of_the_samples",
-         says="The result must have the dtype of x: you turned everything into float32.")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_has_the_dtype_of_the_samples",
+    says="The result must have the dtype of x: you turned everything into float32.",
+)
 def always_float32(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).float()
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_has_the_dtype_of_the_samples",
-         says="The result must have the dtype of x: float32 in, float32 out. Computing in float64 inside is fine.")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_has_the_dtype_of_the_samples",
+    says="The result must have the dtype of x: float32 in, float32 out. Computing in float64 inside is fine.",
+)
 def always_float64(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).double()
 
 
-@mistake(LOG_DET, killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
-         says="The result carries no graph, so no flow can be trained with it: keep the graph of the Jacobian "
-              "(create_graph=True, or torch.func).")
+@mistake(
+    LOG_DET,
+    killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
+    says="The result carries no graph, so no flow can be trained with it: keep the graph of the Jacobian "
+    "(create_graph=True, or torch.func).",
+)
 def result_without_graph(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x).detach()
 
 
-@mistake(LOG_DET, killed_by="test_log_abs_det_has_gradients_by_samples_and_parameters",
-         says="You cut x off its graph, so the result does not depend on x for autograd.")
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_has_gradients_by_samples_and_parameters",
+    says="You cut x off its graph, so the result does not depend on x for autograd.",
+)
 def input_cut_off(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x.detach())
 
 
-@mistake(LOG_DET, killed_by="test_volume_depends_on_the_samples_alone",
-         says="You remember the result by the tensor object. The same tensor may hold other numbers at the next call.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_depends_on_the_samples_alone",
+    says="You remember the result by the tensor object. The same tensor may hold other numbers at the next call.",
+)
 def remembers_the_volume(f: Map, x: Tensor) -> Tensor:
     return _remembered.setdefault((id(f), id(x), x.data_ptr(), *x.shape), log_abs_det(f, x))
 
 
-@mistake(LOG_DET, killed_by="test_volume_depends_on_the_samples_alone",
-         says="view() needs samples that lie row by row in memory; reshape() takes any.")
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_depends_on_the_samples_alone",
+    says="view() needs samples that lie row by row in memory; reshape() takes any.",
+)
 def views_the_samples(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x.view(-1).view(x.shape))
 

@@ -9,39 +9,57 @@ from dgm_ref.catalogue import mistake, variant
 PREDICTOR = "course_tricks.optimal_mse_predictor"
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_is_the_average_of_y_in_its_row",
-         says="This predicts the mean of y whatever x is: condition on x, row by row.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="This predicts the mean of y whatever x is: condition on x, row by row.",
+)
 def marginal_mean(joint, y):
     return (joint.sum(dim=0) @ y / joint.sum()).expand(len(joint), -1)
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_is_the_average_of_y_in_its_row",
-         says="The rows are not normalised: divide the joint mass by p(x), the mass of its row.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="The rows are not normalised: divide the joint mass by p(x), the mass of its row.",
+)
 def joint_times_values(joint, y):
     return joint @ y
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_is_the_average_of_y_in_its_row",
-         says="You normalise the whole table. Conditioning on x = i normalises row i alone.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="You normalise the whole table. Conditioning on x = i normalises row i alone.",
+)
 def normalises_the_table(joint, y):
     return joint / joint.sum() @ y
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_is_the_average_of_y_in_its_row",
-         says="You normalise the columns: that is p(x|y). The predictor averages over p(y|x).")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="You normalise the columns: that is p(x|y). The predictor averages over p(y|x).",
+)
 def conditions_on_y(joint, y):
     return joint / joint.sum(dim=0) @ y
 
 
-@mistake(PREDICTOR, killed_by="test_no_other_prediction_has_a_smaller_error",
-         says="You predict the most likely y. The squared error is minimised by the mean, not by the mode.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_no_other_prediction_has_a_smaller_error",
+    says="You predict the most likely y. The squared error is minimised by the mean, not by the mode.",
+)
 def conditional_mode(joint, y):
     mode = y[joint.argmax(dim=1)]
     return torch.where(joint.sum(dim=1, keepdim=True) > 0, mode, torch.nan)
 
 
-@mistake(PREDICTOR, killed_by="test_no_other_prediction_has_a_smaller_error",
-         says="You predict the median: it minimises the absolute error. The squared error wants the mean.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_no_other_prediction_has_a_smaller_error",
+    says="You predict the median: it minimises the absolute error. The squared error wants the mean.",
+)
 def conditional_median(joint, y):
     values, order = y.sort(dim=0)  # (b, d)
     below = joint[:, order].cumsum(dim=1) / joint.sum(dim=1)[:, None, None]  # (a, b, d)
@@ -49,102 +67,143 @@ def conditional_median(joint, y):
     return torch.where(joint.sum(dim=1, keepdim=True) > 0, values.gather(0, middle), torch.nan)
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_is_the_average_of_y_in_its_row",
-         says="You turn masses into probabilities with a softmax. They are masses already: divide them by their sum.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="You turn masses into probabilities with a softmax. They are masses already: divide them by their sum.",
+)
 def softmax_of_masses(joint, y):
     return joint.softmax(dim=1) @ y
 
 
-@mistake(PREDICTOR, killed_by="test_only_ratios_of_masses_matter",
-         says="A small number added to the mass of a row is not small beside a small mass, and hides a zero one.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_only_ratios_of_masses_matter",
+    says="A small number added to the mass of a row is not small beside a small mass, and hides a zero one.",
+)
 def epsilon_in_the_denominator(joint, y):
     return joint @ y / (joint.sum(dim=1, keepdim=True) + 1e-8)
 
 
-@mistake(PREDICTOR, killed_by="test_best_prediction_is_the_conditional_mean",
-         says="A square table is turned over: rows are values of x, columns those of y, whatever the shape.",
-         when=lambda joint: joint.shape[0] == joint.shape[1],
-         green_at_home="The public tables are not square.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_best_prediction_is_the_conditional_mean",
+    says="A square table is turned over: rows are values of x, columns those of y, whatever the shape.",
+    when=lambda joint: joint.shape[0] == joint.shape[1],
+    green_at_home="The public tables are not square.",
+)
 def transposes_a_square_table(joint, y):
     joint = joint.T if joint.shape[0] == joint.shape[1] else joint
     return joint @ y / joint.sum(dim=1, keepdim=True)
 
 
-@mistake(PREDICTOR, killed_by="test_only_ratios_of_masses_matter",
-         says="You treat a row of small mass as one without mass. Only a mass of exactly zero leaves nothing to average.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_only_ratios_of_masses_matter",
+    says="You treat a row of small mass as one without mass. Only a mass of exactly zero leaves nothing to average.",
+)
 def nan_for_unlikely_rows(joint, y):
     mass = joint.sum(dim=1, keepdim=True)
     return torch.where(mass > 1e-8, joint @ y / mass, torch.nan)
 
 
-@mistake(PREDICTOR, killed_by="test_only_ratios_of_masses_matter",
-         says="You clamp the mass of a row from below, so a row of small mass is not normalised.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_only_ratios_of_masses_matter",
+    says="You clamp the mass of a row from below, so a row of small mass is not normalised.",
+)
 def clamps_the_mass(joint, y):
     mass = joint.sum(dim=1, keepdim=True)
     return torch.where(mass > 0, joint @ y / mass.clamp_min(1e-12), torch.nan)
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_is_the_average_of_y_in_its_row",
-         says="You average over the values that can occur, each with the same weight. They count by their mass.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="You average over the values that can occur, each with the same weight. They count by their mass.",
+)
 def equal_weights_on_the_support(joint, y):
     return (joint > 0).to(y.dtype) @ y / (joint > 0).sum(dim=1, keepdim=True)
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_from_many_values",
-         says="You use the first thousand values of y only. All of them count.")
+@mistake(PREDICTOR, killed_by="test_prediction_from_many_values", says="You use the first thousand values of y only. All of them count.")
 def first_thousand_values(joint, y):
     return joint[:, :1000] @ y[:1000] / joint[:, :1000].sum(dim=1, keepdim=True)
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_from_a_table_with_a_single_row_or_column",
-         says="A squeeze drops every axis of length one: the result is (a, d), also where a or d is one.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_from_a_table_with_a_single_row_or_column",
+    says="A squeeze drops every axis of length one: the result is (a, d), also where a or d is one.",
+)
 def squeezes_the_prediction(joint, y):
     return (joint @ y / joint.sum(dim=1, keepdim=True)).squeeze()
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_has_the_dtype_of_the_values",
-         says="You collect in torch.zeros(a, d), which is float32 whatever the values are.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_has_the_dtype_of_the_values",
+    says="You collect in torch.zeros(a, d), which is float32 whatever the values are.",
+)
 def collects_predictions_in_float32(joint, y):
     return torch.zeros(joint.shape[0], y.shape[1]) + (joint @ y / joint.sum(dim=1, keepdim=True)).float()
 
 
-@mistake(PREDICTOR, killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
-         says="A row without mass has no conditional mean: nan says so, a zero is a wrong prediction.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
+    says="A row without mass has no conditional mean: nan says so, a zero is a wrong prediction.",
+)
 def zero_for_an_impossible_x(joint, y):
     return (joint @ y / joint.sum(dim=1, keepdim=True)).nan_to_num(0.0)
 
 
-@mistake(PREDICTOR, killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
-         says="One row without mass spoils all others: the nan belongs to that row alone.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
+    says="One row without mass spoils all others: the nan belongs to that row alone.",
+)
 def nan_everywhere(joint, y):
     means = joint @ y / joint.sum(dim=1, keepdim=True)
     return means + 0 * means.sum(dim=0)
 
 
-@mistake(PREDICTOR, killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
-         says="You drop rows without mass, so the others move up. Row i of the result belongs to row i of the table.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
+    says="You drop rows without mass, so the others move up. Row i of the result belongs to row i of the table.",
+)
 def drops_impossible_rows(joint, y):
     mass = joint.sum(dim=1)
     return (joint @ y)[mass > 0] / mass[mass > 0, None]
 
 
-@mistake(PREDICTOR, killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
-         says="A row without mass is legal: its prediction is nan, and the others are still wanted.",
-         raises=True)
+@mistake(
+    PREDICTOR,
+    killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
+    says="A row without mass is legal: its prediction is nan, and the others are still wanted.",
+    raises=True,
+)
 def refuses_impossible_rows(joint, y):
     if (joint.sum(dim=1) == 0).any():
         raise ValueError("joint has a row of zero mass")
     return joint @ y / joint.sum(dim=1, keepdim=True)
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_has_the_gradient_of_a_conditional_mean",
-         says="The graph is cut at the conditional probabilities: the prediction depends on the table, too.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_has_the_gradient_of_a_conditional_mean",
+    says="The graph is cut at the conditional probabilities: the prediction depends on the table, too.",
+)
 def detached_probabilities(joint, y):
     return (joint / joint.sum(dim=1, keepdim=True)).detach() @ y
 
 
-@mistake(PREDICTOR, killed_by="test_prediction_leaves_the_table_as_it_is",
-         says="You normalise the table in place: the table of your caller is not yours to change.")
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_leaves_the_table_as_it_is",
+    says="You normalise the table in place: the table of your caller is not yours to change.",
+)
 def normalises_in_place(joint, y):
     mass = joint.sum(dim=1, keepdim=True)
     with torch.no_grad():
@@ -152,9 +211,12 @@ def normalises_in_place(joint, y):
     return joint @ y
 
 
-@mistake(PREDICTOR, killed_by="test_only_ratios_of_masses_matter",
-         says="You normalise the whole table first, and a row of tiny mass underflows. Divide each row by its own mass.",
-         when=lambda joint: (joint / joint.sum()).sum(dim=1).min() < torch.finfo(joint.dtype).tiny)
+@mistake(
+    PREDICTOR,
+    killed_by="test_only_ratios_of_masses_matter",
+    says="You normalise the whole table first, and a row of tiny mass underflows. Divide each row by its own mass.",
+    when=lambda joint: (joint / joint.sum()).sum(dim=1).min() < torch.finfo(joint.dtype).tiny,
+)
 def rows_after_the_table(joint, y):
     share = joint / joint.sum()
     return share / share.sum(dim=1, keepdim=True) @ y

@@ -13,68 +13,82 @@ PUSHFORWARD = "course_tricks.pushforward_pmf"
 _remembered: dict[tuple[int, ...], Tensor] = {}  # by the identity of a tensor
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="Indexed assignment, out[f] = p or out[f] += p, keeps one of the masses that land on a place. They add up.")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="Indexed assignment, out[f] = p or out[f] += p, keeps one of the masses that land on a place. They add up.",
+)
 def overwrites(p, f, K):
     out = p.new_zeros(K)
     out[f] = p
     return out
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="You take one preimage of every y. Its mass is the sum over all of them.")
+@mistake(
+    PUSHFORWARD, killed_by="test_masses_that_meet_add_up", says="You take one preimage of every y. Its mass is the sum over all of them."
+)
 def one_preimage(p, f, K):
     hits = f == torch.arange(K)[:, None]  # (K, S)
     return torch.where(hits.any(dim=1), p[hits.long().argmax(dim=1)], 0.0)
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="p[f] pulls back: it reads p at f(x). The mass has to travel the other way, from x to f(x).")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="p[f] pulls back: it reads p at f(x). The mass has to travel the other way, from x to f(x).",
+)
 def pulls_back(p, f, K):
     return p[f.clamp(max=len(p) - 1)]
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="You count preimages. Each x carries its own mass p(x), not 1/S.")
+@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up", says="You count preimages. Each x carries its own mass p(x), not 1/S.")
 def counts_preimages(p, f, K):
     return one_hot(f, K).to(p.dtype).mean(dim=0)
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="You average the masses of the preimages. Probabilities of disjoint events add up.")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="You average the masses of the preimages. Probabilities of disjoint events add up.",
+)
 def averages_preimages(p, f, K):
     hits = one_hot(f, K).to(p.dtype)
     return p @ hits / hits.sum(dim=0).clamp_min(1)
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="Values of y above the largest f(x) are missing. The pmf has K entries, also where no x arrives.")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="Values of y above the largest f(x) are missing. The pmf has K entries, also where no x arrives.",
+)
 def as_long_as_the_largest_image(p, f, K):
     return p @ one_hot(f).to(p.dtype)
 
 
-@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up",
-         says="You give places that no x reaches a little mass. Their probability is zero.")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="You give places that no x reaches a little mass. Their probability is zero.",
+)
 def smooths(p, f, K):
     out = p.new_zeros(K).index_add(0, f, p) + 1e-3
     return out / out.sum()
 
 
-@mistake(PUSHFORWARD, killed_by="test_tiny_masses_arrive_as_they_are",
-         says="You drop small masses. Every mass arrives, however small.")
+@mistake(PUSHFORWARD, killed_by="test_tiny_masses_arrive_as_they_are", says="You drop small masses. Every mass arrives, however small.")
 def drops_small_masses(p, f, K):
     out = p.new_zeros(K).index_add(0, f, p)
     return torch.where(out < 1e-8, 0.0, out)
 
 
-@mistake(PUSHFORWARD, killed_by="test_pushforward_of_many_values",
-         says="Your table has a hundred places. y takes any value in 0..K-1.")
+@mistake(PUSHFORWARD, killed_by="test_pushforward_of_many_values", says="Your table has a hundred places. y takes any value in 0..K-1.")
 def a_hundred_places(p, f, K):
     return p.new_zeros(max(100, K)).index_add(0, f.clamp(max=99), p)[:K]
 
 
-@mistake(PUSHFORWARD, killed_by="test_pushforward_has_the_dtype_of_p",
-         says="You collect in torch.zeros(K), which is float32 whatever p is.")
+@mistake(
+    PUSHFORWARD, killed_by="test_pushforward_has_the_dtype_of_p", says="You collect in torch.zeros(K), which is float32 whatever p is."
+)
 def collects_in_float32(p, f, K):
     out = torch.zeros(K)
     for s, k in enumerate(f):
@@ -82,21 +96,30 @@ def collects_in_float32(p, f, K):
     return out
 
 
-@mistake(PUSHFORWARD, killed_by="test_pushforward_is_linear_in_p",
-         says="The graph is cut: the pmf of y is differentiable in p (torch.bincount is not, adding at indices is).")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_pushforward_is_linear_in_p",
+    says="The graph is cut: the pmf of y is differentiable in p (torch.bincount is not, adding at indices is).",
+)
 def without_gradient(p, f, K):
     return torch.bincount(f, weights=p.detach(), minlength=K).to(p.dtype)
 
 
-@mistake(PUSHFORWARD, killed_by="test_pushforward_is_linear_in_p",
-         says="You normalise the result. The masses sum to one already; dividing by their sum changes the gradient.")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_pushforward_is_linear_in_p",
+    says="You normalise the result. The masses sum to one already; dividing by their sum changes the gradient.",
+)
 def normalises_the_pmf(p, f, K):
     out = p.new_zeros(K).index_add(0, f, p)
     return out / out.sum()
 
 
-@mistake(PUSHFORWARD, killed_by="test_pushforward_depends_on_the_masses_alone",
-         says="You remember the result by the tensor object. The same tensor may hold other masses at the next call.")
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_pushforward_depends_on_the_masses_alone",
+    says="You remember the result by the tensor object. The same tensor may hold other masses at the next call.",
+)
 def remembers_the_masses(p, f, K):
     return _remembered.setdefault((id(p), p.data_ptr(), len(p), K), p.new_zeros(K).index_add(0, f, p))
 

@@ -19,90 +19,130 @@ def tracked(tensor):
 # -- log_derivative --
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="This is the gradient of p: the division by p(x) is missing.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="This is the gradient of p: the division by p(x) is missing.",
+)
 def gradient_of_p(p, x):
     return grad(lambda x: p(x).sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="You multiply the gradient of p by p(x). The derivative of the logarithm is 1/p.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You multiply the gradient of p by p(x). The derivative of the logarithm is 1/p.",
+)
 def times_p(p, x):
     return grad(lambda x: p(x).square().sum() / 2)(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="You sum the densities before the logarithm, so all samples share one denominator. Take logs first.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You sum the densities before the logarithm, so all samples share one denominator. Take logs first.",
+)
 def log_of_the_sum(p, x):
     return grad(lambda x: p(x).sum().log())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="You average over the batch before you differentiate, so every score is divided by n.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You average over the batch before you differentiate, so every score is divided by n.",
+)
 def score_over_n(p, x):
     return grad(lambda x: p(x).log().mean())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="The sign is flipped: this is the gradient of the energy -log p. The score points to where p grows.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="The sign is flipped: this is the gradient of the energy -log p. The score points to where p grows.",
+)
 def gradient_of_the_energy(p, x):
     return grad(lambda x: -p(x).log().sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
-         says="A small number added to p is not small where p is small itself. p is positive: nothing needs adding.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_ignores_the_normalising_constant",
+    says="A small number added to p is not small where p is small itself. p is positive: nothing needs adding.",
+)
 def log_of_p_plus_epsilon(p, x):
     return grad(lambda x: (p(x) + 1e-8).log().sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
-         says="You clamp p (or its logarithm) from below, and where the clamp holds there is no gradient. p is positive: leave it.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_ignores_the_normalising_constant",
+    says="You clamp p (or its logarithm) from below, and where the clamp holds there is no gradient. p is positive: leave it.",
+)
 def log_of_clamped_p(p, x):
     return grad(lambda x: p(x).clamp_min(1e-8).log().sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="Finite differences lose half of the digits. Autograd gives the gradient as accurately as p itself.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="Finite differences lose half of the digits. Autograd gives the gradient as accurately as p itself.",
+)
 def finite_differences(p, x):
     step = 1e-3
-    columns = [
-        (p(x + step * e).log() - p(x - step * e).log()) / (2 * step) for e in torch.eye(x.shape[1], dtype=x.dtype)
-    ]
+    columns = [(p(x + step * e).log() - p(x - step * e).log()) / (2 * step) for e in torch.eye(x.shape[1], dtype=x.dtype)]
     return torch.stack(columns, dim=1)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="You normalise the densities over the batch, so the score of one sample depends on the others.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You normalise the densities over the batch, so the score of one sample depends on the others.",
+)
 def normalises_over_the_batch(p, x):
     return grad(lambda x: (p(x) / p(x).sum()).log().sum())(x)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_ignores_the_normalising_constant",
-         says="You clamp the score. Where a density is narrow its score is large.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_ignores_the_normalising_constant",
+    says="You clamp the score. Where a density is narrow its score is large.",
+)
 def clamped_score(p, x):
     return grad(lambda x: p(x).log().sum())(x).clamp(-50, 50)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="You scale the scores to length one. Their length says how fast log p grows.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You scale the scores to length one. Their length says how fast log p grows.",
+)
 def directions_alone(p, x):
     return torch.nn.functional.normalize(grad(lambda x: p(x).log().sum())(x), dim=1)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_gaussian_points_to_its_mean",
-         says="You sum the score over the samples. Each sample has its own.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You sum the score over the samples. Each sample has its own.",
+)
 def sum_of_the_scores(p, x):
     return grad(lambda x: p(x).log().sum())(x).sum(dim=0)
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_a_single_sample_or_dimension",
-         says="A squeeze drops every axis of length one: the result is (n, m), also where n or m is one.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_single_sample_or_dimension",
+    says="A squeeze drops every axis of length one: the result is (n, m), also where n or m is one.",
+)
 def squeezes_the_score(p, x):
     return grad(lambda x: p(x).log().sum())(x).squeeze()
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_of_each_of_many_samples_is_its_own",
-         says="You go through the samples in batches and leave the last one, which is not full, at zero.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_each_of_many_samples_is_its_own",
+    says="You go through the samples in batches and leave the last one, which is not full, at zero.",
+)
 def scores_of_full_batches(p, x):
     size = min(64, len(x))
     scores = torch.zeros_like(x)
@@ -111,14 +151,20 @@ def scores_of_full_batches(p, x):
     return scores
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_has_the_dtype_of_the_samples",
-         says="You collect in torch.zeros(n, m), which is float32 whatever the samples are.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_has_the_dtype_of_the_samples",
+    says="You collect in torch.zeros(n, m), which is float32 whatever the samples are.",
+)
 def scores_in_float32(p, x):
     return torch.zeros(x.shape) + grad(lambda x: p(x).log().sum())(x).float()
 
 
-@mistake(LOG_DERIVATIVE, killed_by="test_score_depends_on_the_samples_alone",
-         says="backward() leaves its result in x.grad, where it adds to the next. Ask for the gradient as a value.")
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_depends_on_the_samples_alone",
+    says="backward() leaves its result in x.grad, where it adds to the next. Ask for the gradient as a value.",
+)
 def leaves_it_in_x_grad(p, x):
     x.requires_grad_()
     p(x).log().sum().backward()
@@ -181,122 +227,179 @@ def score_of_every_row(p, x):
 # -- score_function_gradient --
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="This is the sum over the samples: the 1/n is missing.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="This is the sum over the samples: the 1/n is missing.",
+)
 def sum_of_terms(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta)).sum())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="f is missing: this is the average score, which is zero in expectation.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="f is missing: this is the average score, which is zero in expectation.",
+)
 def average_score(f, log_p, theta, x):
     return grad(lambda theta: log_p(x, theta).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="This is the average of f times the average score. Multiply sample by sample, then average.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="This is the average of f times the average score. Multiply sample by sample, then average.",
+)
 def product_of_averages(f, log_p, theta, x):
     return grad(lambda theta: f(x).mean() * log_p(x, theta).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_has_no_baseline",
-         says="You subtract the average of f as a baseline. It lowers the variance, but the plain average is wanted.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_has_no_baseline",
+    says="You subtract the average of f as a baseline. It lowers the variance, but the plain average is wanted.",
+)
 def with_a_baseline(f, log_p, theta, x):
     return grad(lambda theta: ((f(x) - f(x).mean()) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="You divide by the sum of the values of f. They are values, not weights: divide by n.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You divide by the sum of the values of f. They are values, not weights: divide by n.",
+)
 def self_normalised(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta)).sum() / f(x).sum())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="You differentiate the density. Sampling has put p in already: average the gradient of log p.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You differentiate the density. Sampling has put p in already: average the gradient of log p.",
+)
 def gradient_of_the_density(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta).exp()).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="The sign is flipped: this is the gradient of a loss -E f. Asked for is that of E f itself.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="The sign is flipped: this is the gradient of a loss -E f. Asked for is that of E f itself.",
+)
 def gradient_of_the_loss(f, log_p, theta, x):
     return grad(lambda theta: -(f(x) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="The estimate is flat. A gradient has the shape of what it belongs to, here that of theta.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="The estimate is flat. A gradient has the shape of what it belongs to, here that of theta.",
+)
 def flattened(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta).reshape(-1)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_has_no_baseline",
-         says="You subtract the average of the other rewards. It lowers the variance, but the plain average is wanted.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_has_no_baseline",
+    says="You subtract the average of the other rewards. It lowers the variance, but the plain average is wanted.",
+)
 def leave_one_out_baseline(f, log_p, theta, x):
     values, n = f(x), len(x)
     others = (values.sum() - values) / max(n - 1, 1)
     return grad(lambda theta: ((values - others) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="You standardise the rewards. f counts as it is.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You standardise the rewards. f counts as it is.",
+)
 def standardised_rewards(f, log_p, theta, x):
     values = f(x)
     values = (values - values.mean()) / (values.std() + 1e-8)
     return grad(lambda theta: (values * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="You take the absolute value of f. A negative value pushes away from its sample.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You take the absolute value of f. A negative value pushes away from its sample.",
+)
 def absolute_rewards(f, log_p, theta, x):
     return grad(lambda theta: (f(x).abs() * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="You divide by n - 1. The average of n terms has n below.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You divide by n - 1. The average of n terms has n below.",
+)
 def estimate_over_n_minus_1(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta)).sum() / max(len(x) - 1, 1))(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
-         says="You clip the norm of the gradient. The plain average is wanted, whatever its size.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You clip the norm of the gradient. The plain average is wanted, whatever its size.",
+)
 def clips_the_norm(f, log_p, theta, x):
     g = grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
     return g / g.norm().clamp_min(1.0)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_averages_f_times_the_score",
-         says="You clamp the rewards. f may be of any size, and counts as it is.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_averages_f_times_the_score",
+    says="You clamp the rewards. f may be of any size, and counts as it is.",
+)
 def clamps_the_rewards(f, log_p, theta, x):
     return grad(lambda theta: (f(x).clamp(-1e6, 1e6) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_counts_every_one_of_many_samples",
-         says="You clamp the log-density from below, and where the clamp holds there is no gradient.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_counts_every_one_of_many_samples",
+    says="You clamp the log-density from below, and where the clamp holds there is no gradient.",
+)
 def clamps_log_p(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta).clamp_min(-100)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_counts_every_one_of_many_samples",
-         says="You use the first thousand samples only. All that are given count.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_counts_every_one_of_many_samples",
+    says="You use the first thousand samples only. All that are given count.",
+)
 def estimate_from_the_first_thousand(f, log_p, theta, x):
     x = x[:1000]
     return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta)
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_from_a_single_sample_or_dimension",
-         says="A squeeze drops every axis of length one: a gradient has the shape of theta.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_from_a_single_sample_or_dimension",
+    says="A squeeze drops every axis of length one: a gradient has the shape of theta.",
+)
 def squeezes_the_estimate(f, log_p, theta, x):
     return grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta).squeeze()
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_has_the_dtype_of_theta",
-         says="You collect in torch.zeros of theta's shape, which is float32 whatever theta is.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_has_the_dtype_of_theta",
+    says="You collect in torch.zeros of theta's shape, which is float32 whatever theta is.",
+)
 def estimate_in_float32(f, log_p, theta, x):
     return torch.zeros(theta.shape) + grad(lambda theta: (f(x) * log_p(x, theta)).mean())(theta).float()
 
 
-@mistake(SCORE_FUNCTION, killed_by="test_estimate_depends_on_its_arguments_alone",
-         says="backward() leaves its result in theta.grad, where it adds to the next. Ask for the gradient as a value.")
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_estimate_depends_on_its_arguments_alone",
+    says="backward() leaves its result in theta.grad, where it adds to the next. Ask for the gradient as a value.",
+)
 def leaves_it_in_theta_grad(f, log_p, theta, x):
     theta.requires_grad_()
     (f(x) * log_p(x, theta)).mean().backward()

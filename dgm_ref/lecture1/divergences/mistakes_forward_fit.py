@@ -12,84 +12,107 @@ FORWARD = "divergences.fit_gaussian_forward_kl"
 Fit = tuple[Tensor, Tensor]
 
 
-@mistake(FORWARD, killed_by="test_the_spreads_by_hand",
-         says="You divided by n - 1. That makes the variance unbiased, but the likelihood is largest with n.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_spreads_by_hand",
+    says="You divided by n - 1. That makes the variance unbiased, but the likelihood is largest with n.",
+)
 def bessel_corrected(x: Tensor) -> Fit:
     return x.mean(0), x.std(0)
 
 
-@mistake(FORWARD, killed_by="test_the_spreads_by_hand",
-         says="This is the variance. The standard deviation is its square root.")
+@mistake(FORWARD, killed_by="test_the_spreads_by_hand", says="This is the variance. The standard deviation is its square root.")
 def variance_of_the_sample(x: Tensor) -> Fit:
     return x.mean(0), x.var(0, correction=0)
 
 
-@mistake(FORWARD, killed_by="test_the_spreads_by_hand",
-         says="This is the logarithm of the standard deviation, a good parameter, but not what is asked for.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_spreads_by_hand",
+    says="This is the logarithm of the standard deviation, a good parameter, but not what is asked for.",
+)
 def logarithm_of_sigma(x: Tensor) -> Fit:
     return x.mean(0), x.std(0, correction=0).log()
 
 
-@mistake(FORWARD, killed_by="test_the_spreads_by_hand",
-         says="All coordinates share one standard deviation. A diagonal Gaussian has one for each.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_spreads_by_hand",
+    says="All coordinates share one standard deviation. A diagonal Gaussian has one for each.",
+)
 def one_sigma_for_all(x: Tensor) -> Fit:
     return x.mean(0), (x - x.mean(0)).square().mean().sqrt().expand(x.shape[1])
 
 
-@mistake(FORWARD, killed_by="test_the_means_by_hand",
-         says="You averaged over the coordinates. The first axis counts the samples.")
+@mistake(FORWARD, killed_by="test_the_means_by_hand", says="You averaged over the coordinates. The first axis counts the samples.")
 def moments_of_each_sample(x: Tensor) -> Fit:
     return x.mean(1), x.std(1, correction=0)
 
 
-@mistake(FORWARD, killed_by="test_the_spreads_are_those_of_the_sample",
-         says="This is the mean absolute deviation, which fits a Laplace distribution.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_spreads_are_those_of_the_sample",
+    says="This is the mean absolute deviation, which fits a Laplace distribution.",
+)
 def mean_absolute_deviation(x: Tensor) -> Fit:
     return x.mean(0), (x - x.mean(0)).abs().mean(0)
 
 
-@mistake(FORWARD, killed_by="test_the_fit_is_accurate_far_from_zero",
-         says="The mean of squares minus the square of the mean cancels far from zero. Subtract the mean first.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_fit_is_accurate_far_from_zero",
+    says="The mean of squares minus the square of the mean cancels far from zero. Subtract the mean first.",
+)
 def one_pass_moments(x: Tensor) -> Fit:
     mu = x.mean(0)
     return mu, (x.square().mean(0) - mu.square()).clamp(min=0).sqrt()
 
 
-@mistake(FORWARD, killed_by="test_the_sample_stays_as_it_is",
-         says="You centred the caller's sample in place. Work on a copy.")
+@mistake(FORWARD, killed_by="test_the_sample_stays_as_it_is", says="You centred the caller's sample in place. Work on a copy.")
 def sample_centred_in_place(x: Tensor) -> Fit:
     mu = x.mean(0)
     x -= mu
     return mu, x.square().mean(0).sqrt()
 
 
-@mistake(FORWARD, killed_by="test_the_means_by_hand",
-         says="This is the median, which fits a Laplace distribution. A Gaussian is most likely at the mean.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_means_by_hand",
+    says="This is the median, which fits a Laplace distribution. A Gaussian is most likely at the mean.",
+)
 def median_of_the_sample(x: Tensor) -> Fit:
     return x.median(0).values, x.std(0, correction=0)
 
 
-@mistake(FORWARD, killed_by="test_the_fit_counts_every_sample",
-         says="You averaged over full batches only: the samples left over at the end count as well.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_fit_counts_every_sample",
+    says="You averaged over full batches only: the samples left over at the end count as well.",
+)
 def last_batch_dropped(x: Tensor) -> Fit:
     x = x[: max(len(x) // 64 * 64, min(len(x), 64))]
     return x.mean(0), x.std(0, correction=0)
 
 
-@mistake(FORWARD, killed_by="test_the_spreads_by_hand",
-         says="You added a small constant to the variance. A coordinate that is constant has the standard deviation zero.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_spreads_by_hand",
+    says="You added a small constant to the variance. A coordinate that is constant has the standard deviation zero.",
+)
 def epsilon_in_the_variance(x: Tensor) -> Fit:
     return x.mean(0), (x.var(0, correction=0) + 1e-6).sqrt()
 
 
-@mistake(FORWARD, killed_by="test_the_fit_has_the_dtype_of_the_sample",
-         says="The fit is float32 whatever came in. It should have the dtype of the sample.")
+@mistake(
+    FORWARD,
+    killed_by="test_the_fit_has_the_dtype_of_the_sample",
+    says="The fit is float32 whatever came in. It should have the dtype of the sample.",
+)
 def fit_in_float32(x: Tensor) -> Fit:
     return x.mean(0).float(), x.std(0, correction=0).float()
 
 
-@mistake(FORWARD, killed_by="test_one_sample_is_its_own_fit",
-         says="With one sample you divided by n - 1 = 0. Its spread is zero, not nan.")
+@mistake(FORWARD, killed_by="test_one_sample_is_its_own_fit", says="With one sample you divided by n - 1 = 0. Its spread is zero, not nan.")
 def nan_for_one_sample(x: Tensor) -> Fit:
     n = len(x)
     return x.mean(0), x.std(0) * ((n - 1) / n) ** 0.5

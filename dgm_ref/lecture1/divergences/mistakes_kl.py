@@ -13,84 +13,118 @@ from dgm_ref.catalogue import mistake, variant
 KL = "divergences.kl_divergence"
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="This is KL(q‖p): you computed the reverse KL. The average is taken over p, the first argument.")
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="This is KL(q‖p): you computed the reverse KL. The average is taken over p, the first argument.",
+)
 def kl_of_q_and_p(p: Tensor, q: Tensor) -> Tensor:
     return _kl(*_checked(q, p))
 
 
-@mistake(KL, killed_by="test_kl_vanishes_on_equal_pmfs",
-         says="This is the cross-entropy: subtract the entropy of p, and equal pmfs have divergence zero.")
+@mistake(
+    KL,
+    killed_by="test_kl_vanishes_on_equal_pmfs",
+    says="This is the cross-entropy: subtract the entropy of p, and equal pmfs have divergence zero.",
+)
 def cross_entropy(p: Tensor, q: Tensor) -> Tensor:
     return -torch.xlogy(*_checked(p, q)).sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
-         says="These are bits. Divergences here are in nats: take the natural logarithm.")
+@mistake(
+    KL,
+    killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+    says="These are bits. Divergences here are in nats: take the natural logarithm.",
+)
 def kl_in_bits(p: Tensor, q: Tensor) -> Tensor:
     return _kl(*_checked(p, q)) / math.log(2)
 
 
-@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
-         says="You averaged the K terms. They already carry the weights p_k: add them up.")
+@mistake(
+    KL,
+    killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+    says="You averaged the K terms. They already carry the weights p_k: add them up.",
+)
 def mean_over_values(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return _kl(p, q) / p.shape[-1]
 
 
-@mistake(KL, killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
-         says="You added the whole batch up. Each pair of pmfs has its own divergence: sum over the last axis alone.")
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You added the whole batch up. Each pair of pmfs has its own divergence: sum over the last axis alone.",
+)
 def kl_summed_over_the_batch(p: Tensor, q: Tensor) -> Tensor:
     return _kl(*_checked(p, q)).sum()
 
 
-@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
-         says="This is the average of KL(p‖q) and KL(q‖p). The divergence asked for is not symmetric.")
+@mistake(
+    KL,
+    killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+    says="This is the average of KL(p‖q) and KL(q‖p). The divergence asked for is not symmetric.",
+)
 def symmetrised_kl(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (_kl(p, q) + _kl(q, p)) / 2
 
 
-@mistake(KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
-         says="You took the absolute value of each log-ratio. Single terms may be negative; only their sum is not.")
+@mistake(
+    KL,
+    killed_by="test_kl_averages_the_log_ratio_over_its_first_argument",
+    says="You took the absolute value of each log-ratio. Single terms may be negative; only their sum is not.",
+)
 def absolute_log_ratios(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).abs().sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-         says="A small number inside the logarithm hides tiny probabilities and makes an infinite divergence finite.")
+@mistake(
+    KL,
+    killed_by="test_kl_takes_tiny_probabilities_at_their_word",
+    says="A small number inside the logarithm hides tiny probabilities and makes an infinite divergence finite.",
+)
 def epsilon_in_the_logarithm(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (p * ((p + 1e-10).log() - (q + 1e-10).log())).sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-         says="torch.distributions clamps and renormalises probabilities: what is below 1e-7 is lost.")
+@mistake(
+    KL,
+    killed_by="test_kl_takes_tiny_probabilities_at_their_word",
+    says="torch.distributions clamps and renormalises probabilities: what is below 1e-7 is lost.",
+)
 def kl_of_torch_categoricals(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     Categorical = torch.distributions.Categorical
-    return torch.distributions.kl_divergence(
-        Categorical(p, validate_args=False), Categorical(q, validate_args=False)
-    )
+    return torch.distributions.kl_divergence(Categorical(p, validate_args=False), Categorical(q, validate_args=False))
 
 
-@mistake(KL, killed_by="test_values_without_mass_cost_nothing",
-         says="0 log 0 came out as nan. By convention it is 0: a value that p never takes costs nothing.")
+@mistake(
+    KL,
+    killed_by="test_values_without_mass_cost_nothing",
+    says="0 log 0 came out as nan. By convention it is 0: a value that p never takes costs nothing.",
+)
 def nan_where_p_is_zero(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (p * (p / q).log()).sum(-1)
 
 
-@mistake(KL, killed_by="test_values_without_mass_cost_nothing",
-         says="F.kl_div knows that 0 log 0 is 0 for its target, but not that 0 times the -inf of an empty q is 0 too.")
+@mistake(
+    KL,
+    killed_by="test_values_without_mass_cost_nothing",
+    says="F.kl_div knows that 0 log 0 is 0 for its target, but not that 0 times the -inf of an empty q is 0 too.",
+)
 def kl_div_without_care_for_empty_values(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     return F.kl_div(q.log(), p, reduction="none").sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_is_infinite_outside_the_support",
-         says="You left out the values that q excludes. If p takes one of them, the divergence is infinite.")
+@mistake(
+    KL,
+    killed_by="test_kl_is_infinite_outside_the_support",
+    says="You left out the values that q excludes. If p takes one of them, the divergence is infinite.",
+)
 def drops_zero_terms_of_q(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     both = (p > 0) & (q > 0)
@@ -98,98 +132,134 @@ def drops_zero_terms_of_q(p: Tensor, q: Tensor) -> Tensor:
     return (p * log_ratio).sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_is_infinite_outside_the_support",
-         says="nan_to_num mends 0 log 0, but it also turns an infinite divergence into a large finite number.")
+@mistake(
+    KL,
+    killed_by="test_kl_is_infinite_outside_the_support",
+    says="nan_to_num mends 0 log 0, but it also turns an infinite divergence into a large finite number.",
+)
 def infinity_replaced(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return torch.nan_to_num(p * (p / q).log()).sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_has_its_gradients",
-         says="The result has lost its graph: nobody can minimise this divergence.")
+@mistake(KL, killed_by="test_kl_has_its_gradients", says="The result has lost its graph: nobody can minimise this divergence.")
 def detached_kl(p: Tensor, q: Tensor) -> Tensor:
     return _kl(*_checked(p, q)).detach()
 
 
-@mistake(KL, killed_by="test_kl_refuses_pmfs_over_different_numbers_of_values",
-         says="K = 1 against K = 3 broadcasts: pmfs over different numbers of values have to be refused.")
+@mistake(
+    KL,
+    killed_by="test_kl_refuses_pmfs_over_different_numbers_of_values",
+    says="K = 1 against K = 3 broadcasts: pmfs over different numbers of values have to be refused.",
+)
 def last_axis_broadcasts(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, q)
 
 
-@mistake(KL, killed_by="test_kl_has_the_dtype_of_its_arguments",
-         says="The result is float64 whatever came in. It should have the dtype of the inputs.")
+@mistake(
+    KL,
+    killed_by="test_kl_has_the_dtype_of_its_arguments",
+    says="The result is float64 whatever came in. It should have the dtype of the inputs.",
+)
 def always_float64(p: Tensor, q: Tensor) -> Tensor:
     return _kl(*_checked(p.double(), q.double()))
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="F.kl_div(input, target) takes the log-probabilities of q first and averages over its target: this is KL(q‖p).")
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="F.kl_div(input, target) takes the log-probabilities of q first and averages over its target: this is KL(q‖p).",
+)
 def kl_div_with_its_arguments_swapped(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     return F.kl_div(p.log(), q, reduction="none").sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="F.kl_div takes log-probabilities as its first argument: you handed it probabilities.")
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="F.kl_div takes log-probabilities as its first argument: you handed it probabilities.",
+)
 def kl_div_of_probabilities(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     return F.kl_div(q, p, reduction="none").sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="F.kl_div averages over all entries unless it is told otherwise: the terms of a pmf are summed.")
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="F.kl_div averages over all entries unless it is told otherwise: the terms of a pmf are summed.",
+)
 def kl_div_with_its_mean_over_entries(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     return F.kl_div(q.log(), p, reduction="none").mean(-1)
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="p and q are probabilities, not logits: after a softmax they are other, flatter ones.")
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="p and q are probabilities, not logits: after a softmax they are other, flatter ones.",
+)
 def kl_of_softmaxes(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return _kl(p.softmax(-1), q.softmax(-1))
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="This is the total variation. The divergence averages log-ratios.")
+@mistake(
+    KL, killed_by="test_kl_depends_on_the_order_of_its_arguments", says="This is the total variation. The divergence averages log-ratios."
+)
 def total_variation(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (p - q).abs().sum(-1) / 2
 
 
-@mistake(KL, killed_by="test_kl_depends_on_the_order_of_its_arguments",
-         says="This is the Jensen-Shannon divergence, which compares both with their mean.")
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="This is the Jensen-Shannon divergence, which compares both with their mean.",
+)
 def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     mean = (p + q) / 2
     return (_kl(p, mean) + _kl(q, mean)) / 2
 
 
-@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-         says="You clamped probabilities or added to them: a small one is not the bound, and a zero of q is no small number.")
+@mistake(
+    KL,
+    killed_by="test_kl_takes_tiny_probabilities_at_their_word",
+    says="You clamped probabilities or added to them: a small one is not the bound, and a zero of q is no small number.",
+)
 def clamped_pmfs(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return (p * (p.clamp(min=1e-12).log() - q.clamp(min=1e-12).log())).sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_is_infinite_outside_the_support",
-         says="An infinite divergence became zero or finite: where p has mass and q none, it is infinite.")
+@mistake(
+    KL,
+    killed_by="test_kl_is_infinite_outside_the_support",
+    says="An infinite divergence became zero or finite: where p has mass and q none, it is infinite.",
+)
 def infinite_terms_left_out(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     terms = torch.xlogy(p, p) - torch.xlogy(p, q)
     return torch.where(terms.isfinite(), terms, 0).sum(-1)
 
 
-@mistake(KL, killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
-         says="You averaged over the batch. Each pair of pmfs has its own divergence.")
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You averaged over the batch. Each pair of pmfs has its own divergence.",
+)
 def kl_averaged_over_the_batch(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     return F.kl_div(q.log(), p, reduction="batchmean") if p.dim() == 2 else _kl(p, q)
 
 
-@mistake(KL, killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
-         says="You paired the pmfs off along the first axis. Batches broadcast over all leading axes.")
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You paired the pmfs off along the first axis. Batches broadcast over all leading axes.",
+)
 def kl_of_pmfs_in_one_batch_axis(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     p, q = p.reshape(-1, p.shape[-1]), q.reshape(-1, q.shape[-1])

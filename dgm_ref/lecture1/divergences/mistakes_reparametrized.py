@@ -18,8 +18,7 @@ GRADIENT = "test_the_reverse_kl_of_a_gaussian_has_the_gradient_through_everythin
 LogDensity = Callable[[Tensor], Tensor]
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="The sign is wrong: q, from which the samples come, stands in the numerator.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="The sign is wrong: q, from which the samples come, stands in the numerator.")
 def pathwise_upside_down(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return -_terms(log_p_data, mu, sigma, noise).mean()
 
@@ -29,98 +28,113 @@ def pathwise_summed(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Te
     return _terms(log_p_data, mu, sigma, noise).sum()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="log q is missing: what is left is the cross-entropy, which is smallest on the highest point of the density.")
+@mistake(
+    PATHWISE,
+    killed_by=BY_HAND,
+    says="log q is missing: what is left is the cross-entropy, which is smallest on the highest point of the density.",
+)
 def pathwise_without_log_q(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return -log_p_data(mu + sigma * noise).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="The constant log sqrt(2 pi) of each dimension is missing. It changes no gradient, but the value.")
+@mistake(
+    PATHWISE, killed_by=BY_HAND, says="The constant log sqrt(2 pi) of each dimension is missing. It changes no gradient, but the value."
+)
 def pathwise_without_the_constant(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return (-0.5 * noise.square().sum(1) - sigma.log().sum() - log_p_data(mu + sigma * noise)).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="log sigma is missing in log q: the density of wide samples is lower.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="log sigma is missing in log q: the density of wide samples is lower.")
 def pathwise_without_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return (_standard(noise) - log_p_data(mu + sigma * noise)).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="You took the entropy of q in closed form. Asked for is the average of log q at these very samples.")
+@mistake(
+    PATHWISE, killed_by=BY_HAND, says="You took the entropy of q in closed form. Asked for is the average of log q at these very samples."
+)
 def pathwise_with_the_entropy_in_closed_form(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return -Normal(mu, sigma).entropy().sum() - log_p_data(mu + sigma * noise).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="The dimensions of log q are averaged. Log-densities of independent coordinates add up.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="The dimensions of log q are averaged. Log-densities of independent coordinates add up.")
 def pathwise_averaged_over_dimensions(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     x = mu + sigma * noise
     return (Normal(mu, sigma).log_prob(x).mean(1) - log_p_data(x)).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="The samples have the variance sigma, not the standard deviation sigma.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="The samples have the variance sigma, not the standard deviation sigma.")
 def pathwise_with_sigma_as_variance(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma.sqrt(), noise).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="You took sigma for its logarithm: sigma is the standard deviation itself.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="You took sigma for its logarithm: sigma is the standard deviation itself.")
 def pathwise_with_sigma_as_logarithm(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma.exp(), noise).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="log p_data is taken at the noise. The samples are mu + sigma * noise.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="log p_data is taken at the noise. The samples are mu + sigma * noise.")
 def pathwise_density_at_the_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return (_standard(noise) - sigma.log().sum() - log_p_data(noise)).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="You drew noise of your own. The noise is given, so that the estimate is a function of mu and sigma.")
+@mistake(
+    PATHWISE, killed_by=BY_HAND, says="You drew noise of your own. The noise is given, so that the estimate is a function of mu and sigma."
+)
 def pathwise_with_noise_of_its_own(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma, torch.randn_like(noise)).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="You standardised the noise over the batch. It is used as it is given.")
+@mistake(PATHWISE, killed_by=BY_HAND, says="You standardised the noise over the batch. It is used as it is given.")
 def pathwise_with_standardised_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     if len(noise) > 1:
         noise = (noise - noise.mean(0)) / noise.std(0, correction=0)
     return _terms(log_p_data, mu, sigma, noise).mean()
 
 
-@mistake(PATHWISE, killed_by=BY_HAND,
-         says="Narrow Gaussians are widened: sigma is taken as it is, however small.",
-         when=lambda sigma: bool((sigma < 0.01).any()))
+@mistake(
+    PATHWISE,
+    killed_by=BY_HAND,
+    says="Narrow Gaussians are widened: sigma is taken as it is, however small.",
+    when=lambda sigma: bool((sigma < 0.01).any()),
+)
 def pathwise_with_a_least_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma.clamp(min=0.01), noise).mean()
 
 
-@mistake(PATHWISE, killed_by="test_the_reverse_kl_of_a_gaussian_counts_every_row",
-         says="You clamped the noise. It is used as it is given, however far out.")
+@mistake(
+    PATHWISE,
+    killed_by="test_the_reverse_kl_of_a_gaussian_counts_every_row",
+    says="You clamped the noise. It is used as it is given, however far out.",
+)
 def pathwise_with_clamped_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma, noise.clamp(-5, 5)).mean()
 
 
-@mistake(PATHWISE, killed_by="test_the_reverse_kl_of_a_gaussian_counts_every_row",
-         says="You averaged over full batches of 64 rows and dropped the rest. All rows of noise count.")
+@mistake(
+    PATHWISE,
+    killed_by="test_the_reverse_kl_of_a_gaussian_counts_every_row",
+    says="You averaged over full batches of 64 rows and dropped the rest. All rows of noise count.",
+)
 def pathwise_without_the_last_batch(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma, noise[: max(len(noise) // 64 * 64, min(len(noise), 64))]).mean()
 
 
-@mistake(PATHWISE, killed_by=GRADIENT,
-         says="You detached the samples. They move with mu and sigma, and the gradient of log p_data comes through them alone.")
+@mistake(
+    PATHWISE,
+    killed_by=GRADIENT,
+    says="You detached the samples. They move with mu and sigma, and the gradient of log p_data comes through them alone.",
+)
 def pathwise_with_detached_samples(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     x = (mu + sigma * noise).detach()
     return (Normal(mu, sigma).log_prob(x).sum(1) - log_p_data(x)).mean()
 
 
-@mistake(PATHWISE, killed_by=GRADIENT,
-         says="You detached the parameters in log q (sticking the landing). That is another unbiased gradient; asked for is the "
-              "derivative of the estimate itself, through everything.")
+@mistake(
+    PATHWISE,
+    killed_by=GRADIENT,
+    says="You detached the parameters in log q (sticking the landing). That is another unbiased gradient; asked for is the "
+    "derivative of the estimate itself, through everything.",
+)
 def pathwise_sticking_the_landing(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     x = mu + sigma * noise
     return (Normal(mu.detach(), sigma.detach()).log_prob(x).sum(1) - log_p_data(x)).mean()
@@ -132,8 +146,11 @@ def pathwise_without_gradient(log_p_data: LogDensity, mu: Tensor, sigma: Tensor,
         return _terms(log_p_data, mu, sigma, noise).mean()
 
 
-@mistake(PATHWISE, killed_by="test_the_reverse_kl_of_a_gaussian_has_the_dtype_of_its_arguments",
-         says="The estimate is float32 whatever came in. It should have the dtype of mu and sigma.")
+@mistake(
+    PATHWISE,
+    killed_by="test_the_reverse_kl_of_a_gaussian_has_the_dtype_of_its_arguments",
+    says="The estimate is float32 whatever came in. It should have the dtype of mu and sigma.",
+)
 def pathwise_in_float32(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     return _terms(log_p_data, mu, sigma, noise).float().mean()
 

@@ -19,90 +19,129 @@ LogDensity = Callable[[Tensor], Tensor]
 # -- kl_low_variance --
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_averages_its_terms",
-         says="Your r is p / q. Samples of p want r = q / p, whose expectation under p is one.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_averages_its_terms",
+    says="Your r is p / q. Samples of p want r = q / p, whose expectation under p is one.",
+)
 def low_variance_with_r_inverted(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_p(x) - log_q(x)
     return (torch.expm1(log_r) - log_r).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_every_single_term_is_non_negative",
-         says="This is the plain mean log-ratio. It is unbiased too, but its terms may be negative.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_every_single_term_is_non_negative",
+    says="This is the plain mean log-ratio. It is unbiased too, but its terms may be negative.",
+)
 def plain_mean_log_ratio(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     return (log_p(x) - log_q(x)).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_unbiased",
-         says="Half the squared log-ratio is non-negative and varies little, but it is biased.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_is_unbiased",
+    says="Half the squared log-ratio is non-negative and varies little, but it is biased.",
+)
 def half_the_squared_log_ratio(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     return 0.5 * (log_p(x) - log_q(x)).square().mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_unbiased",
-         says="The -1 is missing. The expectation of r is one, so without it every estimate is one too large.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_is_unbiased",
+    says="The -1 is missing. The expectation of r is one, so without it every estimate is one too large.",
+)
 def low_variance_without_minus_one(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
     return (log_r.exp() - log_r).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_averages_its_terms",
-         says="You added log r. It is subtracted: log r lies below its tangent r - 1.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_averages_its_terms",
+    says="You added log r. It is subtracted: log r lies below its tangent r - 1.",
+)
 def low_variance_plus_log_r(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
     return (torch.expm1(log_r) + log_r).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_averages_its_terms",
-         says="You added the terms up. The estimate is their average.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_averages_its_terms",
+    says="You added the terms up. The estimate is their average.",
+)
 def low_variance_summed(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
     return (torch.expm1(log_r) - log_r).sum()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
-         says="You divided densities, and they under- or overflow, to 0 / 0 or inf / inf. Form log r first.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
+    says="You divided densities, and they under- or overflow, to 0 / 0 or inf / inf. Form log r first.",
+)
 def low_variance_ratio_of_densities(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     r = log_q(x).exp() / log_p(x).exp()
     return (r - 1 - r.log()).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
-         says="log r goes through r and comes back as log 0. Keep the log r from which you made r.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
+    says="log r goes through r and comes back as log 0. Keep the log r from which you made r.",
+)
 def low_variance_logarithm_of_r(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     r = (log_q(x) - log_p(x)).exp()
     return (r - 1 - r.log()).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
-         says="You clamped log r. That keeps numbers small, and wrong.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
+    says="You clamped log r. That keeps numbers small, and wrong.",
+)
 def low_variance_clamped(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = (log_q(x) - log_p(x)).clamp(-20, 20)
     return (torch.expm1(log_r) - log_r).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_has_its_gradient",
-         says="You detached r, as if it were a weight. It depends on the parameters of both densities.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_has_its_gradient",
+    says="You detached r, as if it were a weight. It depends on the parameters of both densities.",
+)
 def low_variance_with_detached_r(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
     return (torch.expm1(log_r.detach()) - log_r).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_by_hand",
-         says="The terms are averaged over full batches only: the samples left over at the end count as well.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_by_hand",
+    says="The terms are averaged over full batches only: the samples left over at the end count as well.",
+)
 def low_variance_without_the_last_batch(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
     return (torch.expm1(log_r) - log_r)[: max(len(x) // 100 * 100, min(len(x), 100))].mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_is_unbiased",
-         says="The first terms of a power series are right near r = 1 alone.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_is_unbiased",
+    says="The first terms of a power series are right near r = 1 alone.",
+)
 def low_variance_by_a_series(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
     return (log_r**2 / 2 + log_r**3 / 6).mean()
 
 
-@mistake(LOW_VARIANCE, killed_by="test_the_low_variance_estimate_has_the_dtype_of_the_densities",
-         says="The estimate is float64 whatever came in. It should have the dtype of the densities.")
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_has_the_dtype_of_the_densities",
+    says="The estimate is float64 whatever came in. It should have the dtype of the densities.",
+)
 def low_variance_in_float64(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = (log_q(x) - log_p(x)).double()
     return (torch.expm1(log_r) - log_r).mean()
@@ -146,63 +185,87 @@ def low_variance_of_the_negative_ratio(log_p: LogDensity, log_q: LogDensity, x: 
 # -- negative_log_likelihood --
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_is_averaged_over_samples",
-         says="The minus is missing: this is the log-likelihood, which one would maximise.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_is_averaged_over_samples",
+    says="The minus is missing: this is the log-likelihood, which one would maximise.",
+)
 def positive_log_likelihood(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return log_p_theta(x).mean()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_is_averaged_over_samples",
-         says="You added the samples up. Divide by n, so that the result does not grow with the data.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_is_averaged_over_samples",
+    says="You added the samples up. Divide by n, so that the result does not grow with the data.",
+)
 def summed_likelihood(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).sum()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_is_averaged_over_samples",
-         says="You also divided by the number of dimensions. Here a sample counts as a whole.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_is_averaged_over_samples",
+    says="You also divided by the number of dimensions. Here a sample counts as a whole.",
+)
 def likelihood_per_dimension(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).mean() / x.shape[1]
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_is_averaged_over_samples",
-         says="This is the logarithm of the average likelihood. The likelihood of all is a product: average logs.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_is_averaged_over_samples",
+    says="This is the logarithm of the average likelihood. The likelihood of all is a product: average logs.",
+)
 def logarithm_of_the_mean_likelihood(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return math.log(len(x)) - log_p_theta(x).logsumexp(0)
 
 
-@mistake(LIKELIHOOD, killed_by="test_a_sample_that_the_model_excludes_costs_infinity",
-         says="You clipped the log-likelihood. A model that excludes a sample has infinite cost.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_a_sample_that_the_model_excludes_costs_infinity",
+    says="You clipped the log-likelihood. A model that excludes a sample has infinite cost.",
+)
 def clipped_likelihood(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).clamp(min=-1e4).mean()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_has_its_gradient",
-         says="The result has lost its graph, so nothing can be learnt from it.")
+@mistake(
+    LIKELIHOOD, killed_by="test_the_likelihood_has_its_gradient", says="The result has lost its graph, so nothing can be learnt from it."
+)
 def likelihood_without_gradient(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     with torch.no_grad():
         return -log_p_theta(x).mean()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_by_hand",
-         says="A negative log-likelihood may be negative: a density can be above one.")
+@mistake(LIKELIHOOD, killed_by="test_the_likelihood_by_hand", says="A negative log-likelihood may be negative: a density can be above one.")
 def likelihood_never_negative(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).clamp(max=0).mean()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_by_hand",
-         says="The likelihood of each sample underflows: average the log-densities as they are.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_by_hand",
+    says="The likelihood of each sample underflows: average the log-densities as they are.",
+)
 def logarithm_of_densities(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -(log_p_theta(x).exp() + 1e-30).log().mean()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_by_hand",
-         says="You averaged the averages of batches: the last one is smaller, and its samples count too much.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_by_hand",
+    says="You averaged the averages of batches: the last one is smaller, and its samples count too much.",
+)
 def mean_of_batch_means(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -torch.stack([log_p_theta(batch).mean() for batch in x.split(100)]).mean()
 
 
-@mistake(LIKELIHOOD, killed_by="test_the_likelihood_has_the_dtype_of_the_density",
-         says="The result is float32 whatever came in. It should have the dtype of the density.")
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_has_the_dtype_of_the_density",
+    says="The result is float32 whatever came in. It should have the dtype of the density.",
+)
 def likelihood_in_float32(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).float().mean()
 

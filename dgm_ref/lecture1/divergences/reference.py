@@ -49,9 +49,7 @@ def kl_low_variance(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     return _mean(_low_variance_term(b - a) for a, b in zip(_values(log_p, x), _values(log_q, x), strict=True))
 
 
-def kl_low_variance_gradient(
-    mu_p: Tensor, sigma_p: Tensor, mu_q: Tensor, sigma_q: Tensor, x: Tensor
-) -> tuple[Tensor, ...]:
+def kl_low_variance_gradient(mu_p: Tensor, sigma_p: Tensor, mu_q: Tensor, sigma_q: Tensor, x: Tensor) -> tuple[Tensor, ...]:
     """Derivatives of the estimate for two Gaussians in the parameters of p, then in those of q."""
     log_r = _gaussian_log_density(mu_q, sigma_q, x) - _gaussian_log_density(mu_p, sigma_p, x)
     slope = log_r.expm1()[:, None]  # of (r - 1) - log r, in log r
@@ -75,8 +73,7 @@ def fit_gaussian_forward_kl(x: Tensor) -> tuple[Tensor, Tensor]:
     columns = [[Fraction(value) for value in column] for column in x.T.tolist()]
     means = [sum(column, Fraction(0)) / len(column) for column in columns]
     variances = [
-        sum(((value - mean) ** 2 for value in column), Fraction(0)) / len(column)
-        for column, mean in zip(columns, means, strict=True)
+        sum(((value - mean) ** 2 for value in column), Fraction(0)) / len(column) for column, mean in zip(columns, means, strict=True)
     ]
     return _tensor(map(float, means)), _tensor(math.sqrt(variance) for variance in variances)
 

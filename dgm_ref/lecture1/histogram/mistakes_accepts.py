@@ -38,15 +38,13 @@ def rejects_everything(log_prob: Density, sample: Sampler, K: int) -> bool:
     return False
 
 
-@mistake(ACCEPTS, killed_by=MASS,
-         says="You normalise the density before you compare. Whether it sums to one is part of the question.")
+@mistake(ACCEPTS, killed_by=MASS, says="You normalise the density before you compare. Whether it sums to one is part of the question.")
 def normalises_the_density(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     return _is_followed(p / p.sum(), sample)
 
 
-@mistake(ACCEPTS, killed_by=LAW,
-         says="You compare means. Two laws with one mean can be far apart: compare all the probabilities.")
+@mistake(ACCEPTS, killed_by=LAW, says="You compare means. Two laws with one mean can be far apart: compare all the probabilities.")
 def compares_means(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x = sample(N)
@@ -54,8 +52,7 @@ def compares_means(log_prob: Density, sample: Sampler, K: int) -> bool:
     return bool(abs(p.sum() - 1) < 0.02 and (p[x] > 0).all() and abs(x.double().mean() - mean) < 0.1)
 
 
-@mistake(ACCEPTS, killed_by=LAW,
-         says="You compare the mean log-probability of the draws with the entropy. Other laws have the same one.")
+@mistake(ACCEPTS, killed_by=LAW, says="You compare the mean log-probability of the draws with the entropy. Other laws have the same one.")
 def compares_entropies(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x = sample(N)
@@ -64,26 +61,32 @@ def compares_entropies(log_prob: Density, sample: Sampler, K: int) -> bool:
     return bool(abs(p[x].log().mean() - torch.special.xlogy(p, p).sum()) < 0.1)
 
 
-@mistake(ACCEPTS, killed_by=LAW,
-         says="Your threshold lies beyond the smallest distance of a broken pair. It belongs in the middle of the gap.")
+@mistake(
+    ACCEPTS, killed_by=LAW, says="Your threshold lies beyond the smallest distance of a broken pair. It belongs in the middle of the gap."
+)
 def threshold_beyond_the_gap(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(_masses(log_prob, K), sample, threshold=0.4)
 
 
-@mistake(ACCEPTS, killed_by=SUPPORT,
-         says="A rare draw that the density rules out hardly changes the total variation. One such draw is proof enough.")
+@mistake(
+    ACCEPTS,
+    killed_by=SUPPORT,
+    says="A rare draw that the density rules out hardly changes the total variation. One such draw is proof enough.",
+)
 def looks_at_the_total_variation_alone(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(_masses(log_prob, K), sample, support=False)
 
 
-@mistake(ACCEPTS, killed_by=NEIGHBOURS,
-         says="You look at the frequencies of single draws. Draws that depend on each other can have the right ones.")
+@mistake(
+    ACCEPTS,
+    killed_by=NEIGHBOURS,
+    says="You look at the frequencies of single draws. Draws that depend on each other can have the right ones.",
+)
 def ignores_dependence(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(_masses(log_prob, K), sample, neighbours=False)
 
 
-@mistake(ACCEPTS, killed_by=NEIGHBOURS,
-         says="You look for correlation. Draws without correlation can still depend on each other.")
+@mistake(ACCEPTS, killed_by=NEIGHBOURS, says="You look for correlation. Draws without correlation can still depend on each other.")
 def looks_for_correlation(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x = sample(N).double()
@@ -92,8 +95,11 @@ def looks_for_correlation(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(p, sample, neighbours=False) and not related
 
 
-@mistake(ACCEPTS, killed_by=NEIGHBOURS,
-         says="You look at every second pair of neighbours. The dependence may sit in the others: take all of them.")
+@mistake(
+    ACCEPTS,
+    killed_by=NEIGHBOURS,
+    says="You look at every second pair of neighbours. The dependence may sit in the others: take all of them.",
+)
 def skips_every_second_pair(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x, y = sample(N), sample(N)
@@ -101,40 +107,42 @@ def skips_every_second_pair(log_prob: Density, sample: Sampler, K: int) -> bool:
     return good and _near(x[::2] * K + x[1::2], _pairs(p)) and _near(x * K + y, _pairs(p))
 
 
-@mistake(ACCEPTS, killed_by=CALLS,
-         says="You call the sampler once. A sampler that starts from the same seed in each call looks fine in one.")
+@mistake(
+    ACCEPTS, killed_by=CALLS, says="You call the sampler once. A sampler that starts from the same seed in each call looks fine in one."
+)
 def calls_once(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(_masses(log_prob, K), sample, calls=False)
 
 
-@mistake(ACCEPTS, killed_by=CALLS,
-         says="Two calls that agree are no proof: where one value is certain, honest calls always agree.")
+@mistake(ACCEPTS, killed_by=CALLS, says="Two calls that agree are no proof: where one value is certain, honest calls always agree.")
 def rejects_calls_that_agree(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(_masses(log_prob, K), sample, calls=False) and not torch.equal(sample(N), sample(N))
 
 
-@mistake(ACCEPTS, killed_by=HONEST,
-         says="Tests at the 5 % level raise a false alarm for one honest pair in twenty, each of them. Use the gap instead.")
+@mistake(
+    ACCEPTS,
+    killed_by=HONEST,
+    says="Tests at the 5 % level raise a false alarm for one honest pair in twenty, each of them. Use the gap instead.",
+)
 def trusts_the_five_percent_level(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _chi_squared(log_prob, sample, K, level=0.05)
 
 
-@mistake(ACCEPTS, killed_by=HONEST,
-         says="Too few draws: the frequencies of pairs are off their own law by more than your threshold allows.")
+@mistake(
+    ACCEPTS, killed_by=HONEST, says="Too few draws: the frequencies of pairs are off their own law by more than your threshold allows."
+)
 def draws_a_hundred(log_prob: Density, sample: Sampler, K: int) -> bool:
     return _is_followed(_masses(log_prob, K), sample, n=100)
 
 
-@mistake(ACCEPTS, killed_by=HONEST,
-         says="A value that is rare may well be missing among the draws: that is no reason to reject.")
+@mistake(ACCEPTS, killed_by=HONEST, says="A value that is rare may well be missing among the draws: that is no reason to reject.")
 def wants_every_possible_value(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     x = sample(N)
     return _is_followed(p, sample) and bool((torch.bincount(x, minlength=K)[p > 0] > 0).all())
 
 
-@mistake(ACCEPTS, killed_by=HONEST,
-         says="0 log 0 became nan: a value without mass made you reject an honest pair.")
+@mistake(ACCEPTS, killed_by=HONEST, says="0 log 0 became nan: a value without mass made you reject an honest pair.")
 def stumbles_over_zero_times_infinity(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     entropy = -(p * p.log()).sum()
@@ -146,8 +154,9 @@ def answers_with_a_tensor(log_prob: Density, sample: Sampler, K: int) -> Tensor:
     return torch.tensor(_is_followed(_masses(log_prob, K), sample))
 
 
-@mistake(ACCEPTS, killed_by=CALLS,
-         says="You reject calls that are identical. Calls that agree at most places depend on each other as well.")
+@mistake(
+    ACCEPTS, killed_by=CALLS, says="You reject calls that are identical. Calls that agree at most places depend on each other as well."
+)
 def rejects_identical_calls_alone(log_prob: Density, sample: Sampler, K: int) -> bool:
     p = _masses(log_prob, K)
     certain = bool(p.max() > 0.99)

@@ -16,126 +16,136 @@ PAIRS = "test_three_pairs_make_two_histograms"
 # -- fit_histogram --
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You added one to every count. No smoothing is asked for: an empty bin has probability zero.")
+@mistake(FIT, killed_by=HALVES, says="You added one to every count. No smoothing is asked for: an empty bin has probability zero.")
 def add_one_smoothing(x: Tensor, num_bins: int) -> Tensor:
     counts = _counts(x, num_bins) + 1
     return counts / counts.sum()
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You added a small constant to every bin. No smoothing is asked for: an empty bin has probability zero.")
+@mistake(
+    FIT, killed_by=HALVES, says="You added a small constant to every bin. No smoothing is asked for: an empty bin has probability zero."
+)
 def epsilon_smoothing(x: Tensor, num_bins: int) -> Tensor:
     shares = _counts(x, num_bins) / len(x) + 1e-6
     return shares / shares.sum()
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="These are counts: divide by the number of samples.")
+@mistake(FIT, killed_by=HALVES, says="These are counts: divide by the number of samples.")
 def bare_counts(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).float()
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You divided by the number of bins. The share of a bin is its count over the number of samples.")
+@mistake(FIT, killed_by=HALVES, says="You divided by the number of bins. The share of a bin is its count over the number of samples.")
 def divides_by_the_number_of_bins(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins) / num_bins
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You left out bins that hold no sample: the result has one entry for each of the num_bins bins.")
+@mistake(FIT, killed_by=HALVES, says="You left out bins that hold no sample: the result has one entry for each of the num_bins bins.")
 def seen_bins_only(x: Tensor, num_bins: int) -> Tensor:
     return torch.unique(_checked(x, num_bins), return_counts=True)[1] / len(x)
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="The result ends at the largest value seen. It has one entry for each of the num_bins bins.")
+@mistake(FIT, killed_by=HALVES, says="The result ends at the largest value seen. It has one entry for each of the num_bins bins.")
 def ends_at_the_largest_value(x: Tensor, num_bins: int) -> Tensor:
     return torch.bincount(_checked(x, num_bins)) / len(x)
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You counted bins from 1. They are numbered from 0 to num_bins - 1.")
+@mistake(FIT, killed_by=HALVES, says="You counted bins from 1. They are numbered from 0 to num_bins - 1.")
 def bins_counted_from_one(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).roll(-1) / len(x)
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="A softmax of counts is not their share.")
+@mistake(FIT, killed_by=HALVES, says="A softmax of counts is not their share.")
 def softmax_of_counts(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).float().softmax(dim=0)
 
 
-@mistake(FIT, killed_by="test_shares_have_the_default_float_dtype",
-         says="The result is asked for in the default float dtype, which is float32 unless somebody changed it.")
+@mistake(
+    FIT,
+    killed_by="test_shares_have_the_default_float_dtype",
+    says="The result is asked for in the default float dtype, which is float32 unless somebody changed it.",
+)
 def always_float64(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).double() / len(x)
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You divided whole numbers and kept a whole number: every share below one became zero.")
+@mistake(FIT, killed_by=HALVES, says="You divided whole numbers and kept a whole number: every share below one became zero.")
 def whole_number_division(x: Tensor, num_bins: int) -> Tensor:
     return (_counts(x, num_bins) // len(x)).float()
 
 
-@mistake(FIT, killed_by="test_values_outside_the_bins_are_refused",
-         says="Values outside 0..num_bins-1 were pushed into the last bin. They must raise a ValueError.")
+@mistake(
+    FIT,
+    killed_by="test_values_outside_the_bins_are_refused",
+    says="Values outside 0..num_bins-1 were pushed into the last bin. They must raise a ValueError.",
+)
 def clamps_values(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x.clamp(0, num_bins - 1), num_bins) / len(x)
 
 
-@mistake(FIT, killed_by="test_values_outside_the_bins_are_refused",
-         says="Values outside 0..num_bins-1 were dropped without a word. They must raise a ValueError.")
+@mistake(
+    FIT,
+    killed_by="test_values_outside_the_bins_are_refused",
+    says="Values outside 0..num_bins-1 were dropped without a word. They must raise a ValueError.",
+)
 def drops_values_outside(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x[(x >= 0) & (x < num_bins)], num_bins) / len(x)
 
 
-@mistake(FIT, killed_by="test_values_outside_the_bins_are_refused",
-         says="A negative value counted from the end, as an index does. It must raise a ValueError.")
+@mistake(
+    FIT,
+    killed_by="test_values_outside_the_bins_are_refused",
+    says="A negative value counted from the end, as an index does. It must raise a ValueError.",
+)
 def negative_values_count_from_the_end(x: Tensor, num_bins: int) -> Tensor:
     return _counts(torch.where((x < 0) & (x >= -num_bins), x + num_bins, x), num_bins) / len(x)
 
 
-@mistake(FIT, killed_by="test_values_outside_the_bins_are_refused",
-         says="You grew the histogram to fit a value outside 0..num_bins-1. It must raise a ValueError.")
+@mistake(
+    FIT,
+    killed_by="test_values_outside_the_bins_are_refused",
+    says="You grew the histogram to fit a value outside 0..num_bins-1. It must raise a ValueError.",
+)
 def grows_beyond_num_bins(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, max(num_bins, int(x.max()) + 1)) / len(x)
 
 
-@mistake(FIT, killed_by="test_shares_have_the_default_float_dtype",
-         says="The shares are float32 whatever the default float dtype of torch is.")
+@mistake(
+    FIT, killed_by="test_shares_have_the_default_float_dtype", says="The shares are float32 whatever the default float dtype of torch is."
+)
 def always_float32(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).float() / len(x)
 
 
-@mistake(FIT, killed_by="test_each_bin_has_its_share",
-         says="You counted in half precision, which holds no whole numbers beyond 2048 exactly.")
+@mistake(
+    FIT, killed_by="test_each_bin_has_its_share", says="You counted in half precision, which holds no whole numbers beyond 2048 exactly."
+)
 def counts_in_half_precision(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).half().float() / len(x)
 
 
-@mistake(FIT, killed_by="test_each_bin_has_its_share",
-         says="You counted in 8 bits, which overflow at 256.")
+@mistake(FIT, killed_by="test_each_bin_has_its_share", says="You counted in 8 bits, which overflow at 256.")
 def counts_in_8_bits(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).to(torch.uint8) / len(x)
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="You divided by n - 1: the share of a bin is its count over the number of samples.")
+@mistake(FIT, killed_by=HALVES, says="You divided by n - 1: the share of a bin is its count over the number of samples.")
 def divides_by_n_minus_one(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins) / max(len(x) - 1, 1)
 
 
-@mistake(FIT, killed_by="test_each_bin_has_its_share",
-         says="You averaged over full batches of 100 samples and dropped the rest. All samples count.")
+@mistake(
+    FIT,
+    killed_by="test_each_bin_has_its_share",
+    says="You averaged over full batches of 100 samples and dropped the rest. All samples count.",
+)
 def last_batch_dropped(x: Tensor, num_bins: int) -> Tensor:
     _checked(x, num_bins)
     kept = x[: len(x) // 100 * 100] if len(x) >= 100 else x
     return _counts(kept, num_bins) / len(kept)
 
 
-@mistake(FIT, killed_by=HALVES,
-         says="Each value that came up counts once, however often it did: count the samples.")
+@mistake(FIT, killed_by=HALVES, says="Each value that came up counts once, however often it did: count the samples.")
 def equal_samples_counted_once(x: Tensor, num_bins: int) -> Tensor:
     shares = torch.zeros(num_bins)
     shares[_checked(x, num_bins)] += 1 / len(x)
@@ -187,100 +197,123 @@ def one_sample_after_the_other(x: Tensor, num_bins: int) -> Tensor:
 # -- fit_conditional_histogram --
 
 
-@mistake(FIT_CONDITIONAL, killed_by=PAIRS,
-         says="This is the joint distribution of x and y: divide each row by the number of samples of its class.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by=PAIRS,
+    says="This is the joint distribution of x and y: divide each row by the number of samples of its class.",
+)
 def joint_distribution(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _pairs(x, y, num_bins, num_classes) / len(x)
 
 
-@mistake(FIT_CONDITIONAL, killed_by=PAIRS,
-         says="This is p(y | x): you normalised over the classes instead of over the bins.")
+@mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="This is p(y | x): you normalised over the classes instead of over the bins.")
 def class_given_bin(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     pairs = _pairs(x, y, num_bins, num_classes)
     return pairs / pairs.sum(dim=0)
 
 
-@mistake(FIT_CONDITIONAL, killed_by=PAIRS,
-         says="Rows are classes and columns are bins: you returned the transpose.")
+@mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="Rows are classes and columns are bins: you returned the transpose.")
 def transposed(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).T.contiguous()
 
 
-@mistake(FIT_CONDITIONAL, killed_by=PAIRS,
-         says="Every class got the histogram of all samples: count the samples of each class alone.")
+@mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="Every class got the histogram of all samples: count the samples of each class alone.")
 def marginal_for_every_class(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return (_counts(x, num_bins) / len(x)).expand(num_classes, -1)
 
 
-@mistake(FIT_CONDITIONAL, killed_by=PAIRS,
-         says="You added one to every count. No smoothing is asked for.")
+@mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="You added one to every count. No smoothing is asked for.")
 def conditional_smoothing(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     pairs = _pairs(x, y, num_bins, num_classes) + 1
     return pairs / pairs.sum(dim=1, keepdim=True)
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_conditional_shares_have_the_default_float_dtype",
-         says="The result is asked for in the default float dtype, which is float32 unless somebody changed it.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_conditional_shares_have_the_default_float_dtype",
+    says="The result is asked for in the default float dtype, which is float32 unless somebody changed it.",
+)
 def conditional_in_float64(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).double()
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_a_class_without_samples_is_unknown",
-         says="A class without samples got probabilities of zero, which sum to nothing. Nothing is known: nan.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="A class without samples got probabilities of zero, which sum to nothing. Nothing is known: nan.",
+)
 def zeros_for_unknown_classes(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).nan_to_num(0.0)
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_a_class_without_samples_is_unknown",
-         says="A class without samples got a uniform histogram, which nobody observed. Nothing is known: nan.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="A class without samples got a uniform histogram, which nobody observed. Nothing is known: nan.",
+)
 def uniform_for_unknown_classes(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).nan_to_num(1 / num_bins)
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_a_class_without_samples_is_unknown",
-         says="You left out classes without samples: the result has one row for each of the num_classes classes.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="You left out classes without samples: the result has one row for each of the num_classes classes.",
+)
 def seen_classes_only(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes)[y.unique()]
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_a_class_without_samples_is_unknown",
-         says="One class without samples made all rows nan. Only its own row is unknown.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="One class without samples made all rows nan. Only its own row is unknown.",
+)
 def nan_everywhere(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     result = _conditional(x, y, num_bins, num_classes)
     return result + 0 * result.sum()
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_a_class_without_samples_is_unknown",
-         says="An epsilon in the denominator turned an unknown class into a row of zeros. Nothing is known: nan.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="An epsilon in the denominator turned an unknown class into a row of zeros. Nothing is known: nan.",
+)
 def epsilon_in_the_denominator(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     pairs = _pairs(x, y, num_bins, num_classes)
     return pairs / (pairs.sum(dim=1, keepdim=True) + 1e-8)
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_conditional_shares_have_the_default_float_dtype",
-         says="The shares are float32 whatever the default float dtype of torch is.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_conditional_shares_have_the_default_float_dtype",
+    says="The shares are float32 whatever the default float dtype of torch is.",
+)
 def conditional_always_float32(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).float()
 
 
-@mistake(FIT_CONDITIONAL, killed_by=PAIRS,
-         says="Equal pairs count once: indexed assignment keeps one of several that land on one place.")
+@mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="Equal pairs count once: indexed assignment keeps one of several that land on one place.")
 def equal_pairs_counted_once(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     table = torch.zeros(num_classes, num_bins)
     table[y, x] += 1
     return table / table.sum(dim=1, keepdim=True)
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_each_class_has_its_own_histogram",
-         says="Pairs of a class and a value share a number: number them by the class times num_bins, plus the value.")
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_each_class_has_its_own_histogram",
+    says="Pairs of a class and a value share a number: number them by the class times num_bins, plus the value.",
+)
 def pairs_numbered_by_classes(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     pairs = torch.bincount(y * num_classes + x, minlength=num_bins * num_classes)[: num_bins * num_classes]
     pairs = pairs.reshape(num_classes, num_bins)
     return pairs / pairs.sum(dim=1, keepdim=True)
 
 
-@mistake(FIT_CONDITIONAL, killed_by="test_each_class_has_its_own_histogram",
-         says="You looked at the first 1000 pairs alone. All of them count.")
+@mistake(
+    FIT_CONDITIONAL, killed_by="test_each_class_has_its_own_histogram", says="You looked at the first 1000 pairs alone. All of them count."
+)
 def first_thousand_pairs(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x[:1000], y[:1000], num_bins, num_classes)
 

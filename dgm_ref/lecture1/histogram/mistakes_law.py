@@ -21,86 +21,82 @@ GENERATOR = "test_the_generator_decides_and_moves_on"
 # -- histogram_log_prob --
 
 
-@mistake(LOG_PROB, killed_by=EMPTY,
-         says="You added a small constant inside the logarithm. The log-probability of an empty bin is -inf.")
+@mistake(LOG_PROB, killed_by=EMPTY, says="You added a small constant inside the logarithm. The log-probability of an empty bin is -inf.")
 def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor) -> Tensor:
     return (pi[x] + 1e-8).log()
 
 
-@mistake(LOG_PROB, killed_by=EMPTY,
-         says="You clamped probabilities away from zero. The log-probability of an empty bin is -inf.")
+@mistake(LOG_PROB, killed_by=EMPTY, says="You clamped probabilities away from zero. The log-probability of an empty bin is -inf.")
 def clamped_probabilities(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].clamp(min=1e-12).log()
 
 
-@mistake(LOG_PROB, killed_by=EMPTY,
-         says="torch.distributions.Categorical clamps probabilities away from zero, so an empty bin is not -inf there.")
+@mistake(
+    LOG_PROB,
+    killed_by=EMPTY,
+    says="torch.distributions.Categorical clamps probabilities away from zero, so an empty bin is not -inf there.",
+)
 def categorical_of_torch(pi: Tensor, x: Tensor) -> Tensor:
     return torch.distributions.Categorical(probs=pi, validate_args=False).log_prob(x)
 
 
-@mistake(LOG_PROB, killed_by=EMPTY,
-         says="You replaced -inf by a finite number. The log-probability of an empty bin is -inf.")
+@mistake(LOG_PROB, killed_by=EMPTY, says="You replaced -inf by a finite number. The log-probability of an empty bin is -inf.")
 def finite_instead_of_minus_infinity(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].log().nan_to_num()
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="This is the probability: its logarithm is asked for.")
+@mistake(LOG_PROB, killed_by=HALVES, says="This is the probability: its logarithm is asked for.")
 def probability_without_logarithm(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x]
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="Log-probabilities are in nats here: you used the binary logarithm.")
+@mistake(LOG_PROB, killed_by=HALVES, says="Log-probabilities are in nats here: you used the binary logarithm.")
 def binary_logarithm(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].log2()
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="pi holds probabilities already: a softmax of them is another distribution.")
+@mistake(LOG_PROB, killed_by=HALVES, says="pi holds probabilities already: a softmax of them is another distribution.")
 def takes_probabilities_for_logits(pi: Tensor, x: Tensor) -> Tensor:
     return pi.log_softmax(dim=0)[x]
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="You returned one value for each bin. One for each sample is asked for.")
+@mistake(LOG_PROB, killed_by=HALVES, says="You returned one value for each bin. One for each sample is asked for.")
 def one_value_a_bin(pi: Tensor, x: Tensor) -> Tensor:
     return pi.log()
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="You averaged over the samples. One log-probability for each sample is asked for.")
+@mistake(LOG_PROB, killed_by=HALVES, says="You averaged over the samples. One log-probability for each sample is asked for.")
 def mean_log_likelihood(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].log().mean()
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_has_the_dtype_of_pi",
-         says="The result is float32 whatever came in. It has the dtype of pi.")
+@mistake(LOG_PROB, killed_by="test_log_prob_has_the_dtype_of_pi", says="The result is float32 whatever came in. It has the dtype of pi.")
 def always_float32(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].log().float()
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_is_differentiable",
-         says="The result carries no graph: its gradient with respect to pi is lost.")
+@mistake(
+    LOG_PROB, killed_by="test_log_prob_is_differentiable", says="The result carries no graph: its gradient with respect to pi is lost."
+)
 def without_graph(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].log().detach()
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="pi holds probabilities, not logits: a log-softmax makes another law of them.")
+@mistake(LOG_PROB, killed_by=HALVES, says="pi holds probabilities, not logits: a log-softmax makes another law of them.")
 def log_softmax_of_probabilities(pi: Tensor, x: Tensor) -> Tensor:
     return pi.log_softmax(0)[x]
 
 
-@mistake(LOG_PROB, killed_by=HALVES,
-         says="The sign is wrong: this is the cost of a sample, minus its log-probability.")
+@mistake(LOG_PROB, killed_by=HALVES, says="The sign is wrong: this is the cost of a sample, minus its log-probability.")
 def cost_of_a_sample(pi: Tensor, x: Tensor) -> Tensor:
     return -pi[x].log()
 
 
-@mistake(LOG_PROB, killed_by="test_log_prob_is_differentiable",
-         says="The probabilities went through numbers of Python, and their gradient is lost.")
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_prob_is_differentiable",
+    says="The probabilities went through numbers of Python, and their gradient is lost.",
+)
 def through_numbers_of_python(pi: Tensor, x: Tensor) -> Tensor:
     return torch.tensor([math.log(p) if p > 0 else -math.inf for p in pi[x].tolist()], dtype=pi.dtype)
 
@@ -133,181 +129,175 @@ def product_with_one_hots(pi: Tensor, x: Tensor) -> Tensor:
 # -- sample_histogram --
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You returned the most probable bin every time: that is the mode, not a sample.")
+@mistake(SAMPLE, killed_by=LAW, says="You returned the most probable bin every time: that is the mode, not a sample.")
 def always_the_mode(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return pi.argmax().expand(n).clone()
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You ignored pi and drew all bins equally often.")
+@mistake(SAMPLE, killed_by=LAW, says="You ignored pi and drew all bins equally often.")
 def uniform_over_the_bins(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(torch.ones_like(pi), n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="pi holds probabilities already: a softmax of them is another, flatter distribution.")
+@mistake(SAMPLE, killed_by=LAW, says="pi holds probabilities already: a softmax of them is another, flatter distribution.")
 def softmax_of_probabilities(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi.softmax(dim=0), n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You took pi for logits' temperature: its square, normalised, is a sharper distribution.")
+@mistake(SAMPLE, killed_by=LAW, says="You took pi for logits' temperature: its square, normalised, is a sharper distribution.")
 def sharpened_probabilities(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi**2, n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="The inverse of the cumulative distribution is off by one bin.")
+@mistake(SAMPLE, killed_by=LAW, says="The inverse of the cumulative distribution is off by one bin.")
 def inverse_cdf_off_by_one(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return (_multinomial(pi, n, generator) + 1).clamp(max=len(pi) - 1)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You smoothed pi before sampling: bins without mass must never come up.")
+@mistake(SAMPLE, killed_by=LAW, says="You smoothed pi before sampling: bins without mass must never come up.")
 def samples_from_a_smoothed_histogram(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi + 0.02, n, generator)
 
 
-@mistake(SAMPLE, killed_by=BATCH,
-         says="You drew without replacement: once a bin has come up it cannot come up again.")
+@mistake(SAMPLE, killed_by=BATCH, says="You drew without replacement: once a bin has come up it cannot come up again.")
 def without_replacement(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     rounds = [torch.multinomial(pi, int((pi > 0).sum()), generator=generator) for _ in range(n)]
     return torch.cat(rounds)[:n]
 
 
-@mistake(SAMPLE, killed_by=BATCH,
-         says="You drew once and repeated the draw: the samples of a batch must be independent.")
+@mistake(SAMPLE, killed_by=BATCH, says="You drew once and repeated the draw: the samples of a batch must be independent.")
 def one_draw_repeated(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, 1, generator).repeat(n)
 
 
-@mistake(SAMPLE, killed_by=BATCH,
-         says="You used one uniform number for two samples (u and 1 - u): the samples of a batch must be independent.")
+@mistake(
+    SAMPLE, killed_by=BATCH, says="You used one uniform number for two samples (u and 1 - u): the samples of a batch must be independent."
+)
 def antithetic_pairs(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     u = torch.rand((n + 1) // 2, generator=generator)
     return _inverse_cdf(pi, torch.stack([u, 1 - u], dim=1).flatten()[:n])
 
 
-@mistake(SAMPLE, killed_by="test_a_batch_of_two_is_two_draws",
-         says="Stratified uniforms make every batch almost exactly proportional to pi: independent draws are not.")
+@mistake(
+    SAMPLE,
+    killed_by="test_a_batch_of_two_is_two_draws",
+    says="Stratified uniforms make every batch almost exactly proportional to pi: independent draws are not.",
+)
 def stratified_uniforms(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     u = (torch.arange(n) + torch.rand(n, generator=generator)) / n
     return _inverse_cdf(pi, u[torch.randperm(n, generator=generator)])
 
 
-@mistake(SAMPLE, killed_by=BATCH,
-         says="You returned the samples in order. Independent draws come in no order.")
+@mistake(SAMPLE, killed_by=BATCH, says="You returned the samples in order. Independent draws come in no order.")
 def sorted_samples(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator).sort().values
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You reseeded the generator, so that every call gives the same samples.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="You reseeded the generator, so that every call gives the same samples.")
 def reseeds_the_generator(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator.manual_seed(0))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You drew from a copy of the generator, so that the next call repeats this one.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="You drew from a copy of the generator, so that the next call repeats this one.")
 def draws_from_a_copy_of_the_generator(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     copy = torch.Generator()
     copy.set_state(generator.get_state())
     return _multinomial(pi, n, copy)
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You made a generator of your own with the same first seed: it does not know how far the caller's has come.")
+@mistake(
+    SAMPLE,
+    killed_by=GENERATOR,
+    says="You made a generator of your own with the same first seed: it does not know how far the caller's has come.",
+)
 def generator_from_the_initial_seed(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, torch.Generator().manual_seed(generator.initial_seed()))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR,
-         says="You ignored the generator and drew from the global random state.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="You ignored the generator and drew from the global random state.")
 def global_random_state(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, None)
 
 
-@mistake(SAMPLE, killed_by="test_samples_are_int64",
-         says="Bins are numbers of dtype int64: you returned floats.")
+@mistake(SAMPLE, killed_by="test_samples_are_int64", says="Bins are numbers of dtype int64: you returned floats.")
 def float_samples(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator).to(pi.dtype)
 
 
-@mistake(SAMPLE, killed_by="test_a_sample_is_a_vector_of_bins",
-         says="You returned one-hot vectors: the numbers of the bins are asked for.")
+@mistake(SAMPLE, killed_by="test_a_sample_is_a_vector_of_bins", says="You returned one-hot vectors: the numbers of the bins are asked for.")
 def one_hot_samples(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return torch.nn.functional.one_hot(_multinomial(pi, n, generator), len(pi))
 
 
-@mistake(SAMPLE, killed_by="test_a_sample_is_a_vector_of_bins",
-         says="A batch of one sample is a vector of length one, not a number.")
+@mistake(SAMPLE, killed_by="test_a_sample_is_a_vector_of_bins", says="A batch of one sample is a vector of length one, not a number.")
 def single_sample_without_batch_axis(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator).squeeze()
 
 
-@mistake(SAMPLE, killed_by="test_samples_are_int64",
-         says="Bins are numbers of dtype int64: you returned int32.")
+@mistake(SAMPLE, killed_by="test_samples_are_int64", says="Bins are numbers of dtype int64: you returned int32.")
 def int32_samples(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator).int()
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="Now and then you draw from all possible bins alike, whatever pi says.")
+@mistake(SAMPLE, killed_by=LAW, says="Now and then you draw from all possible bins alike, whatever pi says.")
 def mixed_with_uniform(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(0.9 * pi + 0.1 * (pi > 0) / (pi > 0).sum(), n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You set small probabilities to zero. Rare bins come up, rarely.")
+@mistake(SAMPLE, killed_by=LAW, says="You set small probabilities to zero. Rare bins come up, rarely.")
 def small_probabilities_left_out(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     kept = torch.where(pi < 0.01, 0, pi)
     return _multinomial(kept if kept.sum() > 0 else pi, n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You drew from a table of 100 slots: probabilities are no multiples of one per cent.")
+@mistake(SAMPLE, killed_by=LAW, says="You drew from a table of 100 slots: probabilities are no multiples of one per cent.")
 def table_of_a_hundred_slots(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     slots = (100 * pi).round()
     return _multinomial(slots if slots.sum() > 0 else pi, n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="You drew at most 1000 samples and repeated them. All n of them are draws of their own.")
+@mistake(SAMPLE, killed_by=LAW, says="You drew at most 1000 samples and repeated them. All n of them are draws of their own.")
 def tiled_after_a_thousand(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, min(n, 1000), generator).repeat(-(-n // 1000))[:n]
 
 
-@mistake(SAMPLE, killed_by=LAW,
-         says="The second half of a batch repeats the first.")
+@mistake(SAMPLE, killed_by=LAW, says="The second half of a batch repeats the first.")
 def the_same_half_twice(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     half = _multinomial(pi, (n + 1) // 2, generator)
     return torch.cat([half, half])[:n]
 
 
-@mistake(SAMPLE, killed_by=BATCH,
-         says="The second half of a batch comes from the mirror images of the uniform numbers of the first.")
+@mistake(SAMPLE, killed_by=BATCH, says="The second half of a batch comes from the mirror images of the uniform numbers of the first.")
 def antithetic_halves(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     u = torch.rand((n + 1) // 2, generator=generator)
     return _inverse_cdf(pi, torch.cat([u, 1 - u])[:n])
 
 
-@mistake(SAMPLE, killed_by="test_samples_repeat_one_another_as_chance_has_it",
-         says="The samples of a batch are drawn from a few draws of their own law: a bootstrap repeats them.")
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_repeat_one_another_as_chance_has_it",
+    says="The samples of a batch are drawn from a few draws of their own law: a bootstrap repeats them.",
+)
 def bootstrap_of_a_batch(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator)[torch.randint(n, (n,), generator=generator)]
 
 
-@mistake(SAMPLE, killed_by="test_samples_repeat_one_another_as_chance_has_it",
-         says="A tenth of the samples are copies of others. Each is a draw of its own.")
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_repeat_one_another_as_chance_has_it",
+    says="A tenth of the samples are copies of others. Each is a draw of its own.",
+)
 def a_tenth_copied(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     x, order = _multinomial(pi, n, generator), torch.randperm(n, generator=generator)
     x[order[: n // 10]] = x[order[n - n // 10 :]]
     return x
 
 
-@mistake(SAMPLE, killed_by="test_samples_repeat_one_another_as_chance_has_it",
-         says="The second half of a batch repeats the first in another order.")
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_repeat_one_another_as_chance_has_it",
+    says="The second half of a batch repeats the first in another order.",
+)
 def shuffled_halves(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     half = _multinomial(pi, (n + 1) // 2, generator)
     return torch.cat([half, half[torch.randperm(len(half), generator=generator)]])[:n]

@@ -14,117 +14,115 @@ MNIST = "test_binary_mnist_needs_these_many_parameters"
 FIVE = "test_five_variables_of_three_values"
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="Probabilities sum to one, so each table row has one free parameter less than it has entries.")
+@mistake(COUNT, killed_by=MNIST, says="Probabilities sum to one, so each table row has one free parameter less than it has entries.")
 def forgets_normalisation(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return sum(K ** min(j, d) * K for j in range(m))
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="The full joint is one table of K^m states whose entries sum to one.")
+@mistake(COUNT, killed_by=MNIST, says="The full joint is one table of K^m states whose entries sum to one.")
 def forgets_normalisation_of_the_joint(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return K**m if d == m - 1 else _count(m, K, d)
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="The first variables have fewer than `order` before them, and so smaller tables.")
+@mistake(COUNT, killed_by=MNIST, says="The first variables have fewer than `order` before them, and so smaller tables.")
 def full_context_for_the_first_variables(m: int, K: int, order: int | None) -> int:
     return m * (K - 1) * K ** _order(m, order)
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="You shared one transition table over all positions. Each variable has a table of its own here.")
+@mistake(COUNT, killed_by=MNIST, says="You shared one transition table over all positions. Each variable has a table of its own here.")
 def one_transition_table_for_all(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return sum((K - 1) * K**j for j in range(d + 1))
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="You counted the variable itself as part of its context: order 1 means one variable before it.")
+@mistake(COUNT, killed_by=MNIST, says="You counted the variable itself as part of its context: order 1 means one variable before it.")
 def context_includes_the_variable(m: int, K: int, order: int | None) -> int:
     return _count(m, K, max(_order(m, order) - 1, 0))
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="You computed with floats, which cannot hold such a number exactly. Python's integers can.")
+@mistake(COUNT, killed_by=MNIST, says="You computed with floats, which cannot hold such a number exactly. Python's integers can.")
 def counts_in_floats(m: int, K: int, order: int | None) -> int:
     return int(float(_count(m, K, _order(m, order))))
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="You computed in 64-bit integers, which overflow without a word. Python's own integers do not.")
+@mistake(COUNT, killed_by=MNIST, says="You computed in 64-bit integers, which overflow without a word. Python's own integers do not.")
 def counts_in_64_bits(m: int, K: int, order: int | None) -> int:
     count = _count(m, K, _order(m, order)) % 2**64
     return count - 2**64 if count >= 2**63 else count
 
 
-@mistake(COUNT, killed_by=MNIST,
-         says="None asks for the full joint distribution, not for independent variables.")
+@mistake(COUNT, killed_by=MNIST, says="None asks for the full joint distribution, not for independent variables.")
 def none_means_independent(m: int, K: int, order: int | None) -> int:
     return _count(m, K, _order(m, order or 0))
 
 
-@mistake(COUNT, killed_by=FIVE,
-         says="No variable has more than m - 1 others before it: a larger order is the full joint distribution.")
+@mistake(COUNT, killed_by=FIVE, says="No variable has more than m - 1 others before it: a larger order is the full joint distribution.")
 def order_beyond_the_sequence(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     d = d if order is None else order
     return K**d - 1 + (m - d) * (K - 1) * K**d
 
 
-@mistake(COUNT, killed_by=FIVE,
-         says="For order >= m - 1 every variable sees all before it, and the tables are those of the full joint.")
+@mistake(COUNT, killed_by=FIVE, says="For order >= m - 1 every variable sees all before it, and the tables are those of the full joint.")
 def long_order_is_independent(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return _count(m, K, d if order is None or order < m else 0)
 
 
-@mistake(COUNT, killed_by="test_one_value_leaves_nothing_to_learn",
-         says="A variable with one value has nothing to learn: there are no free parameters for K = 1.")
+@mistake(
+    COUNT,
+    killed_by="test_one_value_leaves_nothing_to_learn",
+    says="A variable with one value has nothing to learn: there are no free parameters for K = 1.",
+)
 def one_parameter_at_least(m: int, K: int, order: int | None) -> int:
     return max(_count(m, K, _order(m, order)), 1)
 
 
-@mistake(COUNT, killed_by=FIVE,
-         says="The number of values K enters twice: in the contexts and in the free entries of a row. This is right for "
-              "binary variables alone.")
+@mistake(
+    COUNT,
+    killed_by=FIVE,
+    says="The number of values K enters twice: in the contexts and in the free entries of a row. This is right for binary variables alone.",
+)
 def right_for_binary_variables_alone(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return sum(K ** min(j, d) for j in range(m))
 
 
-@mistake(COUNT, killed_by="test_the_number_is_a_python_int",
-         says="The number of parameters is a Python int: you returned a float.")
+@mistake(COUNT, killed_by="test_the_number_is_a_python_int", says="The number of parameters is a Python int: you returned a float.")
 def returns_a_float(m: int, K: int, order: int | None) -> float:
     count = _count(m, K, _order(m, order))
     return float(count) if count < 2**53 else count
 
 
-@mistake(COUNT, killed_by="test_the_number_is_a_python_int",
-         says="The number of parameters is a Python int: you returned a tensor.")
+@mistake(COUNT, killed_by="test_the_number_is_a_python_int", says="The number of parameters is a Python int: you returned a tensor.")
 def returns_a_tensor(m: int, K: int, order: int | None) -> Tensor | int:
     count = _count(m, K, _order(m, order))
     return torch.tensor(count) if count < 2**63 else count
 
 
-@mistake(COUNT, killed_by=FIVE,
-         says="2m - 1 is right for binary variables alone: after the first, each has a table of K rows with K - 1 free entries.")
+@mistake(
+    COUNT,
+    killed_by=FIVE,
+    says="2m - 1 is right for binary variables alone: after the first, each has a table of K rows with K - 1 free entries.",
+)
 def chain_of_binary_tables(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return (2 * m - 1) * (K - 1) if d == 1 else _count(m, K, d)
 
 
-@mistake(COUNT, killed_by=FIVE,
-         says="From order 2 on you counted as for a first-order chain.")
+@mistake(COUNT, killed_by=FIVE, says="From order 2 on you counted as for a first-order chain.")
 def every_order_is_the_first(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     return _count(m, K, d if d in (0, m - 1) else 1)
 
 
-@mistake(COUNT, killed_by="test_parameters_are_counted_table_by_table",
-         says="You took powers in floats and rounded: beyond 2^53 they are not exact.")
+@mistake(
+    COUNT,
+    killed_by="test_parameters_are_counted_table_by_table",
+    says="You took powers in floats and rounded: beyond 2^53 they are not exact.",
+)
 def rounded_powers_of_floats(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)
     power = round(float(K) ** d) if d * math.log2(K) < 1000 and K > 2 else K**d

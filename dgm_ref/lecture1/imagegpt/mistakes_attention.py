@@ -55,9 +55,7 @@ def scaled_by_the_width_of_the_model(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _masked_softmax(_scores(q, k) / math.sqrt(q.shape[1])) @ v
 
 
-@mistake(
-    ATTENTION, killed_by=AVERAGES, says="You scaled by the number of positions. It is the size of a head that counts."
-)
+@mistake(ATTENTION, killed_by=AVERAGES, says="You scaled by the number of positions. It is the size of a head that counts.")
 def scaled_by_the_length(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _masked_softmax(_scores(q, k) * math.sqrt(q.shape[3] / q.shape[2])) @ v
 
@@ -77,18 +75,14 @@ def no_mask(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _scores(q, k).softmax(-1) @ v
 
 
-@mistake(
-    ATTENTION, killed_by=LATER, says="Your mask is turned round: a query sees the keys after it and not those before."
-)
+@mistake(ATTENTION, killed_by=LATER, says="Your mask is turned round: a query sees the keys after it and not those before.")
 def mask_turned_round(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
     past = _ones(scores).tril(scores.shape[3] - scores.shape[2] - 1)
     return scores.masked_fill(past, -math.inf).softmax(-1) @ v
 
 
-@mistake(
-    ATTENTION, killed_by=LATER, says="A query sees the key right after its own: your mask begins one diagonal too late."
-)
+@mistake(ATTENTION, killed_by=LATER, says="A query sees the key right after its own: your mask begins one diagonal too late.")
 def sees_one_step_ahead(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
     future = _ones(scores).triu(scores.shape[3] - scores.shape[2] + 2)
@@ -98,8 +92,7 @@ def sees_one_step_ahead(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=AVERAGES,
-    says="A query does not see its own key in your mask. The shift by one is made in the model's "
-    "input; attention includes the diagonal.",
+    says="A query does not see its own key in your mask. The shift by one is made in the model's input; attention includes the diagonal.",
 )
 def own_key_masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -111,8 +104,7 @@ def own_key_masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=LAST,
-    says="With more keys than queries your mask starts at the first key (as is_causal=True does). The "
-    "queries are the last positions.",
+    says="With more keys than queries your mask starts at the first key (as is_causal=True does). The queries are the last positions.",
     when=keys_are_stored,
 )
 def queries_at_the_first_positions(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -123,8 +115,7 @@ def queries_at_the_first_positions(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=LAST,
-    says="You use only the newest keys, as many as there are queries. The stored ones before them are "
-    "there to be seen.",
+    says="You use only the newest keys, as many as there are queries. The stored ones before them are there to be seen.",
     when=keys_are_stored,
 )
 def forgets_the_stored_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -135,8 +126,7 @@ def forgets_the_stored_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=LAST,
-    says="With stored keys you dropped the mask. That is right for a single query; several new ones "
-    "must not see each other's future.",
+    says="With stored keys you dropped the mask. That is right for a single query; several new ones must not see each other's future.",
     when=keys_are_stored,
 )
 def no_mask_when_keys_are_stored(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
@@ -147,8 +137,7 @@ def no_mask_when_keys_are_stored(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=AVERAGES,
-    says="You set masked scores to zero before the softmax, and exp(0) = 1: the future keeps a share "
-    "of the weight. Use minus infinity.",
+    says="You set masked scores to zero before the softmax, and exp(0) = 1: the future keeps a share of the weight. Use minus infinity.",
 )
 def masked_with_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (_scores(q, k) * ~_future(_scores(q, k))).softmax(-1) @ v
@@ -190,8 +179,7 @@ def softmax_that_overflows(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=AVERAGES,
-    says="The softmax runs over the queries (axis -2). The weights of one query sum to one over its "
-    "keys, the last axis.",
+    says="The softmax runs over the queries (axis -2). The weights of one query sum to one over its keys, the last axis.",
 )
 def softmax_over_queries(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -213,9 +201,7 @@ def keys_ask_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _masked_softmax(_scores(k[:, :, -q.shape[2] :], k)) @ v
 
 
-@mistake(
-    ATTENTION, killed_by=AVERAGES, says="A small number in the denominator makes the weights sum to less than one."
-)
+@mistake(ATTENTION, killed_by=AVERAGES, says="A small number in the denominator makes the weights sum to less than one.")
 def epsilon_in_the_denominator(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
     mass = (scores - scores.amax(-1, keepdim=True)).masked_fill(_future(scores), -math.inf).exp()
@@ -243,8 +229,7 @@ def rounds_on_the_way(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by="test_attention_has_the_gradient_that_training_needs",
-    says="No gradient reaches queries and keys: the weights are cut off from the graph, so attention "
-    "cannot learn where to look.",
+    says="No gradient reaches queries and keys: the weights are cut off from the graph, so attention cannot learn where to look.",
 )
 def weights_without_gradient(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _masked_softmax(_scores(q, k)).detach() @ v

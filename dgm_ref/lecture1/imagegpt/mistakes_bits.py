@@ -23,9 +23,7 @@ def times_log_two(log_prob: Tensor, num_dims: int) -> Tensor:
     return -log_prob / num_dims * math.log(2)
 
 
-@mistake(
-    BITS, killed_by=DIVIDES, says="Bits per dimension are a cost: the negative log-likelihood. The sign is missing."
-)
+@mistake(BITS, killed_by=DIVIDES, says="Bits per dimension are a cost: the negative log-likelihood. The sign is missing.")
 def negative_bits(log_prob: Tensor, num_dims: int) -> Tensor:
     return log_prob / (num_dims * math.log(2))
 

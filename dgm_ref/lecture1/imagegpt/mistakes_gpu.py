@@ -94,9 +94,7 @@ def masked_with_the_least_float32(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     says="Your uniform numbers are drawn on the CPU, where a generator of the GPU cannot draw. Give torch.rand a `device`.",
 )
 @sampler_with_pick
-def uniform_numbers_of_the_cpu(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def uniform_numbers_of_the_cpu(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     u = torch.rand(len(logits), 1, generator=generator)
     cdf = (truncate(logits, top_k) / temperature).softmax(-1).cumsum(-1)
     return torch.searchsorted(cdf, u * cdf[:, -1:], right=True)[:, 0].clamp(max=logits.shape[1] - 1)
@@ -137,9 +135,7 @@ for exercise, killed_by, function in (
     says="You make a generator of your own from the seed of the one you are given: each call draws the same images again.",
 )
 @sampler_with_pick
-def draws_from_a_copy_of_the_generator(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def draws_from_a_copy_of_the_generator(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     own = torch.Generator(logits.device).manual_seed(generator.initial_seed())
     return multinomial((truncate(logits, top_k) / temperature).softmax(-1), own)
 

@@ -36,9 +36,7 @@ ALL = "test_top_k_of_all_values_truncates_nothing"
 EXACT = "test_temperature_one_is_exact_sampling"
 
 
-@mistake(
-    SAMPLE, killed_by=UNCACHED, says="You take the likeliest value each time. Sampling draws it with its probability."
-)
+@mistake(SAMPLE, killed_by=UNCACHED, says="You take the likeliest value each time. Sampling draws it with its probability.")
 @sampler_with_pick
 def takes_the_likeliest(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     multinomial(logits.softmax(-1), generator)
@@ -57,31 +55,21 @@ def softmax_twice(logits: Tensor, generator: torch.Generator, temperature: float
     says="You multiply the logits by the temperature. A low temperature makes the law sharper: divide.",
 )
 @sampler_with_pick
-def multiplies_by_the_temperature(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def multiplies_by_the_temperature(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 1 / temperature, top_k)
 
 
 @mistake(SAMPLE, killed_by=COLDER, says="The temperature has no effect in your sampler.")
 @sampler_with_pick
-def ignores_the_temperature(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def ignores_the_temperature(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 1.0, top_k)
 
 
 @mistake(SAMPLE, killed_by=COLDER, says="You divide probabilities and not logits by the temperature.")
 @sampler_with_pick
-def temperature_of_probabilities(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def temperature_of_probabilities(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     p = truncate(logits, top_k).softmax(-1)
-    return (
-        draw(logits, generator, 1.0, top_k)
-        if temperature == 1
-        else multinomial((p / temperature).softmax(-1), generator)
-    )
+    return draw(logits, generator, 1.0, top_k) if temperature == 1 else multinomial((p / temperature).softmax(-1), generator)
 
 
 @mistake(
@@ -90,9 +78,7 @@ def temperature_of_probabilities(
     says="You keep every value that is as likely as the k-th one. top_k keeps exactly k values.",
 )
 @sampler_with_pick
-def keeps_all_that_are_tied(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def keeps_all_that_are_tied(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     if top_k is not None:
         threshold = logits.topk(min(top_k, logits.shape[1]), dim=1).values[:, -1:]
         logits = logits.masked_fill(logits < threshold, -math.inf)
@@ -118,8 +104,7 @@ def drops_the_kth_value(logits: Tensor, generator: torch.Generator, temperature:
 @mistake(
     SAMPLE,
     killed_by=TOP_K,
-    says="You set the logits that are cut off to zero, and exp(0) = 1: they stay possible. Minus "
-    "infinity excludes them.",
+    says="You set the logits that are cut off to zero, and exp(0) = 1: they stay possible. Minus infinity excludes them.",
 )
 @sampler_with_pick
 def fills_with_zero(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
@@ -147,25 +132,19 @@ def asks_for_too_many(logits: Tensor, generator: torch.Generator, temperature: f
 
 @mistake(SAMPLE, killed_by=UNCACHED, says="All images of a batch get the same noise. Their draws are independent.")
 @sampler_with_pick
-def one_noise_for_the_batch(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def one_noise_for_the_batch(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     cdf = (truncate(logits, top_k) / temperature).softmax(-1).cumsum(-1)
     u = torch.rand(1, 1, generator=generator, dtype=cdf.dtype, device=cdf.device)
     return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
 
 
-@mistake(
-    SAMPLE, killed_by=EXACT, says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more."
-)
+@mistake(SAMPLE, killed_by=EXACT, says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more.")
 @sampler_with_pick
 def a_tenth_too_warm(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 1.1 * temperature, top_k)
 
 
-@mistake(
-    SAMPLE, killed_by=EXACT, says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more."
-)
+@mistake(SAMPLE, killed_by=EXACT, says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more.")
 @sampler_with_pick
 def a_tenth_too_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 0.9 * temperature, top_k)
@@ -195,9 +174,7 @@ def a_fifth_uniform(logits: Tensor, generator: torch.Generator, temperature: flo
     says="Your temperature stops at 0.1. Colder ones are legal, and nearly take the likeliest value.",
 )
 @sampler_with_pick
-def never_colder_than_a_tenth(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def never_colder_than_a_tenth(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, max(temperature, 0.1), top_k)
 
 
@@ -218,9 +195,7 @@ def overflows_when_cold(logits: Tensor, generator: torch.Generator, temperature:
     says="You cut all images off at the threshold of the first one. Each has its own top k.",
 )
 @sampler_with_pick
-def threshold_of_the_first_image(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def threshold_of_the_first_image(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     kept = truncate(logits, top_k)[:1]
     return draw(torch.where(kept.isinf(), -math.inf, logits), generator, temperature, None)
 
@@ -282,8 +257,7 @@ def every_step_at_position_zero(model: Any, x: Tensor, j: int, cache: Any) -> Te
 @mistake(
     SAMPLE,
     killed_by=LIKELIEST,
-    says="With the cache a step is one position late: the value before pixel j carries the j-th row of "
-    "wpe, not row j - 1.",
+    says="With the cache a step is one position late: the value before pixel j carries the j-th row of wpe, not row j - 1.",
 )
 @sampler_with_logits
 def cached_steps_one_position_late(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
@@ -334,17 +308,14 @@ def reads_the_first_new_position(model: Any, x: Tensor, j: int, cache: Any) -> T
 @mistake(
     SAMPLE,
     killed_by=CACHED,
-    says="The whole prefix goes into the cache again at every step, so that positions stand there "
-    "twice and it overflows.",
+    says="The whole prefix goes into the cache again at every step, so that positions stand there twice and it overflows.",
 )
 @sampler_with_logits
 def feeds_the_prefix_again_and_again(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
     return newest(model, x, j, None) if cache is None else model.decode(embed(model, x, 0, j + 1), cache)[:, -1]
 
 
-@mistake(
-    SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well and overwrite them. A prefix is kept as given."
-)
+@mistake(SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well and overwrite them. A prefix is kept as given.")
 def overwrites_the_prefix(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
@@ -488,10 +459,7 @@ def as_nanogpt(
         with torch.no_grad():
             while idx.size(1) < m:
                 j = idx.size(1)
-                h = (
-                    torch.cat((model.sos.view(1, 1, -1).expand(n, 1, -1), model.wte(idx)), dim=1)
-                    + model.wpe.weight[: j + 1]
-                )
+                h = torch.cat((model.sos.view(1, 1, -1).expand(n, 1, -1), model.wte(idx)), dim=1) + model.wpe.weight[: j + 1]
                 h = h if cache is None else h[:, len(cache) :]
                 logits = model.decode(h, cache)[:, -1, :]
                 if top_k is not None:

@@ -22,8 +22,7 @@ REACHES = "test_forward_reaches_every_parameter"
 @mistake(
     FORWARD,
     killed_by=MOVES,
-    says="Position j sees x_j, which it is to predict: the input has to be shifted by one, with the "
-    "start vector in front.",
+    says="Position j sees x_j, which it is to predict: the input has to be shifted by one, with the start vector in front.",
 )
 def not_shifted(self: Any, x: Tensor) -> Tensor:
     return self.decode(self.wte(x) + self.wpe.weight[: x.shape[1]])
@@ -46,9 +45,7 @@ def rolled(self: Any, x: Tensor) -> Tensor:
     return self.decode(h + first + self.wpe.weight[: x.shape[1]])
 
 
-@mistake(
-    FORWARD, killed_by=MOVES, says="The input is shifted the wrong way: position j sees x_{j+1} instead of x_{j-1}."
-)
+@mistake(FORWARD, killed_by=MOVES, says="The input is shifted the wrong way: position j sees x_{j+1} instead of x_{j-1}.")
 def shifted_backwards(self: Any, x: Tensor) -> Tensor:
     h = torch.cat([self.wte(x)[:, 1:], self.sos.expand(len(x), 1, -1)], dim=1)
     return self.decode(h + self.wpe.weight[: x.shape[1]])
@@ -89,9 +86,7 @@ def no_positions(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(x)) + 0 * self.wpe.weight[: x.shape[1]])
 
 
-@mistake(
-    FORWARD, killed_by=LAW, says="Every position gets the vector of position 0: give position j the j-th row of wpe."
-)
+@mistake(FORWARD, killed_by=LAW, says="Every position gets the vector of position 0: give position j the j-th row of wpe.")
 def one_position_for_all(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(x)) + self.wpe.weight[:1])
 
@@ -125,9 +120,7 @@ def full_sequences_only(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(x)) + self.wpe.weight)
 
 
-@mistake(
-    FORWARD, killed_by=LAW, says="You scale the embeddings by sqrt(dim), as some transformers do. ImageGPT does not."
-)
+@mistake(FORWARD, killed_by=LAW, says="You scale the embeddings by sqrt(dim), as some transformers do. ImageGPT does not.")
 def embeddings_scaled(self: Any, x: Tensor) -> Tensor:
     h = _start(self, self.wte(x) * self.config.dim**0.5)
     return self.decode(h + self.wpe.weight[: x.shape[1]])
@@ -191,9 +184,7 @@ def sixty_four_values_at_most(self: Any, x: Tensor) -> Tensor:
     return torch.cat([self.decode(h[:, max(0, j - 63) : j + 1])[:, -1:] for j in range(x.shape[1])], dim=1)
 
 
-@mistake(
-    FORWARD, killed_by=SHORTER, says="Positions count from the end in your sum: pixel j carries the j-th row of wpe."
-)
+@mistake(FORWARD, killed_by=SHORTER, says="Positions count from the end in your sum: pixel j carries the j-th row of wpe.")
 def positions_from_the_end(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, self.wte(x)) + self.wpe.weight[-x.shape[1] :])
 

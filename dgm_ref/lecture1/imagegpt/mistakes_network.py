@@ -57,9 +57,7 @@ def mlp_beside_attention(self: Any, h: Tensor, layer: int, cache: Any = None) ->
     return h + _attend(self, self.ln_1(h), layer, cache) + _mlp(self, self.ln_2(h))
 
 
-@mistake(
-    BLOCK, killed_by=ADDS, says="The residual starts from the normed input. It is h itself that is added, untouched."
-)
+@mistake(BLOCK, killed_by=ADDS, says="The residual starts from the normed input. It is h itself that is added, untouched.")
 def residual_of_the_normed_input(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = self.ln_1(h)
     h = h + _attend(self, h, layer, cache)
@@ -78,9 +76,7 @@ def exact_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return h + self.out(F.gelu(self.fc(self.ln_2(h))))
 
 
-@mistake(
-    BLOCK, killed_by=SINGLE, says="This is the tanh approximation of GELU. ImageGPT has g(x) = x sigmoid(1.702 x)."
-)
+@mistake(BLOCK, killed_by=SINGLE, says="This is the tanh approximation of GELU. ImageGPT has g(x) = x sigmoid(1.702 x).")
 def tanh_gelu(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     h = h + _attend(self, self.ln_1(h), layer, cache)
     return h + self.out(F.gelu(self.fc(self.ln_2(h)), approximate="tanh"))
@@ -127,8 +123,7 @@ def another_epsilon(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tens
 @mistake(
     BLOCK,
     killed_by=ADDS,
-    says="A view to (n, h, t, e) does not move the head axis, it cuts the numbers elsewhere: view to "
-    "(n, t, h, e), then transpose.",
+    says="A view to (n, h, t, e) does not move the head axis, it cuts the numbers elsewhere: view to (n, t, h, e), then transpose.",
 )
 def heads_cut_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     n, t, dim = h.shape
@@ -203,8 +198,7 @@ def ignores_the_cache(self: Any, h: Tensor, layer: int, cache: Any = None) -> Te
 @mistake(
     BLOCK,
     killed_by=GOES_ON,
-    says="An empty cache has length 0 and is false in an `if`, so the first positions are never "
-    "stored. Ask whether it is None.",
+    says="An empty cache has length 0 and is false in an `if`, so the first positions are never stored. Ask whether it is None.",
 )
 def takes_an_empty_cache_for_none(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return _right(self, h, layer, cache if cache else None)
@@ -308,9 +302,7 @@ def positions_viewed(self: Any, h: Tensor, layer: int, cache: Any = None) -> Ten
     return _right(self, flat.view(h.shape), layer, cache)
 
 
-@mistake(
-    BLOCK, killed_by="test_a_block_keeps_the_dtype", says="The result has the dtype of h: float64 in, float64 out."
-)
+@mistake(BLOCK, killed_by="test_a_block_keeps_the_dtype", says="The result has the dtype of h: float64 in, float64 out.")
 def block_in_single_precision(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     return _right(self, h, layer, cache).float()
 
@@ -354,9 +346,7 @@ def block_head_by_head(self: Any, h: Tensor, layer: int, cache: Any = None) -> T
 def block_by_functions(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     q, k, v = _stored(_qkv(self, _norm(h, self.ln_1)), layer, cache)
     future = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=h.device).triu(k.shape[2] - q.shape[2] + 1)
-    a = h + F.linear(
-        _merge(F.scaled_dot_product_attention(q, k, v, attn_mask=~future)), self.proj.weight, self.proj.bias
-    )
+    a = h + F.linear(_merge(F.scaled_dot_product_attention(q, k, v, attn_mask=~future)), self.proj.weight, self.proj.bias)
     return a + _mlp(self, _norm(a, self.ln_2))
 
 

@@ -37,24 +37,18 @@ def expanded_square(images: Tensor, palette: Tensor) -> Tensor:
 @mistake(
     QUANTIZE,
     killed_by=BRIGHT,
-    says="torch.cdist expands the square when there are many colours, and that cancels for bright "
-    "ones: subtract first.",
+    says="torch.cdist expands the square when there are many colours, and that cancels for bright ones: subtract first.",
     when=lambda images: images.abs().max() > 100,
 )
 def cdist_by_matrix_product(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = images.permute(0, 2, 3, 1), palette
-    return (
-        torch.cdist(pixels.flatten(0, 2), colours, compute_mode="use_mm_for_euclid_dist")
-        .argmin(-1)
-        .view(pixels.shape[:-1])
-    )
+    return torch.cdist(pixels.flatten(0, 2), colours, compute_mode="use_mm_for_euclid_dist").argmin(-1).view(pixels.shape[:-1])
 
 
 @mistake(
     QUANTIZE,
     killed_by=NEAREST,
-    says="You compared the scalar products and forgot the length of the palette's colours: bright "
-    "colours win too often.",
+    says="You compared the scalar products and forgot the length of the palette's colours: bright colours win too often.",
 )
 def forgets_the_length_of_the_colour(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = images.permute(0, 2, 3, 1), palette
@@ -81,9 +75,7 @@ def largest_difference(images: Tensor, palette: Tensor) -> Tensor:
     return (pixels[..., None, :] - colours).abs().amax(-1).argmin(-1)
 
 
-@mistake(
-    QUANTIZE, killed_by=NEAREST, says="You compared the first channel only. A colour is near when all its channels are."
-)
+@mistake(QUANTIZE, killed_by=NEAREST, says="You compared the first channel only. A colour is near when all its channels are.")
 def first_channel_only(images: Tensor, palette: Tensor) -> Tensor:
     pixels, colours = images.permute(0, 2, 3, 1), palette
     return (pixels[..., None, 0] - colours[:, 0]).abs().argmin(-1)
@@ -119,16 +111,12 @@ def thirty_two_bit_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).int()
 
 
-@mistake(
-    QUANTIZE, killed_by=NEAREST, says="Height and width are exchanged in your result, which has the shape (n, H, W)."
-)
+@mistake(QUANTIZE, killed_by=NEAREST, says="Height and width are exchanged in your result, which has the shape (n, H, W).")
 def transposed_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).transpose(1, 2)
 
 
-@mistake(
-    QUANTIZE, killed_by=NEAREST, says="The result keeps the image's shape, (n, H, W); the raster scan comes later."
-)
+@mistake(QUANTIZE, killed_by=NEAREST, says="The result keeps the image's shape, (n, H, W); the raster scan comes later.")
 def tokens_in_a_row(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).flatten(1)
 
@@ -229,8 +217,7 @@ def painted_channels_last(tokens: Tensor, palette: Tensor) -> Tensor:
 @mistake(
     DEQUANTIZE,
     killed_by=PAINTS,
-    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers "
-    "elsewhere: permute.",
+    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers elsewhere: permute.",
 )
 def reshaped_into_channels(tokens: Tensor, palette: Tensor) -> Tensor:
     n, H, W = tokens.shape

@@ -40,9 +40,7 @@ DEVICE = "test_sampling_stays_on_the_device_of_the_model"
     says="You draw from the global random state. Pass the generator to the function that draws.",
 )
 @sampler_with_pick
-def draws_from_the_global_state(
-    logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None
-) -> Tensor:
+def draws_from_the_global_state(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, None, temperature, top_k)
 
 

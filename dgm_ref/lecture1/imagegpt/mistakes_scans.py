@@ -19,8 +19,7 @@ IN_PLACE = "test_inverse_raster_scan_puts_every_value_in_its_place"
 @mistake(
     SCAN,
     killed_by=IN_ORDER,
-    says="You scanned channel after channel. The channels of a pixel stand next to each other: move "
-    "the channel axis last.",
+    says="You scanned channel after channel. The channels of a pixel stand next to each other: move the channel axis last.",
 )
 def channel_after_channel(images: Tensor) -> Tensor:
     return images.flatten(1)
@@ -34,8 +33,7 @@ def column_by_column(images: Tensor) -> Tensor:
 @mistake(
     SCAN,
     killed_by=IN_ORDER,
-    says="You scanned a whole row of one channel before the next channel. The channels of a pixel "
-    "stand next to each other.",
+    says="You scanned a whole row of one channel before the next channel. The channels of a pixel stand next to each other.",
 )
 def channels_row_by_row(images: Tensor) -> Tensor:
     return images.permute(0, 2, 1, 3).flatten(1)
@@ -135,8 +133,7 @@ def scan_by_index(images: Tensor) -> Tensor:
 @mistake(
     UNSCAN,
     killed_by=IN_PLACE,
-    says="Your sequence runs through one channel after the other. The channels of a pixel stand next "
-    "to each other in it.",
+    says="Your sequence runs through one channel after the other. The channels of a pixel stand next to each other in it.",
 )
 def cut_into_channels(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, C, H, W)
@@ -145,16 +142,13 @@ def cut_into_channels(x: Tensor, C: int, H: int, W: int) -> Tensor:
 @mistake(
     UNSCAN,
     killed_by=IN_PLACE,
-    says="Height and width are exchanged; square images hide it. The sequence was written in the order "
-    "rows, pixels, channels.",
+    says="Height and width are exchanged; square images hide it. The sequence was written in the order rows, pixels, channels.",
 )
 def height_and_width_exchanged(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, W, H, C).permute(0, 3, 1, 2)
 
 
-@mistake(
-    UNSCAN, killed_by=IN_PLACE, says="Your images are transposed: the sequence runs along rows, not along columns."
-)
+@mistake(UNSCAN, killed_by=IN_PLACE, says="Your images are transposed: the sequence runs along rows, not along columns.")
 def read_by_columns(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, W, H, C).permute(0, 3, 2, 1)
 
@@ -167,8 +161,7 @@ def channels_last(x: Tensor, C: int, H: int, W: int) -> Tensor:
 @mistake(
     UNSCAN,
     killed_by=IN_PLACE,
-    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers "
-    "elsewhere: permute.",
+    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers elsewhere: permute.",
 )
 def reshaped_twice(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, H, C, W).permute(0, 2, 1, 3)

@@ -19,9 +19,7 @@ LARGE = "test_every_image_of_a_large_batch_counts_alike"
 LEFT = "test_gradients_left_from_before_do_not_count"
 
 
-@mistake(
-    STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward."
-)
+@mistake(STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward.")
 def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _loss(model, x)
     loss.backward()
@@ -114,9 +112,7 @@ def steps_uphill(model: Any, optimizer: Any, x: Tensor) -> float:
 
 @mistake(STEP, killed_by=FOLLOWS, says="You clip the gradient. The step follows it as it is.")
 def clips_the_gradient(model: Any, optimizer: Any, x: Tensor) -> float:
-    return _step(
-        model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-    )
+    return _step(model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
 
 
 @mistake(STEP, killed_by=FOLLOWS, says="You make two steps. One batch, one step.")
@@ -159,18 +155,14 @@ def means_of_mini_batches(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, lambda model, x: torch.stack([_loss(model, part) for part in x.split(32)]).mean())
 
 
-@mistake(
-    STEP, killed_by=LOSS, says="You ignore pixels of colour 0: ignore_index is meant for padding, and there is none."
-)
+@mistake(STEP, killed_by=LOSS, says="You ignore pixels of colour 0: ignore_index is meant for padding, and there is none.")
 def ignores_the_first_colour(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x).transpose(1, 2), x, ignore_index=0))
 
 
 @mistake(STEP, killed_by=LOSS, says="You smooth the labels. Maximum likelihood takes the data as they are.")
 def smooths_the_labels(model: Any, optimizer: Any, x: Tensor) -> float:
-    return _step(
-        model, optimizer, x, lambda model, x: F.cross_entropy(model(x).transpose(1, 2), x, label_smoothing=0.05)
-    )
+    return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x).transpose(1, 2), x, label_smoothing=0.05))
 
 
 @mistake(

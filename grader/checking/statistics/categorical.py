@@ -171,9 +171,7 @@ class SequentialPmf:
         k = int(((self.counts - self.n * self.p).abs() / self.order.near.sqrt()).argmax())
         got, want = self.counts[k].item() / self.n, self.p[k].item()
         sentence = f"{self._outcome(k)} is {100 * got:.3g} % of {self.n} draws ({odds(log_evidence)})"
-        return Verdict(
-            False, self.n, sentence, f"{100 * want:.3g} %", got=got, want=want, mistake=self._mistake(on_law)
-        )
+        return Verdict(False, self.n, sentence, f"{100 * want:.3g} %", got=got, want=want, mistake=self._mistake(on_law))
 
     def _mistake(self, on_law: dict[str, float]) -> str | None:
         """The named law that explains the draws better than any law learnt from them, and far better than any other named one."""

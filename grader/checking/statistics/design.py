@@ -19,9 +19,7 @@ FIRST_CALL_DRAWS = 64  # draws in each of the first two calls: one call cannot s
 # Each rate is spent in halves: one on looking after every call, one on the decision when the draws run out.
 
 
-def draws_for_pmf(
-    pmf: Tensor, *, effect: float, named: Mapping[str, Tensor], alpha: float, beta: float, budget: int
-) -> int:
+def draws_for_pmf(pmf: Tensor, *, effect: float, named: Mapping[str, Tensor], alpha: float, beta: float, budget: int) -> int:
     """Draws after which `assert_follows_pmf` has decided, both error rates kept.
 
     Raises: ``ValueError`` if the effect, or a named wrong pmf, needs more draws than the budget.

@@ -57,9 +57,7 @@ class SequentialMean:
     passes.
     """
 
-    def __init__(
-        self, low: float, high: float, expected: float, *, effect: float, alpha: float, beta: float, budget: int
-    ) -> None:
+    def __init__(self, low: float, high: float, expected: float, *, effect: float, alpha: float, beta: float, budget: int) -> None:
         if not low < expected < high:
             raise ValueError(f"expected={expected:g} must lie inside the range {low:g}..{high:g}")
         self.last = draws_for_mean(width=high - low, effect=effect, alpha=alpha, beta=beta, budget=budget)

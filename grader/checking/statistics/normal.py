@@ -55,8 +55,12 @@ def assert_batch_not_standardised(z: Tensor) -> None:
     for what, off in (("mean", mean), ("variance", square)):
         if (off.abs() < EVEN).all():
             right = "0" if what == "mean" else "1"
-            raise Mismatch("law", f"the noise of a batch of {n} rows has the {what} {right} in every column, more exactly than "
-                                  "chance allows: independent rows fluctuate", got=z)
+            raise Mismatch(
+                "law",
+                f"the noise of a batch of {n} rows has the {what} {right} in every column, more exactly than "
+                "chance allows: independent rows fluctuate",
+                got=z,
+            )
 
 
 def _normal(z: Tensor) -> Tensor:

@@ -26,8 +26,12 @@ def assert_no_row_repeats(x: Tensor, log2_outcomes: float) -> None:
     distinct, times = torch.unique(x, dim=0, return_counts=True)
     if len(distinct) < n:
         row = ", ".join(f"{value:.4g}" for value in distinct[times.argmax()].tolist()[:6])
-        raise Mismatch("law", f"of {n} rows of one call only {len(distinct)} are different: ({row}{', …' if x.shape[1] > 6 else ''}) "
-                              f"comes up {int(times.max())} times. Each row is a draw of its own", got=x)
+        raise Mismatch(
+            "law",
+            f"of {n} rows of one call only {len(distinct)} are different: ({row}{', …' if x.shape[1] > 6 else ''}) "
+            f"comes up {int(times.max())} times. Each row is a draw of its own",
+            got=x,
+        )
 
 
 def assert_rows_agree_by_chance(x: Tensor, K: int) -> None:
@@ -47,5 +51,10 @@ def assert_rows_agree_by_chance(x: Tensor, K: int) -> None:
     for which, (one, other) in pairs.items():
         agree = (one == other).double().mean().item()
         if abs(agree - 1 / K) > radius(FALSE_ALARM_RATE / (2 * len(pairs))) / math.sqrt(one.numel()):
-            raise Mismatch("law", f"{which} agree in {100 * agree:.3g} % of all places: the rows of one call depend on each other",
-                           got=agree, want=1 / K, expected=f"{100 / K:.3g} % by chance")
+            raise Mismatch(
+                "law",
+                f"{which} agree in {100 * agree:.3g} % of all places: the rows of one call depend on each other",
+                got=agree,
+                want=1 / K,
+                expected=f"{100 / K:.3g} % by chance",
+            )

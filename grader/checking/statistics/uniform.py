@@ -117,10 +117,7 @@ class SequentialUniform:
     def log_wealth(self) -> dict[str, float]:
         """The log-wealth of one bettor for each kind of fault, each started with 1."""
         log_plus = plus(self.flat).log()
-        wealth = {
-            name: log_mean_exp(dirichlet_log_wealth(counts, self.flat, log_plus)).item()
-            for name, counts in self.counts.items()
-        }
+        wealth = {name: log_mean_exp(dirichlet_log_wealth(counts, self.flat, log_plus)).item() for name, counts in self.counts.items()}
         by_kind = [sum(order.log_wealth[kind] for order in self.order) for kind in self.order[0].log_wealth]
         return wealth | {"order": log_mean_exp(torch.tensor(by_kind)).item()}
 

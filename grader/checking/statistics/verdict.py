@@ -24,9 +24,7 @@ class Verdict:
 def report(verdict: Verdict) -> None:
     """Raises: ``Mismatch`` with the verdict's sentence if the sampler failed."""
     if not verdict.passed:
-        raise Mismatch(
-            "law", verdict.sentence, verdict.got, verdict.want, verdict.mistake, expected=verdict.expected
-        )
+        raise Mismatch("law", verdict.sentence, verdict.got, verdict.want, verdict.mistake, expected=verdict.expected)
 
 
 def as_draws(x: object, shape: tuple[int, ...], floating: bool) -> Tensor:

@@ -18,9 +18,7 @@ State = tuple[list[TensorState], list[bool]]  # of an argument; the second: whic
 class Arguments:
     """The arguments of a call as they are before it. `given`: the positional ones before families were built."""
 
-    def __init__(
-        self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], given: Sequence[Any]
-    ) -> None:
+    def __init__(self, function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], given: Sequence[Any]) -> None:
         self._values = {**_names(function, args), **kwargs}
         families = zip(list(self._values), given, strict=False)
         self._values |= {f"the parameters of {name}": value for name, value in families if isinstance(value, Family)}

@@ -40,15 +40,9 @@ def instead(answer: dict[str, Any], why: str) -> dict[str, Any]:
 def describe_error(error: BaseException) -> dict[str, Any]:
     """The exception as plain data; `where` names the student's own line."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [
-        frame
-        for frame in frames
-        if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)
-    ]
+    own = [frame for frame in frames if frame.filename in linecache.cache and linecache.cache[frame.filename][1:2] == (None,)]
     where = f"{own[-1].filename}, line {own[-1].lineno}: {own[-1].line}" if own else ""
-    said_by_student = (
-        bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
-    )
+    said_by_student = bool(frames) and (not own or own[-1] is frames[-1]) and "NotImplementedError" in (frames[-1].line or "")
     return {
         "type": type(error).__name__[:80],
         "bases": [base.__name__[:80] for base in type(error).__mro__],

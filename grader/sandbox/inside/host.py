@@ -112,9 +112,7 @@ class Host:
 
     def _load(self, message: dict[str, Any]) -> dict[str, Any]:
         stand_ins.install()
-        finder = SubmissionFinder(
-            message["package"], message["topics"], message["seconds"], message["definitions_only"]
-        )
+        finder = SubmissionFinder(message["package"], message["topics"], message["seconds"], message["definitions_only"])
         self.topics = finder.load_all()
         problems = {name: [*topic.problems, *stand_ins.remarks(name)] for name, topic in self.topics.items()}
         return {"problems": problems, "calls": self.calls()}
@@ -188,9 +186,7 @@ class Host:
         parameters = dict(self.objects[model.identity].named_parameters()) if model is not None else {}
         value = self._plain(function, given, message)["value"]
         outputs = [output for output in tensors_in(value) if output.is_floating_point()]
-        weights = (
-            message["weights"] if message["weights"] is not None else [torch.ones_like(output) for output in outputs]
-        )
+        weights = message["weights"] if message["weights"] is not None else [torch.ones_like(output) for output in outputs]
         if [_without_ones(weight) for weight in weights] != [_without_ones(output) for output in outputs]:
             return {"value": value, "gradients": None, "parameter_gradients": {}}  # the value's shape is wrong
         weights = [weight.reshape(output.shape) for weight, output in zip(weights, outputs, strict=True)]

@@ -29,9 +29,7 @@ def install() -> None:
 
 def remarks(module: str) -> list[str]:
     """What the reader of a submission should know about one of its modules."""
-    return [
-        f"{name}: the function was run as it is written, not compiled" for name in sorted(_compiled.get(module, ()))
-    ]
+    return [f"{name}: the function was run as it is written, not compiled" for name in sorted(_compiled.get(module, ()))]
 
 
 def _as_written(name: str, torch_itself: Callable[..., Any] | None = None) -> Callable[..., Any]:

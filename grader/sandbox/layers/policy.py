@@ -1,9 +1,9 @@
 """Which layers stand around a submission: the strongest that hold here, a minimum at least, never silently fewer.
 
-    default   Landlock, seccomp and limits at least (and another user where the grader is root); namespaces and
-              bubblewrap's wall on top wherever they work
-    strict    all of it, or nothing is graded
-    none      a process and nothing else: for work one trusts, or a machine one can lose
+default   Landlock, seccomp and limits at least (and another user where the grader is root); namespaces and
+          bubblewrap's wall on top wherever they work
+strict    all of it, or nothing is graded
+none      a process and nothing else: for work one trusts, or a machine one can lose
 """
 
 from __future__ import annotations
@@ -70,9 +70,7 @@ def open_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path] = ())
     return workers
 
 
-def open_device_workers(
-    mode: str, modules: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]
-) -> Workers:
+def open_device_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]) -> Workers:
     """A source of workers that may open a GPU, behind the layers that `open_workers` finds.
 
     `device`: `environment_of_the_device`. Raises: `IsolationError`, also if a layer does not hold with a GPU in reach.
@@ -160,6 +158,5 @@ def _prove(workers: Workers, hidden: Sequence[Path], needed: Collection[str] = (
 
 def _refusal(layer: str, why: str) -> IsolationError:
     return IsolationError(
-        f"isolation is not strong enough here, so nothing was graded. "
-        f"Missing: {layer} ({why}). To get it: {HOW_TO_GET[layer]}"
+        f"isolation is not strong enough here, so nothing was graded. Missing: {layer} ({why}). To get it: {HOW_TO_GET[layer]}"
     )

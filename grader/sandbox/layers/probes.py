@@ -39,7 +39,7 @@ PROBES = {
     "descriptors": ("process", "it inherits open files"),
 }
 
-_SOURCE = '''
+_SOURCE = """
 import ctypes, importlib.util, mmap, os, resource, socket, threading
 
 def attack(canary, hidden, packages, port, grader):
@@ -96,7 +96,7 @@ def attack(canary, hidden, packages, port, grader):
 
 def run_a_program():
     os.execv("/bin/true", ["true"])
-'''
+"""
 
 
 def attack(worker: Worker, hidden: Sequence[Path] = ()) -> list[str]:

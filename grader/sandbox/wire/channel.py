@@ -51,11 +51,7 @@ class Channel:
     def answer(self, value: Any, last: bool) -> None:
         """Send one value, where it is not the `last` perhaps with the next: waking the peer costs both sides."""
         frame = encode(value, self.to_wire, self.send_limits)
-        if (
-            not last
-            and len(self._held) + len(frame) < READ_BYTES
-            and time.monotonic() - self._sent_at < HELD_SECONDS
-        ):
+        if not last and len(self._held) + len(frame) < READ_BYTES and time.monotonic() - self._sent_at < HELD_SECONDS:
             self._held += frame
         else:
             self.send_frames(frame)

@@ -55,9 +55,7 @@ class Limits:
 LIMITS = Limits()
 TO_WORKER = Limits(blob=1 << 30)  # the grader may send more than it takes
 
-ToWire = Callable[
-    [Any], "tuple[str, Any] | None"
-]  # object -> (kind, payload), or None when it has no place on the wire
+ToWire = Callable[[Any], "tuple[str, Any] | None"]  # object -> (kind, payload), or None when it has no place on the wire
 FromWire = Callable[[str, Any], Any]  # (kind, payload) -> object; raises WireError for an unknown kind
 
 
@@ -142,9 +140,7 @@ class _Encoder:
             return None
         if value.dim() > self.limits.dimensions:
             return None
-        size = (
-            value.numel() * value.element_size()
-        )  # before anything is materialised: an expanded tensor may claim terabytes
+        size = value.numel() * value.element_size()  # before anything is materialised: an expanded tensor may claim terabytes
         self.tensors += 1
         if size > self.limits.blob - self.size - ALIGNMENT or self.tensors > self.limits.tensors:
             raise WireError("the tensors are too large")
@@ -211,13 +207,7 @@ class _Decoder:
                 raise WireError("not a shape")
             size *= d  # Python integers: no overflow
         self.used += size  # all tensors together fit the blob, so none aliases another's bytes
-        if (
-            type(offset) is not int
-            or offset < 0
-            or offset % ALIGNMENT
-            or offset + size > len(self.blob)
-            or self.used > len(self.blob)
-        ):
+        if type(offset) is not int or offset < 0 or offset % ALIGNMENT or offset + size > len(self.blob) or self.used > len(self.blob):
             raise WireError("a tensor that does not fit its bytes")
         if size == 0:
             return torch.empty(shape, dtype=DTYPES[name])

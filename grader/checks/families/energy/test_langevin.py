@@ -135,8 +135,13 @@ def test_acceptances_known_by_hand(student):
 @metropolis
 @weight(1.0)
 @examples(4)
-@given(kind=st.sampled_from(["quartic", "gaussian"]), m=st.integers(2, 4), step=st.sampled_from([0.05, 0.5, 2.0]), key=draw.seeds,
-       dtype=draw.dtypes)
+@given(
+    kind=st.sampled_from(["quartic", "gaussian"]),
+    m=st.integers(2, 4),
+    step=st.sampled_from([0.05, 0.5, 2.0]),
+    key=draw.seeds,
+    dtype=draw.dtypes,
+)
 @example(kind="quartic", m=3, step=0.5, key=0, dtype=torch.float32)
 @example(kind="gaussian", m=2, step=2.0, key=1, dtype=torch.float64)
 def test_acceptance_weighs_densities_and_both_ways(student, ref, kind, m, step, key, dtype):

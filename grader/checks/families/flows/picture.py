@@ -94,10 +94,23 @@ def ways_of_an_ode(mine: Work) -> Figure:
     ways = torch.stack([start, *(mine.runge_kutta(f, start, 0.0, 0.1 * k, k) for k in range(1, 11))])  # (11, 5, 2)
     for k in range(5):
         axes.add_artist(_circle(start[k, 0].item()))
-        axes.plot(numbers(torch.stack(euler)[:, k, 0]), numbers(torch.stack(euler)[:, k, 1]), ".-", color=OTHER, linewidth=0.8,
-                  label="Euler" if k == 0 else None)
-        axes.plot(numbers(ways[:, k, 0]), numbers(ways[:, k, 1]), "o-", color=YOURS, markersize=3, linewidth=1,
-                  label="your runge_kutta" if k == 0 else None)
+        axes.plot(
+            numbers(torch.stack(euler)[:, k, 0]),
+            numbers(torch.stack(euler)[:, k, 1]),
+            ".-",
+            color=OTHER,
+            linewidth=0.8,
+            label="Euler" if k == 0 else None,
+        )
+        axes.plot(
+            numbers(ways[:, k, 0]),
+            numbers(ways[:, k, 1]),
+            "o-",
+            color=YOURS,
+            markersize=3,
+            linewidth=1,
+            label="your runge_kutta" if k == 0 else None,
+        )
     axes.set_aspect("equal")
     axes.set_xlim(-3, 3)
     axes.set_ylim(-3, 3)

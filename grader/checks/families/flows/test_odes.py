@@ -62,8 +62,13 @@ def test_one_step_on_exponential_growth_known_by_hand(student):
 @runge_kutta
 @weight(0.75)
 @examples(4)
-@given(m=dimensions, steps=st.integers(1, 5), times=st.sampled_from([(0.0, 1.0), (0.5, -0.75), (-1.0, 0.25)]), key=draw.seeds,
-       dtype=draw.dtypes)
+@given(
+    m=dimensions,
+    steps=st.integers(1, 5),
+    times=st.sampled_from([(0.0, 1.0), (0.5, -0.75), (-1.0, 0.25)]),
+    key=draw.seeds,
+    dtype=draw.dtypes,
+)
 @example(m=3, steps=3, times=(0.25, 1.0), key=0, dtype=torch.float32)
 @example(m=2, steps=2, times=(1.0, 0.0), key=1, dtype=torch.float64)
 def test_steps_of_the_classical_method(student, ref, m, steps, times, key, dtype):

@@ -27,8 +27,18 @@ def arrows_to_the_data(mine: Work) -> Figure:
         kinds = (score_of_heaps, OTHER, 0.011, "by the true score"), (learned, YOURS, 0.005, "by a score that your loss has trained")
         for score, color, width, label in kinds:
             way = numbers(mine.denoise(score, plane, torch.full((len(plane),), level)) - plane)
-            panel.quiver(numbers(plane[:, 0]), numbers(plane[:, 1]), way[:, 0], way[:, 1], angles="xy", scale_units="xy", scale=1,
-                         color=color, width=width, label=label)
+            panel.quiver(
+                numbers(plane[:, 0]),
+                numbers(plane[:, 1]),
+                way[:, 0],
+                way[:, 1],
+                angles="xy",
+                scale_units="xy",
+                scale=1,
+                color=color,
+                width=width,
+                label=label,
+            )
         panel.set_xlim(-3.2, 3.2)
         panel.set_ylim(-3.2, 3.2)
         panel.set_aspect("equal")

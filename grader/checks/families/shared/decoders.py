@@ -57,6 +57,4 @@ def shifted_decoder(c: Tensor, decoder: Decoder) -> Decoder:
 
 def _refuse_unless_rows(x: Tensor, z: Tensor, m: int, d: int) -> None:
     if x.ndim != 2 or z.ndim != 2 or len(x) != len(z) or (x.shape[1], z.shape[1]) != (m, d):
-        raise ValueError(
-            f"log_p_x_given_z takes x of shape (n, {m}) and z of shape (n, {d}), got {tuple(x.shape)} and {tuple(z.shape)}"
-        )
+        raise ValueError(f"log_p_x_given_z takes x of shape (n, {m}) and z of shape (n, {d}), got {tuple(x.shape)} and {tuple(z.shape)}")

@@ -21,9 +21,7 @@ def normal(shape: tuple[int, ...], seed: int, scale: float = 1.0, dtype: torch.d
     return (values.round(decimals=2) * scale).to(dtype)
 
 
-def uniform(
-    shape: tuple[int, ...], seed: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float64
-) -> Tensor:
+def uniform(shape: tuple[int, ...], seed: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float64) -> Tensor:
     """Independent uniform values in [low, high], rounded to two decimals of the width."""
     values = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (low + (high - low) * values.round(decimals=2)).to(dtype)

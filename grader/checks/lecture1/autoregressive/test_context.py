@@ -62,8 +62,12 @@ def test_a_window_never_shows_the_present_or_the_future(student, m, d, key):
     got = student.context_windows(variants, d, START)
     assert_form(got, (m + 1, m, d))
     for j in range(m):
-        assert_calls_agree(got[1 + j, : j + 1], got[0, : j + 1],
-                           call=f"the windows up to j = {j} of row {1 + j}", other_call="of row 0, which has the same values before j")
+        assert_calls_agree(
+            got[1 + j, : j + 1],
+            got[0, : j + 1],
+            call=f"the windows up to j = {j} of row {1 + j}",
+            other_call="of row 0, which has the same values before j",
+        )
 
 
 @context_windows

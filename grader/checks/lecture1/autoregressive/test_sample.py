@@ -146,5 +146,9 @@ def assert_only(got: torch.Tensor, n: int, sequence: list[int]) -> None:
     wrong = got != torch.tensor(sequence)
     if wrong.any(dim=1 if n > m else 0).sum() > STRAYS:
         row, j = wrong.nonzero()[0].tolist()
-        raise Mismatch("value", f"variable {j} (from 0) of a sample is {got[row, j].item():g}, which is impossible there", got,
-                       expected=str(sequence[j]))
+        raise Mismatch(
+            "value",
+            f"variable {j} (from 0) of a sample is {got[row, j].item():g}, which is impossible there",
+            got,
+            expected=str(sequence[j]),
+        )

@@ -143,9 +143,7 @@ def planar_log_abs_det_gradients(u: Tensor, w: Tensor, b: Tensor, x: Tensor) -> 
     return [by_u, by_w, by_activation.sum(), by_activation[:, None] * w]
 
 
-def planar_gaussian_gradients(
-    u: Tensor, w: Tensor, b: Tensor, mu: Tensor, sigma: Tensor, x: Tensor
-) -> list[Tensor]:
+def planar_gaussian_gradients(u: Tensor, w: Tensor, b: Tensor, mu: Tensor, sigma: Tensor, x: Tensor) -> list[Tensor]:
     """Gradients by u, w, b, mu, sigma, x of the sum over x of log N(f(x); mu, sigma^2) + log|det J|, with f planar."""
     u, w, b, mu, sigma, x = (one.double() for one in (u, w, b, mu, sigma, x))
     h = torch.tanh(x @ w + b)

@@ -147,9 +147,7 @@ def density(name: str, n: int, m: int, key: int, dtype: torch.dtype, c: float = 
                 torch.tensor([0.25, 0.75], dtype=dtype), torch.stack([mu, -mu]), torch.stack([sigma, sigma])
             ),
         ),
-        "product": families.multiply(
-            gaussian, families.compose(exp, families.linear(mu, torch.zeros((), dtype=dtype)))
-        ),
+        "product": families.multiply(gaussian, families.compose(exp, families.linear(mu, torch.zeros((), dtype=dtype)))),
     }[name]
     p = p if c == 1 else families.scaled(torch.tensor(c, dtype=dtype), p)
     return Samples(p, x, torch.tensor(40.0, dtype=torch.float64))  # |x - mu| / sigma^2 <= 8, and the exponent below 40

@@ -95,9 +95,7 @@ def test_scores_of_a_product_add_up(student, key, dtype):
     """The score of a product of densities is the sum of their scores."""
     x, mu = draw.uniform((5, 3), key, -1, 1, dtype), draw.uniform((3,), key + 1, -1, 1, dtype)
     sigma, tilt = draw.uniform((3,), key + 2, 0.5, 2, dtype), draw.normal((3,), key + 3, dtype=dtype)
-    tilted = multiply(
-        gaussian_density(mu, sigma), compose(elementwise("exp"), linear(tilt, torch.zeros((), dtype=dtype)))
-    )
+    tilted = multiply(gaussian_density(mu, sigma), compose(elementwise("exp"), linear(tilt, torch.zeros((), dtype=dtype))))
     want = (mu - x).double() / sigma.double() ** 2 + tilt.double()
     assert_agrees(student.log_derivative(tilted, x), want, like=dtype, scale=40.0)
 

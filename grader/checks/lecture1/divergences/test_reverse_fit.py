@@ -145,9 +145,7 @@ def test_the_reverse_fit_gets_its_randomness_from_the_generator(student, seed):
 def test_standard_deviations_stay_positive(student, seed):
     """A step that would take sigma itself below zero leaves it positive."""
     mu, sigma = torch.zeros(2), torch.ones(2)
-    got = student.fit_gaussian_reverse_kl(
-        gaussian_log_density(mu, sigma / 2), mu, sigma, 1, 1.5, 256, student.generator(seed)
-    )
+    got = student.fit_gaussian_reverse_kl(gaussian_log_density(mu, sigma / 2), mu, sigma, 1, 1.5, 256, student.generator(seed))
     _, got_sigma = _pair(got, 2)
     if not (got_sigma > 0).all():
         raise Mismatch("value", f"the standard deviations are {got_sigma.tolist()} after one long step", got_sigma)

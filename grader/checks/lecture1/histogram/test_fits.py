@@ -91,9 +91,7 @@ def test_three_pairs_make_two_histograms(student):
 @fit_conditional_histogram
 @weight(0.75)
 @examples(15)
-@given(
-    K=st.integers(1, 5), C=st.integers(1, 4), key=draw.seeds, high=st.sampled_from([2, 5])
-)
+@given(K=st.integers(1, 5), C=st.integers(1, 4), key=draw.seeds, high=st.sampled_from([2, 5]))
 @example(K=1, C=1, key=0, high=2)
 @example(K=2, C=3, key=0, high=5)
 @example(K=9, C=10, key=1, high=100)

@@ -128,9 +128,7 @@ def digits() -> tuple[Tensor, Tensor]:
     return x[:1437], x[1437:]
 
 
-def telling_network(
-    law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, effect: float
-) -> Network:
+def telling_network(law: Callable[..., Tensor], wrong: Callable[..., dict[str, Tensor]], seed: int, m: int, effect: float) -> Network:
     """A probed network with two colours whose law of m pixels tells samplers apart: no image is certain, all laws differ.
 
     `law` and `wrong` are functions of weights, num_heads and m. Wrong laws differ from the right one by more than

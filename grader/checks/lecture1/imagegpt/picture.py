@@ -126,9 +126,7 @@ def receptive_field(mine: Work) -> Figure:
         size[: gradient.shape[1]] = gradient.norm(dim=2).mean(dim=0)
         later = size[pixel:].max().item()
         said = "nothing from later ones" if later == 0 else "it sees the future!"
-        canvas.heatmap(
-            one, (size / size.max()).view(SIDE, SIDE), f"pixel {pixel}: {said}", cmap="viridis", at=divmod(pixel, SIDE)
-        )
+        canvas.heatmap(one, (size / size.max()).view(SIDE, SIDE), f"pixel {pixel}: {said}", cmap="viridis", at=divmod(pixel, SIDE))
     return result
 
 
@@ -156,14 +154,9 @@ def attention(mine: Work) -> Figure:
 def temperature(mine: Work) -> Figure:
     """Samples at several temperatures: from the likeliest to the wild."""
     model, _ = trained(mine)
-    rows = [
-        _images(mine.sample(model, 12, SIDE**2, torch.Generator().manual_seed(3), temperature=value))
-        for value in TEMPERATURES
-    ]
+    rows = [_images(mine.sample(model, 12, SIDE**2, torch.Generator().manual_seed(3), temperature=value)) for value in TEMPERATURES]
     result, (axes,) = canvas.figure(1, 7.2, 4.1, "Temperature: only T = 1 draws from the model")
-    canvas.grid(
-        axes, rows, LEVELS, "twelve digits at each temperature", labels=[f"T = {value:g}" for value in TEMPERATURES]
-    )
+    canvas.grid(axes, rows, LEVELS, "twelve digits at each temperature", labels=[f"T = {value:g}" for value in TEMPERATURES])
     return result
 
 

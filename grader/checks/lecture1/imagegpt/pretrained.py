@@ -96,6 +96,4 @@ def _download(name: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=["config.json", *WEIGHT_FILES]))
     except Exception as error:  # the hub raises its own, requests' and httpx's exceptions, by version
-        raise NotFetched(
-            f"there is no folder {name}, and huggingface.co did not give it ({type(error).__name__}). {advice}"
-        ) from error
+        raise NotFetched(f"there is no folder {name}, and huggingface.co did not give it ({type(error).__name__}). {advice}") from error

@@ -199,9 +199,7 @@ def test_gradients_reach_queries_keys_and_values(student):
     _, gradients = student.causal_attention.gradient(q, k, v, wrt=[q, k, v], weights=ATTENDED.double())
     for name, gradient in zip("qkv", gradients, strict=True):
         if gradient is None or not gradient.any():
-            raise Mismatch(
-                "gradient", f"no gradient reaches {name}: the graph is cut between {name} and the result", gradient
-            )
+            raise Mismatch("gradient", f"no gradient reaches {name}: the graph is cut between {name} and the result", gradient)
 
 
 @attention
@@ -219,9 +217,7 @@ def test_attention_has_the_gradient_that_training_needs(student, ref, qkv, key):
         one = lambda *args, place=place: ref.causal_attention_gradients(*args)[place]  # noqa: E731
         condition = condition_of(one, q, k, v, w, dtype=q.dtype, trials=3)
         size = want[place].abs().max()
-        assert_gradient_agrees(
-            gradient, want[place], of=name, like=q, condition=condition.max(), scale=size + w.abs().max()
-        )
+        assert_gradient_agrees(gradient, want[place], of=name, like=q, condition=condition.max(), scale=size + w.abs().max())
 
 
 @attention
@@ -234,6 +230,4 @@ def test_attention_stays_on_the_device_of_its_inputs(student):
     if problem is None:
         raise CannotObserve("where this function computes cannot be seen without a GPU")
     if problem:
-        raise Mismatch(
-            "device", f"with q, k and v on another device, {problem}. Give `device=q.device` to what you make."
-        )
+        raise Mismatch("device", f"with q, k and v on another device, {problem}. Give `device=q.device` to what you make.")

@@ -108,8 +108,7 @@ def test_the_generator_of_the_device_decides_the_samples(student, seed, device):
     model = _model(student, network(seed, K=8, m=32, e=8), device)
     states = seed % 2**31, seed % 2**31, seed % 2**31 + 1
     same, again, other = (
-        student.run(device_samples, model, 8, 32, student.run(device_generator, state, device), True)[0]
-        for state in states
+        student.run(device_samples, model, 8, 32, student.run(device_generator, state, device), True)[0] for state in states
     )
     for x in (same, again, other):
         assert_form(x, (8, 32))
@@ -124,17 +123,13 @@ def test_the_cached_sampler_beats_the_uncached_one(student, seed, device, figure
     """Drawing one more pixel of an image is at least 3 times faster with the cache than without, on the same device."""
     scale = _scale(device)
     model = _model(student, network(seed, **scale.sizes()), device)
-    uncached, cached = (
-        student.run(seconds_of_completion, model, scale.n, scale.m, scale.new, use_cache) for use_cache in (False, True)
-    )
+    uncached, cached = (student.run(seconds_of_completion, model, scale.n, scale.m, scale.new, use_cache) for use_cache in (False, True))
     ratio = uncached / max(cached, uncached / 1000)  # a difference of two times, which noise can make vanish
     figures[f"the last {scale.new - 1} of {scale.m} pixels of {scale.n} images"] = (
         f"{uncached:.3f} s without, {cached:.3f} s with the cache: {ratio:.1f} times"
     )
     if ratio < RATIO:
-        raise Mismatch(
-            "value", f"the cache makes the sampler {ratio:.1f} times faster", expected=f"{RATIO:g} times at least"
-        )
+        raise Mismatch("value", f"the cache makes the sampler {ratio:.1f} times faster", expected=f"{RATIO:g} times at least")
 
 
 def _scale(device):

@@ -127,9 +127,7 @@ def test_temperature_divides_the_logits(student, seed):
             "ignores_the_temperature": _at_temperature(1.0),
             "multiplies_by_the_temperature": _at_temperature(1 / temperature),
         }
-        assert_follows_pmf(
-            _is_the_peak(draws), _at_temperature(temperature), effect=EFFECT, named=named, first=AT_FIRST
-        )
+        assert_follows_pmf(_is_the_peak(draws), _at_temperature(temperature), effect=EFFECT, named=named, first=AT_FIRST)
 
 
 def _at_temperature(temperature):

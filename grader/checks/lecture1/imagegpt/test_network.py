@@ -35,9 +35,7 @@ weight, examples = pytest.mark.weight, pytest.mark.examples
 chunkings = st.sampled_from([[1, 1, 1, 1, 1], [3, 2], [1, 4], [2, 1, 2]])  # of five positions
 
 PROBED = probed_network(0, K=4, m=5, e=3, dtype=torch.float64)
-POSITIONS = torch.tensor(
-    [[[1.0, 0.5, -1.0, 2.0], [0.0, -0.5, 1.5, 1.0], [-2.0, 1.0, 0.5, 0.0]]]
-)  # (1, t, dim) = (1, 3, 4)
+POSITIONS = torch.tensor([[[1.0, 0.5, -1.0, 2.0], [0.0, -0.5, 1.5, 1.0], [-2.0, 1.0, 0.5, 0.0]]])  # (1, t, dim) = (1, 3, 4)
 
 
 # -- Block.forward --
@@ -148,9 +146,7 @@ def test_gradients_reach_every_parameter_of_a_block(student):
     """h, norms, projections and biases: nothing is cut off from the graph."""
     net = network(7)
     own = block_of(student, net)
-    _, [of_h], of_weights = own.forward.gradient(
-        POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own
-    )
+    _, [of_h], of_weights = own.forward.gradient(POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own)
     _assert_reached({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
 
 
@@ -191,9 +187,7 @@ def test_a_block_keeps_the_dtype(student):
 
 # -- ImageGPT.decode: its blocks are probes, so that only what stands around them is asked --
 
-DECODED = torch.tensor(
-    [[[0.043124, 1.140176, -1.345273], [0.223966, 1.371534, -1.023989], [1.762438, 1.068240, -0.058489]]]
-)
+DECODED = torch.tensor([[[0.043124, 1.140176, -1.345273], [0.223966, 1.371534, -1.023989], [1.762438, 1.068240, -0.058489]]])
 
 
 @decode

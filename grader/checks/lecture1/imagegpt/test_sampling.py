@@ -30,9 +30,7 @@ def test_images_of_a_batch_are_independent(student, seed):
     for how in ({"use_cache": True}, {"use_cache": False}, {"prefix": same.contiguous()}):
         x = draws_of(student, model, 32, student.generator(seed), **how)(256)[:, 2:]
         if len(x.unique(dim=0)) < 256:
-            raise Mismatch(
-                "law", "two images of a batch are equal, though each pixel is fair: they share their noise", x
-            )
+            raise Mismatch("law", "two images of a batch are equal, though each pixel is fair: they share their noise", x)
         if len(torch.cat([x, 3 - x]).unique(dim=0)) < 512:
             raise Mismatch("law", "two images of a batch are each other's negatives: they share their noise", x)
 
@@ -53,9 +51,7 @@ def test_sampling_reads_its_generator(student, seed):
             raise Mismatch("law", "two runs from the same state of the generator differ: draw from it alone")
         for name, g in (("the next call with the generator", generator), ("another seed", student.generator(seed + 1))):
             if torch.equal(first, student.sample(model, n, m, g, use_cache=use_cache)):
-                raise Mismatch(
-                    "law", f"{name} gives the very same images: all randomness should come from the generator"
-                )
+                raise Mismatch("law", f"{name} gives the very same images: all randomness should come from the generator")
 
 
 @sample
@@ -120,9 +116,7 @@ def test_the_model_samples_in_eval_mode_and_gets_its_mode_back(student, seed):
         student.run(set_mode, model, training)
         student.sample(model, 2, 3, student.generator(seed))
         if student.run(in_training_mode, model):
-            raise Mismatch(
-                "trace", "the model samples in training mode, where dropout would be active: call model.eval() first"
-            )
+            raise Mismatch("trace", "the model samples in training mode, where dropout would be active: call model.eval() first")
         if student.run(get_mode, model) is not training:
             raise Mismatch("trace", f"model.training was {training} before sampling and is {not training} after it")
 

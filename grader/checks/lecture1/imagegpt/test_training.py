@@ -183,6 +183,4 @@ def test_it_learns_the_digits(student, seed):
     if above or reached < BEST:
         why = "" if above else ": it must be looking at the pixels that it predicts"
         expected = f"fewer than {above[-1]}" if above else f"more than {BEST:.2f}"
-        raise Mismatch(
-            "value", f"after {STEPS} steps it needs {reached:.2f} bits per dimension{why}", reached, expected=expected
-        )
+        raise Mismatch("value", f"after {STEPS} steps it needs {reached:.2f} bits per dimension{why}", reached, expected=expected)

@@ -75,8 +75,9 @@ def as_agreed(conditional: Conditional, m: int, K: int) -> Conditional:
         if x.dtype != torch.int64:
             raise ValueError(f"conditional takes x of dtype int64, got {x.dtype}")
         if x.min() < 0 or x.max() >= K:
-            raise ValueError(f"conditional takes values in 0..{K - 1}, also in columns that are not drawn yet, "
-                             f"got {x.min().item()}..{x.max().item()}")
+            raise ValueError(
+                f"conditional takes values in 0..{K - 1}, also in columns that are not drawn yet, got {x.min().item()}..{x.max().item()}"
+            )
         return conditional(x)
 
     return logits

@@ -23,8 +23,7 @@ def normal(shape: tuple[int, ...], seed: int, scale: float = 1.0, dtype: torch.d
 
 
 @recipe
-def uniform(shape: tuple[int, ...], seed: int, low: float = 0.0, high: float = 1.0,
-            dtype: torch.dtype = torch.float32) -> Tensor:
+def uniform(shape: tuple[int, ...], seed: int, low: float = 0.0, high: float = 1.0, dtype: torch.dtype = torch.float32) -> Tensor:
     """Independent uniform values in [low, high], rounded to two decimals of the width."""
     values = torch.rand(shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     return (low + (high - low) * values.round(decimals=2)).to(dtype)
@@ -53,8 +52,9 @@ dtypes = st.sampled_from(DTYPES)
 
 
 @st.composite
-def pmfs(draw: st.DrawFn, K: int | None = None, max_K: int = 6, batch: tuple[int, ...] = (), zeros: bool = True,
-         dtype: torch.dtype | None = None) -> Tensor:
+def pmfs(
+    draw: st.DrawFn, K: int | None = None, max_K: int = 6, batch: tuple[int, ...] = (), zeros: bool = True, dtype: torch.dtype | None = None
+) -> Tensor:
     """A pmf over K values (1..max_K if not given), or a batch of them; with ``zeros`` some have values without mass."""
     K = draw(st.integers(1, max_K)) if K is None else K
     with_zeros = zeros and draw(st.booleans())
@@ -62,8 +62,15 @@ def pmfs(draw: st.DrawFn, K: int | None = None, max_K: int = 6, batch: tuple[int
 
 
 @st.composite
-def vectors(draw: st.DrawFn, n: int | None = None, m: int | None = None, max_n: int = 8, max_m: int = 4,
-            scale: float = 1.0, dtype: torch.dtype | None = None) -> Tensor:
+def vectors(
+    draw: st.DrawFn,
+    n: int | None = None,
+    m: int | None = None,
+    max_n: int = 8,
+    max_m: int = 4,
+    scale: float = 1.0,
+    dtype: torch.dtype | None = None,
+) -> Tensor:
     """A batch of n vectors (1..max_n if not given) of m dimensions (1..max_m if not given)."""
     n = draw(st.integers(1, max_n)) if n is None else n
     m = draw(st.integers(1, max_m)) if m is None else m
