@@ -30,7 +30,7 @@ WITHOUT = sorted(
     key=lambda pair: pair[0],
 )
 ALONE = sorted((((layer,), deed) for deed in DEEDS for layer in deed.stopped_by), key=lambda pair: pair[0])
-AT_LEAST = [attack for attack in HERE if attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
+AT_LEAST = [attack for attack in HERE if attack.earns and attack.stopped_by != ("namespaces",) and "timeout" not in attack.outcomes]
 
 
 def _name(value: object) -> str:
@@ -72,7 +72,7 @@ def test_each_of_its_layers_alone_stops_an_attack(arena_with, layers, deed):
 def test_the_least_that_is_graded_with_stops_what_all_layers_stop(arena_with, attack):
     exercise, damage = arena_with(REQUIRED_LAYERS).run(attack)
     assert damage == []
-    assert exercise.score == (exercise.max_score if attack.earns else 0), exercise
+    assert exercise.score == exercise.max_score, exercise
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become someone else")

@@ -56,7 +56,7 @@ def test_a_lost_worker_changes_no_record(checkout: Path, tmp_path: Path) -> None
 
 
 def test_the_gpu_exercise_goes_to_the_worker_that_declares_one(device_house: Path, tmp_path: Path) -> None:
-    submitted = small_checkout.submissions(tmp_path / "submissions", 3, device=True)
+    submitted = small_checkout.submissions(tmp_path / "submissions", 1, device=True)
     with _cluster(device_house, workers=1, with_a_gpu=1) as (address, _):
         small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
     small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "local")
