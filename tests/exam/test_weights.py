@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import inspect
 import random
 import re
+import textwrap
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,7 +15,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from grader.assignment import AssignmentError, load
+from grader.assignment import AssignmentError, lectures, load
 from grader.cli import app, student
 from grader.exam import collect as collecting
 from grader.exam.collect import Check, collect, with_points
@@ -38,6 +41,23 @@ def test_points_are_those_of_the_assignment_whatever_the_weights():
 def test_a_third_of_a_point_is_shared_out_to_the_last_hundredth():
     assert collecting._parts(1, [1, 1, 1]) == [0.34, 0.33, 0.33]
     assert sum(collecting._parts(0.125, [1, 2])) == 0.125
+
+
+FORM = {"assert_dtype", "assert_unchanged", "assert_form", "refuses"}
+
+
+@pytest.mark.parametrize("assignment", lectures())
+def test_at_least_97_points_are_for_values_laws_and_gradients(assignment):
+    required = {exercise.name for exercise in load(assignment).required}
+    form = sum(check.points for check in collect(assignment) if check.exercise in required and _asks_for_form_alone(check))
+    assert 0 < form <= 3
+
+
+def _asks_for_form_alone(check: Check) -> bool:
+    tree = ast.parse(textwrap.dedent(inspect.getsource(check.body)))
+    called = {getattr(node.func, "id", getattr(node.func, "attr", "")) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+    asserts = {name for name in called if "assert_" in name or name == "refuses"}
+    return bool(asserts - {"assert_form"}) and asserts <= FORM
 
 
 def _demo(path: Path, text: str) -> Path:

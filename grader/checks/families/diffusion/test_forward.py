@@ -65,7 +65,7 @@ def test_the_signal_has_gradients_in_the_schedule(student):
 
 
 @alpha_bar
-@weight(0.1)
+@weight(0.033)
 def test_the_signal_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -124,7 +124,7 @@ def test_noisy_data_have_gradients(student):
 
 
 @add_noise
-@weight(0.1)
+@weight(0.033)
 def test_noisy_data_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -208,7 +208,7 @@ def test_the_step_before_has_gradients(student):
 
 
 @posterior
-@weight(0.2)
+@weight(0.067)
 def test_the_step_before_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -272,7 +272,7 @@ def test_predicted_data_have_gradients(student):
 
 
 @predict_x0
-@weight(0.1)
+@weight(0.033)
 def test_predicted_data_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -91,7 +91,7 @@ def test_a_step_back_with_one_row_one_dimension_and_one_level(student, seed):
 
 
 @denoising_step
-@weight(0.15)
+@weight(0.05)
 def test_a_step_back_has_the_dtype_of_its_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -154,7 +154,7 @@ def test_whole_samples_come_from_the_generator(student, seed):
 
 
 @sample
-@weight(0.2)
+@weight(0.067)
 def test_samples_have_the_dtype_of_the_schedule(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -211,7 +211,7 @@ def test_a_deterministic_step_of_one_row_and_of_many(student):
 
 
 @ddim_step
-@weight(0.1)
+@weight(0.033)
 def test_a_deterministic_step_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -91,7 +91,7 @@ def test_the_simple_loss_trains_the_model(student):
 
 
 @simple_loss
-@weight(0.15)
+@weight(0.05)
 def test_the_simple_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -160,7 +160,7 @@ def test_bound_terms_train_the_model(student):
 
 
 @bound_term
-@weight(0.15)
+@weight(0.05)
 def test_bound_terms_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -229,7 +229,7 @@ def test_guided_noise_has_gradients(student):
 
 
 @guided_noise
-@weight(0.1)
+@weight(0.033)
 def test_guided_noise_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

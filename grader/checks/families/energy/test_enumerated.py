@@ -105,7 +105,7 @@ def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student):
 
 
 @log_partition
-@weight(0.1)
+@weight(0.033)
 def test_the_partition_function_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -173,7 +173,7 @@ def test_log_probabilities_can_be_trained(student):
 
 
 @energy_log_prob
-@weight(0.1)
+@weight(0.033)
 def test_log_probabilities_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -253,7 +253,7 @@ def test_the_contrastive_loss_of_single_rows_and_of_many(student):
 
 
 @contrastive_loss
-@weight(0.15)
+@weight(0.05)
 def test_the_contrastive_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -89,7 +89,7 @@ def test_a_step_of_one_row_of_one_dimension(student, seed):
 
 
 @langevin_step
-@weight(0.15)
+@weight(0.05)
 def test_a_step_has_the_dtype_of_its_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -208,7 +208,7 @@ def test_the_acceptance_has_gradients_below_one(student):
 
 
 @metropolis
-@weight(0.25)
+@weight(0.083)
 def test_the_acceptance_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -60,7 +60,7 @@ def test_one_euler_step_of_one_row_and_many_of_many(student):
 
 
 @euler_sample
-@weight(0.15)
+@weight(0.05)
 def test_an_euler_sample_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -170,7 +170,7 @@ def test_the_velocity_has_gradients(student):
 
 
 @gaussian_velocity
-@weight(0.2)
+@weight(0.067)
 def test_the_velocity_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -222,7 +222,7 @@ def test_the_score_of_one_row_of_a_square_batch_and_its_gradients(student):
 
 
 @score_from_velocity
-@weight(0.1)
+@weight(0.033)
 def test_the_score_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -84,7 +84,7 @@ def test_a_line_has_gradients(student):
 
 
 @conditional_path
-@weight(0.1)
+@weight(0.033)
 def test_a_line_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -155,7 +155,7 @@ def test_the_flow_matching_loss_trains_the_field(student):
 
 
 @flow_matching_loss
-@weight(0.15)
+@weight(0.05)
 def test_the_flow_matching_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -224,7 +224,7 @@ def test_pairs_of_one_row_of_one_dimension_and_of_equal_rows(student):
 
 
 @optimal_pairs
-@weight(0.2)
+@weight(0.067)
 def test_pairs_are_whole_numbers(student):
     """The permutation is an int64 tensor, ready to index with."""
     assert_dtype(student.optimal_pairs(torch.zeros(2, 1), torch.ones(2, 1)), torch.int64)

@@ -127,7 +127,7 @@ def test_a_coupling_trains_its_network(student):
 
 
 @affine_coupling
-@weight(0.25)
+@weight(0.083)
 def test_a_coupling_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -191,7 +191,7 @@ def test_the_inverse_coupling_has_gradients(student):
 
 
 @inverse_affine_coupling
-@weight(0.1)
+@weight(0.033)
 def test_the_inverse_coupling_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -287,7 +287,7 @@ def test_a_flow_can_be_trained(student):
 
 
 @flow_log_prob
-@weight(0.1)
+@weight(0.033)
 def test_a_flow_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

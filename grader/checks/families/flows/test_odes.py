@@ -119,7 +119,7 @@ def test_the_end_can_be_differentiated_in_the_start_and_in_the_field(student):
 
 
 @runge_kutta
-@weight(0.15)
+@weight(0.05)
 def test_the_end_has_the_dtype_of_the_start(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -182,7 +182,7 @@ def test_the_divergence_can_be_differentiated_once_more(student):
 
 
 @divergence
-@weight(0.1)
+@weight(0.033)
 def test_the_divergence_has_the_dtype_of_the_data(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -248,7 +248,7 @@ def test_the_estimate_can_be_differentiated_once_more(student):
 
 
 @hutchinson
-@weight(0.1)
+@weight(0.033)
 def test_the_estimate_has_the_dtype_of_the_data(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -324,7 +324,7 @@ def test_an_ode_flow_can_be_trained(student):
 
 
 @ode_log_prob
-@weight(0.25)
+@weight(0.083)
 def test_the_ode_density_has_the_dtype_of_the_data(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -100,7 +100,7 @@ def test_the_penalty_trains_the_critic(student, key):
 
 
 @gradient_penalty
-@weight(0.2)
+@weight(0.067)
 def test_the_penalty_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -155,7 +155,7 @@ def test_wasserstein_pulls_every_sample_towards_its_partner(student):
 
 
 @wasserstein_1d
-@weight(0.1)
+@weight(0.033)
 def test_wasserstein_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -224,7 +224,7 @@ def test_the_style_can_be_trained_and_so_can_what_it_is_put_on(student):
 
 
 @adaptive_instance_norm
-@weight(0.15)
+@weight(0.05)
 def test_the_styled_image_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

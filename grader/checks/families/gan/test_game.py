@@ -79,7 +79,7 @@ def test_the_best_discriminator_has_gradients(student):
 
 
 @optimal_discriminator
-@weight(0.1)
+@weight(0.033)
 def test_the_best_discriminator_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -169,7 +169,7 @@ def test_jensen_shannon_has_gradients(student, key):
 
 
 @jensen_shannon
-@weight(0.2)
+@weight(0.067)
 def test_jensen_shannon_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -241,7 +241,7 @@ def test_the_slope_of_the_loss_is_the_discriminators_error(student):
 
 
 @discriminator_loss
-@weight(0.2)
+@weight(0.067)
 def test_the_discriminators_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -326,7 +326,7 @@ def test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure(student
 
 
 @generator_loss
-@weight(0.1)
+@weight(0.033)
 def test_the_generators_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -77,7 +77,7 @@ def test_masks_of_a_single_weight_and_of_a_large_kernel(student):
 
 
 @causal_kernel_mask
-@weight(0.15)
+@weight(0.05)
 def test_a_mask_has_the_default_dtype(student):
     """It multiplies weights, so it is a tensor of the default float dtype."""
     assert_dtype(student.causal_kernel_mask("A", 3, 3, 3, 3), torch.float32)
@@ -133,7 +133,7 @@ def test_fields_of_a_single_pixel_and_of_a_constant_kernel(student):
 
 
 @receptive_field
-@weight(0.1)
+@weight(0.033)
 def test_a_field_is_a_table_of_yes_and_no(student):
     """The result is a bool tensor."""
     one = torch.ones(1, 1, 1, 1)
@@ -259,7 +259,7 @@ def test_the_mixture_can_be_trained(student):
 
 
 @mixture
-@weight(0.1)
+@weight(0.033)
 def test_the_mixture_has_the_dtype_of_its_means(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

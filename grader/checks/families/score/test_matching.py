@@ -116,7 +116,7 @@ def test_the_denoising_loss_trains_the_score(student):
 
 
 @denoising
-@weight(0.2)
+@weight(0.067)
 def test_the_denoising_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -192,7 +192,7 @@ def test_the_implicit_loss_trains_the_score(student, key):
 
 
 @implicit
-@weight(0.1)
+@weight(0.033)
 def test_the_implicit_loss_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -252,7 +252,7 @@ def test_denoising_has_gradients(student):
 
 
 @denoise
-@weight(0.1)
+@weight(0.033)
 def test_denoising_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -54,7 +54,7 @@ def test_a_single_level_is_the_largest(student):
 
 
 @noise_levels
-@weight(0.1)
+@weight(0.033)
 def test_noise_levels_have_the_default_dtype(student):
     """A sequence of Python numbers becomes a tensor of the default float dtype."""
     assert_dtype(student.noise_levels(8.0, 1.0, 4), torch.float32)
@@ -128,7 +128,7 @@ def test_annealing_over_one_level_by_one_step(student, seed):
 
 
 @annealed_langevin
-@weight(0.2)
+@weight(0.067)
 def test_annealed_samples_have_the_dtype_of_the_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -207,7 +207,7 @@ def test_marginals_have_gradients(student):
 
 
 @vp_marginal
-@weight(0.2)
+@weight(0.067)
 def test_marginals_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -278,7 +278,7 @@ def test_a_step_back_of_one_row_of_one_dimension(student, seed):
 
 
 @reverse_sde_step
-@weight(0.15)
+@weight(0.05)
 def test_a_step_back_keeps_the_dtype(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -339,7 +339,7 @@ def test_the_drift_has_gradients(student):
 
 
 @probability_flow
-@weight(0.1)
+@weight(0.033)
 def test_the_drift_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -125,7 +125,7 @@ def test_the_elbo_trains_encoder_and_decoder(student):
 
 
 @elbo
-@weight(0.25)
+@weight(0.083)
 def test_the_elbo_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -224,7 +224,7 @@ def test_the_importance_bound_trains_encoder_and_decoder(student):
 
 
 @importance_bound
-@weight(0.25)
+@weight(0.083)
 def test_the_importance_bound_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -79,7 +79,7 @@ def test_the_divergence_pulls_the_mean_to_zero_and_the_variance_to_one(student):
 
 
 @gaussian_kl
-@weight(0.1)
+@weight(0.033)
 def test_gaussian_kl_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -140,7 +140,7 @@ def test_a_single_draw_of_a_single_dimension(student, seed):
 
 
 @reparametrize
-@weight(0.1)
+@weight(0.033)
 def test_a_draw_has_the_dtype_of_the_mean(student, seed):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -85,7 +85,7 @@ def test_the_posterior_has_gradients_in_the_decoder_and_the_data(student):
 
 
 @optimal_posterior
-@weight(0.25)
+@weight(0.083)
 def test_the_posterior_has_the_dtype_of_its_arguments(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -167,7 +167,7 @@ def test_a_context_of_length_zero_is_empty(student):
 
 
 @context_mask
-@weight(0.125)
+@weight(0.042)
 def test_the_mask_is_a_table_of_booleans(student):
     """True and False, not numbers."""
     assert_dtype(student.context_mask(3, 1), torch.bool)

@@ -130,7 +130,7 @@ def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
 
 
 @gaussian_sample
-@weight(0.125)
+@weight(0.042)
 @examples(8)
 @given(n=st.integers(1, 3), m=st.integers(1, 3), key=draw.seeds, dtype=draw.dtypes)
 @example(n=1, m=1, key=0, dtype=torch.float64)

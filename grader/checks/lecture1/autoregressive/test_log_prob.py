@@ -185,7 +185,7 @@ def test_log_prob_of_one_sequence_one_variable_or_one_value(student):
 
 
 @log_prob
-@weight(0.125)
+@weight(0.042)
 def test_log_prob_has_the_dtype_of_the_logits(student):
     """Logits in float32 give float32, logits in float64 float64."""
     for dtype in draw.DTYPES:

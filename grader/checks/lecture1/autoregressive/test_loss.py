@@ -112,7 +112,7 @@ def test_an_impossible_sequence_costs_everything(student):
 
 
 @negative_log_likelihood
-@weight(0.0625)
+@weight(0.021)
 def test_the_loss_has_the_dtype_of_the_logits(student):
     """Logits in float32 give float32, logits in float64 float64."""
     for dtype in draw.DTYPES:

@@ -180,7 +180,7 @@ def test_the_mlp_asks_anew_and_wherever_x_lies(student):
 
 
 @markov_mlp
-@weight(0.125)
+@weight(0.042)
 def test_the_logits_have_the_dtype_of_the_weights(student):
     """A model in float32 gives float32, one in float64 float64; 784 variables of 256 values are a size like others."""
     for dtype in draw.DTYPES:

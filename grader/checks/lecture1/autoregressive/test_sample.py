@@ -127,7 +127,7 @@ def test_samples_are_n_sequences_of_m_values(student):
 
 
 @sample
-@weight(0.25)
+@weight(0.083)
 def test_samples_are_int64_and_so_is_what_the_conditional_gets(student):
     """The conditional is called with all m columns, int64, values in 0..K-1 everywhere; samples are int64 as well."""
     conditional = as_agreed(table_model(3, 3, seed=2), 3, 3)

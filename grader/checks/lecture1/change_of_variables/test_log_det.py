@@ -195,7 +195,7 @@ def test_log_abs_det_has_gradients_by_samples_and_parameters(student, size, key,
 
 
 @log_abs_det
-@weight(0.2)
+@weight(0.067)
 def test_log_abs_det_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -144,7 +144,7 @@ def test_jensen_gap_has_the_gradient_of_both_terms(student, shape, key, dtype):
 
 
 @jensen
-@weight(0.05)
+@weight(0.017)
 def test_jensen_gap_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -243,7 +243,7 @@ def test_dirac_expectation_is_linear_in_the_weights(student, shape, key, dtype):
 
 
 @dirac
-@weight(0.05)
+@weight(0.017)
 def test_dirac_expectation_has_the_dtype_of_the_points(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -133,7 +133,7 @@ def test_monte_carlo_has_the_gradient_of_an_average(student, shape, key, dtype):
 
 
 @monte_carlo
-@weight(0.1)
+@weight(0.033)
 def test_monte_carlo_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -231,7 +231,7 @@ def test_lotus_has_the_gradient_of_an_average(student, shape, key, dtype):
 
 
 @lotus
-@weight(0.05)
+@weight(0.017)
 def test_lotus_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -174,7 +174,7 @@ def test_prediction_has_the_gradient_of_a_conditional_mean(student, shape, key, 
 
 
 @predictor
-@weight(0.1)
+@weight(0.033)
 def test_prediction_has_the_dtype_of_the_values(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

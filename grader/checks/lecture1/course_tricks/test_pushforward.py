@@ -105,7 +105,7 @@ def test_pushforward_is_linear_in_p(student, S, K, key, dtype):
 
 
 @pushforward
-@weight(0.05)
+@weight(0.017)
 def test_pushforward_has_the_dtype_of_p(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -139,7 +139,7 @@ def test_score_depends_on_the_samples_alone(student):
 
 
 @log_derivative
-@weight(0.1)
+@weight(0.033)
 def test_score_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -267,7 +267,7 @@ def test_estimate_depends_on_its_arguments_alone(student):
 
 
 @score_function
-@weight(0.15)
+@weight(0.05)
 def test_estimate_has_the_dtype_of_theta(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

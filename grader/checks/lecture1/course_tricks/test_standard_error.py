@@ -162,7 +162,7 @@ def test_logarithm_of_the_standard_error_has_the_right_gradient(student, shape, 
 
 
 @standard_error
-@weight(0.05)
+@weight(0.017)
 def test_standard_error_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -97,7 +97,7 @@ def test_one_sample_is_its_own_fit(student):
 
 
 @fit_gaussian_forward_kl
-@weight(0.125)
+@weight(0.042)
 def test_the_fit_has_the_dtype_of_the_sample(student):
     """Samples in float32 give a fit in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):

@@ -162,7 +162,7 @@ def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dty
 
 
 @kl_low_variance
-@weight(0.125)
+@weight(0.042)
 def test_the_low_variance_estimate_has_the_dtype_of_the_densities(student):
     """Densities in float32 give an estimate in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):
@@ -230,7 +230,7 @@ def test_the_likelihood_has_its_gradient(student, n, m, key, dtype):
 
 
 @negative_log_likelihood
-@weight(0.125)
+@weight(0.042)
 def test_the_likelihood_has_the_dtype_of_the_density(student):
     """A density in float32 gives a likelihood in float32, one in float64 a likelihood in float64."""
     for dtype in (torch.float32, torch.float64):

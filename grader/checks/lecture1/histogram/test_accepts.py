@@ -113,7 +113,7 @@ def test_calls_that_depend_on_each_other_are_rejected(student, ref, seed, kind):
 
 
 @accepts
-@weight(0.25)
+@weight(0.083)
 def test_a_verdict_is_a_python_bool(student):
     """The verdict is True or False of Python, not a tensor."""
     log_p, sampler = of_masses(0.5, 0.5)

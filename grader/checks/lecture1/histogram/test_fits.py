@@ -67,7 +67,7 @@ def test_values_outside_the_bins_are_refused(student, counts, key, excess):
 
 
 @fit_histogram
-@weight(0.25)
+@weight(0.083)
 def test_shares_have_the_default_float_dtype(student):
     """The shares are float32, and float64 where that is the default of torch."""
     assert_dtype(student.fit_histogram(torch.tensor([1, 0, 1]), 2), torch.float32)
@@ -116,7 +116,7 @@ def test_a_class_without_samples_is_unknown(student):
 
 
 @fit_conditional_histogram
-@weight(0.25)
+@weight(0.083)
 def test_conditional_shares_have_the_default_float_dtype(student):
     """The shares are float32, and float64 where that is the default of torch."""
     x, y = torch.tensor([1, 0, 1]), torch.tensor([1, 0, 0])

@@ -75,7 +75,7 @@ def test_log_prob_is_differentiable(student):
 
 
 @histogram_log_prob
-@weight(0.125)
+@weight(0.042)
 def test_log_prob_has_the_dtype_of_pi(student):
     """Log-probabilities of a float32 histogram are float32, those of a float64 one float64."""
     for dtype in (torch.float32, torch.float64):
@@ -192,7 +192,7 @@ def test_a_sample_is_a_vector_of_bins(student, pi, key):
 
 
 @sample_histogram
-@weight(0.125)
+@weight(0.042)
 def test_samples_are_int64(student):
     """The numbers of the bins are int64, whatever the dtype of pi."""
     for dtype in (torch.float32, torch.float64):

@@ -67,7 +67,7 @@ def test_one_value_leaves_nothing_to_learn(student, m, order):
 
 
 @num_parameters
-@weight(0.125)
+@weight(0.042)
 def test_the_number_is_a_python_int(student):
     """The number of parameters is a Python int, which is exact at any size."""
     assert_dtype(student.num_parameters(3, 2, 1), int)

@@ -184,7 +184,7 @@ def test_attention_of_tensors_of_any_layout(student):
 
 
 @attention
-@weight(0.125)
+@weight(0.042)
 def test_attention_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -62,7 +62,7 @@ def test_single_and_impossible_images_have_their_bits(student):
 
 
 @bits
-@weight(0.1)
+@weight(0.033)
 def test_bits_per_dim_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

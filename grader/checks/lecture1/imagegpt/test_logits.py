@@ -184,7 +184,7 @@ def test_the_whole_network_computes_the_law_of_every_pixel(student, ref, net, n,
 
 
 @forward
-@weight(0.025)
+@weight(0.0083)
 def test_forward_keeps_the_dtype(student):
     """A float64 model gives float64 logits, a float32 model float32."""
     for dtype in draw.DTYPES:

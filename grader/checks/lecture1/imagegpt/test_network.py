@@ -178,7 +178,7 @@ def test_a_block_leaves_its_input_as_it_is(student):
 
 
 @block
-@weight(0.0625)
+@weight(0.021)
 def test_a_block_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:
@@ -245,7 +245,7 @@ def test_decode_reaches_every_parameter_behind_it(student, net, key):
 
 
 @decode
-@weight(0.125)
+@weight(0.042)
 def test_decode_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out."""
     for dtype in draw.DTYPES:

@@ -114,7 +114,7 @@ def test_quantize_of_images_of_any_layout(student):
 
 
 @quantize
-@weight(0.1)
+@weight(0.033)
 def test_quantize_gives_int64(student):
     """Indices are int64, as every index in torch."""
     assert_dtype(student.quantize(PHOTOGRAPHS, PALETTE), torch.int64)
@@ -164,7 +164,7 @@ def test_dequantize_of_tokens_of_any_layout(student):
 
 
 @dequantize
-@weight(0.125)
+@weight(0.042)
 def test_dequantize_gives_the_dtype_of_the_palette(student):
     """float64 colours paint a float64 image."""
     for dtype in draw.DTYPES:

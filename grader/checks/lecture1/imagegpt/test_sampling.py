@@ -75,7 +75,7 @@ def test_a_prefix_may_be_empty_or_whole_and_everything_single(student, seed):
 
 
 @sample
-@weight(0.0625)
+@weight(0.021)
 def test_images_are_int64(student, seed):
     """Tokens are int64, as every index in torch."""
     assert_dtype(student.sample(model_of(student, FAIR), 2, 3, student.generator(seed)), torch.int64)

@@ -78,7 +78,7 @@ def test_raster_scan_of_images_of_any_layout(student):
 
 
 @scan
-@weight(0.125)
+@weight(0.042)
 def test_raster_scan_keeps_the_dtype(student):
     """Tokens stay whole numbers, floats stay floats."""
     for kind in KINDS:
@@ -131,7 +131,7 @@ def test_inverse_raster_scan_of_sequences_of_any_layout(student):
 
 
 @unscan
-@weight(0.125)
+@weight(0.042)
 def test_inverse_raster_scan_keeps_the_dtype(student):
     """Tokens stay whole numbers, floats stay floats."""
     for kind in KINDS:

@@ -99,7 +99,7 @@ def test_every_image_of_a_large_batch_counts_alike(student):
 
 
 @train
-@weight(0.05)
+@weight(0.017)
 def test_the_loss_is_a_python_float(student):
     """A number, and no tensor that keeps the graph of the batch alive."""
     model = model_of(student, probed_network(8))
