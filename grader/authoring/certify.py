@@ -76,8 +76,9 @@ def _certify(examiner: Examiner, at_home: Examiner, exercise: str, device: str, 
             found.elsewhere += 1
             continue
         found.mistakes += 1
-        (_kill if brief else _put)(examiner, checks, mistake, found)
-        if not examiner.assignment[exercise].bonus:
+        killing = (_kill if brief else _put)(examiner, checks, mistake, found)
+        red_at_home = examiner.seed == at_home.seed and any(check in at_home.checks for check in killing)
+        if not examiner.assignment[exercise].bonus and (mistake.green_at_home or not red_at_home):
             found.faults += _dishonest_green(at_home, mistake)
     for variant in catalogue.load(lecture).variants.get(exercise, []):
         found.variants += 1
@@ -87,11 +88,11 @@ def _certify(examiner: Examiner, at_home: Examiner, exercise: str, device: str, 
     return found
 
 
-def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> None:
+def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> list[Check]:
     """One mistake: the check that claims it must fail on it; some check should tell the student its name."""
     claiming = _kill(examiner, checks, mistake, found)
     if not claiming:
-        return
+        return []
     transport = known_submissions.with_function(examiner.assignment.name, mistake.replaces, mistake.function)
     if mistake.replaces == mistake.exercise:
         found.costs.append(1 - examiner.share(mistake.exercise, transport))
@@ -104,6 +105,7 @@ def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: C
     found.named += any(record.mistake_says == mistake.says for record in named)
     wrongly = {record.mistake for record in named if record.mistake_says != mistake.says}
     found.faults += [f"mistake {mistake.name} is called {name}" for name in wrongly]
+    return claiming
 
 
 def _kill(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> list[Check]:

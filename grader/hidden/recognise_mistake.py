@@ -49,11 +49,14 @@ class NameFromCatalogue:
         self.lecture = lecture
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
-        registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # a topic's alone: they import much
+        registered = self._registered(check)
         with warnings.catch_warnings():  # a mistake may well warn: that is for nobody's eyes
             warnings.simplefilter("ignore")
             matching = self._fitting(examiner, check, failure, transport, registered)
         return (matching[0].name, matching[0].says) if len({mistake.says for mistake in matching}) == 1 else None
+
+    def _registered(self, check: Check) -> Sequence[Mistake]:
+        return catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # of a topic alone: they import much
 
     def _fitting(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]
