@@ -12,7 +12,7 @@ os.environ.setdefault("MPLCONFIGDIR", os.path.expanduser("~/.cache/matplotlib"))
 _CACHE = tempfile.TemporaryDirectory(prefix="dgm-tests-cache-", ignore_cleanup_errors=True)
 os.environ["XDG_CACHE_HOME"] = _CACHE.name  # no test reads, or leaves, a preparation of the person who runs it
 
-REAL_PARTS = {"attacks", "course", "dev", "docs", "examples", "grading", "pictures", "release", "sandbox"}
+REAL_PARTS = {"attacks", "dev", "docs", "exam", "examples", "grading", "intake", "nbgrader", "pictures", "practice", "release", "sandbox"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

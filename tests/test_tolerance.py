@@ -79,6 +79,7 @@ def test_a_result_that_is_infinite_or_turns_infinite_widens_nothing():
 # --- audit: adversarial search for the weakest input of every check
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("exercise", EXERCISES)
 def test_right_answers_keep_their_distance_on_the_worst_input_found(exercise):
     readings = list(tolerances.audit("lecture1", [exercise], EXAMPLES, "audit", variants=False))
