@@ -1,8 +1,10 @@
-# make demo: grade the example submissions and show the table.   make test: all tests.   make quick: those that take no time.
+# make demo: grade the example submissions and show the table.   make test: all tests.   make quick: unit tests of what most changes touch.
 # All make .venv first, with pip and the pinned versions of constraints.txt; .venv/bin/dgm is there afterwards.
 
 PYTHON ?= python3
 INSTALLED := .venv/installed
+PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+UNITS := tests/authoring tests/cli tests/renderings tests/statistics tests/submission $(wildcard tests/test_*.py)
 
 .PHONY: demo test quick install
 
@@ -12,10 +14,10 @@ demo: install
 	.venv/bin/dgm grade examples/submissions/families --output results/families --regrade
 
 test: install
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 quick: install
-	OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder -m "not slow"
+	$(PYTEST) -m "not slow" $(UNITS)
 
 install: $(INSTALLED)
 

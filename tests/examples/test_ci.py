@@ -31,7 +31,6 @@ def test_both_run_the_same_and_nothing_secret() -> None:
         assert not [word for word in ("seed", "dgm_ref", "solutions", "grade", "secrets") if word in text]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("solved", "code"), [(False, 1), (True, 0)])
 def test_the_check_is_red_until_all_is_right(tmp_path: Path, solved: bool, code: int) -> None:
     checkout = tmp_path / "kit"

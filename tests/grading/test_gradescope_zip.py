@@ -47,7 +47,6 @@ def test_the_zip_holds_what_grading_needs_and_nothing_else(tmp_path: Path) -> No
         assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="Gradescope runs it as root")
 def test_the_scripts_grade_without_user_namespaces(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="dgm-gradescope-") as folder:

@@ -10,6 +10,7 @@ import torch
 from grader.checking.compare import Mismatch
 from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform
 
+pytestmark = pytest.mark.slow
 LOOSE = {"alpha": 0.05, "beta": 0.05}
 RUNS = 200
 
