@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import statistics
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -48,7 +47,6 @@ def certify(
     `brief`: whether mistakes are killed, but neither what they are called nor what they cost.
     """
     torch.set_num_threads(1)  # graders are forked from here, and OpenMP does not survive a fork
-    warnings.simplefilter("ignore")  # wrong answers warn of what is wrong with them
     checks = collect(lecture)
     assignment = assignments.load(lecture)
     examiner = Examiner(assignment, checks, seed, key=InstructorsKey(lecture), device=device, quick=True)

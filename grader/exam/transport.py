@@ -7,7 +7,6 @@ import itertools
 import math
 import random
 import time
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -176,7 +175,7 @@ class WorkerTransport:
 class LocalTransport:
     """A host in this very process, through the same codec: for code that is trusted, and for a student's own notebook.
 
-    Whatever a call does to the process's random states and modes is undone after it.
+    Whatever a call does to the process's random states is undone after it; the host sees to the other settings.
     """
 
     def __init__(self, host: Host) -> None:
@@ -191,7 +190,7 @@ class LocalTransport:
             return decode(*split(encode(boxes.answer(decode(*split(question), answer_from_wire)), to_wire)), from_wire)
 
         started = time.process_time()  # our own code: a busy machine is no reason to fail
-        with _unchanged_process():
+        with _random_states_put_back():
             result = self.host.answer(decode(*split(encode(message, to_wire)), from_wire), line)
             try:
                 frame = encode(result, self.host.keep_in_worker)
@@ -215,16 +214,11 @@ class LocalTransport:
 
 
 @contextlib.contextmanager
-def _unchanged_process() -> Iterator[None]:
-    gradients, dtype, state, python_state, numpy_state = (
-        torch.is_grad_enabled(), torch.get_default_dtype(), torch.get_rng_state(), random.getstate(), numpy.random.get_state(),
-    )  # fmt: skip
+def _random_states_put_back() -> Iterator[None]:
+    state, python_state, numpy_state = torch.get_rng_state(), random.getstate(), numpy.random.get_state()
     try:
-        with warnings.catch_warnings(action="ignore"):
-            yield
+        yield
     finally:
-        torch.set_grad_enabled(gradients)
-        torch.set_default_dtype(dtype)
         torch.set_rng_state(state)
         random.setstate(python_state)
         numpy.random.set_state(numpy_state)

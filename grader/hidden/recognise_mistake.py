@@ -16,7 +16,6 @@ mere yes or no stays unnamed: it tells no mistake from another that is not regis
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -50,9 +49,7 @@ class NameFromCatalogue:
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
         registered = self._registered(check)
-        with warnings.catch_warnings():  # a mistake may well warn: that is for nobody's eyes
-            warnings.simplefilter("ignore")
-            matching = self._fitting(examiner, check, failure, transport, registered)
+        matching = self._fitting(examiner, check, failure, transport, registered)
         return (matching[0].name, matching[0].says) if len({mistake.says for mistake in matching}) == 1 else None
 
     def _registered(self, check: Check) -> Sequence[Mistake]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import textwrap
+import warnings
 
 import pytest
 import torch
 
 from grader.checking.student import Student
 from grader.exam.transport import Timeouts, WorkerTransport
+from grader.hidden import known_submissions
 from grader.sandbox.layers.policy import open_workers
 
 LOUD = """
@@ -136,3 +138,10 @@ def test_the_grader_is_told_who_calls_whom(student):
     assert calls["helper"] == ["double"]
     assert calls["Model.forward"] == ["Model.body"]
     assert calls["sample"] == ["Model.body", "helper"]
+
+
+def test_what_a_function_warns_of_in_this_very_process_is_not_heard():
+    warns = known_submissions.from_source("topic", "import warnings\ndef f(x):\n    warnings.warn('of std')\n    return x")
+    with warnings.catch_warnings(record=True, action="always") as heard:
+        assert Student("topic", warns).f(1.5) == 1.5
+    assert heard == []

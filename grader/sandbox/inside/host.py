@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections import OrderedDict
 from collections.abc import Callable
 from types import ModuleType
@@ -76,7 +77,8 @@ class Host:
         self.run: int | None = None  # of a check on one input; objects and generators live no longer
         self.line: Line | None = None  # to the grader, for the black boxes of the present call
         self.boxes: list[Asking] = []
-        self.settings = settings.read()  # before anything of the student's has run
+        with warnings.catch_warnings(action="ignore"):  # a student's warnings are nobody's business
+            self.settings = settings.read()  # before anything of the student's has run
 
     def answer(self, message: dict[str, Any], line: Line | None = None) -> dict[str, Any]:
         """The answer to one message; whatever the student's code raises is part of it."""
