@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import queue
+import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -89,8 +90,9 @@ class Watcher:
 
 
 def fingerprints(cells: list[str], modules: dict[str, str]) -> dict[str, str]:
-    """What each top-level function and class says, comments apart; the rest, the student's own modules too, under the name ''."""
-    parts: dict[str, str] = {"": "".join(text for name, text in modules.items() if any(name in cell for cell in cells))}
+    """What each top-level function and class says, comments apart; the rest under the name '': all own modules, where one is used."""
+    uses_one = any(re.search(rf"\b{name}\b", cell) for name in modules for cell in cells)
+    parts: dict[str, str] = {"": "".join(modules.values()) if uses_one else ""}
     for cell in cells:
         try:
             body = ast.parse(cell).body

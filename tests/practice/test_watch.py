@@ -62,8 +62,9 @@ def test_a_cell_of_a_notebook(work: Path) -> None:
     assert first_event(work, save) == ["divergences.kl_divergence"]
 
 
-def test_a_module_of_their_own_counts_for_who_imports_it(work: Path) -> None:
+def test_a_module_of_their_own_counts_for_who_imports_it_and_so_does_what_that_imports(work: Path) -> None:
     with (work / "divergences.py").open("a", encoding="utf-8") as module:
-        module.write("\nfrom laws import entropy\n")
+        module.write("\nfrom sums import entropy\n")
+    (work / "sums.py").write_text("from laws import entropy\n", encoding="utf-8")
     seen = first_event(work, lambda n: (work / "laws.py").write_text(f"def entropy(p):\n    return {n}\n") and None)
     assert seen == [f"divergences.{name}" for name in load("lecture1").functions("divergences")]
