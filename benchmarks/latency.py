@@ -48,11 +48,7 @@ def main() -> None:
 
         row("dgm grade, one submission, the first run on a machine", grade("right", "first"), torch)
         row("dgm grade, one submission, later", min(grade("right", f"later{run}") for run in range(RUNS)), torch)
-        row(
-            "dgm grade, one submission that holds one topic",
-            min(grade("one", f"one{run}") for run in range(RUNS)),
-            torch,
-        )
+        row("dgm grade, one submission that holds one topic", min(grade("one", f"one{run}") for run in range(RUNS)), torch)
         row("dgm grade, one more in a folder with results", grade("more", "first"), torch)
         row("dgm grade, all is graded already", min(grade("more", "first") for _ in range(RUNS)), torch)
         mine: list[str | Path] = ["--folder", work / "right/anna", "--assignment", LECTURE]
@@ -62,11 +58,8 @@ def main() -> None:
         first, later = map(float, output(python, "-c", NOTEBOOK, kit / "solutions" / LECTURE / "divergences.py").split())
         row('check("kl_divergence") in a notebook, the first time', first, torch)
         row("the same, later", later, torch)
-        row(
-            "dgm watch: from a save to the verdict (wall time)",
-            answer_to_a_save(dgm, work / "right/anna/divergences.py"),
-            torch,
-        )
+        saved = answer_to_a_save(dgm, work / "right/anna/divergences.py")
+        row("dgm watch: from a save to the verdict (wall time)", saved, torch)
 
 
 # What a kernel does with the cells of a notebook: prints the seconds of the first check and the fewest of those after it.
@@ -89,13 +82,8 @@ print(seconds[0], min(seconds[1:]))
 
 def answer_to_a_save(dgm: str, module: Path) -> float:
     """The fewest seconds from a save to the verdict on the screen."""
-    watch = pexpect.spawn(
-        dgm,
-        ["watch", "--folder", str(module.parent), "--assignment", LECTURE],
-        timeout=120,
-        dimensions=(40, 80),
-        encoding="utf-8",
-    )
+    words = ["watch", "--folder", str(module.parent), "--assignment", LECTURE]
+    watch = pexpect.spawn(dgm, words, timeout=120, dimensions=(40, 80), encoding="utf-8")
     watch.expect("q quit")
     seconds = []
     time.sleep(1)  # nobody tells when watching has begun

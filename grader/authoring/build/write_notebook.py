@@ -132,28 +132,24 @@ def _is_docstring(cell: NotebookNode) -> bool:
 
 def _with_nbgrader_markers(lines: list[str]) -> list[str]:
     """The lines without the helpers' regions, the others marked as nbgrader does."""
-    kept: list[str] = []
-    among_helpers = False
-    for line in lines:
-        marker = MARKER.fullmatch(line)
-        if marker and not marker["indent"]:
-            among_helpers = marker["side"] == "BEGIN"
-        elif not among_helpers:
-            kept.append(f"{marker['indent']}### {marker['side']} SOLUTION" if marker else line)
-    return kept
+    others = [(line, MARKER.fullmatch(line)) for line, among_helpers in _by_region(lines) if not among_helpers]
+    return [f"{marker['indent']}### {marker['side']} SOLUTION" if marker else line for line, marker in others]
 
 
 def _helpers(lines: list[str]) -> list[str]:
     """The lines of the regions at module level."""
-    kept: list[str] = []
+    return [line for line, among_helpers in _by_region(lines) if among_helpers]
+
+
+def _by_region(lines: list[str]) -> Iterator[tuple[str, bool]]:
+    """Each line but the marks of the regions at module level, and whether it lies in one of these."""
     inside = False
     for line in lines:
         marker = MARKER.fullmatch(line)
         if marker and not marker["indent"]:
             inside = marker["side"] == "BEGIN"
-        elif inside:
-            kept.append(line)
-    return kept
+        else:
+            yield line, inside
 
 
 def _write(cells: Iterator[NotebookNode]) -> str:
