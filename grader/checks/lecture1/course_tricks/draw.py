@@ -113,7 +113,7 @@ def vector_map(name: str, n: int, m: int, d: int, key: int, dtype: torch.dtype) 
     A, b = draw.normal((d, m), key, dtype=dtype), draw.normal((d,), key + 1, dtype=dtype)
     x = draw.normal((n, m), key + 2, dtype=dtype)
     outer = families.softmax() if name == "softmax" else families.elementwise(name)
-    size = (x.abs() @ A.abs().T + b.abs()).double().amax(dim=0)  # (d,)
+    size = (x.double().abs() @ A.double().abs().T + b.double().abs()).amax(dim=0)  # (d,)
     size = {"square": 1 + size**2, "softmax": 1 + size.amax().expand(d)}.get(name, 1 + size)
     return Samples(families.compose(outer, families.affine(A, b)), x, size)
 
@@ -121,7 +121,7 @@ def vector_map(name: str, n: int, m: int, d: int, key: int, dtype: torch.dtype) 
 def real_function(name: str, n: int, m: int, key: int, dtype: torch.dtype) -> Samples:
     """A function to the real line, of known curvature but for the sine."""
     A, x = draw.normal((2, m), key, dtype=dtype), draw.normal((n, m), key + 1, dtype=dtype)
-    size = (x.abs() @ A.abs().T).double().square().sum(dim=1).amax()
+    size = (x.double().abs() @ A.double().abs().T).square().sum(dim=1).amax()
     one = torch.ones((), dtype=dtype)
     f = {
         "convex quadratic": families.quadratic(A),
