@@ -31,8 +31,8 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.exam.examiner import Examiner
 from grader.exam.replay import Plans
-from grader.grading.grade import GradingSession
 from grader.grading.options import GradingOptions
+from grader.grading.session import GradingSession
 from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.reference import Reference
 from grader.sandbox.inside.host import Host

@@ -55,8 +55,9 @@ def grade(
 ) -> None:
     """Grade a folder of submissions."""
     from grader.grading import store
-    from grader.grading.grade import CannotGrade, submissions_in
+    from grader.grading.faults import CannotGrade
     from grader.grading.grade import grade as run
+    from grader.grading.grade import submissions_in
     from grader.grading.kit import SeedError, grading_seed
     from grader.grading.options import GradingOptions
     from grader.grading.store import StoreError

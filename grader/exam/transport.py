@@ -8,19 +8,20 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy
 import torch
 
+from grader.exam.timeouts import Timeouts
 from grader.printable import printable
 from grader.sandbox.inside.descriptions import instead
 from grader.sandbox.inside.host import Host
+from grader.sandbox.isolation import NoWorkers
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.frames import WireError, decode, encode, split
 from grader.sandbox.wire.objects import answer_from_wire, from_wire, to_wire
-from grader.sandbox.workers import NoWorkers, ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
+from grader.sandbox.workers import ProtocolError, Worker, WorkerGone, Workers, WorkerTimeout
 
 DEFINITIONS_ONLY = (
     "loading the submission did not come to an end, so it was loaded again with its imports, definitions and plain constants alone"
@@ -30,17 +31,6 @@ MAX_LENGTH = 500  # characters of what a worker says in words
 MAX_NAME_LENGTH = 80
 
 Result = TypeVar("Result")
-
-
-@dataclass(frozen=True)
-class Timeouts:
-    """How long the grader waits, in seconds of `grader.sandbox.meter`: a busy machine is nobody's fault."""
-
-    call: float = 10.0
-    call_again: float = 2.0  # after an exercise has run into the limit once
-    load: float = 40.0
-    statement: float = 5.0  # one top-level statement of a submission
-    submission: float = 300.0  # all of it: starting workers, loading, every call, and what computes between calls
 
 
 class WorkerTransport:

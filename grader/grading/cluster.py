@@ -23,13 +23,13 @@ import msgspec
 from grader import assignment as assignments
 from grader.assignment import Assignment
 from grader.grading.device import DeviceSession
-from grader.grading.examination import content
-from grader.grading.faults import guarded, not_graded
-from grader.grading.grade import CannotGrade, GradingSession, write_records
+from grader.grading.faults import CannotGrade, guarded, not_graded
+from grader.grading.grade import write_records
 from grader.grading.kit import version
 from grader.grading.options import GradingOptions
+from grader.grading.session import GradingSession
 from grader.grading.store import Store
-from grader.hidden.reference import available
+from grader.hidden.places import available
 from grader.record import Done, KitRecord, Record
 from grader.submission import HandedIn, Submission, read_apart
 
@@ -208,7 +208,7 @@ def _graded(
     for one in handed_in:
         try:
             submission = read_apart(one, assignment)
-            earlier = store.find(submission.name, content(submission), kit)
+            earlier = store.find(submission, kit)
         except Exception:
             yield Done(not_graded(one, assignment, kit), found=False, log=traceback.format_exc())
             continue

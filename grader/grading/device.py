@@ -6,19 +6,14 @@ missing, or the kit's own solution does not get through on it, nobody is judged:
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
 
 import filelock
 import msgspec
-import torch
 
 from grader import assignment as assignments
 from grader.assignment import Exercise
@@ -26,6 +21,7 @@ from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import NO_GPU, Examiner
 from grader.exam.failure import not_graded
 from grader.exam.transport import WorkerTransport
+from grader.grading.gpu import name_of
 from grader.grading.kit import hidden
 from grader.grading.options import GradingOptions
 from grader.hidden import known_submissions
@@ -34,9 +30,6 @@ from grader.record import ExerciseRecord, KitRecord, Record, bounded, exercise_r
 from grader.sandbox.layers.policy import IsolationError, environment_of_the_device, open_device_workers
 from grader.sandbox.workers import WorkerGone
 from grader.submission import Submission
-
-ASK = "import torch; print(torch.cuda.get_device_name() if torch.cuda.is_available() else '')"
-ASK_SECONDS = 120.0
 
 
 class DeviceSession:
@@ -123,30 +116,3 @@ class DeviceSession:
             return {name: self._examiner.exercise(name, transport) for name in self._names}
         finally:
             transport.close()
-
-
-def name_of(device: str) -> str:
-    """The name of the GPU as a process of its own finds it, or nothing; "cpu" is for the kit's own tests."""
-    if device == "cpu":
-        return "the CPU, in a test of the kit"
-    if torch.version.cuda is None:
-        return ""
-    try:
-        asked = subprocess.run([sys.executable, "-c", ASK], capture_output=True, text=True, timeout=ASK_SECONDS, check=False)
-    except subprocess.TimeoutExpired:  # a driver that does not answer
-        return ""
-    return asked.stdout.strip() if asked.returncode == 0 else ""
-
-
-@contextmanager
-def out_of_sight() -> Iterator[None]:
-    """Hide every GPU from this process: the first backward pass would open them, and start a thread for each."""
-    before = os.environ.get("CUDA_VISIBLE_DEVICES")
-    os.environ["CUDA_VISIBLE_DEVICES"] = ""
-    try:
-        yield
-    finally:
-        if before is None:
-            del os.environ["CUDA_VISIBLE_DEVICES"]
-        else:
-            os.environ["CUDA_VISIBLE_DEVICES"] = before

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Iterator
 
@@ -13,7 +11,8 @@ from grader.exam.dependencies import with_dependencies
 from grader.exam.examiner import NO_GPU, Examiner
 from grader.exam.failure import not_graded
 from grader.exam.replay import Replay
-from grader.exam.transport import Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import WorkerTransport
 from grader.grading import faults
 from grader.record import CheckRecord, ExerciseRecord, KitRecord, Record, bounded, exercise_record, summed
 from grader.sandbox.workers import Workers
@@ -44,17 +43,12 @@ def examine(
         seconds=round(time.perf_counter() - started, 3),
         student=submission.student,
         handed_in_as=submission.handed_in_as,
-        content=content(submission),
+        content=submission.digest,
         problems=problems,
         fault=faults.CHECKS_BROKE if examiner.faults else "",
         **summed(exercises),
     )
     return bounded(record)
-
-
-def content(submission: Submission) -> str:
-    """A digest of everything about a submission that a grade can depend on."""
-    return "sha256:" + hashlib.sha256(json.dumps([submission.topics, submission.problems]).encode()).hexdigest()
 
 
 def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTransport, timeouts: Timeouts) -> Iterator[ExerciseRecord]:

@@ -6,14 +6,19 @@ import traceback
 from collections.abc import Callable
 
 from grader.assignment import Assignment
+from grader.errors import GraderError
 from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Record, bounded, summed
-from grader.sandbox.workers import NoWorkers
+from grader.sandbox.isolation import NoWorkers
 from grader.submission import HandedIn, Submission
 
 CHECKS_BROKE = "our grader broke at some of the checks, which is no fault of yours: they do not count"
 APOLOGY = (
     "our grader broke while it graded this submission, which is no fault of yours: it is not graded yet. Please tell the course staff."
 )
+
+
+class CannotGrade(GraderError):
+    """Nothing was graded; the message says why and what to do."""
 
 
 def not_graded(one: HandedIn | Submission, assignment: Assignment, kit: KitRecord) -> Record:

@@ -8,15 +8,15 @@ import importlib.metadata
 import os
 import secrets
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 from grader import course as courses
 from grader.assignment import ENGINE, REPO_ROOT, lectures
 from grader.errors import GraderError
+from grader.grading.options import GradingOptions
 from grader.hidden.places import SECRET, out_of_reach
 from grader.record import KitRecord
-from grader.sandbox.workers import Isolation
 
 SEED_VARIABLE = "DGM_SEED"
 SEED_FILE = ".dgm-seed"
@@ -107,16 +107,16 @@ def version() -> str:
     return f"{importlib.metadata.version('dgm-kit')}+{digest.hexdigest()[:12]}"
 
 
-def kit_record(seed: str, isolation: Isolation, options: Sequence[str] = ()) -> KitRecord:
-    """The `kit` part of every record of one run."""
+def kit_record(options: GradingOptions, device: str = "") -> KitRecord:
+    """The `kit` part of every record of one run, but for the layers of isolation that hold."""
     return KitRecord(
         version=version(),
         torch=importlib.metadata.version("torch"),
         hypothesis=importlib.metadata.version("hypothesis"),
-        seed=fingerprint(seed),
-        isolation=isolation.mode,
-        layers=list(isolation.layers),
-        options=list(options),
+        seed=fingerprint(options.seed),
+        isolation=options.isolation,
+        device=device,
+        options=options.flags,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from grader.exam.transport import Timeouts
+from grader.exam.timeouts import Timeouts
 
 
 @dataclass(frozen=True)

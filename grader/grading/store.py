@@ -11,19 +11,18 @@ import tempfile
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
 import filelock
 import msgspec
 
 from grader import record as records
 from grader.errors import GraderError
+from grader.grading.options import GradingOptions
 from grader.grading.policy import Policy, policy
 from grader.record import MADE_BY_DGM, KitRecord, Record
 from grader.spreadsheet import csv_text
-
-if TYPE_CHECKING:
-    from grader.grading.options import GradingOptions  # which needs torch; who reads records does not
+from grader.submission import Submission
 
 LOCK_TIMEOUT_SECONDS = 5.0  # seconds that the graders of a killed run may take to notice; until then they hold its lock
 UNFINISHED = ".writing-"
@@ -105,14 +104,16 @@ class Store:
         with _explained(self.folder), _replacing(self.folder / MADE_BY_DGM) as file:
             file.write(msgspec.json.format(msgspec.json.encode(self._manifest), indent=1))
 
-    def find(self, submission: str, content: str, kit: KitRecord | None) -> Record | None:
-        """The record of exactly this work, graded by exactly this kit and seed (or by any), or None."""
+    def find(self, submission: Submission, kit: KitRecord | None = None) -> Record | None:
+        """The record of exactly this work, graded by this kit and seed (or by any), or None. What waits for a GPU is none where one is."""
         try:
-            record = records.decode(self._path(submission).read_bytes())
+            record = records.decode(self._path(submission.name).read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
-        same = record.submission == submission and record.content == content and kit in (None, record.kit)
-        return record if same and not record.fault else None
+        same = record.submission == submission.name and record.content == submission.digest and not record.fault
+        if same and kit:
+            same = identity(record.kit) == identity(kit) and not (kit.device and record.not_graded and not record.kit.device)
+        return record if same else None
 
     def write(self, record: Record) -> None:
         """Keep one record. After a crash at any moment the file is the old one or the new one."""

@@ -22,6 +22,11 @@ class HiddenFolderMissing(GraderError):
         )
 
 
+def available(lecture: str) -> bool:
+    """Whether the hidden reference is on this machine: it never is on a student's."""
+    return importlib.util.find_spec(SECRET[0]) is not None and importlib.util.find_spec(f"{SECRET[0]}.{lecture}") is not None
+
+
 def refuse_without_reference(missing: str | None = SECRET[0]) -> None:
     """Raise `HiddenFolderMissing` if the module that was not found, or is to be imported, is of the reference, and that is not here."""
     if missing and missing.split(".")[0] == SECRET[0] and importlib.util.find_spec(SECRET[0]) is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 from collections.abc import Callable
 from types import ModuleType
 from typing import Any
@@ -13,11 +12,6 @@ from grader.sandbox.wire.frames import WireError, encode
 from grader.sandbox.wire.objects import to_wire
 
 MAX_ANSWERS = 20_000  # answers; a lecture's exam needs a few thousand
-
-
-def available(lecture: str) -> bool:
-    """Whether the hidden reference is on this machine: it never is on a student's."""
-    return importlib.util.find_spec("dgm_ref") is not None and importlib.util.find_spec(f"dgm_ref.{lecture}") is not None
 
 
 class Reference:

@@ -17,7 +17,8 @@ from grader.assignment import Assignment
 from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import Examiner
 from grader.exam.failure import Failure
-from grader.exam.transport import Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import WorkerTransport
 from grader.practice.names import select
 from grader.practice.work import read_work, unreadable
 from grader.record import ExerciseRecord

@@ -16,8 +16,9 @@ import subprocess
 from collections.abc import Mapping, Sequence
 
 from grader.sandbox.fork import START_SECONDS, LockedProcess, command_for, ending, environment, plan_for, sealed_output
+from grader.sandbox.isolation import Isolation
 from grader.sandbox.layers.lockdown import WITH_A_DEVICE, Limits
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.workers import Worker
 
 LIBRARIES = "LD_LIBRARY_PATH"  # where some clusters keep the driver's
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import fcntl
+import functools
 import importlib.util
 import json
 import os
@@ -19,14 +20,15 @@ import sysconfig
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import torch
-
+from grader.sandbox.isolation import OUTPUT_LIMIT, SOURCE_GONE, Isolation
 from grader.sandbox.layers.lockdown import Limits, Plan
 from grader.sandbox.meter import ProcessMeter, pid_behind
-from grader.sandbox.workers import OUTPUT_LIMIT, SOURCE_GONE, Isolation, Worker
 from grader.sandbox.zygote import READY
+
+if TYPE_CHECKING:
+    from grader.sandbox.workers import Worker
 
 START_SECONDS = 120.0  # the zygote imports torch and torch._dynamo once: 4 s here, much longer on a busy machine
 LOCK_SECONDS = 30.0
@@ -69,10 +71,8 @@ class Fork:
         wall: str | None = None,
         limits: Limits | None = None,
     ) -> None:
-        """`layers`: those of the worker; `wall`: the bubblewrap to use, or None.
-
-        Raises: ``RuntimeError`` with the zygote's own words if it does not come up.
-        """
+        """`layers`: those of the worker; `wall`: the bubblewrap to use, or None. The zygote is begun, and not waited for."""
+        self._mode, self._wall = mode, wall
         plan = plan_for(modules, layers, wall, limits or Limits())
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = command_for("boot", plan, wall, control=theirs.fileno())
@@ -83,6 +83,20 @@ class Fork:
             start_new_session=True,  # Ctrl-C is for the grader, which hangs up
         )  # fmt: skip
         theirs.close()
+
+    @property
+    def isolation(self) -> Isolation:
+        """What stands around its workers. Raises: ``RuntimeError`` with the zygote's own words if it does not come up."""
+        return Isolation(self._mode, (*self._hello["layers"], *(["wall"] if self._wall else [])))
+
+    @property
+    def why_no_namespaces(self) -> str | None:
+        """What stands in their way, where they were asked for and are not among the layers. Raises: as ``isolation``."""
+        why: str | None = self._hello["why_no_namespaces"]
+        return why
+
+    @functools.cached_property
+    def _hello(self) -> dict[str, Any]:
         self._control.settimeout(START_SECONDS)
         try:
             hello = self._control.recv(1 << 16)
@@ -91,12 +105,12 @@ class Fork:
         if not hello:
             self.close()
             raise RuntimeError(f"the zygote did not start: {self._said}")
-        said = json.loads(hello)
-        self.why_no_namespaces: str | None = said["why_no_namespaces"]
-        self.isolation = Isolation(mode, (*said["layers"], *(["wall"] if wall else [])))
+        said: dict[str, Any] = json.loads(hello)
+        return said
 
     def start(self) -> Worker:
         """A fresh worker, every layer on. Raises: ``RuntimeError`` if it could not be locked down."""
+        _ = self._hello  # the zygote is there
         connection, theirs = socket.socketpair()
         output = sealed_output()
         reply, zygotes = socket.socketpair()  # one for each request: no grader can take, or leave behind, another's
@@ -157,7 +171,8 @@ def import_path() -> tuple[str, ...]:
     """The interpreter's library and the installed packages: all that is on a worker's import path."""
     paths = sysconfig.get_paths()
     found = [paths["stdlib"], sysconfig.get_config_var("DESTSHARED"), paths["purelib"], paths["platlib"]]
-    found.append(str(Path(torch.__file__).parents[1]))  # a virtual environment may share the packages of another
+    torch = importlib.util.find_spec("torch")
+    found += [str(Path(torch.origin).parents[1])] if torch and torch.origin else []  # an environment may share another's packages
     return tuple(dict.fromkeys(found))
 
 
@@ -185,6 +200,8 @@ class LockedProcess:
         if obstacle is not None:
             self._connection.close()
             raise RuntimeError(f"the worker could not be locked down: {obstacle}")
+        from grader.sandbox.workers import Worker  # needs torch, which the zygote has begun to load before
+
         return Worker(self._connection, self.end, self.output, self._meter)
 
     def _obstacle(self) -> str | None:

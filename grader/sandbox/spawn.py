@@ -16,8 +16,9 @@ import tempfile
 import time
 from collections.abc import Mapping
 
+from grader.sandbox.isolation import OUTPUT_LIMIT, Isolation
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.workers import OUTPUT_LIMIT, Isolation, Worker
+from grader.sandbox.workers import Worker
 
 START_SECONDS = 120.0  # a cold start imports torch: seconds here, much longer on a busy laptop
 

@@ -22,8 +22,9 @@ import torch
 
 from grader.sandbox.inside import host
 from grader.sandbox.inside.loading import SubmissionFinder
+from grader.sandbox.isolation import OUTPUT_LIMIT, Isolation
 from grader.sandbox.meter import ProcessMeter
-from grader.sandbox.workers import OUTPUT_LIMIT, Isolation, Worker
+from grader.sandbox.workers import Worker
 
 SEED = 0  # of every random state that a submission finds
 

@@ -5,24 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
 
+from grader.sandbox.isolation import SOURCE_GONE, Isolation, NoWorkers
 from grader.sandbox.meter import Meter, Reading, wall_clock
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.channel import Channel, Deadline, WireClosed, WireTimeout
 from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import answer_from_wire, to_wire
-
-OUTPUT_LIMIT = 1 << 16  # bytes of what a student printed that anyone reads
-SOURCE_GONE = "and what workers are started from with it"  # how a worker ended that had no part in it
-
-
-class NoWorkers(BaseException):
-    """No worker can be had, or all have ended at once: ours, not a submission's.
-
-    No `Exception`, because a check, a namer or a shrinker would take it for something that the submission did.
-    """
 
 
 class WorkerGone(Exception):
@@ -41,18 +31,11 @@ class ProtocolError(WorkerGone):
     """The worker sent something that is not an answer; it was killed."""
 
 
-@dataclass(frozen=True)
-class Isolation:
-    """What stands between a worker and the machine; part of every record."""
-
-    mode: str
-    layers: tuple[str, ...]
-
-
 class Workers(Protocol):
     """A source of fresh workers."""
 
-    isolation: Isolation
+    @property
+    def isolation(self) -> Isolation: ...
 
     def start(self) -> Worker: ...
 

@@ -20,13 +20,14 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, load
 from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import Examiner
-from grader.exam.transport import Timeouts
+from grader.exam.timeouts import Timeouts
 from grader.grading.examination import examine
 from grader.hidden.answer_key import InstructorsKey
 from grader.record import ExerciseRecord, KitRecord
 from grader.sandbox.fork import Fork
+from grader.sandbox.isolation import Isolation
 from grader.sandbox.layers.lockdown import Limits
-from grader.sandbox.workers import Isolation, Worker
+from grader.sandbox.workers import Worker
 from grader.submission import Submission
 
 SWITCHABLE = ("limits", "landlock", "seccomp", "namespaces")

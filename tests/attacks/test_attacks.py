@@ -8,7 +8,7 @@ import zipfile
 
 import pytest
 
-from grader.sandbox.layers.policy import strongest
+from grader.sandbox.layers.policy import begin_strongest
 from grader.submission import find, read
 from tests.attacks.arena import HONEST, SWITCHABLE, Arena, Attack
 from tests.attacks.corpus import CORPUS
@@ -17,7 +17,7 @@ from tests.attacks.table import PAGE, written
 
 @pytest.fixture(scope="module")
 def arena():
-    workers, _ = strongest("default", [])
+    workers, _ = begin_strongest("default", [])()
     workers.close()
     layers = workers.isolation.layers
     arena = Arena(

@@ -11,7 +11,8 @@ from grader.assignment import load
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.inputs import draw_examples
-from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import LocalTransport, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.unlocked_fork import UnlockedFork

@@ -12,7 +12,8 @@ import torch
 
 from grader.checking.student import Student, StudentError
 from grader.exam.replay import PlannedTransport, Plans, Rehearsal, Replay, carries, empty_plans, judge
-from grader.exam.transport import Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import WorkerTransport
 from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.sandbox.wire.frames import encode
 from grader.sandbox.wire.objects import SeededGenerator, to_wire

@@ -17,7 +17,7 @@ import pytest
 from grader.assignment import REPO_ROOT
 from grader.grading import cluster
 from grader.grading.cluster import Scheduler
-from grader.grading.grade import CannotGrade
+from grader.grading.faults import CannotGrade
 from grader.grading.options import GradingOptions
 from tests.grading import small_checkout
 from tests.grading.small_checkout import without_timings

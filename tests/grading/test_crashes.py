@@ -29,6 +29,7 @@ from grader.grading.pool import GraderPool, GradersKilled
 from grader.grading.store import UNFINISHED, Store, StoreError
 from grader.grading.store import read as store_read
 from grader.record import KitRecord, Person, Record
+from grader.submission import Submission
 from tests.grading import small_checkout
 
 NUMBER = 6
@@ -85,17 +86,18 @@ def test_what_changed_is_graded_again_and_nothing_else(checkout: Path, submitted
     assert events == {f"s{index:02d}": "graded" if index == 1 else "found" for index in range(NUMBER)}
 
 
-def test_where_everything_is_graded_nothing_is_rehearsed(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
+def test_where_everything_is_graded_not_even_torch_is_loaded(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
     shutil.copytree(unbroken, results)
     python, flag, program, *words = small_checkout.command(submitted, results)
-    without = f"from grader.grading.grade import GradingSession; del GradingSession.rehearse; {program}"
-    run = [python, flag, without, *words]
+    loaded = "import atexit, sys; atexit.register(lambda: print('loaded:', 'torch' in sys.modules, file=sys.stderr))"
+    run = [python, flag, f"{loaded}; {program}", *words]
     done = subprocess.run(
         run, cwd=checkout, env=small_checkout.environment(checkout), capture_output=True, text=True, timeout=300, check=False
     )
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert events == ["submissions"] + ["found"] * NUMBER + ["finished"], done.stderr
+    assert done.stderr == "loaded: False\n"
     assert small_checkout.without_timings(results) == small_checkout.without_timings(unbroken)
 
 
@@ -131,6 +133,18 @@ def test_whatever_else_grades_differently_is_refused_with_what_it_is(tmp_path: P
         with pytest.raises(StoreError, match="assignment: lecture1 there, lecture2 now"):
             store.begin(replace(OPTIONS, lecture="lecture2"), other, None, ["s00"], regrade=True)
     assert _notes(tmp_path) == {"s00": STALE, "s01": ""}
+
+
+def test_what_waits_for_a_gpu_is_graded_again_where_there_is_one(tmp_path: Path) -> None:
+    waits, with_gpu = Submission("waits", {}, ()), msgspec.structs.replace(_KIT, device="a GPU")
+    with Store(tmp_path) as store:
+        store.begin(OPTIONS, _KIT, None, ["waits"], regrade=False)
+        store.write(msgspec.structs.replace(_record("waits"), content=waits.digest, not_graded=2.0))
+        assert store.find(waits, _KIT) is not None
+        assert store.find(waits, with_gpu) is None
+        store.write(msgspec.structs.replace(_record("waits"), content=waits.digest, not_graded=2.0, kit=with_gpu))
+        assert store.find(waits, with_gpu) is not None
+        assert store.find(waits, _KIT) is not None
 
 
 def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(tmp_path: Path) -> None:
@@ -171,7 +185,7 @@ def test_one_exercise_is_graded_again_and_the_rest_stays(checkout: Path, submitt
 
 
 BREAKS = """
-import grader.grading.grade as it
+import grader.grading.session as it
 right = it.examine
 def examine(submission, *others, **options):
     {first}
@@ -299,7 +313,7 @@ def test_what_a_killed_run_left_half_written_is_swept_up(tmp_path: Path) -> None
     (tmp_path / "s00").mkdir()
     (tmp_path / "s00" / f"{UNFINISHED}abc").write_bytes(b'{"submission": "s0')
     with Store(tmp_path) as store:
-        assert store.find("s00", "", _KIT) is None
+        assert store.find(Submission("s00", {}, ()), _KIT) is None
     assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
 
 

@@ -21,9 +21,11 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT
 from grader.checks.lecture1.imagegpt.draw import network
 from grader.checks.lecture1.shared import draw
-from grader.exam.transport import Timeouts
+from grader.exam.timeouts import Timeouts
 from grader.grading import device as devices
-from grader.grading.device import DeviceSession, name_of, out_of_sight
+from grader.grading import gpu
+from grader.grading.device import DeviceSession
+from grader.grading.gpu import name_of, out_of_sight
 from grader.grading.options import GradingOptions
 from grader.record import ExerciseRecord, KitRecord, Record
 from grader.sandbox.layers.policy import IsolationError
@@ -133,7 +135,7 @@ def test_where_no_worker_may_have_the_device_the_record_says_so(monkeypatch):
 
 
 def test_the_device_is_asked_for_in_a_process_of_its_own(monkeypatch, tmp_path):
-    monkeypatch.setattr(torch.version, "cuda", "13.0")
+    monkeypatch.setattr(gpu, "_cuda_of_torch", lambda: "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: pytest.fail("this process touches CUDA"))
     other = tmp_path / "python"
     other.write_text("#!/bin/sh\necho A large GPU\n")

@@ -10,10 +10,10 @@ import pytest
 
 from grader.exam.replay import Plans, empty_plans
 from grader.grading import preparation
-from grader.grading.grade import GradingSession
 from grader.grading.kit import hidden, prepared_here
 from grader.grading.options import GradingOptions
 from grader.grading.preparation import Preparation
+from grader.grading.session import GradingSession
 from grader.hidden import known_submissions
 from grader.sandbox.layers.probes import attack
 from grader.submission import Submission

@@ -37,8 +37,8 @@ def asked(workers: Fork, source: str, *arguments: object) -> object:
 
 
 def available_layers() -> Sequence[str]:
-    from grader.sandbox.layers.policy import strongest
+    from grader.sandbox.layers.policy import begin_strongest
 
-    workers, _ = strongest("default", [])
+    workers, _ = begin_strongest("default", [])()
     workers.close()
     return [layer for layer in workers.isolation.layers if layer != "wall"]

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from grader.checking.student import Student, StudentError, Transport
 from grader.exam.replay import Plan, Rehearsal, judge
-from grader.exam.transport import LocalTransport, Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import LocalTransport, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
 from grader.sandbox.spawn import Spawn

@@ -14,7 +14,8 @@ import pytest
 import torch
 
 from grader.sandbox.fork import ENVIRONMENT, Fork
-from grader.sandbox.workers import OUTPUT_LIMIT, NoWorkers, WorkerCrashed, WorkerTimeout
+from grader.sandbox.isolation import OUTPUT_LIMIT, NoWorkers
+from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
 from tests.sandbox.asking import asked, available_layers, call, load, loaded
 
@@ -151,7 +152,7 @@ def test_a_grader_that_is_killed_takes_everything_with_it():
 
 def test_a_zygote_that_does_not_come_up_says_why():
     with pytest.raises(RuntimeError, match="no_such_module"):
-        Fork(["no_such_module"], "default", LAYERS)
+        Fork(["no_such_module"], "default", LAYERS).start()
 
 
 def _alive(pid: int) -> bool:

@@ -12,12 +12,14 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from grader.exam.transport import Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import WorkerTransport
+from grader.sandbox.isolation import SOURCE_GONE, NoWorkers
 from grader.sandbox.meter import MIN_WALL_SHARE, Reading
 from grader.sandbox.spawn import Spawn
 from grader.sandbox.wire.channel import Channel
 from grader.sandbox.wire.objects import from_wire, to_wire
-from grader.sandbox.workers import SOURCE_GONE, NoWorkers, Worker, WorkerTimeout
+from grader.sandbox.workers import Worker, WorkerTimeout
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from grader.checking.student import Student
-from grader.exam.transport import Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import WorkerTransport
 from grader.hidden import known_submissions
 from grader.sandbox.layers.policy import open_workers
 

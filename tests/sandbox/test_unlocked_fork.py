@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from grader.checking.student import Student
-from grader.exam.transport import Timeouts, WorkerTransport
+from grader.exam.timeouts import Timeouts
+from grader.exam.transport import WorkerTransport
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 
 if sys.platform != "linux":

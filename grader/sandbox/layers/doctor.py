@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from grader.sandbox.layers.policy import HOW_TO_GET, REQUIRED_LAYERS, IsolationError, missing_layers, strongest
+from grader.sandbox.layers.policy import HOW_TO_GET, REQUIRED_LAYERS, IsolationError, begin_strongest, missing_layers
 from grader.sandbox.layers.probes import PROBES, attack
 
 GIVES = {
@@ -37,7 +37,7 @@ def diagnose(modules: Sequence[str] = (), hidden: Sequence[Path] = ()) -> list[R
     if missing:
         return [_row("linux" if missing == ["linux"] else layer, False, HOW_TO_GET[layer]) for layer in missing]
     try:
-        workers, obstacles = strongest("default", modules)
+        workers, obstacles = begin_strongest("default", modules)()
     except IsolationError as refused:
         return [_row("process", False, str(refused))]
     try:

@@ -8,20 +8,21 @@ none      a process and nothing else: for work one trusts, or a machine one can 
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from grader.errors import GraderError
 from grader.sandbox.layers import syscalls
-from grader.sandbox.workers import Workers
 
 if TYPE_CHECKING:
     from grader.sandbox.fork import Fork
+    from grader.sandbox.workers import Workers
 
 MODES = ("default", "strict", "none")
 REQUIRED_LAYERS = ("limits", "landlock", "seccomp")
@@ -50,24 +51,34 @@ def open_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path] = ())
     `modules`: public modules that workers know; `hidden`: files and folders that no worker may read.
     Raises: `IsolationError`, which names the layer that is missing and how to get it.
     """
+    return begin_workers(mode, modules, hidden)()
+
+
+def begin_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path] = ()) -> Callable[[], Workers]:
+    """The same in two steps: their server loads torch until the workers are called for. Needs no torch itself."""
     if mode not in MODES:
         raise ValueError(f"mode: {mode!r} is none of {', '.join(MODES)}")
     if mode == "none":
-        return _trusting(modules)
+        return functools.partial(_trusting, modules)
     missing = missing_layers()
     if missing:
         raise _refusal(missing[0], "this machine does not have it")
-    workers, obstacles = strongest(mode, modules)
-    try:
-        if mode == "strict":
-            for layer in ("namespaces", "wall"):
-                if layer not in workers.isolation.layers:
-                    raise _refusal(layer, obstacles.get(layer, "it does not work here"))
-        _prove(workers, hidden)
-    except BaseException:
-        workers.close()
-        raise
-    return workers
+    begun = begin_strongest(mode, modules)
+
+    def proven() -> Workers:
+        workers, obstacles = begun()
+        try:
+            if mode == "strict":
+                for layer in ("namespaces", "wall"):
+                    if layer not in workers.isolation.layers:
+                        raise _refusal(layer, obstacles.get(layer, "it does not work here"))
+            _prove(workers, hidden)
+        except BaseException:
+            workers.close()
+            raise
+        return workers
+
+    return proven
 
 
 def open_device_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path], device: Mapping[str, str]) -> Workers:
@@ -105,28 +116,28 @@ def missing_layers() -> list[str]:
     return [name for name, there in (("landlock", landlock.abi() > 0), ("seccomp", seccomp.available())) if not there]
 
 
-def strongest(mode: str, modules: Sequence[str]) -> tuple[Fork, dict[str, str]]:
-    """Workers with every layer that works here, and for the others what stood in the way."""
+def begin_strongest(mode: str, modules: Sequence[str]) -> Callable[[], tuple[Fork, dict[str, str]]]:
+    """Begins workers with every layer that works here; called, it gives them, and for the other layers what stood in the way."""
     from grader.sandbox.fork import Fork
 
     layers = (*(["user"] if os.geteuid() == 0 else []), "namespaces", *REQUIRED_LAYERS)
-    obstacles: dict[str, str] = {}
     bubblewrap = shutil.which("bwrap")
-    workers = None
-    if bubblewrap is None:
-        obstacles["wall"] = "bubblewrap is not installed"
-    else:
-        try:
-            workers = Fork(modules, mode, layers, wall=bubblewrap)
-        except RuntimeError as error:
-            obstacles["wall"] = str(error)
-    try:
-        workers = workers or Fork(modules, mode, layers)
-    except RuntimeError as error:
-        raise IsolationError(f"no worker can be started here: {error}") from None
-    if workers.why_no_namespaces:
-        obstacles["namespaces"] = workers.why_no_namespaces
-    return workers, obstacles
+    walls = [bubblewrap, None] if bubblewrap else [None]
+    begun = Fork(modules, mode, layers, walls[0])
+
+    def known() -> tuple[Fork, dict[str, str]]:
+        obstacles = {} if bubblewrap else {"wall": "bubblewrap is not installed"}
+        for wall in walls:
+            workers = begun if wall == walls[0] else Fork(modules, mode, layers, wall)
+            try:
+                why_no_namespaces = workers.why_no_namespaces
+            except RuntimeError as error:
+                obstacles["wall"] = str(error)
+                continue
+            return workers, obstacles | ({"namespaces": why_no_namespaces} if why_no_namespaces else {})
+        raise IsolationError(f"no worker can be started here: {obstacles['wall']}")
+
+    return known
 
 
 def _trusting(modules: Sequence[str]) -> Workers:
