@@ -73,7 +73,7 @@ def _fewest_seconds(run: Callable[[], Any], device: torch.device) -> float:
     clock = _clock_of_the_gpu if device.type == "cuda" else time.process_time
     run()  # a warm-up
     seconds = []
-    for _ in range(3):
+    for _ in range(5):
         start = clock()
         run()
         seconds.append(clock() - start)
