@@ -3,7 +3,7 @@
 
 PYTHON ?= python3
 INSTALLED := .venv/installed
-PYTEST := OMP_NUM_THREADS=1 .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 UNITS := tests/authoring tests/cli tests/renderings tests/statistics tests/submission $(wildcard tests/test_*.py)
 
 .PHONY: demo test quick install

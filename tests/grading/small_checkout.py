@@ -103,7 +103,6 @@ def environment(checkout: Path, seed: str = SEED) -> dict[str, str]:
         "PYTHONPATH": str(checkout),
         "DGM_SEED": seed,
         "OMP_NUM_THREADS": "1",
-        "PYTHONDONTWRITEBYTECODE": "1",
     }
 
 

@@ -32,7 +32,7 @@ from grader.record import KitRecord, Person, Record
 from grader.submission import Submission
 from tests.grading import small_checkout
 
-NUMBER = 6
+NUMBER = 4
 OPTIONS = GradingOptions("lecture1", small_checkout.SEED)
 STALE = "stale: graded by another kit, seed or options"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator, Sequence
 
 from grader.sandbox.fork import Fork
@@ -36,6 +37,7 @@ def asked(workers: Fork, source: str, *arguments: object) -> object:
         return call(worker, "f", *arguments)
 
 
+@functools.cache  # torch is loaded for it
 def available_layers() -> Sequence[str]:
     from grader.sandbox.layers.policy import begin_strongest
 

@@ -18,7 +18,7 @@ from grader.exam.timeouts import Timeouts
 from grader.exam.transport import LocalTransport, WorkerTransport
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import load_topic
-from grader.sandbox.spawn import Spawn
+from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.sandbox.wire.black_boxes import MAX_NUMBERS, MAX_QUESTIONS, Boxes, QuestionRefused
 from grader.sandbox.wire.frames import WireError
 from grader.sandbox.wire.objects import BlackBox, RemoteObject, Unsendable
@@ -94,10 +94,8 @@ TIMEOUTS = Timeouts(call=2.0, call_again=2.0)
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Spawn]:
-    source = Spawn([], spare=True)
-    yield source
-    source.close()
+def workers() -> UnlockedFork:
+    return UnlockedFork([])
 
 
 @pytest.fixture(params=["worker", "local"])
@@ -107,7 +105,7 @@ def student(request: pytest.FixtureRequest) -> Iterator[Student]:
     transport.close()
 
 
-def remote(workers: Spawn) -> WorkerTransport:
+def remote(workers: UnlockedFork) -> WorkerTransport:
     return WorkerTransport(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, TIMEOUTS)
 
 
@@ -186,7 +184,7 @@ def test_two_boxes_of_one_name_are_a_mistake_of_the_checks(student: Student) -> 
         student.ask_two(box(), box())
 
 
-def test_what_the_box_takes_is_not_the_students_time(workers: Spawn) -> None:
+def test_what_the_box_takes_is_not_the_students_time(workers: UnlockedFork) -> None:
     transport = remote(workers)
     student = Student("topic", transport)
     try:
@@ -201,7 +199,7 @@ def test_what_the_box_takes_is_not_the_students_time(workers: Spawn) -> None:
         transport.close()
 
 
-def test_asking_for_ever_is_an_endless_loop(workers: Spawn) -> None:
+def test_asking_for_ever_is_an_endless_loop(workers: UnlockedFork) -> None:
     transport = remote(workers)
     started = time.monotonic()
     with pytest.raises(WorkerTimeout):
@@ -223,7 +221,7 @@ FORGED = {
 
 
 @pytest.mark.parametrize("form", FORGED)
-def test_a_forged_question_ends_the_worker_and_nothing_else(workers: Spawn, form: str) -> None:
+def test_a_forged_question_ends_the_worker_and_nothing_else(workers: UnlockedFork, form: str) -> None:
     transport = remote(workers)
     student = Student("topic", transport)
     try:
@@ -234,7 +232,7 @@ def test_a_forged_question_ends_the_worker_and_nothing_else(workers: Spawn, form
         transport.close()
 
 
-def test_a_question_in_a_call_without_boxes_is_no_answer(workers: Spawn) -> None:
+def test_a_question_in_a_call_without_boxes_is_no_answer(workers: UnlockedFork) -> None:
     transport = remote(workers)
     try:
         with pytest.raises(ProtocolError):
@@ -243,7 +241,7 @@ def test_a_question_in_a_call_without_boxes_is_no_answer(workers: Spawn) -> None
         transport.close()
 
 
-def test_a_call_with_a_box_is_in_no_plan(workers: Spawn) -> None:
+def test_a_call_with_a_box_is_in_no_plan(workers: UnlockedFork) -> None:
     plan = Plan(-1)
     rehearsal = Rehearsal(workers, "assignments.demo", {"topic": [textwrap.dedent(SOURCE)]}, TIMEOUTS)
 

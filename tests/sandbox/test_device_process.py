@@ -43,29 +43,26 @@ def test_a_layer_that_does_not_hold_is_found_out(monkeypatch):
         open_device_workers("default", [], [], {})
 
 
-def test_it_trains_behind_the_layers(workers):
-    source = """
-import os, torch
-def f():
+@pytest.fixture(scope="module")
+def worker(workers):
+    with loaded(workers, HARMLESS) as worker:
+        yield worker
+
+
+HARMLESS = """
+import os, socket, torch
+
+def train():
     model = torch.nn.Linear(2, 1)
     optimizer = torch.optim.Adam(model.parameters())
     for _ in range(3):
         optimizer.zero_grad(); model(torch.ones(4, 2)).sum().backward(); optimizer.step()
     return [os.environ["CUDA_VISIBLE_DEVICES"], sorted(name for name in os.environ if "SEED" in name or "PATH" in name)]
-"""
-    assert asked(workers, source) == ["0", []]
 
+def processes():
+    return [name for name in os.listdir('/proc') if name.isdigit()]
 
-@pytest.mark.skipif("namespaces" not in LAYERS, reason="there are no namespaces here")
-def test_it_sees_no_process_but_itself(workers):
-    source = "import os\ndef f():\n    return [name for name in os.listdir('/proc') if name.isdigit()]\n"
-    assert asked(workers, source) == ["1"]
-
-
-def test_no_socket_reaches_anyone(workers):
-    source = """
-import socket
-def f():
+def sockets():
     refused = []
     for family, kind in [(socket.AF_INET, socket.SOCK_STREAM), (socket.AF_UNIX, socket.SOCK_DGRAM)]:
         try:
@@ -80,7 +77,19 @@ def f():
         refused.append("connect")
     return refused
 """
-    assert asked(workers, source) == [1, 2, "connect"]
+
+
+def test_it_trains_behind_the_layers(worker):
+    assert call(worker, "train") == ["0", []]
+
+
+@pytest.mark.skipif("namespaces" not in LAYERS, reason="there are no namespaces here")
+def test_it_sees_no_process_but_itself(worker):
+    assert call(worker, "processes") == ["1"]
+
+
+def test_no_socket_reaches_anyone(worker):
+    assert call(worker, "sockets") == [1, 2, "connect"]
 
 
 def test_memory_is_bounded_by_what_may_be_written_to(workers):
