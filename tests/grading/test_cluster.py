@@ -23,7 +23,7 @@ from tests.grading import small_checkout
 from tests.grading.small_checkout import without_timings
 
 pytest.importorskip("distributed")
-NUMBER = 8
+NUMBER = 5
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import re
 import nbformat
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-NEVER = "while True:\n    pass"
+NEVER = "import time\ntime.sleep(1e9)"
 PATCHES = """import grader.practice.notebook, IPython
 class Everything:
     score = max_score = 100.0
@@ -108,7 +108,7 @@ def _class(released, source, right):
     restless.cells += [
         new_code_cell(NEVER),
         new_code_cell("1 / 0"),
-        new_code_cell('for i in range(10**7): print("x" * 100)'),
+        new_code_cell('for i in range(10**5): print("x" * 100)'),
     ]
 
     cells = copy.deepcopy(right["histogram"])
