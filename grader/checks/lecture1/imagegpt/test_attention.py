@@ -70,11 +70,19 @@ ATTENDED = torch.tensor(
 @attention
 @weight(0.5)
 def test_attention_of_a_few_numbers(student):
-    """Of values 2, 4 and 9, three queries of zeros see the means 2, 3 and 5; with scores and a key more, see the numbers."""
+    """Three queries of zeros see the means 2, 3 and 5 of 2, 4 and 9; with e = 4, scores of 0 and log 9 weigh 1 to 3."""
     zeros, values = torch.zeros(1, 1, 3, 1), torch.tensor([[[[2.0], [4.0], [9.0]]]])
     mistaken = {"Every query sees all keys: it may see those up to its own position only.": torch.full((1, 1, 3, 1), 5.0).double()}
     got = student.causal_attention(zeros, zeros, values)
     assert_agrees(got, torch.tensor([[[[2.0], [3.0], [5.0]]]]).double(), like=values, mistaken=mistaken)
+    half = 0.5 * math.log(3)
+    query, keys, values = torch.ones(1, 1, 1, 4), torch.tensor([[[[0.0] * 4, [half] * 4]]]), torch.tensor([[[[0.0], [8.0]]]])
+    mistaken = {
+        "The scores are not scaled: they are divided by the root of e, the size of a head.": torch.full((1, 1, 1, 1), 7.2).double(),
+        "The scores are divided by e: it is the root of e.": torch.full((1, 1, 1, 1), 8 / (1 + 3**-0.5)).double(),
+    }
+    got = student.causal_attention(query, keys, values)
+    assert_agrees(got, torch.full((1, 1, 1, 1), 6.0).double(), like=values, error=1e-6, mistaken=mistaken)
     assert_agrees(student.causal_attention(*KNOWN), ATTENDED.double(), like=KNOWN[0], error=1e-6)
 
 
