@@ -1,5 +1,7 @@
 """Causal attention."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import example, given
