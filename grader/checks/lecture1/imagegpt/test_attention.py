@@ -78,13 +78,14 @@ def test_attention_of_a_few_numbers(student):
     got = student.causal_attention(zeros, zeros, values)
     assert_agrees(got, torch.tensor([[[[2.0], [3.0], [5.0]]]]).double(), like=values, mistaken=mistaken)
     half = 0.5 * math.log(3)
-    query, keys, values = torch.ones(1, 1, 1, 4), torch.tensor([[[[0.0] * 4, [half] * 4]]]), torch.tensor([[[[0.0], [8.0]]]])
+    ones = torch.ones(1, 1, 1, 4)  # the query; keys and values are multiples of it
+    keys, values = (torch.cat([0 * ones, number * ones], dim=2) for number in (half, 8.0))
     mistaken = {
-        "The scores are not scaled: they are divided by the root of e, the size of a head.": torch.full((1, 1, 1, 1), 7.2).double(),
-        "The scores are divided by e: it is the root of e.": torch.full((1, 1, 1, 1), 8 / (1 + 3**-0.5)).double(),
+        "The scores are not scaled: they are divided by the root of e, the size of a head.": 7.2 * ones.double(),
+        "The scores are divided by e: it is the root of e.": 8 / (1 + 3**-0.5) * ones.double(),
     }
-    got = student.causal_attention(query, keys, values)
-    assert_agrees(got, torch.full((1, 1, 1, 1), 6.0).double(), like=values, error=1e-6, mistaken=mistaken)
+    got = student.causal_attention(ones, keys, values)
+    assert_agrees(got, 6.0 * ones.double(), like=values, error=1e-6, mistaken=mistaken)
     assert_agrees(student.causal_attention(*KNOWN), ATTENDED.double(), like=KNOWN[0], error=1e-6)
 
 
