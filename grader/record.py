@@ -33,6 +33,7 @@ class CheckRecord(msgspec.Struct, frozen=True, kw_only=True):
     returned: str = ""  # in short
     expected: str = ""  # in short; empty with --hide-expected
     mistake_says: str = ""  # what a student is told of the mistake
+    printed: str = ""  # by the student's code in these calls: the first and the last lines, on their own machine alone
     figures: dict[str, str] = {}  # what the check has measured, where a person may want to see it
 
 

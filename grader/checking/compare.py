@@ -211,7 +211,7 @@ def _assert_number(got: Any, want: Any, tolerance: Tolerance, wording: Wording) 
         raise Mismatch("type", answer_is(wording.what, kind_of(got)), got, want, expected=kind_of(want))
     if isinstance(want, float):
         right = torch.tensor(want, dtype=torch.float64)
-        _assert_values(torch.tensor(got, dtype=torch.float64), right, tolerance, wording)
+        _assert_values(got, torch.tensor(got, dtype=torch.float64), right, tolerance, wording)
     elif got != want:
         raise differs("value", short(got), short(want), got, want, wording)
 
@@ -220,26 +220,26 @@ def _assert_tensor(got: Any, want: Tensor, tolerance: Tolerance, wording: Wordin
     if not want.is_floating_point() and got.is_floating_point():
         tolerance = replace(tolerance, dtype=torch.float64)
     if want.is_floating_point() or got.is_floating_point():
-        _assert_values(got.double(), want.double(), tolerance, wording)
+        _assert_values(got, got.double(), want.double(), tolerance, wording)
     elif (got != want).any():
         place = _first_place(got != want)
         raise differs("value", got[place].item(), want[place].item(), got, want, wording, place)
 
 
-def _assert_values(got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
-    """Finite where it should be, then the value: both float64 and of one shape."""
+def _assert_values(returned: Any, got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
+    """Finite where it should be, then the value: `got` (what was `returned`) and `want` are float64 and of one shape."""
     strange = ~want.isfinite() | ~got.isfinite()
     wrong = strange & ~((got == want) | (got.isnan() & want.isnan()))
     if wrong.any():
         place = _first_place(wrong)
-        raise differs("finite", *both_numbers(got[place], want[place]), got, want, wording, place)
+        raise differs("finite", *both_numbers(got[place], want[place]), returned, want, wording, place)
     difference = torch.where(strange, 0.0, (got - want).abs())
     excess = torch.where(strange, 0.0, difference - tolerance.allowed(want))
     if (excess > 0).any():
         place = _first_place(excess == excess.max())
         in_single = difference <= replace(tolerance, dtype=torch.float32).allowed(want)
         single = tolerance.dtype == torch.float64 and in_single[~strange].all()
-        raise differs("digits" if single else "value", *both_numbers(got[place], want[place]), got, want, wording, place)
+        raise differs("digits" if single else "value", *both_numbers(got[place], want[place]), returned, want, wording, place)
 
 
 def _first_place(mask: Tensor) -> tuple[int, ...]:

@@ -67,6 +67,10 @@ class Transport(Protocol):
         """Whether anything was handed in for a topic."""
         ...
 
+    def output(self) -> str:
+        """What the student's code has printed."""
+        ...
+
 
 @dataclass(frozen=True)
 class Observation:

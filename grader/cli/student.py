@@ -48,8 +48,8 @@ console = terminal.SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
-    for command in (check, watch, list_exercises, hint, debug, reset, pack):
-        app.command("list" if command is list_exercises else None)(command)
+    for command in (check, next_exercise, watch, list_exercises, hint, debug, reset, pack):
+        app.command({list_exercises: "list", next_exercise: "next"}.get(command))(command)
 
 
 def check(
@@ -91,6 +91,22 @@ def check(
     raise typer.Exit(0 if fine and all(fine) else 1)
 
 
+def next_exercise(folder: Folder = None, assignment: AssignmentName = None) -> None:
+    """Check the first exercise that is not done; once it is right, show the one after it."""
+    from grader.practice.run import Practice
+    from grader.practice.work import NoWorkFound
+
+    name = chosen(assignment, [], folder)
+    folder = work_in(name, folder)
+    state = progress.load(folder)
+    try:
+        with Practice(name, folder) as practice:
+            _show(practice, state, [state.current(practice.assignment).name])
+    except NoWorkFound as error:
+        stop(error)
+    progress.save(state, folder)
+
+
 def watch(
     folder: Folder = None,
     assignment: AssignmentName = None,
@@ -108,16 +124,21 @@ def watch(
     try:
         with Practice(name, folder, warm=True) as practice, single_keys() as read_key:
             watcher = Watcher(folder, practice.assignment, read_key, poll)
+            console.clear()
             on_screen = _show(practice, state, [state.current(practice.assignment).name])
+            console.print(overview.KEYS)
+            hints = 0  # on the screen
             for event in watcher.events():
                 if not isinstance(event, Pressed):
-                    on_screen = _show(practice, state, event.exercises)
+                    console.clear()
+                    on_screen, hints = _show(practice, state, event.exercises), 0
+                    console.print(overview.KEYS)
                 elif event.key in "qQ\x04":
                     watcher.stop()
                 elif event.key in "lL":
                     console.print(overview.exercise_list(practice.assignment, state), overview.KEYS)
                 elif event.key in "hH":
-                    _hint(state, practice.assignment, on_screen)
+                    hints = _hint(state, practice.assignment, on_screen, hints)
                 progress.save(state, folder)
     except NoWorkFound as error:
         stop(error)
@@ -165,6 +186,7 @@ def debug(
         stop(error)
     console.print(program, highlight=False, soft_wrap=True)
     if start:
+        console.print(Text(debugging.KEYS, "dim"))
         debugging.start(program)
 
 
@@ -211,29 +233,31 @@ def pack(
 
 
 def _show(practice: Practice, state: Progress, names: list[str]) -> Exercise:
-    """A fresh screen with the results of these exercises and the way still to go. Returns the exercise to work on.
+    """The results of these exercises and the way still to go. Returns the exercise to work on.
 
     Where all are right now, it says what the last one means, and shows the next.
     """
-    console.clear()
     meant, before = practice.assignment, dict(state.states)
     open_ones = _checked(practice, state, names)
     if open_ones is not None and not open_ones:
         last = meant[names[-1]]
         if before.get(last.name) != "passed" and (said := overview.meaning(meant, last)):
             console.print(terminal.below(Text(f"{last.function} gives: {said}", "green")))
-        if state.current(meant).name not in names:
-            open_ones = _checked(practice, state, [state.current(meant).name])
+        following = state.current(meant)
+        if following.name not in names:
+            open_ones = _checked(practice, state, [following.name], said=following.topic == last.topic)
     console.print(overview.progress_line(meant, state))
-    console.print(overview.KEYS)
     return meant[open_ones[0]] if open_ones else state.current(meant)
 
 
-def _checked(practice: Practice, state: Progress, names: list[str]) -> list[str] | None:
-    """Check and show these exercises; those of them that are not right, or None where nothing could be checked."""
+def _checked(practice: Practice, state: Progress, names: list[str], said: bool = False) -> list[str] | None:
+    """Check and show these exercises; those of them that are not right, or None where nothing could be checked.
+
+    `said`: what is checked stands on the screen.
+    """
     open_ones: list[str] | None = None
     for record in practice.check(names):
-        if open_ones is None:
+        if open_ones is None and not said:
             _say_what_is_checked(practice, names)
         open_ones = open_ones or []
         console.print(terminal.exercise_view(record, short_name))
@@ -249,16 +273,18 @@ def _say_what_is_checked(practice: Practice, names: list[str]) -> None:
     assert practice.submission is not None
     topics = {practice.assignment[name].topic for name in select(practice.assignment, names)}
     for remark in remarks_on(practice.submission, topics, practice.assignment):
-        console.print(remark, style="dim", markup=False, highlight=False, soft_wrap=True)
+        console.print(Text(remark, "dim" if remark.startswith("checked: ") else "yellow"))
 
 
-def _hint(state: Progress, assignment: assignments.Assignment, exercise: Exercise) -> None:
+def _hint(state: Progress, assignment: assignments.Assignment, exercise: Exercise, shown: int = 0) -> int:
+    """Show one more hint, below those read before of which `shown` are on the screen. Returns how many are then."""
     hints = state.next_hint(exercise)
-    for number, text in enumerate(hints, start=1):
+    for number, text in enumerate(hints[shown:], start=shown + 1):
         console.print(terminal.below(Text(f"hint {number} of {len(exercise.hints)}: {text}")))
     if len(hints) == len(exercise.hints):
         more = f"; the formula is on slide {exercise.slide}" if isinstance(exercise.slide, int) else ""
         console.print(terminal.below(Text(f"that was the last one{more}", "dim")))
+    return len(hints)
 
 
 def _one(assignment: assignments.Assignment, name: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from grader.checking.student import Call
-from grader.exam.plain_torch import Script, wrapped
+from grader.exam.plain_torch import WIDTH, Script, wrapped
 from grader.sandbox.wire.objects import Unsendable
 
 MAX_CALLS = 4  # the last calls of a check that are shown; the failure is at their end
@@ -40,7 +40,7 @@ def parts(calls: Sequence[Call], got: Any = None, *, whole: bool = False) -> tup
     if len(shown) > 1:
         gave = [number for number, call in enumerate(shown) if _gave(call, got)]
         failed = gave[-1] if gave else len(shown) - 1 if "value" not in shown[-1].answer else None
-        lines = [line + (_came_back(shown[number]) if number == failed else "") for number, line in enumerate(lines)]
+        lines = [_marked(line, shown[number]) if number == failed else line for number, line in enumerate(lines)]
     return script.lines(), lines
 
 
@@ -76,10 +76,11 @@ def _gave(call: Call, got: Any) -> bool:
     return False
 
 
-def _came_back(call: Call) -> str:
-    if "value" not in call.answer:
-        return "   # <- this call failed"
-    return f"   # <- this call gave {short(call.answer['value'])}"
+def _marked(line: str, call: Call) -> str:
+    """The call with what came back, where that fits beside it: a comment that is broken is none."""
+    said = f" gave {short(call.answer['value'])}" if "value" in call.answer else " failed"
+    room = WIDTH - len(f"{line.split(chr(10))[-1]}   # <- this call")
+    return f"{line}   # <- this call{said if len(said) <= room else ''}"
 
 
 def _call(script: Script, call: Call) -> str:

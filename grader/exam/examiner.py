@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import time
 import traceback
@@ -21,6 +22,7 @@ from grader.exam.failure import THE_SUBMISSIONS, Failure, failed, failure_of, gr
 from grader.exam.inputs import Example, derive, draw_examples, shrink
 from grader.exam.replay import PlannedTransport, Plans, judge
 from grader.record import CheckRecord, ExerciseRecord, Outcome, exercise_record
+from grader.sandbox.workers import WorkerGone
 
 NO_GPU = "needs a GPU, and this machine has none"
 APOLOGY = "our grader broke at this check, which is no fault of yours: it does not count. Please tell the course staff."
@@ -106,7 +108,10 @@ class Examiner:
                 )  # fmt: skip
             explained = failed_dependencies(self.assignment, check.exercise, transport, failed_before)
             named = None if explained else self._name(check, failure, transport)
-            return failed(check, failure, named, show_expected=self._show_expected, seconds=_since(started), figures=self._figures)
+            return failed(
+                check, failure, named, show_expected=self._show_expected, seconds=_since(started),
+                printed=self._printed(failure, transport), figures=self._figures,
+            )  # fmt: skip
         except CannotObserve as why:
             return not_graded(check, str(why))
         except Exception:  # a fault of ours must cost nobody anything
@@ -174,6 +179,16 @@ class Examiner:
         if check.needs_reference and self._key is not None:
             fixtures["ref"] = self._key.reference(check.topic)
         check.body(**{name: fixtures[name] for name in check.fixtures} | example)
+
+    def _printed(self, failure: Failure, transport: Transport) -> str:
+        """What the student's code prints in the calls of a failure, on their own machine: the calls are made once more."""
+        if self._key is not None or failure.outcome not in ("failed", "error") or not transport.output():
+            return ""
+        before, again = len(transport.output()), {"run": Student("", transport).run_number}
+        with contextlib.suppress(WorkerGone):
+            for call in failure.calls:
+                transport.ask(call.message | again)
+        return transport.output()[before:]
 
     def _like_the_solution(self, check: Check, example: Example, calls: Sequence[Call]) -> bool:
         """Whether a check that broke had answers of the solution's form, or breaks on the solution: the fault is its own."""

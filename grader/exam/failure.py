@@ -71,7 +71,14 @@ def gravest(failures: Iterable[Failure | None]) -> Failure | None:
 
 
 def failed(
-    check: Check, failure: Failure, named: tuple[str, str] | None, *, show_expected: bool, seconds: float, figures: Mapping[str, str]
+    check: Check,
+    failure: Failure,
+    named: tuple[str, str] | None,
+    *,
+    show_expected: bool,
+    seconds: float,
+    printed: str,
+    figures: Mapping[str, str],
 ) -> CheckRecord:
     """The record of a check that failed. `named`: the mistake behind it and what it says."""
     told = bool(failure.expected) and show_expected
@@ -89,8 +96,15 @@ def failed(
         expected=counterexample.short(failure.want) if failure.want is not None and show_expected else "",
         sentence=check.sentence,
         seconds=seconds,
+        printed=first_and_last(printed),
         figures=dict(figures),
     )
+
+
+def first_and_last(text: str, most: int = 8, width: int = 200) -> str:
+    """The first and the last lines of what was printed."""
+    lines = [line[:width] for line in text.rstrip().split("\n")]
+    return "\n".join(lines if len(lines) <= most else [*lines[: most // 2], "…", *lines[-(most // 2) :]])
 
 
 def not_graded(check: Check, why: str) -> CheckRecord:

@@ -199,6 +199,9 @@ class LocalTransport:
     def has(self, topic: str) -> bool:
         return topic in self.host.topics
 
+    def output(self) -> str:
+        return ""
+
     def close(self) -> None:
         pass
 

@@ -13,6 +13,7 @@ from grader.exam import counterexample
 from grader.exam.failure import Failure
 
 FOLDER = ".dgm-debug"  # beside the work; what begins with a dot is never handed in
+KEYS = "s steps into the call, n to the next line; p x prints x; c goes on, q ends"
 PROGRAM = '''"""The call on which {name} fails. Change what you like and run it again: python {path}"""
 
 import sys
@@ -25,7 +26,7 @@ from {topic} import {imported}
 
 {needed}
 
-breakpoint()  # s steps into the next line, n over it; p x prints x; c goes on, q ends
+breakpoint()  # {keys}
 {before}
 print({call})
 # {said}
@@ -54,8 +55,8 @@ def write(exercise: Exercise, failure: Failure, folder: Path, sources: Sequence[
     said = f"{failure.sentence}, expected {failure.expected}" if failure.expected else failure.sentence
     program = PROGRAM.format(
         name=exercise.function, path=path, topic=exercise.topic, imported=exercise.function.split(".")[0],
-        folders=[str(place if not module.exists() else folder)], needed="\n".join(needed), before="\n".join(before), call=call,
-        said=" ".join(said.split()),
+        folders=[str((folder if module.exists() else place).resolve())], needed="\n".join(needed), before="\n".join(before), call=call,
+        keys=KEYS, said=" ".join(said.split()),
     )  # fmt: skip
     path.write_text(program, "utf-8")
     return path

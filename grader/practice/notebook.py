@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -85,7 +86,8 @@ def painter(lecture: str, topic: str) -> Callable[..., None]:
         mine = gallery.Work(sys.modules["__main__"], steps)
         for _, picture in gallery.chosen(assignment, select(assignment, _of_topic(topic, names))):
             try:
-                png = base64.b64encode(picture.png(mine)).decode()
+                with contextlib.redirect_stdout(io.StringIO()):
+                    png = base64.b64encode(picture.png(mine)).decode()
                 said = {"image/png": {"alt": picture.sentence}}
                 display({"image/png": png, "text/plain": picture.sentence}, metadata=said, raw=True)
             except gallery.CannotDraw as why:
@@ -119,10 +121,11 @@ class _KernelTransport(LocalTransport):
         module.__dict__.update(sys.modules["__main__"].__dict__)
         host = Host()
         host.topics = {topic: Topic(module)}
+        self._output = io.StringIO()
         super().__init__(host)
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        with _limited(CALL_SECONDS):
+        with _limited(CALL_SECONDS), contextlib.redirect_stdout(self._output):
             answer = super().ask(message)
         error = answer.get("error", {}).get("type")
         if error == "KeyboardInterrupt":
@@ -130,6 +133,9 @@ class _KernelTransport(LocalTransport):
         if error == TooSlow.__name__:
             raise WorkerTimeout(f"no answer within {CALL_SECONDS} s")
         return answer
+
+    def output(self) -> str:
+        return self._output.getvalue()
 
 
 class TooSlow(BaseException):

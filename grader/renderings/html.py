@@ -10,7 +10,7 @@ import jinja2
 from markupsafe import Markup, escape
 
 from grader.record import ExerciseRecord
-from grader.renderings.terminal import SIGNS
+from grader.renderings.terminal import LONG_CALL, SIGNS
 
 
 def exercises(records: Sequence[ExerciseRecord], fold: bool = False) -> str:
@@ -23,7 +23,7 @@ def environment() -> jinja2.Environment:
     """The templates of this package, with escaping on."""
     loader = jinja2.PackageLoader("grader.renderings")
     result = jinja2.Environment(loader=loader, autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined)
-    result.globals["signs"] = SIGNS
+    result.globals |= {"signs": SIGNS, "long_call": LONG_CALL}
     result.filters["points"] = "{:g}".format
     result.filters["breakable"] = _breakable
     result.filters["words"] = lambda name: name.removeprefix("test_").replace("_", " ")

@@ -104,7 +104,7 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str,
     if not graded:
         return Group(_head(name, "not_graded", f"{later} checks, all graded after submission", *bonus))
     if not failures:
-        more = f" of {len(exercise.checks)} checks; {exercise.not_graded:g} points are graded after submission" if later else " checks"
+        more = f" of {len(exercise.checks)} checks; {_points(exercise.not_graded)} graded after submission" if later else " checks"
         return Group(_head(name, "passed", f"{len(graded)}{more}", *bonus))
     first = failures[0]
     aside = [*bonus, *([f"slide {exercise.slide}"] if exercise.slide else [])]
@@ -119,6 +119,10 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str,
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
     again = _fit([f"again: dgm check {name}", f"hint: dgm hint {name}"])
     return Group(*lines, below(Text(again, "dim")))
+
+
+def _points(number: float) -> str:
+    return "1 point is" if number == 1 else f"{number:g} points are"
 
 
 def _head(name: str, outcome: str, sentence: str, *aside: str) -> Table:
@@ -157,6 +161,8 @@ def _details(check: CheckRecord) -> list[Padding]:
     """The call, what came back, and what was misunderstood; where the call takes many lines it comes last."""
     call = [below(Text(line)) for line in check.counterexample.splitlines()]
     said = [below(Text(check.message, "bold")), *([below(Text(check.mistake_says, "cyan"))] if check.mistake_says else [])]
+    if check.printed:
+        said += [below(Text("it printed", "dim")), *(below(Text(line)) for line in check.printed.splitlines())]
     return [*call, *said] if len(call) <= LONG_CALL else [*said, below(Text("with", "dim")), *call]
 
 

@@ -18,7 +18,7 @@ def kl_divergence(p, q):
     except RuntimeError:
         raise ValueError("p and q do not broadcast")
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)"""
-WRONG = RIGHT + "\nkl_divergence_right = kl_divergence\ndef kl_divergence(p, q): return kl_divergence_right(q, p)"
+WRONG = RIGHT + "\nkl_divergence_right = kl_divergence\ndef kl_divergence(p, q):\n    print('p', p)\n    return kl_divergence_right(q, p)"
 MORE = (
     'hint("kl_divergence")\nhint("kl_divergence")',
     'print(check("forward_kl"))',
@@ -59,6 +59,11 @@ def test_a_wrong_function_of_this_notebook_is_told_its_counterexample(executed):
     assert 'class="bad"' in wrong["text/html"]
     assert "0.5108, expected 0.3681" in wrong["text/html"]
     assert "0.5108, expected 0.3681" in wrong["text/plain"]
+
+
+def test_what_the_failing_call_printed_stands_in_the_result_alone(executed):
+    shown, _ = executed[5][0].data["text/html"].split("<details>")
+    assert "<pre>p tensor([0.9000, 0.1000])</pre>" in shown
 
 
 def test_a_notebook_gives_hints_one_more_each_time(executed):

@@ -209,6 +209,8 @@ def test_watch_answers_a_save_and_keys(work: Path) -> None:
     session.expect("q quit")
     session.send("h")
     session.expect("hint 1 of")
+    session.send("h")
+    assert session.expect(["hint 2 of", "hint 1 of"]) == 0  # what is on the screen is not said again
     session.expect("\r\n")  # a terminal in raw mode would not go back to the left edge
     time.sleep(1)
     write(work, WRONG)
@@ -231,6 +233,23 @@ def test_a_module_that_is_no_python_is_said_once_and_costs_no_tick(work: Path) -
     assert said.count("course_tricks.py is no Python") == 1
     assert "○" not in said
     assert "✓  course_tricks.monte_carlo " in dgm("list", "--folder", work)
+
+
+def test_what_the_failing_call_printed_is_shown_once_and_no_other(work: Path) -> None:
+    write(work, "print('x is', tuple(x.shape)); print('.\\n' * 20); return f(x).sum(0)")
+    said = dgm("check", "monte_carlo", "--folder", work, expect=1)
+    assert said.count("x is (4, 2)") == said.count("x is") == 1
+    assert 0 < said.count("  .\n") < 10
+
+
+def test_next_checks_the_first_that_is_not_done_and_goes_on_when_it_is_right(work: Path) -> None:
+    said = dgm("next", "--folder", work)
+    assert "monte_carlo  ○" in said
+    write(work, RIGHT)
+    said = dgm("next", "--folder", work)
+    assert said.index("monte_carlo  ✓") < said.index("monte_carlo_standard_error  ○")
+    assert said.count("checked: course_tricks.py") == 1
+    assert "1/46   next: monte_carlo_standard_error" in said
 
 
 def test_what_is_put_back_is_not_done_any_more(work: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from grader.assignment import REPO_ROOT
 from grader.submission.cells import as_python
 from grader.submission.files import Unreadable
 from grader.submission.read_notebook import parse_notebook
@@ -53,6 +54,13 @@ def code_cells(name, content):
 )
 def test_magics_become_pass_and_python_stays(source, python):
     assert cells(source) == [python]
+
+
+@pytest.mark.parametrize("notebook", sorted((REPO_ROOT / "assignments").glob("*/*.ipynb")), ids=lambda path: path.stem)
+def test_of_the_cell_that_installs_the_kit_one_constant_is_left(notebook):
+    defined = {}
+    exec(as_python(code_cells(notebook.name, notebook.read_bytes())[0]).text, defined)
+    assert defined.keys() - {"__builtins__"} == {"KIT"}
 
 
 def test_only_code_cells_are_code():

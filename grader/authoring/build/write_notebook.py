@@ -41,7 +41,7 @@ except ModuleNotFoundError:  # a fresh kernel, such as Colab's
 
     wheels = KIT.split() or glob.glob("dgm_kit*.whl")
     if not wheels:
-        raise SystemExit("put the kit's wheels (dgm_kit….whl) beside this notebook, and run this cell again") from None
+        raise ModuleNotFoundError("put the kit's wheels (dgm_kit….whl) beside this notebook, and run this cell again") from None
     print("installing", *wheels)
     subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", *wheels], check=True)
 from grader.practice.notebook import checker, hinter, painter

@@ -1,5 +1,7 @@
 """Causal attention."""
 
+import math
+
 import pytest
 import torch
 from hypothesis import example, given
@@ -70,11 +72,20 @@ ATTENDED = torch.tensor(
 @attention
 @weight(0.5)
 def test_attention_of_a_few_numbers(student):
-    """Of values 2, 4 and 9, three queries of zeros see the means 2, 3 and 5; with scores and a key more, see the numbers."""
+    """Three queries of zeros see the means 2, 3 and 5 of 2, 4 and 9; with e = 4, scores of 0 and log 9 weigh 1 to 3."""
     zeros, values = torch.zeros(1, 1, 3, 1), torch.tensor([[[[2.0], [4.0], [9.0]]]])
     mistaken = {"Every query sees all keys: it may see those up to its own position only.": torch.full((1, 1, 3, 1), 5.0).double()}
     got = student.causal_attention(zeros, zeros, values)
     assert_agrees(got, torch.tensor([[[[2.0], [3.0], [5.0]]]]).double(), like=values, mistaken=mistaken)
+    half = 0.5 * math.log(3)
+    ones = torch.ones(1, 1, 1, 4)  # the query; keys and values are multiples of it
+    keys, values = (torch.cat([0 * ones, number * ones], dim=2) for number in (half, 8.0))
+    mistaken = {
+        "The scores are not scaled: they are divided by the root of e, the size of a head.": 7.2 * ones.double(),
+        "The scores are divided by e: it is the root of e.": 8 / (1 + 3**-0.5) * ones.double(),
+    }
+    got = student.causal_attention(ones, keys, values)
+    assert_agrees(got, 6.0 * ones.double(), like=values, error=1e-6, mistaken=mistaken)
     assert_agrees(student.causal_attention(*KNOWN), ATTENDED.double(), like=KNOWN[0], error=1e-6)
 
 
