@@ -90,7 +90,7 @@ class Fork:
             hello = b""
         if not hello:
             self.close()
-            raise RuntimeError(f"the zygote did not start: {self._said}")
+            raise RuntimeError(f"the zygote did not start: {self._said or f'nothing came from it in {START_SECONDS:.0f} s'}")
         said = json.loads(hello)
         self.why_no_namespaces: str | None = said["why_no_namespaces"]
         self.isolation = Isolation(mode, (*said["layers"], *(["wall"] if wall else [])))
