@@ -12,6 +12,7 @@ import builtins
 import contextlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import linecache
 import os
 import signal
@@ -68,7 +69,7 @@ def _fill(topic: Topic, cells: list[str], seconds: float, definitions_only: bool
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             topic.problems.append(f"{place}{line}: {type(error).__name__}: {getattr(error, 'msg', None) or error}")
             continue
-        for statement in [one for statement in statements for one in _name_by_name(statement)]:
+        for statement in itertools.chain.from_iterable(map(_name_by_name, statements)):
             flags |= _future_flags(statement)
             if definitions_only and not isinstance(statement, DEFINITIONS) and not _is_constant(statement):
                 continue
