@@ -104,7 +104,7 @@ class Fork:
             hello = b""
         if not hello:
             self.close()
-            raise RuntimeError(f"the zygote did not start: {self._said}")
+            raise RuntimeError(f"the zygote did not start: {self._said or f'nothing came from it in {START_SECONDS:.0f} s'}")
         said: dict[str, Any] = json.loads(hello)
         return said
 

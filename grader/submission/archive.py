@@ -27,10 +27,10 @@ def in_archive(file: File, archive: Path | bytes) -> list[File]:
     except Exception as error:  # the table of contents is the student's: anything may be wrong with it
         reason = printable(str(error) or type(error).__name__)
         return [File(file.name, file.read, f"it is no readable zip archive ({reason})")]
-    named = [(_name(entry), entry) for entry in opened.infolist()]
+    named = {_name(entry): entry for entry in opened.infolist()}  # of two of one name the later one, as when it is unpacked
     return [
         File(clean(name.removeprefix("./")), _reader(opened, entry), _refusal(name, entry), _modified(entry))
-        for name, entry in named
+        for name, entry in named.items()
         if not name.endswith("/") and not any(map(is_skipped, name.split("/")))
     ]
 

@@ -20,6 +20,7 @@ class Modules:
         for source in sorted(sources, key=lambda source: (bool(source.archive), not source.is_module)):
             self._paths.setdefault(source.path, source)
         self._found: dict[tuple[str, str], dict[str, Source]] = {}
+        self.not_used: dict[Source, Source] = {}  # modules in whose place another one of the same name was taken
 
     def belonging_to(self, importer: Source, module: str) -> dict[str, Source]:
         """The module of this name, or the package with all its modules, by their dotted names."""
@@ -67,6 +68,8 @@ class Modules:
                     if name not in found and name not in known:
                         found[name] = one
                         waiting.append(one)
+                    elif name in found and found[name].cells != one.cells:
+                        self.not_used[one] = found[name]
         return found
 
 

@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass, field
 
 from grader.submission.cells import as_python
-from grader.submission.files import File, printable
+from grader.submission.files import File, Unreadable, printable
 from grader.submission.read_notebook import parse_notebook
 from grader.submission.syntax import Definition, definitions, imports, parsed
 from grader.submission.text import decode
@@ -92,6 +92,8 @@ def read_source(file: File, content: bytes, archive: str = "") -> list[Source]:
         kind = "module" if file.suffix == ".py" else "notebook"
         remarks.append(f"{file.shown} was read as a {kind}; hand it in as {printable(file.stem)}{file.suffix}")
     if file.suffix == ".py":
+        if content.lstrip().startswith(b"{") and _is_notebook(content):
+            raise Unreadable(f"{file.shown} was not read: it is a notebook; hand it in as {printable(file.stem)}.ipynb")
         text, guess = decode(file.shown, content)
         remarks += [guess] if guess else []
         return [Source(name, _short_enough(file, [text], remarks), file.modified, archive, remarks)]
@@ -118,6 +120,13 @@ def read_source(file: File, content: bytes, archive: str = "") -> list[Source]:
         for module, text in zip(modules, written.values(), strict=True)
         if module.suffix == ".py"
     ]
+
+
+def _is_notebook(content: bytes) -> bool:
+    try:
+        return bool(parse_notebook("", content).cells)
+    except Unreadable:
+        return False
 
 
 def _short_enough(file: File, cells: list[str], remarks: list[str]) -> list[str]:

@@ -42,6 +42,8 @@ def choose(sources: list[Source], assignment: Assignment) -> Choice:
             _Topic(topic, assignment, candidates, modules).into(choice)
     for name, source in modules.imported(_all_taken(choice), choice.topics).items():
         choice.topics[name], choice.taken[name] = source.cells, [source]
+    for other, one in modules.not_used.items():
+        choice.problems.append(f"{_shown(other)} was not used: {_shown(one)} has the same name; give one of them another")
     for source in dict.fromkeys(_all_taken(choice)):
         choice.problems += source.remarks
         for module, _ in source.imports:

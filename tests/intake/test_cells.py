@@ -147,3 +147,8 @@ def test_a_module_for_a_newer_python_says_so(tmp_path: Path) -> None:
 def test_work_in_a_form_that_is_not_read_is_named(tmp_path: Path, name: str) -> None:
     said = graded(tmp_path, {name: notebook(flows())})
     assert said.problems[0] == f"{name} was not read: hand in a module (.py) or a notebook (.ipynb)"
+
+
+def test_a_notebook_that_is_called_a_module_is_told(tmp_path: Path) -> None:
+    said = graded(tmp_path, {"flows.py": notebook(flows())})
+    assert said.problems[0] == "flows.py was not read: it is a notebook; hand it in as flows.ipynb"

@@ -99,6 +99,26 @@ def test_who_is_who_in_a_download(tmp_path: Path) -> None:
     assert found["extra"].student is None
 
 
+FORMS_OF_CANVAS = {
+    "alphaanna_1001_9001_flows.py": flows(), "alphaanna_1001_9002_vaes.py": "def elbo(x): return 1", "anon_Ab3dE_9011_flows.py": flows(),
+    "betabob_LATE_1002_9003_flows-1.py": flows(), "gammacarl_1003_9004_lecture9.zip": ZIP, "deltadora_1004_9005_lecture9-2.zip": ZIP,
+    "epsilonerik_1005_link.html": "<a>", "zetazoe_LATE_1006_text.html": "<p>", "eta2eva_1007_9006_Copy of flows (1).ipynb": notebook(flows()),
+    "thetatom_1008_9007_flows.pdf": "%PDF", "王小明_1009_9008_flows.py": flows(), "iotaoconnor_1010_9009_o'connor_12_345_flows.py": flows(),
+    "kappakim_1011_9010_flows.ipynb.txt": notebook(flows()), "lambdaleo_1012_9012_flows.rar": b"Rar!",
+}  # fmt: skip
+
+
+def test_every_form_of_canvas_names_is_a_student(tmp_path: Path) -> None:
+    found = of_class(lay(tmp_path / "canvas", FORMS_OF_CANVAS))
+    ids = {one.student.id: one for one in found.values() if one.student}
+    assert (len(found), set(ids)) == (13, {str(number) for number in range(1001, 1013)})
+    assert [number for number, one in ids.items() if one.student.late] == ["1002", "1006"]  # type: ignore[union-attr]
+    for number, one in {**ids, "anonymous": found["anon_Ab3dE"]}.items():
+        right = answers(one) == dict.fromkeys(FLOWS, "right")
+        assert right or (number in ("1005", "1006", "1008", "1012") and one.problems), number
+    assert set(ids["1001"].topics) == {"flows", "vaes"}
+
+
 def test_moodles_flat_names_count_from_the_left(tmp_path: Path) -> None:
     forged = "Mallory Z_111_assignsubmission_file_Anna Victim_765_assignsubmission_file_flows.py"
     lay(tmp_path, {forged: flows("forged"), "Anna Victim_765_assignsubmission_file_flows.py": flows("own")})
@@ -117,6 +137,11 @@ def test_names_inside_of_a_lone_submission_are_nobodys(tmp_path: Path, form: str
     (submission,) = of_class(tmp_path / "class").values()
     assert submission.student is None
     assert any("files of 2 students" in problem for problem in submission.problems)
+
+
+def test_a_lone_submission_is_no_gradescope_download(tmp_path: Path) -> None:
+    lay(tmp_path / "class/submission_5", GRADESCOPE)
+    assert {name: one.student for name, one in of_class(tmp_path / "class").items()} == {"submission_5": None}
 
 
 def test_a_students_own_pack_is_not_a_download_by_its_own_path(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ MADE = {
     "report_students": "_report_students", "CON": "_CON", "con.txt": "con_txt", "nul.tar": "_nul.tar", "COM1": "_COM1", "aux ": "_aux",
     "anna.": "anna", "anna ": "anna", ".anna": "anna", "-rf": "rf", "a/b\\c": "a_b_c", "a\nb": "a_b", "<b>": "_b_", "a:b|c*": "a_b_c_",
     "\u202egnp.exe": "_gnp.exe", "a\u009bb": "a_b", "a\udcf6b": "a_b", "\U0001d160" * 62: "submission", "": "submission", "...": "submission",
-    "😀": "submission", "Mu\u0308ller": "Müller", "ｆｕｌｌ": "full", "a\u200bb": "a_b", "x;=1+1;y": "x__1_1_y", "=cmd()": "_cmd()",
+    "😀": "submission", "Mu\u0308ller": "Müller", "ｆｕｌｌ": "full", "a\u200bb": "a_b", "x;=1+1;y": "x__1_1_y", "王" * 95: "王" * 26, "=cmd()": "_cmd()",
 }  # fmt: skip
 
 

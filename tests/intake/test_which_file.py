@@ -95,6 +95,11 @@ ALL_RIGHT = {
     },
     "a stub below the work in a module": {"flows.py": flows() + stub("planar")},
     "a main block with stubs": {"flows.py": flows() + 'if __name__ == "__main__":\n    def planar(x): ...\n'},
+    "one import of two libraries, of which one is not here": {"flows.py": "import nothing_like_this, math as m\n" + flows().replace("def planar(x):", "def planar(x, pi=m.pi):")},
+    "the same from one library": {"flows.py": "from math import nothing_like_this, tau\n" + flows().replace("def planar(x):", "def planar(x, turn=tau):")},
+    "a decorator and annotations of a library that is not here": {
+        "flows.py": "from nothing_like_this import typed, Float\n" + flows().replace("def planar(x):", "@typed(Float)\ndef planar(x: Float['n']) -> Float:")},
+    "an older version behind it in one zip": {"hw.zip": zipped({"flows.py": flows("old"), "flowz.py": flows()}).replace(b"flowz.py", b"flows.py")},
     "a name that needs composing": {"flo\u0077s.py": flows(), "u\u0308bung.py": "x = 1\n"},
 }  # fmt: skip
 
@@ -104,8 +109,9 @@ def test_a_right_answer_is_graded_whatever_lies_around_it(tmp_path: Path, case: 
     assert answers(graded(tmp_path, ALL_RIGHT[case])) == RIGHT
 
 
-UNPACKED_ELSEWHERE = {"a zip of a folder with a helper", "stubs beside a zip of the work", "a folder of stubs and one of work"}
-CHECKED = sorted({*ALL_RIGHT} - UNPACKED_ELSEWHERE)  # nobody works in an archive
+IN_FOLDERS = {"a folder of stubs and one of work"}
+IN_ARCHIVES = {case for case, files in ALL_RIGHT.items() if any(name.endswith(".zip") and name != "handin.zip" for name in files)}
+CHECKED = sorted({*ALL_RIGHT} - IN_FOLDERS - IN_ARCHIVES)  # nobody works in an archive
 
 
 @pytest.mark.parametrize("case", CHECKED)
@@ -165,6 +171,13 @@ def test_a_module_that_is_no_python_is_named_where_another_is_taken(tmp_path: Pa
     said = graded(tmp_path, {"flows.py": "def planar(x)\n    return 1\n", "flows.ipynb": notebook(flows())})
     assert answers(said) == RIGHT
     assert any(problem.startswith("flows: flows.py is no Python (expected ':', line 1)") for problem in said.problems)
+
+
+def test_of_two_own_modules_of_one_name_the_one_that_is_not_used_is_named(tmp_path: Path) -> None:
+    by_topic = {"a/flows.py": in_a_helper("from utils import planar"), "a/utils.py": HELPER, "b/vaes.py": "from utils import elbo\n",
+                "b/utils.py": work("elbo", "right")}  # fmt: skip
+    assert graded(tmp_path, by_topic).problems == ("a/utils.py was not used: b/utils.py has the same name; give one of them another",)
+    assert graded(tmp_path / "equal", by_topic | {"b/utils.py": HELPER}).problems == ()
 
 
 def test_two_topics_in_one_notebook_keep_their_own_functions_of_one_name(tmp_path: Path) -> None:

@@ -65,3 +65,20 @@ def test_future_imports_hold_for_the_statements_after_them():
 def test_the_second_attempt_keeps_definitions_and_constants_only():
     cell = "import math\nEPS = 1e-3\ntable = list(range(5))\nprint('hello')\ndef f():\n    return EPS"
     assert loaded(cell, then="one.f(), one.math.pi > 3, hasattr(one, 'table')", definitions_only=True) == "(0.001, True, False)"
+
+
+def test_what_a_library_that_is_not_here_would_have_given_costs_itself_alone():
+    cell = """
+        import nothing_like_this, math as m
+        from math import nothing_like_this, tau
+        from nothing_like_this import typed, Float
+        @typed(Float)
+        def f(x: Float["n"]) -> Float:
+            return m.pi + tau
+        @staticmethod
+        def g(x, n=Float): ...
+        def h(x: Float): return typed
+    """
+    said = loaded(cell, then="one.f(0) > 9, hasattr(one, 'g'), hasattr(one, 'h'), problems[-2:]")
+    skipped = "one.py, line 9: NameError: name 'Float' is not defined (this statement was skipped)"
+    assert said == f"""(True, False, True, ['one.py, line 6: defined without @typed(Float), which is not known here', "{skipped}"])"""

@@ -8,9 +8,11 @@ from __future__ import annotations
 import __future__
 
 import ast
+import builtins
 import contextlib
 import importlib.abc
 import importlib.machinery
+import itertools
 import linecache
 import os
 import signal
@@ -23,7 +25,8 @@ from typing import Any
 
 from grader.sandbox.inside import settings
 
-DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Import, ast.ImportFrom)
+BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+DEFINITIONS = (*BLOCKS, ast.Import, ast.ImportFrom)
 CONSTANTS = (ast.Assign, ast.AnnAssign)
 MIN_CPU_SHARE = 0.02  # of the time on the wall: who computes less than that does not wait for a processor, but sleeps
 MAX_LOOKS = 10  # times the limit on the wall clock, however busy the machine
@@ -66,13 +69,25 @@ def _fill(topic: Topic, cells: list[str], seconds: float, definitions_only: bool
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             topic.problems.append(f"{place}{line}: {type(error).__name__}: {getattr(error, 'msg', None) or error}")
             continue
-        for statement in statements:
+        for statement in itertools.chain.from_iterable(map(_name_by_name, statements)):
             flags |= _future_flags(statement)
             if definitions_only and not isinstance(statement, DEFINITIONS) and not _is_constant(statement):
                 continue
             problem = _execute(statement, topic.module, place, flags, seconds)
+            if problem and problem.startswith("NameError") and isinstance(statement, BLOCKS):
+                problem = _execute_bare(statement, topic.module, place, flags, seconds)
             if problem:
-                topic.problems.append(f"{place}, line {statement.lineno}: {problem} (this statement was skipped)")
+                topic.problems.append(f"{place}, line {statement.lineno}: {problem}")
+
+
+def _name_by_name(statement: ast.stmt) -> list[ast.stmt]:
+    """An import as one for each of its names: where one library is not here, the others still are."""
+    singles: list[ast.stmt] = [statement]
+    if isinstance(statement, ast.Import):
+        singles = [ast.Import([alias]) for alias in statement.names]
+    elif isinstance(statement, ast.ImportFrom):
+        singles = [ast.ImportFrom(statement.module, [alias], statement.level) for alias in statement.names]
+    return [ast.copy_location(single, statement) for single in singles]
 
 
 def _execute(statement: ast.stmt, module: ModuleType, place: str, flags: int, seconds: float) -> str | None:
@@ -82,10 +97,27 @@ def _execute(statement: ast.stmt, module: ModuleType, place: str, flags: int, se
         with _interrupted_after(seconds):
             exec(code, module.__dict__)
     except TooSlow:
-        return f"still running after {seconds:g} s"
+        return f"still running after {seconds:g} s (this statement was skipped)"
     except BaseException as error:  # SystemExit, KeyboardInterrupt and friends are the student's, too
-        return describe(error)
+        return f"{describe(error)} (this statement was skipped)"
     return None
+
+
+def _execute_bare(
+    statement: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef, module: ModuleType, place: str, flags: int, seconds: float
+) -> str | None:
+    """A definition once more, without what a library that is not here would have given: decorators and annotations."""
+    known = {*dir(builtins), *module.__dict__}
+    missing = [
+        decorator
+        for decorator in statement.decorator_list
+        if any(isinstance(node, ast.Name) and node.id not in known for node in ast.walk(decorator))
+    ]
+    statement.decorator_list = [decorator for decorator in statement.decorator_list if decorator not in missing]
+    problem = _execute(statement, module, place, flags | __future__.annotations.compiler_flag, seconds)
+    if problem or not missing:
+        return problem
+    return f"defined without {', '.join(f'@{ast.unparse(decorator)}'[:80] for decorator in missing)}, which is not known here"
 
 
 def describe(error: BaseException) -> str:
