@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 from unittest import mock
 
 import hypothesis
@@ -85,11 +86,11 @@ class _ratios:
         ratios: list[float] = []
         judge = compare._assert_values
 
-        def measure(got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
+        def measure(returned: Any, got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
             both = got.isfinite() & want.isfinite()
             ratio = ((got - want).abs() / tolerance.allowed(want))[both]
             ratios.append(ratio.max().item() if ratio.numel() else 0.0)
-            judge(got, want, tolerance, wording)
+            judge(returned, got, want, tolerance, wording)
 
         self._patch = mock.patch.object(compare, "_assert_values", measure)
         self._patch.start()
