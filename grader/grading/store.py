@@ -82,7 +82,7 @@ class Store:
 
         Raises: `StoreError` where another kit, seed or other options have graded here, unless that is to be done again.
         """
-        known = manifest(self.folder)
+        known = manifest(self.folder) if _paths(self.folder) else Manifest()  # a run that was refused has left no record
         if options.only and not known.graded_by:
             raise StoreError(f"{self.folder} holds no records yet, of which one exercise could be graded again: leave out --only")
         before, now = {"assignment": known.assignment, **known.graded_by}, {"assignment": options.lecture, **identity(kit)}

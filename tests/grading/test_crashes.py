@@ -135,6 +135,12 @@ def test_whatever_else_grades_differently_is_refused_with_what_it_is(tmp_path: P
     assert _notes(tmp_path) == {"s00": STALE, "s01": ""}
 
 
+def test_a_run_that_was_refused_before_anything_was_graded_binds_nobody(tmp_path: Path) -> None:
+    with Store(tmp_path) as store:
+        store.begin(OPTIONS, msgspec.structs.replace(_KIT, isolation="strict"), None, ["s00"], regrade=False)
+        store.begin(OPTIONS, _KIT, None, ["s00"], regrade=False)
+
+
 def test_what_waits_for_a_gpu_is_graded_again_where_there_is_one(tmp_path: Path) -> None:
     waits, with_gpu = Submission("waits", {}, ()), msgspec.structs.replace(_KIT, device="a GPU")
     with Store(tmp_path) as store:
