@@ -35,16 +35,21 @@ MANY_DIMENSIONS = 20  # from here on a determinant may under- or overflow
 # -- log_abs_det_jacobian --
 
 
-@mistake(
-    LOG_DET,
-    killed_by="test_volume_has_no_sign",
-    says="You took the logarithm of the determinant itself, as torch.logdet does. Where f turns space inside out the "
-    "determinant is negative and its logarithm is nan: density needs the absolute value.",
-    when=turns_space_inside_out,
+NO_ABSOLUTE_VALUE = (
+    "You took the logarithm of the determinant itself, as torch.logdet does. Where f turns space inside out the determinant is "
+    "negative and its logarithm is nan: density needs the absolute value."
 )
+
+
+@mistake(LOG_DET, killed_by="test_volume_has_no_sign", says=NO_ABSOLUTE_VALUE, when=turns_space_inside_out)
 def log_of_signed_determinant(f: Map, x: Tensor) -> Tensor:
     sign, size = torch.linalg.slogdet(jacobian_of(f, x))
     return torch.where(sign > 0, size, torch.nan)
+
+
+@mistake(LOG_DET, killed_by="test_volume_has_no_sign", says=NO_ABSOLUTE_VALUE, when=turns_space_inside_out)
+def log_of_the_determinant_itself(f: Map, x: Tensor) -> Tensor:
+    return torch.linalg.det(jacobian_of(f, x)).log()
 
 
 @mistake(
