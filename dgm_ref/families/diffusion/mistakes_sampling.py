@@ -199,6 +199,12 @@ def sample_by_the_global_generator(model: Model, n: int, m: int, betas: Tensor, 
     return _run(model, _start(n, m, betas, generator), list(reversed(range(len(betas)))), betas, torch.default_generator)
 
 
+@mistake(SAMPLE, killed_by=SOURCE, says="Your start does not come from the generator that you are given. The noise of your steps does.")
+def start_by_the_global_generator(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    start = _start(n, m, betas, torch.default_generator)
+    return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
+
+
 @variant(SAMPLE)
 def sample_without_a_graph(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     with torch.no_grad():

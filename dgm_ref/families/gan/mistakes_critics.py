@@ -86,6 +86,18 @@ def nan_at_a_flat_point(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -
     return (g - g / g.norm(dim=1, keepdim=True)).square().sum(1).mean()
 
 
+@mistake(
+    PENALTY,
+    killed_by="test_the_penalty_leaves_the_samples_as_they_are",
+    says="You switch gradients on in the caller's samples. Detach the mixture and switch them on there.",
+)
+def gradients_switched_on_in_the_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    u = u.reshape(-1, *[1] * (real.ndim - 1))
+    x = u * real + (1 - u) * fake.requires_grad_()
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
+
+
 @variant(PENALTY)
 def penalty_with_grad_outputs(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     x = torch.lerp(fake, real, u.view(-1, *(1,) * (real.dim() - 1))).detach().requires_grad_(True)

@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.critics import linear_critic, quadratic_critic, tanh_critic
 from grader.checks.families.shared.gradients import assert_gradients_known
@@ -106,6 +106,14 @@ def test_the_penalty_keeps_the_dtype(student):
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
         assert_dtype(student.gradient_penalty(quadratic_critic(draw.tensor(1.0, dtype)), x, x, x[0]), dtype)
+
+
+@gradient_penalty
+@weight(0.05)
+def test_the_penalty_leaves_the_samples_as_they_are(student):
+    """Gradients are switched on in the mixture, never in the caller's samples."""
+    x = draw.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert_unchanged(student.gradient_penalty.observed(quadratic_critic(draw.tensor(1.0)), x, -x, draw.tensor([0.25, 0.5])))
 
 
 # -- wasserstein_1d --
