@@ -61,8 +61,10 @@ def grade(
     from grader.grading.kit import SeedError, grading_seed
     from grader.grading.options import GradingOptions
     from grader.grading.store import StoreError
+    from grader.hidden.places import refuse_without_reference
     from grader.sandbox.layers.policy import IsolationError
 
+    refuse_without_reference()
     console = SafeConsole(highlight=False)
     course = courses.find(REPO_ROOT)
     if course and course.is_relative_to(submissions.resolve()):

@@ -98,13 +98,14 @@ class Fork:
     @functools.cached_property
     def _hello(self) -> dict[str, Any]:
         self._control.settimeout(START_SECONDS)
+        why = ""
         try:
             hello = self._control.recv(1 << 16)
         except TimeoutError:
-            hello = b""
+            hello, why = b"", f"nothing came from it in {START_SECONDS:.0f} s"
         if not hello:
             self.close()
-            raise RuntimeError(f"the zygote did not start: {self._said or f'nothing came from it in {START_SECONDS:.0f} s'}")
+            raise RuntimeError(f"the zygote did not start: {why or self._said}")
         said: dict[str, Any] = json.loads(hello)
         return said
 

@@ -158,7 +158,7 @@ def test_a_zygote_that_does_not_come_up_says_why():
 def test_a_zygote_that_is_not_heard_in_time_is_told(monkeypatch):
     monkeypatch.setattr("grader.sandbox.fork.START_SECONDS", 0.0001)
     with pytest.raises(RuntimeError, match="the zygote did not start: nothing came from it in"):
-        Fork(["torch"], "default", LAYERS)
+        Fork(["torch"], "default", LAYERS).start()
 
 
 def _alive(pid: int) -> bool:

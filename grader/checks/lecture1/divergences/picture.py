@@ -34,7 +34,7 @@ def both_orders(mine: Work) -> Figure:
     axes.axvline(0.8, color=INK, linestyle="--", linewidth=1, label="q = p: both are zero")
     axes.axhline(0, color=INK, linewidth=0.6)
     axes.set_ylim(-0.3, 3.2)
-    canvas.name(axes, "the blue one should have no bound at the edges, where q nearly excludes what p does", "t", "nats", "upper center")
+    canvas.name(axes, "the blue one should have no bound at the edges, where q excludes what p does", "t", "nats", "upper center")
     return drawn
 
 
