@@ -86,9 +86,9 @@ def hostile_files() -> list[Files]:
     attacks = [one for one in CORPUS if one.group in ("starve", "serialise", "escape") and "timeout" not in one.outcomes]
     running = [{"histogram.py": PREAMBLE + one.source} for one in attacks[::4]]
     right = (REPO_ROOT / "solutions" / LECTURE / "histogram.py").read_text("utf-8")
-    slow = "\ndef {name}(*arguments, right={name}, **others):\n    import time; time.sleep(9.5); return right(*arguments, **others)\n"
+    slow = "\ndef sample_histogram(*others, right=sample_histogram):\n    import time; time.sleep(9.5); return right(*others)\n"
     own: list[Files] = [
-        {"histogram.py": right + slow.format(name="sample_histogram")},
+        {"histogram.py": right + slow},
         {"histogram.py": "def fit_histogram(x, num_bins):\n    while True: pass\n"},
         {"histogram.py": "import time\ntime.sleep(10**6)\n" + right},
         {"histogram.py": "import os\nos._exit(0)\n" + right},
@@ -117,7 +117,7 @@ class Memory(threading.Thread):
         while self.process.poll() is None:
             pids = [self.process.pid, *descendants(self.process.pid)]
             self.most = max(self.most, sum(map(_proportional, pids)) >> 10)
-            time.sleep(0.5)
+            time.sleep(2)
 
 
 def _proportional(pid: int) -> int:
@@ -157,9 +157,7 @@ def has_a_sentence(record: Record) -> bool:
 
 def main(number: int, hostile: int) -> int:
     answers = list(itertools.islice(itertools.cycle(honest_answers()), number))
-    attackers = hostile_files()
-    step = max(1, len(attackers) // hostile)
-    attackers = attackers[::step][:hostile]
+    attackers = hostile_files()[:hostile]
     print(f"{platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}, Python {platform.python_version()}, "
           f"torch {torch.__version__}\n\n{'':10}{'rows':>6} {'wall s':>7} {'CPU s':>7} {'MiB':>9} {'exit':>5}  faults")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="dgm-class-") as name:
