@@ -69,13 +69,14 @@ def grade(
         raise CannotGrade(f"the hidden reference dgm_ref/{options.lecture} is not on this machine: grade with the instructor's checkout")
     named = {one.name: one for one in handed_in}
     assignment = assignments.load(options.lecture)
-    kit = kit_record(options, name_of(options.device))  # its layers are known when a worker has been started
+    kit = kit_record(options)
+    with_device = msgspec.structs.replace(kit, device=name_of(options.device))  # what waits for one is not found where one is
 
     def look(name: str) -> Seen:
         """What was handed in, packed, so that nothing is read twice, and the record that is there already."""
         try:
             submission = read_apart(named[name], assignment)
-            earlier = store.find(submission, None if options.only else kit)
+            earlier = store.find(submission, None if options.only else with_device)
             return Seen(zlib.compress(msgspec.json.encode(submission)), tuple(submission.topics), earlier)
         except Exception:  # it would stop the class
             return Seen(log=traceback.format_exc())

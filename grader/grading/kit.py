@@ -107,15 +107,14 @@ def version() -> str:
     return f"{importlib.metadata.version('dgm-kit')}+{digest.hexdigest()[:12]}"
 
 
-def kit_record(options: GradingOptions, device: str = "") -> KitRecord:
-    """The `kit` part of every record of one run, but for the layers of isolation that hold."""
+def kit_record(options: GradingOptions) -> KitRecord:
+    """The `kit` part of every record of one run, but for what is known once workers are there: layers, and a device."""
     return KitRecord(
         version=version(),
         torch=importlib.metadata.version("torch"),
         hypothesis=importlib.metadata.version("hypothesis"),
         seed=fingerprint(options.seed),
         isolation=options.isolation,
-        device=device,
         options=options.flags,
     )
 
