@@ -184,4 +184,5 @@ def main(number: int, hostile: int) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(*(int(argument) for argument in [*sys.argv[1:], "950", "50"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 50)))
+    arguments = sys.argv[1:]
+    sys.exit(main(*map(int, [*arguments, *["950", "50"][len(arguments) :]])))

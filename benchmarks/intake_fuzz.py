@@ -17,7 +17,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from tests.intake.strategies import HAND_INS  # noqa: E402
 from tests.intake.test_fuzz import in_order  # noqa: E402
 
-cases, start = (int(argument) for argument in [*sys.argv[1:], "20000", "0"][:2]) if len(sys.argv) != 2 else (int(sys.argv[1]), 0)
+arguments = sys.argv[1:]
+cases, start = map(int, [*arguments, *["20000", "0"][len(arguments) :]])
 took: list[float] = []
 
 

@@ -49,7 +49,7 @@ console = terminal.SafeConsole()
 
 def add_to(app: typer.Typer) -> None:
     for command in (check, next_exercise, watch, list_exercises, hint, debug, reset, pack):
-        app.command(command.__name__.removesuffix("_exercise").removesuffix("_exercises"))(command)  # both words are builtins
+        app.command(command.__name__.split("_")[0])(command)  # Python has a `next` and a `list` of its own
 
 
 def check(
