@@ -16,8 +16,9 @@ mere yes or no stays unnamed: it tells no mistake from another that is not regis
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -32,12 +33,15 @@ from grader.exam.failure import Failure
 from grader.exam.inputs import Example
 from grader.hidden import known_submissions
 from grader.sandbox.wire.families import tensors_in
+from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
+from grader.sandbox.wire.objects import to_wire
 
 LARGE_INPUTS = 3  # of the check, on which a name must hold beside the failing one
 OTHER_INPUTS = 2  # the same, of the checks beside it
 FURTHER_INPUTS = 12  # asked while more than one mistake still fits
 RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 MAX_UNEXPLAINED = 0.05  # at most this part of the error may be left over
+MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
 
 
@@ -46,6 +50,7 @@ class NameFromCatalogue:
 
     def __init__(self, lecture: str) -> None:
         self.lecture = lecture
+        self._remembered: dict[Hashable, _Seen] = {}
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
         registered = self._registered(check)
@@ -78,11 +83,11 @@ class NameFromCatalogue:
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
     ) -> list[Mistake]:
         """The mistakes that end as the student does on this input, with the same answers."""
-        right: list[dict[str, Any] | None] = [call.answer for call in _seen(examiner, check, example, self._solution(check.topic)).calls]
+        right: list[dict[str, Any] | None] = [call.answer for call in self._known(examiner, check, example).calls]
         right += [None] * (len(mine.calls) - len(right))
 
         def alike(mistake: Mistake) -> bool:
-            theirs = _seen(examiner, check, example, self._with(mistake).transport)
+            theirs = self._known(examiner, check, example, mistake)
             if (theirs.outcome, len(theirs.calls)) != (mine.outcome, len(mine.calls)):
                 return False
             both = list(zip(mine.calls, theirs.calls, right, strict=False))
@@ -101,16 +106,33 @@ class NameFromCatalogue:
         """Whether what the mistake says is true of the input that the student sees."""
         if mistake.when is None:
             return True
-        watched = self._with(mistake)
-        watched.said.clear()
-        theirs = _seen(examiner, check, failure.example, watched.transport)
-        if len(watched.said) != len(theirs.calls):
-            return any(watched.said)
-        right = _seen(examiner, check, failure.example, self._solution(check.topic)).calls
+        theirs = self._known(examiner, check, failure.example, mistake)
+        if len(theirs.said) != len(theirs.calls):
+            return any(theirs.said)
+        right = self._known(examiner, check, failure.example).calls
         return any(
             said and (number >= len(right) or not _same(call.answer, right[number].answer))
-            for number, (said, call) in enumerate(zip(watched.said, theirs.calls, strict=True))
+            for number, (said, call) in enumerate(zip(theirs.said, theirs.calls, strict=True))
         )
+
+    def _known(self, examiner: Examiner, check: Check, example: Example, mistake: Mistake | None = None) -> _Seen:
+        """How a mistake, or without one the solution, ends on an input."""
+        key = check.identity, mistake, _digest(example)
+        if key not in self._remembered:
+            if len(self._remembered) >= MAX_REMEMBERED:
+                self._remembered.clear()
+            self._remembered[key] = self._end(examiner, check, example, mistake)
+        return self._remembered[key]
+
+    def _end(self, examiner: Examiner, check: Check, example: Example, mistake: Mistake | None) -> _Seen:
+        if mistake is None:
+            seen, said = _seen(examiner, check, example, self._solution(check.topic)), []
+        else:
+            watched = self._with(mistake)
+            watched.said.clear()
+            seen, said = _seen(examiner, check, example, watched.transport), watched.said
+        answers = tuple(Call(call.name, {}, call.answer) for call in seen.calls)  # what was asked may be large
+        return _Seen(seen.outcome, answers, tuple(said))
 
     @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _with(self, mistake: Mistake) -> _Watched:
@@ -142,7 +164,15 @@ class _Seen:
     """How a check ended on one input, and the calls that it made."""
 
     outcome: str
-    calls: Sequence[Call] = field(default_factory=tuple)
+    calls: Sequence[Call] = ()
+    said: Sequence[bool] = ()  # for each call, whether what a mistake says is true of it
+
+
+def _digest(example: Example) -> Hashable:
+    try:
+        return hashlib.blake2b(encode(dict(example), to_wire, TO_WORKER)).digest()
+    except WireError:  # what cannot travel is like nothing else
+        return object()
 
 
 def _seen(examiner: Examiner, check: Check, example: Example, transport: Transport) -> Failure | _Seen:
