@@ -93,7 +93,7 @@ def open_device_workers(mode: str, modules: Sequence[str], hidden: Sequence[Path
         return Spawn(list(modules), environment={**others, **device})
     from grader.sandbox.device_process import DeviceProcess
 
-    ordinary = open_workers(mode, modules, hidden)
+    ordinary = open_workers(mode, [], hidden)  # to see which layers hold
     ordinary.close()
     layers = list(ordinary.isolation.layers)
     wall = shutil.which("bwrap") if "wall" in layers else None
