@@ -153,7 +153,8 @@ def a_tenth_too_cold(logits: Tensor, generator: torch.Generator, temperature: fl
 @mistake(SAMPLE, killed_by=EXACT, says="You drop values less likely than 0.02. Without top_k nothing is cut off.")
 @sampler_with_pick
 def drops_rare_values(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
-    p = (truncate(logits, top_k) / temperature).softmax(-1)
+    kept = truncate(logits, top_k)
+    p = ((kept - kept.amax(-1, keepdim=True)) / temperature).softmax(-1)
     return multinomial(torch.where(p < min(0.02, p.max().item()), 0, p), generator)
 
 

@@ -68,12 +68,12 @@ def test_the_posterior_is_bayes_rule(student, ref, size, C, n, key, dtype):
 @class_posterior
 @weight(0.375)
 @examples(2)
-@given(K=st.sampled_from((3, 256)), key=draw.seeds, dtype=draw.dtypes)
-@example(K=3, key=0, dtype=torch.float32)
-@example(K=256, key=0, dtype=torch.float64)
+@given(K=st.integers(3, 8), key=draw.seeds, dtype=draw.dtypes)
+@example(K=3, key=0, dtype=torch.float64)
+@example(K=256, key=0, dtype=torch.float32)
 def test_the_posterior_of_784_dimensions_where_every_likelihood_underflows(student, K, key, dtype):
     """For an image of 28 x 28 every likelihood underflows; the posterior is right, and its rows sum to one."""
-    m, gap = 784, 0.1 if K == 3 else 0.5  # in the logit of value 0, between one class and the next
+    m, gap = 784, 0.5 if K == 256 else 0.1  # in the logit of value 0, between one class and the next
     models = [independent_table(torch.zeros(m, K, dtype=dtype).index_fill(1, torch.tensor(0), c * gap)) for c in range(3)]
     x, log_prior = draw.integers((2, m), key, K), torch.zeros(3, dtype=dtype)
     zeros = (x == 0).sum(dim=1).double()  # (n,)

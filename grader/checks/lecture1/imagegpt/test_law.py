@@ -24,9 +24,9 @@ sample = pytest.mark.exercise("imagegpt.sample")
 weight, examples = pytest.mark.weight, pytest.mark.examples
 
 LIKELIEST: list[dict[str, Any]] = [{"top_k": 1}, {"temperature": 1e-5}, {"temperature": 1e-39}]
-AT_FIRST = 256  # images of a call: about half of what refutes every law that is told apart
+AT_FIRST = 512  # draws of a call: about half of what refutes every law that is told apart
 EFFECT = 0.1  # total variation from a law that is surely seen
-PEAK = math.log(255)  # one of 256 colours is as likely as all others together
+LATER = 4  # pixels of an image, all after the first one, that are counted: what is wrong in each of them shows undiminished
 
 
 KNOWN_LAW = torch.tensor([[[0.068480, 0.179444], [0.111402, 0.139995]], [[0.088278, 0.205003], [0.069276, 0.138122]]])
@@ -110,34 +110,41 @@ def _assert_follows(draws, law, right, wrong):
 @weight(0.25)
 def test_temperature_one_is_exact_sampling(student, seed):
     """One of 256 colours (outcome 1) is as likely as all others together (outcome 0), with the cache and without."""
-    model = model_of(student, constant_network(torch.tensor([PEAK] + [0.0] * 255)))
+    model = model_of(student, _one_likely_among(256))
     for use_cache in (True, False):
-        draws = draws_of(student, model, 2, student.generator(seed), use_cache=use_cache)
-        assert_follows_pmf(_is_the_peak(draws), _at_temperature(1.0), effect=0.06, first=AT_FIRST)
+        peaks = _later_pixels(student, model, student.generator(seed), lambda x: x == 0, use_cache=use_cache)
+        assert_follows_pmf(peaks, _at_temperature(1.0, 256), effect=0.06, first=1280)
 
 
 @sample
 @weight(0.25)
 def test_temperature_divides_the_logits(student, seed):
-    """At temperature T pixels are drawn from softmax(logits / T): outcome 1 is the one likely colour among 256."""
-    model = model_of(student, constant_network(torch.tensor([PEAK] + [0.0] * 255)))
+    """At temperature T pixels are drawn from softmax(logits / T): outcome 1 is the one likely colour among 64."""
+    model = model_of(student, _one_likely_among(64))
     for temperature in (1.1, 0.9, 2.0, 1e30):
-        draws = draws_of(student, model, 2, student.generator(seed), temperature=temperature)
+        peaks = _later_pixels(student, model, student.generator(seed), lambda x: x == 0, temperature=temperature)
         named = {
-            "ignores_the_temperature": _at_temperature(1.0),
-            "multiplies_by_the_temperature": _at_temperature(1 / temperature),
+            "ignores_the_temperature": _at_temperature(1.0, 64),
+            "multiplies_by_the_temperature": _at_temperature(1 / temperature, 64),
         }
-        assert_follows_pmf(_is_the_peak(draws), _at_temperature(temperature), effect=EFFECT, named=named, first=AT_FIRST)
+        assert_follows_pmf(peaks, _at_temperature(temperature, 64), effect=EFFECT, named=named, first=AT_FIRST)
 
 
-def _at_temperature(temperature):
-    """The probabilities of not being, and of being, the one colour with log-odds log 255 against each of the others."""
-    peak = 1 / (1 + 255 * math.exp(-PEAK / temperature))
+def _one_likely_among(K):
+    """The network that gives the first of K colours as much probability as all others together."""
+    return constant_network(torch.tensor([math.log(K - 1)] + [0.0] * (K - 1)), m=1 + LATER)
+
+
+def _at_temperature(temperature, K):
+    """The probabilities of not being, and of being, its likely colour."""
+    peak = 1 / (1 + (K - 1) ** (1 - 1 / temperature))
     return torch.tensor([1 - peak, peak], dtype=torch.float64)
 
 
-def _is_the_peak(draws):
-    return lambda n: (draws(n)[:, 1] == 0).long()
+def _later_pixels(student, model, generator, event, **how):
+    """Whether n pixels of a constant network are an `event`: all but the first of each image, which are independent draws."""
+    draws = draws_of(student, model, 1 + LATER, generator, **how)
+    return lambda n: event(draws(-(-n // LATER))[:, 1:]).T.flatten()[:n].long()
 
 
 @sample
@@ -166,9 +173,9 @@ def test_the_coldest_temperature_takes_the_likeliest_value(student, seed):
 @weight(0.25)
 def test_top_k_keeps_exactly_k_values(student, seed):
     """Of logits 2, 1, 1, 1, 0, -1 and top_k = 2, the 2 and one of the tied 1s remain, at any temperature."""
-    model = model_of(student, constant_network(torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, -1.0])))
+    model = model_of(student, constant_network(torch.tensor([2.0, 1.0, 1.0, 1.0, 0.0, -1.0]), m=1 + LATER))
     for temperature in (1.0, 0.5):
-        draws = draws_of(student, model, 2, student.generator(seed), top_k=2, temperature=temperature)
+        others = _later_pixels(student, model, student.generator(seed), lambda x: x != 0, top_k=2, temperature=temperature)
         e = math.exp(1 / temperature)
         mass = lambda first, rest: torch.tensor([first, rest]) / (first + rest)  # noqa: E731
         wrong = {
@@ -177,7 +184,7 @@ def test_top_k_keeps_exactly_k_values(student, seed):
             "keeps_one_value_more": mass(e, 2.0),
         }
         named = wrong if temperature == 1 else {}  # a wrong temperature looks much like these
-        assert_follows_pmf(_is_another(draws), mass(e, 1.0), effect=0.1, named=named, first=AT_FIRST)
+        assert_follows_pmf(others, mass(e, 1.0), effect=0.1, named=named, first=AT_FIRST)
 
 
 @sample
@@ -193,10 +200,6 @@ def test_top_k_of_all_values_truncates_nothing(student, seed):
 
 def _images_of_two_colours(draws):
     return lambda n: outcome_index(draws(n), 2)
-
-
-def _is_another(draws):
-    return lambda n: (draws(n)[:, 1] != 0).long()
 
 
 def _first_pixels(draws):

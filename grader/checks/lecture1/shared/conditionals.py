@@ -55,8 +55,12 @@ def markov_table(table: Tensor) -> Conditional:
 @family
 def independent_table(table: Tensor) -> Conditional:
     """Independent variables: the same logits for every row; ``table``: (m, K)."""
-    m, K = table.shape
-    return lambda x: table[: _tokens(x, m, K).shape[1]].repeat(len(x), 1, 1)  # (n, m, K)
+
+    def logits(x: Tensor) -> Tensor:
+        _refuse_unless_sequences(x, len(table))
+        return table[: x.shape[1]].repeat(len(x), 1, 1)  # (n, m, K)
+
+    return logits
 
 
 @family
@@ -129,9 +133,13 @@ def _depth(table: Tensor) -> int:
 
 def _tokens(x: Tensor, m: int, K: int) -> Tensor:
     """x as tokens that can be looked up."""
+    _refuse_unless_sequences(x, m)
+    return x.long().clamp(0, K - 1)
+
+
+def _refuse_unless_sequences(x: Tensor, m: int) -> None:
     if x.ndim != 2 or x.shape[1] > m:
         raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
-    return x.long().clamp(0, K - 1)
 
 
 def _refuse_unless_vectors(x: Tensor, m: int) -> None:
