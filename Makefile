@@ -3,7 +3,9 @@
 
 PYTHON ?= python3
 INSTALLED := .venv/installed
-PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
+# Tests wait, for a limit or another process: three to two processors.
+TESTERS := $(shell $(PYTHON) -c "import os; print(3 * (os.cpu_count() or 1) // 2)")
+PYTEST := OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= .venv/bin/python -m pytest --numprocesses $(TESTERS) --dist loadfile --no-loadscope-reorder
 UNITS := tests/authoring tests/cli tests/renderings tests/statistics tests/submission $(wildcard tests/test_*.py)
 
 .PHONY: demo test quick install
