@@ -61,7 +61,7 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
     """Put every mutant of the topics' solutions (or of some exercises) to the checks of the exercise it changes."""
     checks = collect(lecture)
     examiner = Examiner(assignments.load(lecture), checks, seed, key=InstructorsKey(lecture, names=False))
-    found = MutationRun(topics=set() if exercises else set(topics))
+    found, explained = MutationRun(topics=set() if exercises else set(topics)), explained_survivors()
     for topic in topics:
         solution = sources.read(solutions(lecture) / f"{topic}.py")
         order = _cheapest_first(examiner, topic, known_submissions.solution(lecture, topic))
@@ -75,7 +75,8 @@ def mutate(lecture: str, topics: Sequence[str], seed: str, exercises: Sequence[s
             judges = [check for check in order if check.exercise == exercise or mutant.region not in own]
             if not _noticed(examiner, judges, topic, mutant):
                 found.survivors.append((exercise, mutant.before, mutant.after))
-                print(_entry(found.survivors[-1]), flush=True)
+                if found.survivors[-1] not in explained:
+                    print(_entry(found.survivors[-1]), flush=True)
     return found
 
 
