@@ -10,6 +10,7 @@ from types import ModuleType
 import pytest
 
 from grader.assignment import REPO_ROOT, load
+from grader.exam.timeouts import Timeouts
 from grader.grading.grade import grade, submissions_in
 from grader.grading.options import GradingOptions
 from grader.record import ExerciseRecord, Record
@@ -17,6 +18,7 @@ from grader.record import ExerciseRecord, Record
 EXAMPLES = REPO_ROOT / "examples"
 EXPECTED = tomllib.loads((EXAMPLES / "submissions.toml").read_text("utf-8"))
 SCRIPT = EXAMPLES / "make_submissions.py"
+TIMEOUTS = Timeouts(call=3.0, call_again=0.3, statement=1.5)  # of a worker's processor time; the endless ones use all of it
 Records = dict[str, dict[str, Record]]
 
 
@@ -29,7 +31,7 @@ def records(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Rec
 
 
 def _graded(folder: Path, results: Path) -> dict[str, Record]:
-    options = GradingOptions(folder.name, seed="the examples", isolation="default")
+    options = GradingOptions(folder.name, seed="the examples", timeouts=TIMEOUTS)
     return {done.record.submission: done.record for done in grade(submissions_in(folder, folder.name), results, options, jobs=2)}
 
 

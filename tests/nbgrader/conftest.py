@@ -1,4 +1,4 @@
-"""One real nbgrader course with a dozen students, through every command, once for all tests of this folder."""
+"""One real nbgrader course with a dozen students, through every command."""
 
 import os
 import shutil
@@ -47,6 +47,7 @@ def nbgrader(*arguments, folder, user="instructor", code=0):
     except SystemExit as end:
         ended = end.code or 0
     finally:
+        type(app.subapp).clear_instance()  # it would serve the next course as well
         NbGraderApp.clear_instance()
         os.chdir(before)
         for name, value in kept.items():
@@ -85,8 +86,8 @@ class Course:
         nbformat.write(own_assignment(), self.root / "source" / "ps1" / "p.ipynb")
         self.exchange.mkdir()
         self.exchange.chmod(0o777)
-        in_a_process("nbgrader", "generate_assignment", "lecture1", folder=self.root)
-        in_a_process("nbgrader", "generate_assignment", "ps1", folder=self.root)
+        nbgrader("generate_assignment", "lecture1", folder=self.root)
+        nbgrader("generate_assignment", "ps1", folder=self.root)
 
     def hand_in(self, name, files):
         """A student fetches, works, and submits."""
@@ -108,7 +109,7 @@ class Course:
 
 @pytest.fixture(scope="session")
 def course(tmp_path_factory):
-    """The whole round."""
+    """The whole round. Its tests stand in one file, so that one of pytest-xdist's workers goes it, once."""
     if not (REPO_ROOT / "solutions").is_dir():
         pytest.skip("needs the instructor's checkout")
     course = Course(tmp_path_factory.mktemp("nbgrader"))
@@ -138,5 +139,5 @@ def course(tmp_path_factory):
     work = course.root.parent / "the-same-work"
     for name in GRADED_TWICE:
         shutil.copytree(course.root / "submitted" / name / "lecture1", work / name)
-    in_a_process("dgm", "grade", str(work), "-o", str(course.results), folder=course.root.parent)
+    in_a_process("dgm", "grade", str(work), "-o", str(course.results), folder=course.root)
     return course

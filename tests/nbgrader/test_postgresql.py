@@ -16,7 +16,7 @@ from grader.assignment import load
 pytest.importorskip("nbgrader")
 pytest.importorskip("psycopg2")
 
-from tests.nbgrader.conftest import TOPICS, Course, in_a_process  # noqa: E402
+from tests.nbgrader.conftest import TOPICS, Course, in_a_process, nbgrader  # noqa: E402
 from tests.nbgrader.students import students  # noqa: E402
 
 DEBIAN = Path("/usr/lib/postgresql")
@@ -63,8 +63,8 @@ def test_grades_reach_a_postgresql_gradebook(database, tmp_path):
             for file, content in files.items():
                 (folder / file).write_bytes(content)
     in_a_process("nbgrader", "autograde", "lecture1", folder=course.root)
-    in_a_process("nbgrader", "generate_feedback", "lecture1", folder=course.root)
-    in_a_process("nbgrader", "export", folder=course.root)
+    nbgrader("generate_feedback", "lecture1", folder=course.root)
+    nbgrader("export", folder=course.root)
     rows = list(csv.DictReader((course.root / "grades.csv").read_text().splitlines()))
     scores = {row["student_id"]: float(row["score"]) for row in rows if row["assignment"] == "lecture1"}
     worth = sum(exercise.points for exercise in load("lecture1").required if exercise.topic in TOPICS)
