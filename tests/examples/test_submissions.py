@@ -18,7 +18,7 @@ from grader.record import ExerciseRecord, Record
 EXAMPLES = REPO_ROOT / "examples"
 EXPECTED = tomllib.loads((EXAMPLES / "submissions.toml").read_text("utf-8"))
 SCRIPT = EXAMPLES / "make_submissions.py"
-TIMEOUTS = Timeouts(call=3.0, call_again=0.3, statement=1.5)  # of a worker's processor time; the endless ones use all of it
+TIMEOUTS = Timeouts(call=3.0, call_again=0.3)  # of a worker's processor time; the endless ones use all of it
 Records = dict[str, dict[str, Record]]
 
 
