@@ -36,7 +36,7 @@ from tests.grading import small_checkout
 SOLUTION = (REPO_ROOT / "solutions" / "lecture1" / "imagegpt.py").read_text("utf-8")
 LAW, RACE = "test_samples_on_the_device_follow_the_joint_law", "test_the_cached_sampler_beats_the_uncached_one"
 BODY = "    # BEGIN SOLUTION causal_attention\n"
-OPTIONS = GradingOptions("lecture1", small_checkout.SEED, device="cpu", device_timeouts=Timeouts(call=4.0, call_again=1.0))
+OPTIONS = GradingOptions("lecture1", small_checkout.SEED, device="cpu", device_timeouts=Timeouts(call=8.0, call_again=1.0))
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 OTHER = ExerciseRecord(exercise="imagegpt.sample", score=3.0, max_score=4.0, checks=[])
 GPU = ExerciseRecord(exercise="imagegpt.gpu", score=0.0, max_score=0.0, not_graded=2.0, slide="44", checks=[])
@@ -49,6 +49,7 @@ RECORD = Record(
 @pytest.fixture(scope="module")
 def session() -> Iterator[DeviceSession]:
     with DeviceSession(OPTIONS) as session:
+        assert session.name, session._why_not
         yield session
 
 
