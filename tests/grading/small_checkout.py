@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
@@ -20,6 +21,7 @@ KEPT_FOR_A_DEVICE = [
 ]
 DEVICE_EXERCISES = ("imagegpt.ImageGPT.forward", "imagegpt.sample", "imagegpt.gpu")  # the last examines the others again
 SEED = "a seed for the tests of grading"
+STALE = "stale: graded by another kit, seed or options"  # a note
 
 
 def build(checkout: Path, device: bool = False) -> None:
@@ -147,3 +149,8 @@ def without_timings(results: Path) -> dict[str, str]:
     paths = sorted(path for path in results.rglob("*") if path.is_file() and path.name != ".lock")
     timings = re.compile(r'"seconds": ?[\d.e-]+|[\d.-]+ s without, [\d.-]+ s with the cache: [\d.]+ times')
     return {str(path.relative_to(results)): timings.sub('"seconds"', path.read_text("utf-8")) for path in paths}
+
+
+def notes(results: Path) -> dict[str, str]:
+    """What the table notes of each submission."""
+    return {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}

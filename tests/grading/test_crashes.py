@@ -2,39 +2,26 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import random
-import resource
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from grader import record as records
-from grader.grading.grade import submissions_in
-from grader.grading.kit import SeedError, grading_seed
-from grader.grading.options import GradingOptions
-from grader.grading.pool import GraderPool, GradersKilled
-from grader.grading.store import UNFINISHED, Store, StoreError
+from grader.grading.store import UNFINISHED
 from grader.grading.store import read as store_read
-from grader.record import KitRecord, Person, Record
-from grader.submission import Submission
 from tests.grading import small_checkout
 
 NUMBER = 4
-OPTIONS = GradingOptions("lecture1", small_checkout.SEED)
-STALE = "stale: graded by another kit, seed or options"
 
 
 @pytest.fixture(scope="module")
@@ -116,61 +103,7 @@ def test_records_of_another_seed_never_mix(checkout: Path, submitted: Path, unbr
     done = small_checkout.run(checkout, two, results, "--regrade", seed=f"{small_checkout.SEED}!")
     events = [json.loads(line)["event"] for line in done.stdout.splitlines()]
     assert events == ["submissions", "graded", "graded", "finished"]
-    assert _notes(results) == {f"s{index:02d}": "" if index < 2 else STALE for index in range(NUMBER)}
-
-
-@pytest.mark.parametrize(("name", "value"), [("version", "9"), ("torch", "9"), ("isolation", "strict"), ("options", ["quick"])])
-def test_whatever_else_grades_differently_is_refused_with_what_it_is(tmp_path: Path, name: str, value: Any) -> None:
-    other = msgspec.structs.replace(_KIT, **{name: value})
-    with Store(tmp_path) as store:
-        store.begin(OPTIONS, _KIT, None, ["s00"], regrade=False)
-        store.write(_record("s00"))
-        with pytest.raises(StoreError, match=f"{name}: .* there, .* now"):
-            store.begin(OPTIONS, other, None, ["s00"], regrade=False)
-        store.begin(OPTIONS, other, None, ["s01"], regrade=True)
-        store.write(msgspec.structs.replace(_record("s01"), kit=other))
-        store.finish()
-        with pytest.raises(StoreError, match="assignment: lecture1 there, lecture2 now"):
-            store.begin(replace(OPTIONS, lecture="lecture2"), other, None, ["s00"], regrade=True)
-    assert _notes(tmp_path) == {"s00": STALE, "s01": ""}
-
-
-def test_a_run_that_was_refused_before_anything_was_graded_binds_nobody(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
-        store.begin(OPTIONS, msgspec.structs.replace(_KIT, isolation="strict"), None, ["s00"], regrade=False)
-        store.begin(OPTIONS, _KIT, None, ["s00"], regrade=False)
-
-
-def test_what_waits_for_a_gpu_is_graded_again_where_there_is_one(tmp_path: Path) -> None:
-    waits, with_gpu = Submission("waits", {}, ()), msgspec.structs.replace(_KIT, device="a GPU")
-    with Store(tmp_path) as store:
-        store.begin(OPTIONS, _KIT, None, ["waits"], regrade=False)
-        store.write(msgspec.structs.replace(_record("waits"), content=waits.digest, not_graded=2.0))
-        assert store.find(waits, _KIT) is not None
-        assert store.find(waits, with_gpu) is None
-        store.write(msgspec.structs.replace(_record("waits"), content=waits.digest, not_graded=2.0, kit=with_gpu))
-        assert store.find(waits, with_gpu) is not None
-        assert store.find(waits, _KIT) is not None
-
-
-def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(tmp_path: Path) -> None:
-    sections = {"a": ["s00", "s01"], "b": ["s02"]}
-    with Store(tmp_path) as store:
-        for section, names in sections.items():
-            store.begin(OPTIONS, _KIT, Path(section), names, regrade=False)
-            for name in names:
-                store.write(_record(name))
-            store.finish()
-        assert len((tmp_path / "records.jsonl").read_text().splitlines()) == 3
-        store.begin(OPTIONS, _KIT, Path("a"), ["s00"], regrade=False)
-        store.finish()
-        store.write(msgspec.structs.replace(_record("s01"), student=Person("Anna", "1", late=True)))
-        store.finish()
-    assert _notes(tmp_path) == {"s00": "", "s01": "late; removed: no longer among the submissions", "s02": ""}
-
-
-def _notes(results: Path) -> dict[str, str]:
-    return {row["submission"]: row["note"] for row in csv.DictReader((results / "grades.csv").open(newline=""))}
+    assert small_checkout.notes(results) == {f"s{index:02d}": "" if index < 2 else small_checkout.STALE for index in range(NUMBER)}
 
 
 def test_one_exercise_is_graded_again_and_the_rest_stays(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
@@ -186,8 +119,6 @@ def test_one_exercise_is_graded_again_and_the_rest_stays(checkout: Path, submitt
         scores = {one.exercise: one.score for one in record.exercises}
         assert scores.pop("histogram.fit_histogram") == (0 if index % 3 == 2 else 2) or index % 3 == 2
         assert set(scores.values()) == {0.0}
-    with Store(tmp_path / "new") as store, pytest.raises(StoreError, match="leave out --only"):
-        store.begin(replace(OPTIONS, only=("histogram.fit_histogram",)), _KIT, None, ["s00"], regrade=False)
 
 
 BREAKS = """
@@ -274,107 +205,6 @@ def test_a_full_disk_is_a_sentence_and_leaves_no_half_record(checkout: Path, sub
         subprocess.run(["umount", str(disk)], check=False)
 
 
-def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
-        for name in ("s00", "s01"):
-            store.write(_record(name))
-        (tmp_path / "s00" / "record.json").write_text("{")
-        store.finish()
-    assert [line.split(",")[0] for line in (tmp_path / "grades.csv").read_text().splitlines()] == ['"submission"', '"s01"']
-    assert "delete it and grade again" in (tmp_path / "faults.log").read_text()
-
-
-def test_a_folder_of_results_is_no_submission(tmp_path: Path) -> None:
-    class_ = small_checkout.submissions(tmp_path / "class", 2)
-    with Store(class_ / "results") as store:
-        store.begin(OPTIONS, _KIT, class_, ["s00", "s01"], regrade=False)  # a run that is killed at once leaves no more
-    assert [one.name for one in submissions_in(class_, "lecture1")] == ["s00", "s01"]
-    assert [one.name for one in submissions_in(class_ / "results" / "..", "lecture1")] == ["s00", "s01"]
-
-
-def test_two_graders_on_one_folder_do_not_mix(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
-        store.write(_record("s00"))
-        second = subprocess.run([sys.executable, "-c", _SECOND, str(tmp_path)], capture_output=True, text=True, check=False)
-        assert second.stdout.strip() == "busy", second.stderr
-    assert (tmp_path / "s00" / "record.json").exists()
-
-
-def test_a_write_that_fails_leaves_the_old_record(tmp_path: Path) -> None:
-    with Store(tmp_path) as store:
-        store.write(_record("s00"))
-        before = (tmp_path / "s00" / "record.json").read_bytes()
-        soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, hard))
-        try:
-            with pytest.raises(StoreError, match="File too large"):
-                store.write(_record("s00", problems=["a new one"]))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert (tmp_path / "s00" / "record.json").read_bytes() == before
-    assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
-
-
-def test_what_a_killed_run_left_half_written_is_swept_up(tmp_path: Path) -> None:
-    (tmp_path / "s00").mkdir()
-    (tmp_path / "s00" / f"{UNFINISHED}abc").write_bytes(b'{"submission": "s0')
-    with Store(tmp_path) as store:
-        assert store.find(Submission("s00", {}, ()), _KIT) is None
-    assert not list(tmp_path.rglob(f"{UNFINISHED}*"))
-
-
-def test_a_killed_grader_costs_nothing_but_its_time(tmp_path: Path) -> None:
-    def work(job: int) -> int:
-        once = tmp_path / f"killed-{job}"
-        if job % 3 == 0 and not once.exists():
-            once.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
-        return job * job
-
-    assert dict(GraderPool(2, work).run(range(10))) == {job: job * job for job in range(10)}
-
-
-def test_a_job_that_kills_its_grader_each_time_is_given_up_and_the_others_are_done() -> None:
-    def work(job: int) -> int:
-        if job == 3:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return job * job
-
-    assert dict(GraderPool(2, work).run(range(6))) == {job: None if job == 3 else job * job for job in range(6)}
-
-
-def test_graders_that_are_always_killed_end_the_run_with_a_sentence() -> None:
-    pool: GraderPool[int, None] = GraderPool(1, lambda job: os.kill(os.getpid(), signal.SIGKILL))
-    with pytest.raises(GradersKilled, match="too little memory"):
-        list(pool.run(range(10)))
-
-
-_KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
-_SECOND = """
-import sys, pathlib
-from grader.grading import store
-store.LOCK_TIMEOUT_SECONDS = 0.1
-try:
-    store.Store(pathlib.Path(sys.argv[1])).__enter__()
-except store.StoreBusy:
-    print("busy")
-"""
-
-
-def _record(name: str, problems: list[str] | None = None) -> Record:
-    return Record(
-        submission=name,
-        assignment="lecture1",
-        score=0,
-        max_score=0,
-        not_graded=0,
-        exercises=[],
-        kit=_KIT,
-        seconds=1.0,
-        problems=problems or [],
-    )
-
-
 def _started(checkout: Path, submitted: Path, results: Path) -> subprocess.Popen[str]:
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in its background with it ignored
     return subprocess.Popen(
@@ -385,16 +215,3 @@ def _started(checkout: Path, submitted: Path, results: Path) -> subprocess.Popen
         stderr=subprocess.DEVNULL,
         text=True,
     )
-
-
-def test_a_seed_is_invented_on_the_first_run_alone_and_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DGM_SEED", raising=False)
-    said: list[str] = []
-    with pytest.raises(SeedError, match="neither \\$DGM_SEED nor .*/.dgm-seed.*--seed-file"):
-        grading_seed(folder=tmp_path, first=False)
-    assert not list(tmp_path.iterdir())
-    seed = grading_seed(folder=tmp_path, say=said.append)
-    assert f"{tmp_path}/.dgm-seed" in said[0]
-    assert seed not in said[0]
-    assert grading_seed(folder=tmp_path, first=False, say=said.append) == seed
-    assert len(said) == 1
