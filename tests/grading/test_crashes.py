@@ -46,7 +46,8 @@ def unbroken(checkout: Path, submitted: Path, tmp_path_factory: pytest.TempPathF
 
 def test_a_run_killed_at_any_moment_is_finished_by_the_next(checkout: Path, submitted: Path, unbroken: Path, tmp_path: Path) -> None:
     results = tmp_path / "results"
-    chance = random.Random(time.time_ns())
+    chance = random.Random(seed := time.time_ns())
+    print(f"seed {seed}")  # shown where the test fails
     for _ in range(2):
         stop_after = chance.randrange(1, 3)  # records of this run, and then a moment more
         with _started(checkout, submitted, results) as run:
