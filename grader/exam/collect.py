@@ -112,17 +112,9 @@ def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check
     here = str(folder(lecture))
     folders = [str(path) for topic in sorted(topics) if (path := Path(here, topic)).is_dir()] or [here]
     quiet = [
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:terminal",
-        "-p",
-        "no:unraisableexception",
-        "--noconftest",
-        "--assert=plain",
-        "-c",
-        os.devnull,
-    ]
+        "-p", "no:cacheprovider", "-p", "no:terminal", "-p", "no:unraisableexception",
+        "--noconftest", "--assert=plain", "-c", os.devnull,
+    ]  # fmt: skip
     with _plain_pytest():
         status = pytest.main(["--collect-only", *quiet, "--rootdir", here, *folders], plugins=[collector])
     if collector.error is not None:

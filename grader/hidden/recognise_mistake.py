@@ -169,9 +169,14 @@ class _Seen:
 
 
 def _digest(example: Example) -> Hashable:
+    """The same for inputs of the same content."""
+
+    def written(value: Any) -> tuple[str, Any] | None:
+        return ("dtype", str(value)) if isinstance(value, torch.dtype) else to_wire(value)
+
     try:
-        return hashlib.blake2b(encode(dict(example), to_wire, TO_WORKER)).digest()
-    except WireError:  # what cannot travel is like nothing else
+        return hashlib.blake2b(encode(dict(example), written, TO_WORKER)).digest()
+    except WireError:  # an input of another kind is like nothing else
         return object()
 
 

@@ -21,12 +21,16 @@ def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO, says=""
     return Mistake(exercise, function.__name__, "", says or function.__name__, function, exercise, False, raises, when, "")
 
 
-def _names(function, *registered, exercise=MONTE_CARLO):
-    """The names that a wrong answer is told, where just these mistakes are registered."""
+def _examiner(*registered, exercise=MONTE_CARLO):
     key = InstructorsKey(LECTURE)
     key.recognise._registered = lambda check: list(registered) if check.exercise == exercise else []
     checks = [check for check in collect(LECTURE) if check.exercise == exercise]
-    examiner = Examiner(load(LECTURE), checks, "a seed for names", key=key)
+    return Examiner(load(LECTURE), checks, "a seed for names", key=key)
+
+
+def _names(function, *registered, exercise=MONTE_CARLO, examiner=None):
+    """The names that a wrong answer is told, where just these mistakes are registered."""
+    examiner = examiner or _examiner(*registered, exercise=exercise)
     records = examiner.exercise(exercise, known_submissions.with_function(LECTURE, exercise, function)).checks
     assert any(record.outcome in ("failed", "error") for record in records)
     return {record.mistake for record in records} - {None}
@@ -50,6 +54,20 @@ def shifted(f, x):
 
 def test_the_same_answers_by_another_road_get_the_name():
     assert _names(lambda f, x: len(x) * f(x).mean(dim=0), _mistake(sum_instead_of_mean)) == {"sum_instead_of_mean"}
+
+
+def test_in_a_class_a_mistake_is_tried_once_on_an_input_and_everybody_gets_the_same_name():
+    tried = []
+
+    def watched(f, x):
+        tried.append(x)
+        return sum_instead_of_mean(f, x)
+
+    examiner = _examiner(_mistake(watched))
+    first, after_one = _names(sum_instead_of_mean, examiner=examiner), len(tried)
+    assert first == {"watched"}
+    assert _names(lambda f, x: len(x) * f(x).mean(dim=0), examiner=examiner) == first
+    assert len(tried) == after_one > 0
 
 
 def test_what_only_looks_alike_on_a_small_input_stays_unnamed():
