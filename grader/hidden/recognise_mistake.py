@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -83,11 +83,12 @@ class NameFromCatalogue:
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
     ) -> list[Mistake]:
         """The mistakes that end as the student does on this input, with the same answers."""
-        right: list[dict[str, Any] | None] = [call.answer for call in self._known(examiner, check, example).calls]
+        known = self._known(examiner, check, example)
+        right: list[dict[str, Any] | None] = [call.answer for call in known().calls]
         right += [None] * (len(mine.calls) - len(right))
 
         def alike(mistake: Mistake) -> bool:
-            theirs = self._known(examiner, check, example, mistake)
+            theirs = known(mistake)
             if (theirs.outcome, len(theirs.calls)) != (mine.outcome, len(mine.calls)):
                 return False
             both = list(zip(mine.calls, theirs.calls, right, strict=False))
@@ -106,23 +107,28 @@ class NameFromCatalogue:
         """Whether what the mistake says is true of the input that the student sees."""
         if mistake.when is None:
             return True
-        theirs = self._known(examiner, check, failure.example, mistake)
+        known = self._known(examiner, check, failure.example)
+        theirs = known(mistake)
         if len(theirs.said) != len(theirs.calls):
             return any(theirs.said)
-        right = self._known(examiner, check, failure.example).calls
+        right = known().calls
         return any(
             said and (number >= len(right) or not _same(call.answer, right[number].answer))
             for number, (said, call) in enumerate(zip(theirs.said, theirs.calls, strict=True))
         )
 
-    def _known(self, examiner: Examiner, check: Check, example: Example, mistake: Mistake | None = None) -> _Seen:
-        """How a mistake, or without one the solution, ends on an input."""
-        key = check.identity, mistake, _digest(example)
-        if key not in self._remembered:
-            if len(self._remembered) >= MAX_REMEMBERED:
-                self._remembered.clear()
-            self._remembered[key] = self._end(examiner, check, example, mistake)
-        return self._remembered[key]
+    def _known(self, examiner: Examiner, check: Check, example: Example) -> Callable[..., _Seen]:
+        """How the solution, or a mistake where one is given, ends on an input."""
+        asked = check.identity, _digest(example)
+
+        def end(mistake: Mistake | None = None) -> _Seen:
+            if (asked, mistake) not in self._remembered:
+                if len(self._remembered) >= MAX_REMEMBERED:
+                    self._remembered.clear()
+                self._remembered[asked, mistake] = self._end(examiner, check, example, mistake)
+            return self._remembered[asked, mistake]
+
+        return end
 
     def _end(self, examiner: Examiner, check: Check, example: Example, mistake: Mistake | None) -> _Seen:
         if mistake is None:
