@@ -139,5 +139,5 @@ def course(tmp_path_factory):
     work = course.root.parent / "the-same-work"
     for name in GRADED_TWICE:
         shutil.copytree(course.root / "submitted" / name / "lecture1", work / name)
-    in_a_process("dgm", "grade", str(work), "-o", str(course.results), folder=course.root)
+    in_a_process("dgm", "grade", str(work), "-o", str(course.results), folder=course.root.parent)
     return course
