@@ -218,6 +218,8 @@ class Examiner:
             return self.run(check, self.examples(check)[number], transport)  # no input is drawn before a body is run
 
         def failures() -> Iterator[Failure | None]:
+            if isinstance(transport, PlannedTransport):
+                transport.send_ahead(plans)
             for number in range(len(plans) or len(self.examples(check))):
                 if plans and isinstance(transport, PlannedTransport):
                     failure = judge(plans[number], transport, functools.partial(run, number))

@@ -1,9 +1,9 @@
-"""Sends the calls of a check on one input all at once, and does not run a check whose answers have passed before.
+"""Sends the calls of a check all at once, and does not run it on an input whose answers have passed before.
 
 While the kit's own solution sits the exam, its calls are written down with the bytes that travel: the plan of an input.
-Another submission is sent these bytes together, so that a worker need not wait for the grader between two answers. A call of
-the check is answered from what came back, as long as it is the very call of the plan. Where it is not, because it depends on
-an answer, the input starts again with one call at a time.
+Another submission is sent the plans of all inputs of a check together, so that a worker need not wait for the grader between
+two answers. A call of the check is answered from what came back, as long as it is the very call of the plan. Where it is not,
+the input starts again with one call at a time; so does one for which the solution's calls depended on its answers.
 
 A check is a function of its input and of the answers. Where the answers to a plan are to the bit those with which the check
 has passed before, for the solution or for another submission, it has passed again. What a submission is sent depends on the
@@ -33,11 +33,10 @@ Result = TypeVar("Result")
 
 @dataclass
 class Plan:
-    """The calls of a check on one input, up to the first that depends on an answer."""
+    """The calls of a check on one input; none where one of them depends on an answer."""
 
     run: int  # the number by which a worker knows it; below zero, where no other run is
     calls: list[bytes] = field(default_factory=list)  # the frames that carry them
-    complete: bool = True
     passed: set[bytes] = field(default_factory=set)  # digests of answers with which the check has passed
 
     def remember(self, digest: bytes) -> None:
@@ -66,6 +65,9 @@ class PlannedTransport(WorkerTransport):
     _plan: Plan | None = None  # none: calls go one at a time
     _answers: Sequence[bytes] = ()  # to the calls of the plan
 
+    def send_ahead(self, plans: Sequence[Plan]) -> None:
+        """Learn the plans of all inputs of a check before the first begins."""
+
     def begin(self, plan: Plan) -> None:
         self._plan, self._answers = plan, []
 
@@ -74,14 +76,13 @@ class PlannedTransport(WorkerTransport):
 
     def digest(self) -> bytes:
         """A digest of the answers to all calls of the check, or nothing where it makes others than those of a plan."""
-        if self._plan is None or not self._plan.complete or not len(self._answers) == len(self._plan.calls) > 0:
+        if self._plan is None or not len(self._answers) == len(self._plan.calls) > 0:
             return b""
         return hashlib.blake2b(b"".join(self._answers), digest_size=16).digest()
 
     def _exchange(self, calls: Sequence[bytes]) -> list[bytes]:
         """The answers to calls that are sent together, each within the time of one call."""
-        self._reach(lambda worker, seconds: worker.send(calls, seconds))
-        return [self._reach(lambda worker, seconds: worker.answer(seconds)) for _ in calls]
+        return self._reach(lambda worker, seconds: worker.exchange(calls, seconds, self._left()))
 
     def _open(self, answer: bytes, mode: str) -> dict[str, Any]:
         return self._reach(lambda worker, seconds: checked(worker.open(answer), mode))
@@ -110,6 +111,7 @@ class Rehearsal(PlannedTransport):
     def begin(self, plan: Plan) -> None:
         super().begin(plan)
         self._tensors: list[Tensor] = []  # of answers; kept, so that no other tensor gets their place in memory
+        self._independent = True
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan
@@ -117,9 +119,10 @@ class Rehearsal(PlannedTransport):
             return super().ask(message)
         answered = {tensor.untyped_storage().data_ptr() for tensor in self._tensors if tensor.numel()}
         if any(tensor.untyped_storage().data_ptr() in answered for tensor in tensors_in(message)) or Boxes(message):
-            plan.complete = False  # what a black box is asked depends on its answers
+            self._independent = False  # what a black box is asked depends on its answers
+            plan.calls.clear()
         message = {**message, "run": plan.run}
-        if plan.complete:
+        if self._independent:
             plan.calls.append(encode(message, to_wire, TO_WORKER))
             self._answers = [*self._answers, *self._exchange(plan.calls[-1:])]
             answer = self._open(self._answers[-1], message["mode"])
@@ -130,28 +133,30 @@ class Rehearsal(PlannedTransport):
 
 
 class Replay(PlannedTransport):
-    """The transport of a submission that is sent the calls of a plan together."""
+    """The transport of a submission that is sent the calls of all plans of a check together."""
+
+    def send_ahead(self, plans: Sequence[Plan]) -> None:
+        self._ahead: dict[int, list[bytes]] = {}  # answers by the run
+        if self._call_seconds < self._timeouts.call:  # something loops here: one call at a time shows which
+            return
+        try:
+            answers = iter(self._exchange([call for plan in plans for call in plan.calls]))
+        except WorkerGone:  # one call at a time shows which call ends it
+            return
+        self._ahead = {plan.run: [next(answers) for _ in plan.calls] for plan in plans}
 
     def begin(self, plan: Plan) -> None:
         super().begin(plan)
+        self._answers = self._ahead.pop(plan.run, ())
         self._asked = 0  # calls of the plan that the check has made
-        if self._call_seconds < self._timeouts.call:  # something loops here: one call at a time shows which
+        if not self._answers:
             self.end()
-        elif plan.calls:
-            try:
-                self._answers = self._exchange(plan.calls)
-            except WorkerGone:  # one call at a time shows which call ends it
-                self.end()
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan
         if plan is None:
             return super().ask(message)
-        message = {**message, "run": plan.run}
-        if self._asked == len(plan.calls):
-            self._answers = ()  # they are not all that the verdict depends on
-            return super().ask(message)
-        if not carries(plan.calls[self._asked], message):
+        if self._asked == len(plan.calls) or not carries(plan.calls[self._asked], {**message, "run": plan.run}):
             raise PlanDiverged
         self._asked += 1
         return self._open(self._answers[self._asked - 1], message["mode"])

@@ -85,7 +85,7 @@ def clear() -> int:
 
 def _frame(plans: Plans) -> bytes:
     of_checks = {
-        check: [[plan.complete, [*map(len, plan.calls)], sorted(digest.hex() for digest in plan.passed)] for plan in of_check]
+        check: [[[*map(len, plan.calls)], sorted(digest.hex() for digest in plan.passed)] for plan in of_check]
         for check, of_check in plans.items()
     }
     calls = b"".join(call for of_check in plans.values() for plan in of_check for call in plan.calls)
@@ -98,8 +98,8 @@ def _plans(frame: bytes) -> Plans:
     plans: Plans = {}
     for check, of_check in of_checks.items():
         plans[check] = empty_plans(check, len(of_check))
-        for plan, (complete, lengths, passed) in zip(plans[check], of_check, strict=True):
-            plan.complete, plan.passed = complete, {bytes.fromhex(digest) for digest in passed}
+        for plan, (lengths, passed) in zip(plans[check], of_check, strict=True):
+            plan.passed = {bytes.fromhex(digest) for digest in passed}
             for length in lengths:
                 plan.calls.append(calls[at : at + length])
                 at += length

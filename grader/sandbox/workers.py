@@ -11,7 +11,7 @@ from grader.sandbox.isolation import SOURCE_GONE, Isolation, NoWorkers
 from grader.sandbox.meter import Meter, Reading, wall_clock
 from grader.sandbox.wire.black_boxes import Boxes
 from grader.sandbox.wire.channel import Channel, Deadline, WireClosed, WireTimeout
-from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
+from grader.sandbox.wire.frames import LIMITS, TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import answer_from_wire, to_wire
 
 
@@ -79,23 +79,30 @@ class Worker:
 
         return self._within(seconds, use, self.spent - before)
 
-    def send(self, calls: Sequence[bytes], seconds: float) -> None:
-        """Send calls that are encoded already, together; each will have an `answer`, in their order."""
+    def exchange(self, calls: Sequence[bytes], seconds: float, altogether: float) -> list[bytes]:
+        """The answers, as they came, to calls that are encoded already and sent together; `open` gives their values."""
+        if not calls:
+            return []
+        before = self.spent
         frames = b"".join([encode({"do": "batch", "calls": len(calls)}, to_wire), *calls])
         self._within(seconds, lambda deadline: self._channel.send_frames(frames, deadline))
-
-    def answer(self, seconds: float) -> bytes:
-        """The next answer to what was sent, as it came: `open` gives the value."""
-        frame: bytes = self._within(seconds, self._channel.receive_frame)
-        return frame
+        answers: list[bytes] = []
+        room = LIMITS.blob
+        for _ in calls:
+            left = altogether - (self.spent - before)
+            answers.append(self._within(min(seconds, left), self._channel.receive_frame, since=self._last))
+            room -= len(answers[-1])
+            if room < 0:
+                raise self._fail(ProtocolError("the answers are too large"))
+        return answers
 
     def open(self, frame: bytes) -> Any:
         """The value in an answer. One that cannot be read ends the worker."""
         return self._read(lambda: self._channel.open(frame))
 
-    def _within(self, seconds: float, use: Callable[[Deadline], Any], already: float = 0.0) -> Any:
-        """`use` the connection for as long as the worker may take, of which it has taken some already."""
-        start = self._meter()
+    def _within(self, seconds: float, use: Callable[[Deadline], Any], already: float = 0.0, since: Reading | None = None) -> Any:
+        """`use` the connection for as long as the worker may take from now or `since`, of which it has taken some already."""
+        start = since or self._meter()
         try:
             return self._read(lambda: use(lambda: seconds - already - start.until(self._meter())), seconds)
         finally:

@@ -17,7 +17,7 @@ from grader.exam.transport import WorkerTransport
 from grader.sandbox.unlocked_fork import UnlockedFork
 from grader.sandbox.wire.frames import encode
 from grader.sandbox.wire.objects import SeededGenerator, to_wire
-from grader.sandbox.workers import WorkerGone
+from grader.sandbox.workers import ProtocolError, WorkerGone
 
 RIGHT = """
     import torch
@@ -44,6 +44,7 @@ OTHERS = {
     "loops on its second input": RIGHT.replace("return 2 * x", "\n        while x.sum() >= 4: pass\n        return 2 * x"),
     "has no box": RIGHT.replace("class Box", "class Bag"),
     "cannot make a box": RIGHT.replace("self.value = value", "self.value = value / 0"),
+    "answers at length": RIGHT.replace("return 2 * x", "return torch.zeros(1 << 23, dtype=torch.uint8)"),
     "dies": RIGHT.replace("return self.value", "import os; os._exit(3)"),
 }
 TIMEOUTS = Timeouts(call=1.0, call_again=0.5)
@@ -107,13 +108,21 @@ def test_outcomes_are_those_of_one_call_at_a_time(workers: UnlockedFork, plans: 
     for place, outcome in wanted.items():
         assert _same(outcome, got[place]), place
     if source == "right":
-        assert together.sendings == len(BODIES) * len(INPUTS)
+        assert together.sendings == len(BODIES)
 
 
-def test_a_plan_ends_where_a_call_depends_on_an_answer(plans: Plans) -> None:
+def test_answers_of_a_check_together_are_no_longer_than_one_may_be(workers: UnlockedFork, plans: Plans) -> None:
+    lengthy = Replay(workers, "assignments.demo", {"topic": [textwrap.dedent(OTHERS["answers at length"])]}, TIMEOUTS)
+    calls = [call for plan in plans["_values"] for call in plan.calls]
+    with pytest.raises(ProtocolError, match="too large"):
+        lengthy._exchange(calls)
+    lengthy.close()
+
+
+def test_calls_that_depend_on_an_answer_are_in_no_plan(plans: Plans) -> None:
     assert [len(plan.calls) for plan in plans["_values"]] == [3, 3, 3]
-    assert all(plan.complete for plan in plans["_objects"])
-    assert [(len(plan.calls), plan.complete) for plan in plans["_calls_that_depend_on_answers"]] == [(1, False)] * 3
+    assert [len(plan.calls) for plan in plans["_objects"]] == [5, 5, 5]
+    assert [len(plan.calls) for plan in plans["_calls_that_depend_on_answers"]] == [0, 0, 0]
 
 
 def test_calls_are_the_same_only_to_the_bit() -> None:
@@ -145,8 +154,8 @@ JUDGED = [  # in this order: how often the check is run for each
     (OTHER_BITS, 0),
     (RIGHT.replace("return 2 * x", "return 2 * x + (x.sum() > 6)"), 1),  # wrong at the second call on the second input
     (RIGHT.replace("return 2 * x", "return 2 * x if x.sum() < 6 else 1 / 0"), 1),
-    (MORE_CALLS, 3),  # on two inputs with a third call, which no plan has
-    (MORE_CALLS, 2),  # the third input needs none: it is remembered
+    (MORE_CALLS, 5),  # on two inputs with a third call, which no plan has: these start again, one call at a time
+    (MORE_CALLS, 4),  # the third input needs none: it is remembered
 ]
 
 
@@ -172,7 +181,11 @@ def _rehearsal(workers: UnlockedFork) -> Rehearsal:
 def _on_input(transport: Any, plans: Plans, check: str, number: int, run: Callable[[], Any]) -> Any:
     """What the examiner does with one of three inputs."""
     of_check = plans.setdefault(check, empty_plans(check, 3))
-    return judge(of_check[number], transport, run) if isinstance(transport, PlannedTransport) else run()
+    if not isinstance(transport, PlannedTransport):
+        return run()
+    if number == 0:
+        transport.send_ahead(of_check)
+    return judge(of_check[number], transport, run)
 
 
 def _judge(transport: Any, plans: Plans) -> tuple[str | None, int]:
