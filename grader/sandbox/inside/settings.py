@@ -33,23 +33,22 @@ def read() -> list[Any]:
     return [get() for get, _ in SETTINGS]
 
 
-def put_back(values: list[Any]) -> None:
-    """Set what differs from these values."""
-    for (get, put), value in zip(SETTINGS, values, strict=True):
-        if get() != value:
-            put(value)
-
-
 @contextlib.contextmanager
 def standard(values: list[Any]) -> Iterator[None]:
     """Run the block with these settings and gradient tracking on; afterwards things are set as before."""
     before = read()
-    put_back(values)
+    _change(before, values)
     torch.set_grad_enabled(True)
     try:
         yield
     finally:
-        put_back(before)
+        _change(read(), before)
+
+
+def _change(now: list[Any], wanted: list[Any]) -> None:
+    for (_, put), one, other in zip(SETTINGS, now, wanted, strict=True):
+        if one != other:
+            put(other)
 
 
 def _set_default_device(context: Any) -> None:
