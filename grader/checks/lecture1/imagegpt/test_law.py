@@ -113,7 +113,7 @@ def test_temperature_one_is_exact_sampling(student, seed):
     model = model_of(student, _one_likely_among(256))
     for use_cache in (True, False):
         peaks = _later_pixels(student, model, student.generator(seed), lambda x: x == 0, use_cache=use_cache)
-        assert_follows_pmf(peaks, _at_temperature(1.0, 256), effect=0.06, first=1280)
+        assert_follows_pmf(peaks, _at_temperature(1.0, 256), effect=EFFECT, first=AT_FIRST)
 
 
 @sample
