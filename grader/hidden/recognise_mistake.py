@@ -10,7 +10,8 @@ A name is never a guess. It is given only when exactly one registered mistake
   there. Mistakes that say the same are one mistake here.
 
 A failure by an exception is named only where the registered mistake raises on purpose, and the student does so too. A
-mere yes or no stays unnamed: it tells no mistake from another that is not registered.
+mere yes or no stays unnamed: it tells no mistake from another that is not registered. So does a result that is None: no
+registered mistake forgets to return.
 """
 
 from __future__ import annotations
@@ -67,6 +68,8 @@ class NameFromCatalogue:
         if failure.mistake is not None:  # the comparison itself can tell
             return [m for m in registered if m.name == failure.mistake and self._is_true(examiner, check, failure, m)]
         if all(isinstance(call.answer.get("value"), bool) for call in failure.calls):
+            return []
+        if failure.calls and failure.calls[-1].answer.get("value", ...) is None:
             return []
         possible = [m for m in registered if m.raises or failure.outcome != "error"]
         alike = self._answering_alike(examiner, check, failure.example, possible, failure)

@@ -70,6 +70,12 @@ def test_in_a_class_a_mistake_is_tried_once_on_an_input_and_everybody_gets_the_s
     assert len(tried) == after_one > 0
 
 
+def test_no_mistake_is_tried_where_nothing_was_returned():
+    tried = []
+    assert _names(lambda f, x: None, _mistake(lambda f, x: tried.append(x))) == set()
+    assert not tried
+
+
 def test_what_only_looks_alike_on_a_small_input_stays_unnamed():
     """With one component the mean over everything is right, and a squeeze is not: a larger input tells."""
     assert _names(mean_squeezed, _mistake(mean_over_everything), _mistake(sum_instead_of_mean)) == set()
