@@ -139,8 +139,9 @@ class Replay(PlannedTransport):
         self._ahead: dict[int, list[bytes]] = {}  # answers by the run
         if self._call_seconds < self._timeouts.call:  # something loops here: one call at a time shows which
             return
+        calls = [call for plan in plans for call in plan.calls]
         try:
-            answers = iter(self._exchange([call for plan in plans for call in plan.calls]))
+            answers = iter(self._exchange(calls) if calls else [])
         except WorkerGone:  # one call at a time shows which call ends it
             return
         self._ahead = {plan.run: [next(answers) for _ in plan.calls] for plan in plans}

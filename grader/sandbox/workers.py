@@ -80,29 +80,44 @@ class Worker:
         return self._within(seconds, use, self.spent - before)
 
     def exchange(self, calls: Sequence[bytes], seconds: float, altogether: float) -> list[bytes]:
-        """The answers, as they came, to calls that are encoded already and sent together; `open` gives their values."""
-        if not calls:
-            return []
-        before = self.spent
+        """The answers, as they came, to calls that are encoded already and sent together; `open` gives their values.
+
+        Each may take `seconds`, from the moment at which the grader waits for it.
+        """
+        begin = self._meter()
+
+        def deadline() -> Deadline:
+            waiting: Reading | None = None
+
+            def left() -> float:
+                nonlocal waiting
+                now = self._meter()
+                waiting = waiting or now
+                return min(seconds - waiting.until(now), altogether - begin.until(now))
+
+            return left
+
         frames = b"".join([encode({"do": "batch", "calls": len(calls)}, to_wire), *calls])
-        self._within(seconds, lambda deadline: self._channel.send_frames(frames, deadline))
         answers: list[bytes] = []
-        room = LIMITS.blob
-        for _ in calls:
-            left = altogether - (self.spent - before)
-            answers.append(self._within(min(seconds, left), self._channel.receive_frame, since=self._last))
-            room -= len(answers[-1])
-            if room < 0:
-                raise self._fail(ProtocolError("the answers are too large"))
+        room = LIMITS.blob  # for all answers together: what may be in one of them
+        try:
+            self._read(lambda: self._channel.send_frames(frames, deadline()), seconds)
+            for _ in calls:
+                answers.append(self._read(lambda: self._channel.receive_frame(deadline()), seconds))
+                room -= len(answers[-1])
+                if room < 0:
+                    raise self._fail(ProtocolError("the answers are too large"))
+        finally:
+            self._count(begin)
         return answers
 
     def open(self, frame: bytes) -> Any:
         """The value in an answer. One that cannot be read ends the worker."""
         return self._read(lambda: self._channel.open(frame))
 
-    def _within(self, seconds: float, use: Callable[[Deadline], Any], already: float = 0.0, since: Reading | None = None) -> Any:
-        """`use` the connection for as long as the worker may take from now or `since`, of which it has taken some already."""
-        start = since or self._meter()
+    def _within(self, seconds: float, use: Callable[[Deadline], Any], already: float) -> Any:
+        """`use` the connection for as long as the worker may take, of which it has taken some already."""
+        start = self._meter()
         try:
             return self._read(lambda: use(lambda: seconds - already - start.until(self._meter())), seconds)
         finally:
