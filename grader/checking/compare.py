@@ -142,10 +142,11 @@ def assert_dtype(got: Any, like: Tensor | torch.dtype | type, *, what: str = "")
         raise Mismatch("dtype", answer_is(what, f"a {dtype_name(got.dtype)} tensor"), got, expected=dtype_name(dtype))
 
 
-def assert_unchanged(observed: Observation) -> None:
-    """Raise `Mismatch` if the call changed what it was given."""
+def assert_unchanged(observed: Observation) -> Any:
+    """The value of a call. Raises `Mismatch` if it changed what it was given."""
     if observed.changed:
         raise Mismatch("trace", f"the call changed what it was given: {', '.join(observed.changed)}. Work on copies.")
+    return observed.value
 
 
 def assert_gradient_agrees(

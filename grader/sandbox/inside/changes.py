@@ -1,4 +1,7 @@
-"""Which of its arguments a call changes in place: tensors, also those inside lists and families, and modules."""
+"""Which of its arguments a call changes in place: the numbers of tensors, also inside lists and families, and modules.
+
+Whether a tensor takes gradients, and has one, is no number of it: how a function has autograd run is its own business.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,7 @@ from torch import Tensor
 
 from grader.sandbox.wire.families import Family, tensors_in
 
-TensorState = tuple[Tensor, bool, Tensor | None]  # its values, whether it takes gradients, and its gradient
-State = tuple[list[TensorState], list[bool]]  # of an argument; the second: which parts of a module are in training mode
+State = tuple[list[Tensor], list[bool]]  # of an argument: numbers, and which parts of a module are in training mode
 
 
 class Arguments:
@@ -31,29 +33,18 @@ class Arguments:
 
 def _state(value: Any) -> State:
     if isinstance(value, torch.nn.Module):
-        tensors = [*value.parameters(), *value.buffers()]
-        return [_tensor_state(tensor) for tensor in tensors], [child.training for child in value.modules()]
-    return [_tensor_state(tensor) for tensor in tensors_in(value)], []
-
-
-def _tensor_state(tensor: Tensor) -> TensorState:
-    return tensor.detach().clone(), tensor.requires_grad, None if tensor.grad is None else tensor.grad.clone()
+        tensors, modes = [*value.parameters(), *value.buffers()], [child.training for child in value.modules()]
+    else:
+        tensors, modes = tensors_in(value), []
+    return [tensor.detach().clone() for tensor in tensors], modes
 
 
 def _same(before: State, after: State) -> bool:
-    same_length = len(before[0]) == len(after[0])
-    return same_length and before[1] == after[1] and all(map(_same_tensor, before[0], after[0]))
-
-
-def _same_tensor(before: TensorState, after: TensorState) -> bool:
-    if before[1] != after[1] or (before[2] is None) != (after[2] is None):
-        return False
-    same_gradient = before[2] is None or after[2] is None or torch.equal(before[2], after[2])
-    return same_gradient and before[0].shape == after[0].shape and _identical(before[0], after[0])
+    return before[1] == after[1] and len(before[0]) == len(after[0]) and all(map(_identical, before[0], after[0]))
 
 
 def _identical(a: Tensor, b: Tensor) -> bool:
-    return torch.equal(a, b) or bool(((a == b) | (a.isnan() & b.isnan())).all())
+    return a.shape == b.shape and bool(((a == b) | (a.isnan() & b.isnan())).all())
 
 
 def _names(function: Callable[..., Any], args: Sequence[Any]) -> dict[str, Any]:
