@@ -152,9 +152,9 @@ def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: flo
 
     session.grade(submission)
     Reference.__getattr__ = timed  # type: ignore[method-assign]
-    grader, worker = time.process_time(), _cpu_of(zygote)
+    grader, worker = time.process_time(), cpu_of(zygote)
     session.grade(submission)
-    grader, worker = time.process_time() - grader, _cpu_of(zygote) - worker
+    grader, worker = time.process_time() - grader, cpu_of(zygote) - worker
     Reference.__getattr__ = ask  # type: ignore[method-assign]
     print("\nA right submission's exam, training apart (CPU seconds; drawing happens once per class)")
     for name, seconds in (
@@ -228,12 +228,12 @@ def _cpu() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def _cpu_of(pid: int | str) -> float:
+def cpu_of(pid: int | str) -> float:
     """Of a process, its living descendants, and all that these have reaped."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     own = sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return own + sum(map(_cpu_of, children))
+    children = [child for thread in Path(f"/proc/{pid}/task").iterdir() for child in (thread / "children").read_text().split()]
+    return own + sum(map(cpu_of, children))
 
 
 if __name__ == "__main__":
