@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from throughput import ENVIRONMENT, LECTURE, cost, cpu_of, generate
+from throughput import ENVIRONMENT, cost, cpu_of, generate
 
 EACH_JOINS_WITH = 3  # submissions: so many that every worker gets one
 DGM = [sys.executable, "-c", "from grader.cli import app; app()"]
@@ -55,10 +55,8 @@ def main() -> None:
                 nothing_left, _ = grade(submissions)
                 r = (reader - nothing_left) / options.number
                 join = joined / number - EACH_JOINS_WITH * t
-                print(
-                    f"| {number} | {join:.1f} | {t:.2f} | {s:.3f} | {r:.3f} | {wall / options.number:.2f} | {t / max(r, s):.0f} |",
-                    flush=True,
-                )
+                row = f"{join:.1f} | {t:.2f} | {s:.3f} | {r:.3f} | {wall / options.number:.2f} | {t / max(r, s):.0f}"
+                print(f"| {number} | {row} |", flush=True)
 
 
 @contextmanager
