@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from grader import assignment as assignments
-from grader.assignment import Assignment, AssignmentError
+from grader.assignment import Assignment
 from grader.practice.names import UnknownName, select
 from grader.renderings.terminal import SafeConsole
 
@@ -45,7 +45,7 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
             return part
     unknown: list[UnknownName] = []
     if names:
-        meant = [name for name in known if _has(load(name), names, unknown)]
+        meant = [name for name in known if _has(assignments.load(name), names, unknown)]
         if len(meant) == 1:
             return meant[0]
     work = handed_in or folder
@@ -61,17 +61,10 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
     return stop(f"which assignment? {_listed(known)}")
 
 
-def load(name: str) -> Assignment:
-    """The assignment, or the end of the command with what is wrong in its file."""
-    try:
-        return assignments.load(name)
-    except AssignmentError as error:
-        stop(error)
-
-
-def work_in(name: str, folder: Path | None) -> Path:
-    """Where a student works on the assignment: the folder named, the one where one stands, or that of the kit."""
-    return folder or (Path() if Path().resolve().name == name else Path("assignments") / name)
+def at_work(named: str | None, names: Sequence[str], folder: Path | None) -> tuple[Assignment, Path]:
+    """The assignment `chosen`, and where a student works on it: the folder named, the one where one stands, or that of the kit."""
+    name = chosen(named, names, folder)
+    return assignments.load(name), folder or (Path() if Path().resolve().name == name else Path("assignments") / name)
 
 
 def stop(reason: object) -> NoReturn:
@@ -94,7 +87,7 @@ def _has(assignment: Assignment, names: Sequence[str], unknown: list[UnknownName
 
 def _recognised(path: Path, known: Sequence[str]) -> Counter[str]:
     """How many files are called by a topic of each assignment, or by the assignment."""
-    words = {name: "|".join(map(re.escape, (name, *load(name).topics))) for name in known}
+    words = {name: "|".join(map(re.escape, (name, *assignments.load(name).topics))) for name in known}
     patterns = {name: re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![A-Za-z])") for name, pattern in words.items()}
     return Counter(name for file in _file_names(path) for name in known if patterns[name].search(file))
 

@@ -10,7 +10,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from grader.cli.chosen import AssignmentName, chosen, load
+from grader.assignment import lectures, load
+from grader.cli.chosen import AssignmentName, chosen
+from grader.cli.student import Names
+from grader.practice.names import select
 from grader.renderings.terminal import SafeConsole
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
@@ -24,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 @dev.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
+    names: Names = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
     device: Annotated[str, typer.Option(help="cuda: put the checks that need a GPU on it; cpu: run them small.")] = "cpu",
@@ -34,7 +37,6 @@ def check(
     from grader.authoring import certificate
     from grader.authoring.certify import certify, table
     from grader.authoring.complete import lacking
-    from grader.practice.names import select
 
     started = time.perf_counter()
     lecture = chosen(assignment, names or [])
@@ -55,14 +57,10 @@ def check(
 
 
 @dev.command()
-def update(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
-    assignment: AssignmentName = None,
-) -> None:
+def update(names: Names = None, assignment: AssignmentName = None) -> None:
     """Write anew what is made from the sources, the checks and the catalogue: stubs and notebooks, pins, pages of docs/."""
     from grader.authoring import build, certificate, pins, reference
     from grader.authoring.certify import certify
-    from grader.practice.names import select
 
     lecture = chosen(assignment, names or [])
     exercises = select(load(lecture), names or [])
@@ -75,10 +73,7 @@ def update(
 
 
 @dev.command()
-def mutate(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
-    assignment: AssignmentName = None,
-) -> None:
+def mutate(names: Names = None, assignment: AssignmentName = None) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
     from grader.authoring.mutation import report
 
@@ -107,7 +102,6 @@ def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> 
 
 def doctor() -> None:
     """Attack a throw-away worker: which layers of isolation hold on this machine?"""
-    from grader.assignment import lectures
     from grader.exam.collect import worker_modules
     from grader.grading.kit import hidden
     from grader.sandbox.layers.doctor import diagnose

@@ -9,7 +9,8 @@ from typing import Annotated
 import msgspec
 import typer
 
-from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
+from grader.assignment import load
+from grader.cli.chosen import AssignmentName, chosen, listed, stop
 from grader.grading import store
 from grader.grading.policy import policy
 from grader.record import Record
@@ -148,11 +149,11 @@ def gradescope_autograder(
 ) -> None:
     """Write the zip that Gradescope makes an autograder of. It holds the seed and the reference: it is for the staff."""
     from grader.grading import gradescope_zip
-    from grader.grading.kit import SeedError, grading_seed
+    from grader.grading.kit import grading_seed
 
     try:
         names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
-    except (SeedError, OSError) as error:
+    except OSError as error:
         stop(error)
     SafeConsole(soft_wrap=True, highlight=False).print(f"{output}: {len(names)} files, for Configure Autograder", markup=False)
 

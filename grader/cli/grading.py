@@ -10,9 +10,10 @@ from typing import Annotated
 import typer
 
 from grader import course as courses
-from grader.assignment import REPO_ROOT
-from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
-from grader.practice.names import UnknownName, select
+from grader.assignment import REPO_ROOT, load
+from grader.cli.chosen import AssignmentName, chosen, listed, stop
+from grader.errors import GraderError
+from grader.practice.names import select
 from grader.record import Record
 from grader.renderings import running
 from grader.renderings.terminal import SafeConsole, class_table
@@ -55,14 +56,11 @@ def grade(
 ) -> None:
     """Grade a folder of submissions."""
     from grader.grading import store
-    from grader.grading.faults import CannotGrade
     from grader.grading.grade import grade as run
     from grader.grading.grade import submissions_in
-    from grader.grading.kit import SeedError, grading_seed
+    from grader.grading.kit import grading_seed
     from grader.grading.options import GradingOptions
-    from grader.grading.store import StoreError
     from grader.hidden.places import refuse_without_reference
-    from grader.sandbox.layers.policy import IsolationError
 
     refuse_without_reference()
     console = SafeConsole(highlight=False)
@@ -94,7 +92,7 @@ def grade(
         seen: list[str] = []
         broken: list[str] = []
         table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
-    except (CannotGrade, SeedError, StoreError, IsolationError, UnknownName) as error:
+    except GraderError as error:
         if json:
             running.event(console, "error", message=str(error))
         else:

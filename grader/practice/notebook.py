@@ -20,7 +20,7 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice.names import select, short_name
+from grader.practice.names import UnknownName, exactly_one, select, short_name
 from grader.practice.progress import Progress
 from grader.practice.run import PUBLIC_SEED
 from grader.record import ExerciseRecord
@@ -62,13 +62,13 @@ def hinter(lecture: str, topic: str) -> Callable[[str], None]:
 
     def hint(name: str) -> None:
         """Show the hints for this exercise that you have read, and one more."""
-        found = select(assignment, _of_topic(topic, [name]))
-        if len(found) > 1:
-            print(f"{name!r} may be {' or '.join(found)}: say which")
+        try:
+            exercise = exactly_one(assignment, *_of_topic(topic, [name]))
+        except UnknownName as error:
+            print(error)
             return
-        hints = assignment[found[0]].hints
-        for number, text in enumerate(read.next_hint(assignment[found[0]]), start=1):
-            print(f"hint {number} of {len(hints)}: {text}")
+        for number, text in enumerate(read.next_hint(exercise), start=1):
+            print(f"hint {number} of {len(exercise.hints)}: {text}")
 
     return hint
 

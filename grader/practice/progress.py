@@ -31,6 +31,10 @@ class Progress(msgspec.Struct):
         self.hints[exercise.name] = min(self.hints.get(exercise.name, 0) + 1, len(exercise.hints))
         return list(exercise.hints[: self.hints[exercise.name]])
 
+    def is_done(self, exercise: str) -> bool:
+        """Whether nothing is left to do as far as the public checks can tell."""
+        return self.states.get(exercise) in ("passed", "not_graded")
+
     def passed(self, assignment: Assignment) -> int:
         """How many exercises are done as far as the public checks can tell, bonus apart."""
         return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.required)
@@ -41,7 +45,7 @@ class Progress(msgspec.Struct):
         One that nothing on this machine can check holds nobody up.
         """
         in_turn = sorted(assignment.exercises, key=lambda exercise: exercise.bonus)
-        return next((e for e in in_turn if self.states.get(e.name) not in ("passed", "not_graded")), assignment.required[-1])
+        return next((exercise for exercise in in_turn if not self.is_done(exercise.name)), assignment.required[-1])
 
     def later(self, assignment: Assignment) -> int:
         """How many exercises are graded after submission only, bonus apart."""
