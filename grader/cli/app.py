@@ -36,9 +36,7 @@ class Commands(typer.core.TyperGroup):
             raise
 
 
-app = typer.Typer(
-    cls=Commands, help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 student.add_to(app)
 show.add_to(app)
 if importlib.util.find_spec("grader.grading") is not None:  # never shipped to students

@@ -11,6 +11,8 @@ from grader.assignment import REPO_ROOT, lectures
 from grader.cli.chosen import AssignmentName, chosen
 from grader.renderings.terminal import SafeConsole
 
+console = SafeConsole(soft_wrap=True)
+
 
 def add_to(app: typer.Typer) -> None:
     app.command()(build)
@@ -23,7 +25,6 @@ def build(
     """Make stubs and notebooks from the solutions."""
     from grader.authoring import build as building
 
-    console = SafeConsole(soft_wrap=True, highlight=False)
     changed = [path for lecture in lectures() for path in (building.outdated if check else building.build)(lecture)]
     for path in changed:
         console.print(f"{'outdated' if check else 'built'}: {path.relative_to(REPO_ROOT)}")
@@ -41,6 +42,5 @@ def release(
     """Make the student kit, a zip and two wheels (engine and assignment), without anything that is hidden."""
     from grader.authoring import student_kit
 
-    console = SafeConsole(soft_wrap=True, highlight=False)
     for path in student_kit.release(chosen(assignment), output):
-        console.print(f"{path}  {path.stat().st_size // 1024} kB", markup=False)
+        console.print(f"{path}  {path.stat().st_size // 1024} kB")

@@ -69,7 +69,7 @@ def at_work(named: str | None, names: Sequence[str], folder: Path | None) -> tup
 
 def stop(reason: object) -> NoReturn:
     """End the command with a sentence."""
-    SafeConsole().print(str(reason), style="red", markup=False, highlight=False, soft_wrap=True)
+    SafeConsole().print(str(reason), style="red", soft_wrap=True)
     raise typer.Exit(2)
 
 

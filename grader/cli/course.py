@@ -11,6 +11,8 @@ from grader import assignment as assignments
 from grader.cli.chosen import chosen
 from grader.renderings.terminal import SafeConsole
 
+console = SafeConsole(soft_wrap=True)
+
 course = typer.Typer(help="The folder of a course.", no_args_is_help=True)
 
 
@@ -28,13 +30,12 @@ def init(
     """Lay out a course: course.toml, a seed, and what nbgrader needs, configuration and source notebooks."""
     from grader.nbgrader import layout
 
-    console = SafeConsole(soft_wrap=True, highlight=False)
     names = [chosen(name) for name in assignment or assignments.offered()]
     for path in layout.init(folder, names):
-        console.print(f"wrote {path}", markup=False)
+        console.print(f"wrote {path}")
     for one in map(assignments.load, names):
         here = layout.gradable_here(one).exercises
         for exercise in one.exercises:
             if exercise not in here:
                 console.print(f"{exercise.name} is left out: it needs a GPU, and this machine has none")
-    console.print(f"next: cd {folder}, read course.toml, and nbgrader generate_assignment {names[0]}", markup=False)
+    console.print(f"next: cd {folder}, read course.toml, and nbgrader generate_assignment {names[0]}")

@@ -45,11 +45,11 @@ def check(
     console.print(table(certificates))
     for one in certificates:
         for name, figure in one.figures.items():
-            console.print(f"{one.exercise}: {name}: {figure}", highlight=False, markup=False)
+            console.print(f"{one.exercise}: {name}: {figure}")
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults]
     faults += lacking(lecture, exercises if names else ())
     for fault in faults:
-        console.print(fault, style="red", markup=False, highlight=False)
+        console.print(fault, style="red")
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
     if not names and not faults and device == "cpu":
         certificate.write(lecture, certificates)
@@ -69,7 +69,7 @@ def update(names: Names = None, assignment: AssignmentName = None) -> None:
     stale = [name for name in certificate.outdated(lecture) if name in exercises]
     certificate.write(lecture, list(certify(lecture, "certify", stale)) if stale else [])
     reference.write()
-    console.print("stubs, notebooks, pins, certificate and reference are of now: read `git diff`", highlight=False)
+    console.print("stubs, notebooks, pins, certificate and reference are of now: read `git diff`")
 
 
 @dev.command()
@@ -86,8 +86,8 @@ def new(name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=
     from grader.authoring.new import new_exercise
 
     for path in new_exercise(load(chosen(assignment, [name.split(".")[0]])), name):
-        console.print(path, highlight=False, soft_wrap=True)
-    console.print(f"replace every REPLACE ME, then: dgm dev update {name} && dgm dev check {name}", highlight=False)
+        console.print(path, soft_wrap=True)
+    console.print(f"replace every REPLACE ME, then: dgm dev update {name} && dgm dev check {name}")
 
 
 @dev.command("new-assignment")
@@ -96,8 +96,8 @@ def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> 
     from grader.authoring.new import new_assignment as make
 
     for path in make(name):
-        console.print(path, highlight=False, soft_wrap=True)
-    console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}", highlight=False)
+        console.print(path, soft_wrap=True)
+    console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}")
 
 
 def doctor() -> None:

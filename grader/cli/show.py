@@ -40,18 +40,18 @@ def show(
     written = 0
     for topic, picture in gallery.chosen(meant, exercises):
         if topic not in works:
-            console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow", markup=False, highlight=False)
+            console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow")
             continue
         path = out / f"{topic}-{picture.name}.png"
         try:
             with console.status(f"drawing {path.stem} …"):
                 png = picture.png(works[topic])
         except gallery.CannotDraw as why:
-            console.print(f"{path.stem}: {why}", style="yellow", markup=False, highlight=False)
+            console.print(f"{path.stem}: {why}", style="yellow")
         else:
             out.mkdir(parents=True, exist_ok=True)
             path.write_bytes(png)
             written += 1
-            console.print(path, soft_wrap=True, markup=False, highlight=False)
+            console.print(path, soft_wrap=True)
             console.print(below(Text(picture.sentence, "dim")))
     raise typer.Exit(0 if written else 1)

@@ -68,7 +68,7 @@ def check(
     with Practice(meant.name, folder, device=device) as practice:
         records = _check(practice, state, names)
     if len(records) > 1:
-        console.print(overview.points_line(records), highlight=False)
+        console.print(overview.points_line(records))
         console.print(overview.progress_line(meant, state))
     asked = {exercise.name for exercise in meant.exercises if {exercise.name, exercise.function} & {*names}}
     fine = [
@@ -150,10 +150,10 @@ def debug(
         failure = practice.failure(exercise.name)
         sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
     if failure is None:
-        console.print(f"{exercise.function} passes all public checks: there is nothing to debug", highlight=False)
+        console.print(f"{exercise.function} passes all public checks: there is nothing to debug")
         return
     program = debugging.write(exercise, failure, folder, sources)
-    console.print(program, highlight=False, soft_wrap=True)
+    console.print(program, soft_wrap=True)
     if start:
         console.print(Text(debugging.KEYS, "dim"))
         debugging.start(program)
@@ -186,8 +186,8 @@ def pack(
     packed = write(folder, meant, read_work(meant, folder), output or Path(f"{meant.name}.zip"))
     for remark in packed.remarks:
         console.print(Text.assemble(("note: ", "yellow"), remark))
-    console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", markup=False, highlight=False, soft_wrap=True)
-    console.print(f"sha256 {packed.digest}", style="dim", highlight=False)
+    console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", soft_wrap=True)
+    console.print(f"sha256 {packed.digest}", style="dim")
 
 
 def _show(practice: Practice, state: Progress, names: list[str]) -> Exercise:

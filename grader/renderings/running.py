@@ -46,12 +46,9 @@ def plain(graded: Iterable[Done], total: int, console: Console) -> Iterator[Reco
     for number, done in enumerate(graded, start=1):
         record = done.record
         how = "found from an earlier run" if done.found else f"{record.seconds:.1f} s"
-        console.print(
-            f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}{_beside(record)}  ({how})",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        bonus = f", bonus {record.bonus_score:g}" if record.bonus_score else ""
+        line = f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}{bonus}  ({how})"
+        console.print(line, soft_wrap=True)
         yield record
 
 
@@ -65,10 +62,6 @@ def json_lines(graded: Iterable[Done], total: int, console: Console) -> Iterator
             seconds=record.seconds,
         )  # fmt: skip
         yield record
-
-
-def _beside(record: Record) -> str:
-    return f", bonus {record.bonus_score:g}" if record.bonus_score else ""
 
 
 def event(console: Console, name: str, **facts: Any) -> None:

@@ -43,10 +43,10 @@ IN_ASCII = str.maketrans("✓✗∞☠○–█░·…≥≤", "+x~#o-#-|~><")
 
 
 class SafeConsole(Console):
-    """A terminal that shows what strangers wrote and obeys nothing of it."""
+    """A terminal that shows what strangers wrote, brackets included, and obeys nothing of it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(emoji=False, **options)
+        super().__init__(emoji=False, markup=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What `renderable` is made of, every text of it fit to be shown."""
