@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from grader.assignment import Assignment
-from grader.submission.find import HandedIn
+from grader.submission.layout import HandedIn
 from grader.submission.read import Submission, read
 
 CPU_SECONDS = 20

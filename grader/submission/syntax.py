@@ -88,9 +88,13 @@ def imports(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, list[str]]]:
 
 def _blocks(node: ast.stmt) -> list[ast.stmt]:
     """The statements within a statement, one level deeper."""
+    return [statement for part in _parts(node) for statement in part]
+
+
+def _parts(node: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks that stand in a statement: of a loop, of each ``except``, of each ``case``."""
     parts = [part for name in ("body", "orelse", "finalbody") if isinstance(part := getattr(node, name, None), list)]
-    parts += [inner.body for name in ("handlers", "cases") for inner in getattr(node, name, [])]
-    return [statement for part in parts for statement in part]
+    return parts + [inner.body for name in ("handlers", "cases") for inner in getattr(node, name, [])]
 
 
 def without_package(module: str) -> str:
@@ -148,10 +152,9 @@ def _ends(body: list[ast.stmt]) -> tuple[bool, bool]:
             return returns, raises or _not_implemented(node)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Yield | ast.YieldFrom):
             returns = True
-        parts = [part for name in ("body", "orelse", "finalbody") if isinstance(part := getattr(node, name, None), list)]
-        parts += [part.body for name in ("handlers", "cases") for part in getattr(node, name, [])]
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, Function | ast.ClassDef):
             continue
+        parts = _parts(node)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Constant):
             parts = [node.body if node.test.value else node.orelse]
         for part in parts:
