@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -30,7 +31,6 @@ from grader.sandbox.inside.loading import Topic
 from grader.sandbox.workers import WorkerTimeout
 
 CALL_SECONDS = 10
-_examiners: dict[tuple[str, str], Examiner] = {}
 
 
 def checker(lecture: str, topic: str) -> Callable[..., Report]:
@@ -39,21 +39,21 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
 
     def check(*names: str) -> Report:
         """Run the public checks of these exercises on what this notebook defines."""
-        if (lecture, topic) not in _examiners:
-            checks = collect(lecture, topics=frozenset([topic]))
-            _examiners[lecture, topic] = Examiner(assignment, checks, PUBLIC_SEED)
-        examiner = _examiners[lecture, topic]
         transport = _KernelTransport(topic)
-        wanted = select(assignment, _of_topic(topic, names))
         records: list[ExerciseRecord] = []
-        for name in wanted:
-            records.append(examiner.exercise(name, transport, [one.exercise for one in records if one.failed]))
+        for name in select(assignment, _of_topic(topic, names)):
+            records.append(_examiner(lecture, topic).exercise(name, transport, [one.exercise for one in records if one.failed]))
         report = Report(records)
         if os.environ.get("NBGRADER_EXECUTION") == "validate" and any(one.score < one.max_score for one in records if not one.bonus):
             raise AssertionError(f"not all right yet\n{report}")  # nbgrader validate looks for errors, not at results
         return report
 
     return check
+
+
+@functools.cache
+def _examiner(lecture: str, topic: str) -> Examiner:
+    return Examiner(assignments.load(lecture), collect(lecture, topics=frozenset([topic])), PUBLIC_SEED)
 
 
 def hinter(lecture: str, topic: str) -> Callable[[str], None]:

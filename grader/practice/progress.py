@@ -35,10 +35,6 @@ class Progress(msgspec.Struct):
         """Whether nothing is left to do as far as the public checks can tell."""
         return self.states.get(exercise) in ("passed", "not_graded")
 
-    def passed(self, assignment: Assignment) -> int:
-        """How many exercises are done as far as the public checks can tell, bonus apart."""
-        return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.required)
-
     def current(self, assignment: Assignment) -> Exercise:
         """The first exercise that is not done, then the first bonus; the last exercise when all are.
 
@@ -46,10 +42,6 @@ class Progress(msgspec.Struct):
         """
         in_turn = sorted(assignment.exercises, key=lambda exercise: exercise.bonus)
         return next((exercise for exercise in in_turn if not self.is_done(exercise.name)), assignment.required[-1])
-
-    def later(self, assignment: Assignment) -> int:
-        """How many exercises are graded after submission only, bonus apart."""
-        return sum(self.states.get(exercise.name) == "not_graded" for exercise in assignment.required)
 
 
 def load(folder: Path) -> Progress:

@@ -14,6 +14,7 @@ import watchfiles
 
 from grader.assignment import Assignment
 from grader.practice.work import NoWorkFound, read_work
+from grader.submission.syntax import parsed
 
 SETTLE = 80  # milliseconds: editors save in several steps
 
@@ -94,12 +95,9 @@ def fingerprints(cells: list[str], modules: dict[str, str]) -> dict[str, str]:
     uses_one = any(re.search(rf"\b{name}\b", cell) for name in modules for cell in cells)
     parts: dict[str, str] = {"": "".join(modules.values()) if uses_one else ""}
     for cell in cells:
-        try:
-            body = ast.parse(cell).body
-        except (SyntaxError, ValueError):
-            parts[""] += cell
-            continue
-        for node in body:
+        body = parsed(cell)
+        parts[""] += cell if body is None else ""
+        for node in body or ():
             name = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
             parts[name] = parts.get(name, "") + ast.dump(node)
     return parts

@@ -48,6 +48,15 @@ def _parsed(text: str) -> list[ast.stmt] | Exception:
         return error
 
 
+def found(body: list[ast.stmt], name: str) -> Function | ast.ClassDef | None:
+    """The function or class of this name, or the method where it is ``Class.method``; of several the last."""
+    node = None
+    for part in name.split("."):
+        node = next((one for one in reversed(body) if isinstance(one, Function | ast.ClassDef) and one.name == part), None)
+        body = node.body if node else []
+    return node
+
+
 def definitions(cells: list[list[ast.stmt]]) -> dict[str, list[Definition]]:
     """By name, in order: functions and classes, methods as ``Class.method``, what is assigned and what is imported."""
     found: dict[str, list[Definition]] = {}
