@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -79,13 +79,11 @@ class Class:
 def summarise(records: Sequence[Record]) -> Class:
     """The class of these records, at least one."""
     shares = [share(record.score, record.max_score) for record in records]
-    histogram = [0] * HISTOGRAM_BINS
-    for one in shares:
-        histogram[min(int(one * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
+    bins = Counter(min(int(one * HISTOGRAM_BINS), HISTOGRAM_BINS - 1) for one in shares)
     return Class(
         records=list(records),
         shares=shares,
-        histogram=histogram,
+        histogram=[bins[number] for number in range(HISTOGRAM_BINS)],
         exercises=_exercises(records),
         mistakes=_groups(records, lambda check: check.mistake_says if check.mistake else ""),
         not_graded=_groups(records, lambda check: (check.message or "no reason was recorded") if check.outcome == "not_graded" else ""),

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grader.record import Done, Record
-from grader.renderings.terminal import SIGNS
+from grader.renderings.terminal import in_signs, outcomes
 
 
 def bar(graded: Iterable[Done], total: int, console: Console) -> Iterator[Record]:
@@ -32,12 +32,7 @@ def bar(graded: Iterable[Done], total: int, console: Console) -> Iterator[Record
             totals += outcomes(done.record)
             fresh += not done.found
             rate = f"{60 * fresh / (time.monotonic() - started):.1f}/min"
-            progress.update(
-                task,
-                advance=1,
-                rate=rate,
-                totals=" ".join(f"{SIGNS[name]}{totals[name]}" for name in SIGNS if totals[name]),
-            )
+            progress.update(task, advance=1, rate=rate, totals=in_signs(totals))
             yield done.record
 
 
@@ -68,8 +63,3 @@ def event(console: Console, name: str, **facts: Any) -> None:
     """One line of JSON, out at once."""
     console.file.write(json.dumps({"event": name, **facts}) + "\n")
     console.file.flush()
-
-
-def outcomes(record: Record) -> Counter[str]:
-    """How the checks of a submission came out."""
-    return Counter(check.outcome for exercise in record.exercises for check in exercise.checks)

@@ -64,14 +64,12 @@ class SafeConsole(Console):
 
 def class_table(records: Iterable[Record]) -> Table:
     """One line a submission: score, and how the checks came out. Of each record that comes only its line is kept."""
-    lines: list[tuple[str, list[str], str, Text, str]] = []
+    lines: list[tuple[str, list[str], str, str, str]] = []
     bonus = False
     for record in records:
         bonus = bonus or bool(record.bonus)
-        outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
-        summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
         points = [f"{record.score:g}", f"{record.max_score:g}", f"{record.not_graded:g}"]
-        lines.append((record.submission, points, f"{record.bonus_score:g}", summary, f"{record.seconds:.1f}"))
+        lines.append((record.submission, points, f"{record.bonus_score:g}", in_signs(outcomes(record)), f"{record.seconds:.1f}"))
     numbers = ["score", "of", *(["bonus"] if bonus else []), "not graded"]
     columns = [Column(name, justify="right", max_width=6) for name in numbers]
     seconds = Column("s", justify="right", no_wrap=True)
@@ -80,6 +78,16 @@ def class_table(records: Iterable[Record]) -> Table:
         table.add_row(Text(printable(submission)), score, of, *([beside] if bonus else []), not_graded, summary, took)
     table.caption = "  ".join(f"{sign} {outcome.replace('_', ' ')}" for outcome, sign in SIGNS.items())
     return table
+
+
+def outcomes(record: Record) -> Counter[str]:
+    """How the checks of a submission came out, bonus apart."""
+    return Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
+
+
+def in_signs(counts: Counter[str]) -> str:
+    """How many checks came out in which way: ``✓12 ✗3``."""
+    return " ".join(f"{sign}{counts[outcome]}" for outcome, sign in SIGNS.items() if counts[outcome])
 
 
 def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "") -> str:
