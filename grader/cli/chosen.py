@@ -63,8 +63,11 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
 
 def at_work(named: str | None, names: Sequence[str], folder: Path | None) -> tuple[Assignment, Path]:
     """The assignment `chosen`, and where a student works on it: the folder named, the one where one stands, or that of the kit."""
-    name = chosen(named, names, folder)
-    return assignments.load(name), folder or (Path() if Path().resolve().name == name else Path("assignments") / name)
+    assignment = assignments.load(chosen(named, names, folder))
+    if not assignment.exercises:
+        stop(f"{assignment.name} has no exercises yet")
+    here = Path().resolve().name == assignment.name
+    return assignment, folder or (Path() if here else Path("assignments") / assignment.name)
 
 
 def stop(reason: object) -> NoReturn:

@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from grader.assignment import Assignment, Exercise
-from grader.record import ExerciseRecord
+from grader.record import ExerciseRecord, Outcome
 
 FILE = ".dgm-progress.json"
 
@@ -17,7 +17,7 @@ FILE = ".dgm-progress.json"
 class Progress(msgspec.Struct):
     """The state file. A damaged one starts anew: it holds nothing that cannot be had again."""
 
-    states: dict[str, str] = {}  # exercise -> passed, failed, missing, not_graded
+    states: dict[str, Outcome] = {}  # exercise -> passed, failed, missing, not_graded
     hints: dict[str, int] = {}  # exercise -> hints read
 
     def note(self, record: ExerciseRecord) -> None:
