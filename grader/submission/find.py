@@ -34,9 +34,10 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
     entries = _entries(path, layout, assignment)
     if layout == "auto":
         kind = decide(entries, assignment, surely=path.is_file())
-        inside = path / entries[0].name if len(entries) == 1 else path
-        if kind == "class" and DOWNLOAD.fullmatch(inside.stem.lower().split(" (")[0]) and not inside.is_symlink():
-            below = _entries(inside, layout, assignment) if inside != path else []
+        if kind == "class" and len(entries) == 1:
+            inside = path / entries[0].name
+            is_download = DOWNLOAD.fullmatch(inside.stem.lower().split(" (")[0]) and not inside.is_symlink()
+            below = _entries(inside, layout, assignment) if is_download else []
             within = decide(below, assignment, surely=True)
             if within in SAID:
                 kind, entries = within, below
