@@ -96,7 +96,7 @@ def watch(
     """Check again on every save. Keys: h hint, l list, q quit."""
     from grader.practice.keys import single_keys
     from grader.practice.run import Practice
-    from grader.practice.watch import Pressed, Watcher
+    from grader.practice.watch import Watcher
 
     meant, folder = at_work(assignment, [], folder)
     state = progress.load(folder)
@@ -107,15 +107,15 @@ def watch(
         console.print(overview.KEYS)
         hints = 0  # on the screen
         for event in watcher.events():
-            if not isinstance(event, Pressed):
+            if not isinstance(event, str):
                 console.clear()
-                on_screen, hints = _show(practice, state, event.exercises), 0
+                on_screen, hints = _show(practice, state, event), 0
                 console.print(overview.KEYS)
-            elif event.key in "qQ\x04":
+            elif event in "qQ\x04":
                 watcher.stop()
-            elif event.key in "lL":
+            elif event in "lL":
                 console.print(overview.exercise_list(meant, state), overview.KEYS)
-            elif event.key in "hH":
+            elif event in "hH":
                 hints = _hint(state, on_screen, hints)
                 progress.save(state, folder)
 

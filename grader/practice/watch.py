@@ -7,7 +7,6 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import watchfiles
@@ -17,20 +16,7 @@ from grader.practice.work import NoWorkFound, read_work
 from grader.submission.syntax import parsed
 
 SETTLE = 80  # milliseconds: editors save in several steps
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Exercises whose code changed since they were last looked at."""
-
-    exercises: list[str]
-
-
-@dataclass(frozen=True)
-class Pressed:
-    """A key."""
-
-    key: str
+Event = list[str] | str  # the exercises whose code changed since they were last looked at, or a key
 
 
 class Watcher:
@@ -38,11 +24,11 @@ class Watcher:
 
     def __init__(self, folder: Path, assignment: Assignment, read_key: Callable[[], str], polling: bool = False) -> None:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
-        self._events: queue.Queue[Saved | Pressed] = queue.Queue()
+        self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
         self._seen = self._look()
 
-    def events(self) -> Iterator[Saved | Pressed]:
+    def events(self) -> Iterator[Event]:
         """Saves and keys until `stop`."""
         for target in (self._watch, self._listen):
             threading.Thread(target=target, daemon=True).start()
@@ -62,14 +48,14 @@ class Watcher:
             before, self._seen = self._seen, self._look()
             changed = [name for topic in self._assignment.topics for name in self._changed(topic, before[topic])]
             if changed:
-                self._events.put(Saved(changed))
+                self._events.put(changed)
 
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                self._events.put(Pressed(self._read_key()))
+                self._events.put(self._read_key())
             except (EOFError, OSError, KeyboardInterrupt):
-                self._events.put(Pressed("q"))
+                self._events.put("q")
                 return
 
     def _look(self) -> dict[str, dict[str, str]]:
