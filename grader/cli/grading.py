@@ -95,11 +95,9 @@ def grade(
         broken: list[str] = []
         table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
     except GraderError as error:
-        if json:
-            running.event(console, "error", message=str(error))
-        else:
-            console.print("cannot grade:", style="red", end=" ")
-            console.print(str(error), soft_wrap=True)
+        if not json:
+            raise
+        running.event(console, "error", message=str(error))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         console.print(f"\nstopped. What is finished is kept in {output}: the same command goes on with the rest.", soft_wrap=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -92,10 +91,10 @@ def in_signs(counts: Counter[str]) -> str:
 
 def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "") -> str:
     """Each exercise without colour, for a plain display."""
-    console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
-    for exercise in exercises:
-        console.print(exercise_view(exercise, call_it, where))
-    return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+    console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False)
+    with console.capture() as shown:
+        console.print(*(exercise_view(exercise, call_it, where) for exercise in exercises))
+    return shown.get().rstrip()
 
 
 def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str, where: str = "") -> Group:
