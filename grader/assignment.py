@@ -178,19 +178,19 @@ def _as_the_course_has_it(name: str, file: _File, root: Path, path: Path) -> _Fi
     return msgspec.structs.replace(file, exercise=tuple(changed), rubric={**file.rubric, **rubric})
 
 
-def _line(text: str, message: str) -> int | None:
-    """The line of which msgspec speaks: that of the key in its table, else the table's first."""
+def _line(text: str, message: str) -> int:
+    """The line of which msgspec speaks: that of the key in its table, else the table's first; 0 where none can be told."""
     lines = text.splitlines()
     table = re.search(r"\$\.exercise\[(\d+)\]", message)
     key = re.search(r"\.(\w+)`$", message) or re.search(r"unknown field `(\w+)`", message)
     starts = [number for number, line in enumerate(lines, 1) if line.strip() == "[[exercise]]"]
-    first = starts[int(table[1])] if table and int(table[1]) < len(starts) else 1
-    for number, line in enumerate(lines[first:] if table else lines, first + 1 if table else 1):
+    first = starts[int(table[1])] if table and int(table[1]) < len(starts) else 0
+    for number, line in enumerate(lines[first:], first + 1):
         if table and line.startswith("[["):
             break
         if key and re.match(rf"\s*{key[1]}\s*=", line):
             return number
-    return first if table else None
+    return first
 
 
 def _refuse_rubric(rubric: Mapping[str, float], file: _File, path: Path) -> None:

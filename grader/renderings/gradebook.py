@@ -124,15 +124,11 @@ def _moodle(rows: list[list[str]]) -> _Columns | None:
             same
             and all(not three[0].strip("- ") or _is_number(three[0]) for three in cells)
             and all(three[2] and not _is_number(three[2]) for three in cells)
-            and all(_identifier(row[0]) for row in students)
+            and all(IDENTIFIER.fullmatch(row[0].strip()) for row in students)
         ):
             last = len(rows[0]) - 1
             return _Columns(at - 1, at - 1, last if last > at + 1 and COMMENTS.search(rows[0][last]) else None, at, 1)
     return None
-
-
-def _identifier(cell: str) -> bool:
-    return IDENTIFIER.fullmatch(cell.strip()) is not None
 
 
 def _is_number(cell: str) -> bool:

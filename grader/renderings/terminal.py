@@ -124,8 +124,9 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str,
     lines += _details(first)
     if len(failures) > 1:
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
-    again = _fit([f"again: dgm check {name}", f"hint: dgm hint {name}"])
-    return Group(*lines, below(Text(again, "dim")))
+    again, hint = f"again: dgm check {name}", f"hint: dgm hint {name}"
+    gap = " " * 6 if len(again) + 6 + len(hint) <= 78 else "\n"  # below each other where a terminal is not as wide
+    return Group(*lines, below(Text(f"{again}{gap}{hint}", "dim")))
 
 
 def _points(number: float) -> str:
@@ -171,12 +172,6 @@ def _details(check: CheckRecord) -> list[Padding]:
     if check.printed:
         said += [below(Text("it printed", "dim")), *(below(Text(line)) for line in check.printed.splitlines())]
     return [*call, *said] if len(call) <= LONG_CALL else [*said, below(Text("with", "dim")), *call]
-
-
-def _fit(parts: list[str]) -> str:
-    """In one line where that is no longer than a terminal is wide, else in as many as there are parts."""
-    one = "      ".join(parts)
-    return one if len(one) <= 78 else "\n".join(parts)
 
 
 def below(line: Text) -> Padding:

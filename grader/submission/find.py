@@ -91,7 +91,8 @@ def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
         inside = [entry for entry in sorted(path.iterdir()) if not is_skipped(entry.name)]
         return [_entry(entry) for entry in inside if entry.exists()]
     file = file_at(path, path.name)
-    if file.suffix != ".zip" or (layout == "auto" and _is_own_name(file.stem, assignment)):
+    is_packed = any(is_plain(file.stem, name) for name in (assignment.name, *assignment.topics))  # as `dgm pack` calls a zip
+    if file.suffix != ".zip" or (layout == "auto" and is_packed):
         return []
     files = in_archive(file, path)
     if len(files) == 1 and files[0].why_not and files[0].name == file.name:
@@ -116,8 +117,3 @@ def _grouped(files: list[File]) -> list[Entry]:
         if slash:
             folders.setdefault(top, []).append(replace(file, name=inside))
     return [*loose, *(Entry(name, tuple(inside)) for name, inside in folders.items())]
-
-
-def _is_own_name(stem: str, assignment: Assignment) -> bool:
-    """Whether a zip is called as ``dgm pack`` calls a student's."""
-    return any(is_plain(stem, name) for name in (assignment.name, *assignment.topics))
