@@ -180,10 +180,9 @@ def pack(
 ) -> None:
     """Write the zip to hand in."""
     from grader.practice.pack import pack as write
-    from grader.practice.work import read_work
 
     meant, folder = at_work(assignment, [], folder)
-    packed = write(folder, meant, read_work(meant, folder), output or Path(f"{meant.name}.zip"))
+    packed = write(folder, meant, output or Path(f"{meant.name}.zip"))
     for remark in packed.remarks:
         console.print(Text.assemble(("note: ", "yellow"), remark))
     console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", soft_wrap=True)
