@@ -25,6 +25,10 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except GraderError as error:
             stop(error)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            stop(f"{error.filename}: {error.strerror}")  # a place that the command was told to read or to write
         except ModuleNotFoundError as error:
             if importlib.util.find_spec("grader.hidden") is not None:
                 from grader.hidden import places

@@ -153,10 +153,7 @@ def gradescope_autograder(
     from grader.grading import gradescope_zip
     from grader.grading.kit import grading_seed
 
-    try:
-        names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
-    except OSError as error:
-        stop(error)
+    names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
     console.print(f"{output}: {len(names)} files, for Configure Autograder")
 
 

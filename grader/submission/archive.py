@@ -101,9 +101,6 @@ class _Positioned(io.RawIOBase):
     def seekable(self) -> bool:
         return True
 
-    def tell(self) -> int:
-        return self._position
-
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = (0, self._position, os.fstat(self._file.fileno()).st_size)[whence]
         if start + offset < 0:
