@@ -43,11 +43,15 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
     for part in reversed((folder or Path()).resolve().parts):
         if part in known:
             return part
-    unknown: list[UnknownName] = []
-    if names:
-        meant = [name for name in known if _has(assignments.load(name), names, unknown)]
-        if len(meant) == 1:
-            return meant[0]
+    meant, unknown = [], []
+    for name in known if names else ():
+        try:
+            select(assignments.load(name), names)
+            meant.append(name)
+        except UnknownName as error:
+            unknown.append(str(error))
+    if len(meant) == 1:
+        return meant[0]
     work = handed_in or folder
     if work is not None:
         of_each = [str(work / name) for name in known if (work / name).is_dir()]
@@ -56,8 +60,8 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
         ranked = _recognised(work, known).most_common(2)
         if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]):
             return ranked[0][0]
-    if len(unknown) == len(known):  # of the sentences, the one that suggests a name
-        stop(max(map(str, unknown), key=lambda said: "Did you mean" in said))
+    if unknown and not meant:  # of the sentences, the one that suggests a name
+        stop(max(unknown, key=lambda said: "Did you mean" in said))
     return stop(f"which assignment? {_listed(known)}")
 
 
@@ -78,14 +82,6 @@ def stop(reason: object) -> NoReturn:
 
 def _listed(known: Sequence[str]) -> str:
     return f"say --assignment with one of {', '.join(known)}" if known else "the folder assignments/ is empty"
-
-
-def _has(assignment: Assignment, names: Sequence[str], unknown: list[UnknownName]) -> bool:
-    try:
-        return bool(select(assignment, names))
-    except UnknownName as error:
-        unknown.append(error)
-        return False
 
 
 def _recognised(path: Path, known: Sequence[str]) -> Counter[str]:

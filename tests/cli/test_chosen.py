@@ -76,3 +76,10 @@ def test_an_assignment_without_exercises_says_so(monkeypatch, capsys):
     with pytest.raises(typer.Exit):
         at_work("first", [], None)
     assert "first has no exercises yet" in capsys.readouterr().out
+
+
+def test_a_checkout_without_assignments_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(assignments, "lectures", lambda: ())
+    with pytest.raises(typer.Exit):
+        chosen(None)
+    assert "which assignment? the folder assignments/ is empty" in capsys.readouterr().out
