@@ -90,8 +90,7 @@ class Assignment(msgspec.Struct, frozen=True):
 
     def shares(self, exercise: str) -> dict[str, float]:
         """The rubric of one exercise: by the name of a mistake."""
-        of_exercise = {key.rpartition("."): share for key, share in self.rubric.items()}
-        return {mistake: share for (name, _, mistake), share in of_exercise.items() if name == exercise}
+        return {key.rpartition(".")[2]: share for key, share in self.rubric.items() if key.rpartition(".")[0] == exercise}
 
     def __getitem__(self, name: str) -> Exercise:
         for exercise in self.exercises:
@@ -128,7 +127,7 @@ def load(name: str, root: Path = REPO_ROOT) -> Assignment:
         file = msgspec.convert(content, _File)
     except msgspec.ValidationError as error:
         line = _line(text, str(error))
-        raise AssignmentError(f"{path}{f', line {line}' if line else ''}: {_in_toml_words(str(error))}") from None
+        raise AssignmentError(f"{path}{f', line {line}' if line else ''}: {courses.in_toml_words(error)}") from None
     file = _as_the_course_has_it(name, file, root, path)
     on = tuple(exercise for exercise in file.exercise if exercise.enabled)
     off = tuple(exercise.name for exercise in file.exercise if not exercise.enabled)
@@ -179,24 +178,19 @@ def _as_the_course_has_it(name: str, file: _File, root: Path, path: Path) -> _Fi
     return msgspec.structs.replace(file, exercise=tuple(changed), rubric={**file.rubric, **rubric})
 
 
-def _in_toml_words(message: str) -> str:
-    """msgspec's ``$.exercise[3].points`` as a reader of the file would say it: ``exercise[3].points``."""
-    return message.replace("`$.", "`").replace(" - at `$`", "")
-
-
-def _line(text: str, message: str) -> int | None:
-    """The line of which msgspec speaks: that of the key in its table, else the table's first."""
+def _line(text: str, message: str) -> int:
+    """The line of which msgspec speaks: that of the key in its table, else the table's first; 0 where none can be told."""
     lines = text.splitlines()
     table = re.search(r"\$\.exercise\[(\d+)\]", message)
     key = re.search(r"\.(\w+)`$", message) or re.search(r"unknown field `(\w+)`", message)
     starts = [number for number, line in enumerate(lines, 1) if line.strip() == "[[exercise]]"]
-    first = starts[int(table[1])] if table and int(table[1]) < len(starts) else 1
-    for number, line in enumerate(lines[first:] if table else lines, first + 1 if table else 1):
+    first = starts[int(table[1])] if table and int(table[1]) < len(starts) else 0
+    for number, line in enumerate(lines[first:], first + 1):
         if table and line.startswith("[["):
             break
         if key and re.match(rf"\s*{key[1]}\s*=", line):
             return number
-    return first if table else None
+    return first
 
 
 def _refuse_rubric(rubric: Mapping[str, float], file: _File, path: Path) -> None:

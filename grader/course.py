@@ -80,8 +80,8 @@ def find(root: Path) -> Path | None:
     named = os.environ.get(VARIABLE)
     if named and not (os.path.isabs(named) and os.path.isdir(named)):
         raise AssignmentError(f"${VARIABLE} is {named!r}: name the folder of your course, from the root on, or unset it")
-    folders = [_used[-1]] if _used else [Path(named)] if named else [Path()]
-    return next((folder.resolve() / FILE for folder in (*folders, root) if (folder / FILE).is_file()), None)
+    first = _used[-1] if _used else Path(named or "")
+    return next((folder.resolve() / FILE for folder in (first, root) if (folder / FILE).is_file()), None)
 
 
 @contextlib.contextmanager
@@ -108,11 +108,16 @@ def read(path: Path, known: tuple[str, ...]) -> Course:
     try:
         course = msgspec.convert(content, Course)
     except msgspec.ValidationError as error:
-        raise AssignmentError(f"{path}: {str(error).replace('`$.', '`').replace(' - at `$`', '')}") from None
+        raise AssignmentError(f"{path}: {in_toml_words(error)}") from None
     for key, assignment in _named_assignments(course):
         if assignment not in known:
             raise AssignmentError(f"{path}: {key}: there is no assignment {assignment!r}; there are {', '.join(known) or 'none'}")
     return course
+
+
+def in_toml_words(error: msgspec.ValidationError) -> str:
+    """msgspec's ``$.exercise[3].points`` as a reader of the file would say it: ``exercise[3].points``."""
+    return str(error).replace("`$.", "`").replace(" - at `$`", "")
 
 
 def active(root: Path, known: tuple[str, ...]) -> tuple[Path, Course] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -198,5 +198,5 @@ def bounded(record: Record) -> Record:
     return msgspec.convert(shorter(msgspec.to_builtins(record)), Record)
 
 
-def _sum(points: object) -> float:
-    return round(float(sum(points)), 6)  # type: ignore[call-overload]  # sums of quarters, freed of float dust; 0.0 where there is none
+def _sum(points: Iterable[float]) -> float:
+    return round(float(sum(points)), 6)  # sums of quarters, freed of float dust; 0.0 where there is none

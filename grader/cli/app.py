@@ -25,6 +25,10 @@ class Commands(typer.core.TyperGroup):
             return super().invoke(ctx)
         except GraderError as error:
             stop(error)
+        except OSError as error:
+            if error.filename is None:
+                raise
+            stop(f"{error.filename}: {error.strerror}")  # a place that the command was told to read or to write
         except ModuleNotFoundError as error:
             if importlib.util.find_spec("grader.hidden") is not None:
                 from grader.hidden import places
@@ -36,9 +40,7 @@ class Commands(typer.core.TyperGroup):
             raise
 
 
-app = typer.Typer(
-    cls=Commands, help="Exercises and an autograder for deep generative models.", no_args_is_help=True, pretty_exceptions_enable=False
-)
+app = typer.Typer(cls=Commands, no_args_is_help=True, pretty_exceptions_enable=False)
 student.add_to(app)
 show.add_to(app)
 if importlib.util.find_spec("grader.grading") is not None:  # never shipped to students

@@ -7,9 +7,11 @@ from typing import Annotated
 
 import typer
 
-from grader.assignment import REPO_ROOT, AssignmentError, lectures
+from grader.assignment import REPO_ROOT, lectures
 from grader.cli.chosen import AssignmentName, chosen
 from grader.renderings.terminal import SafeConsole
+
+console = SafeConsole(soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -23,19 +25,14 @@ def build(
     """Make stubs and notebooks from the solutions."""
     from grader.authoring import build as building
 
-    console = SafeConsole(soft_wrap=True)
-    try:
-        changed = [path for lecture in lectures() for path in (building.outdated if check else building.build)(lecture)]
-    except (AssignmentError, building.SourceError) as error:
-        console.print(f"[red]cannot build:[/red] {error}", highlight=False)
-        raise typer.Exit(2) from None
+    changed = [path for lecture in lectures() for path in (building.outdated if check else building.build)(lecture)]
     for path in changed:
-        console.print(f"{'outdated' if check else 'built'}: {path.relative_to(REPO_ROOT)}", highlight=False)
+        console.print(f"{'outdated' if check else 'built'}: {path.relative_to(REPO_ROOT)}")
     if check and changed:
-        console.print("run `dgm build` and commit what it writes", highlight=False)
+        console.print("run `dgm build` and commit what it writes")
         raise typer.Exit(1)
     if not changed:
-        console.print("everything is what the solutions give", highlight=False)
+        console.print("everything is what the solutions give")
 
 
 def release(
@@ -43,14 +40,7 @@ def release(
     assignment: AssignmentName = None,
 ) -> None:
     """Make the student kit, a zip and two wheels (engine and assignment), without anything that is hidden."""
-    from grader.authoring import build as building
-    from grader.authoring import student_kit as releasing
+    from grader.authoring import student_kit
 
-    console = SafeConsole(soft_wrap=True, highlight=False)
-    try:
-        written = releasing.release(chosen(assignment), output)
-    except (AssignmentError, building.SourceError, releasing.CannotRelease) as error:
-        console.print(f"cannot release: {error}", markup=False)
-        raise typer.Exit(2) from None
-    for path in written:
-        console.print(f"{path}  {path.stat().st_size // 1024} kB", markup=False)
+    for path in student_kit.release(chosen(assignment), output):
+        console.print(f"{path}  {path.stat().st_size // 1024} kB")

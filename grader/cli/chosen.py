@@ -13,7 +13,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from grader import assignment as assignments
-from grader.assignment import Assignment, AssignmentError
+from grader.assignment import Assignment
 from grader.practice.names import UnknownName, select
 from grader.renderings.terminal import SafeConsole
 
@@ -43,11 +43,15 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
     for part in reversed((folder or Path()).resolve().parts):
         if part in known:
             return part
-    unknown: list[UnknownName] = []
-    if names:
-        meant = [name for name in known if _has(load(name), names, unknown)]
-        if len(meant) == 1:
-            return meant[0]
+    meant, unknown = [], []
+    for name in known if names else ():
+        try:
+            select(assignments.load(name), names)
+            meant.append(name)
+        except UnknownName as error:
+            unknown.append(str(error))
+    if len(meant) == 1:
+        return meant[0]
     work = handed_in or folder
     if work is not None:
         of_each = [str(work / name) for name in known if (work / name).is_dir()]
@@ -56,27 +60,23 @@ def chosen(named: str | None, names: Sequence[str] = (), folder: Path | None = N
         ranked = _recognised(work, known).most_common(2)
         if ranked and (len(ranked) == 1 or ranked[0][1] > ranked[1][1]):
             return ranked[0][0]
-    if len(unknown) == len(known):  # of the sentences, the one that suggests a name
-        stop(max(map(str, unknown), key=lambda said: "Did you mean" in said))
+    if unknown and not meant:  # of the sentences, the one that suggests a name
+        stop(max(unknown, key=lambda said: "Did you mean" in said))
     return stop(f"which assignment? {_listed(known)}")
 
 
-def load(name: str) -> Assignment:
-    """The assignment, or the end of the command with what is wrong in its file."""
-    try:
-        return assignments.load(name)
-    except AssignmentError as error:
-        stop(error)
-
-
-def work_in(name: str, folder: Path | None) -> Path:
-    """Where a student works on the assignment: the folder named, the one where one stands, or that of the kit."""
-    return folder or (Path() if Path().resolve().name == name else Path("assignments") / name)
+def at_work(named: str | None, names: Sequence[str], folder: Path | None) -> tuple[Assignment, Path]:
+    """The assignment `chosen`, and where a student works on it: the folder named, the one where one stands, or that of the kit."""
+    assignment = assignments.load(chosen(named, names, folder))
+    if not assignment.exercises:
+        stop(f"{assignment.name} has no exercises yet")
+    here = Path().resolve().name == assignment.name
+    return assignment, folder or (Path() if here else Path("assignments") / assignment.name)
 
 
 def stop(reason: object) -> NoReturn:
     """End the command with a sentence."""
-    SafeConsole().print(str(reason), style="red", markup=False, highlight=False, soft_wrap=True)
+    SafeConsole().print(str(reason), style="red", soft_wrap=True)
     raise typer.Exit(2)
 
 
@@ -84,17 +84,9 @@ def _listed(known: Sequence[str]) -> str:
     return f"say --assignment with one of {', '.join(known)}" if known else "the folder assignments/ is empty"
 
 
-def _has(assignment: Assignment, names: Sequence[str], unknown: list[UnknownName]) -> bool:
-    try:
-        return bool(select(assignment, names))
-    except UnknownName as error:
-        unknown.append(error)
-        return False
-
-
 def _recognised(path: Path, known: Sequence[str]) -> Counter[str]:
     """How many files are called by a topic of each assignment, or by the assignment."""
-    words = {name: "|".join(map(re.escape, (name, *load(name).topics))) for name in known}
+    words = {name: "|".join(map(re.escape, (name, *assignments.load(name).topics))) for name in known}
     patterns = {name: re.compile(rf"(?<![A-Za-z])(?:{pattern})(?![A-Za-z])") for name, pattern in words.items()}
     return Counter(name for file in _file_names(path) for name in known if patterns[name].search(file))
 

@@ -8,19 +8,16 @@ from typing import Annotated
 import typer
 
 from grader import assignment as assignments
-from grader.cli.chosen import chosen, load, stop
+from grader.cli.chosen import chosen
 from grader.renderings.terminal import SafeConsole
+
+console = SafeConsole(soft_wrap=True)
 
 course = typer.Typer(help="The folder of a course.", no_args_is_help=True)
 
 
 def add_to(app: typer.Typer) -> None:
     app.add_typer(course, name="course")
-
-
-@course.callback()
-def group() -> None:
-    """The folder of a course."""
 
 
 @course.command()
@@ -31,21 +28,14 @@ def init(
     ] = None,
 ) -> None:
     """Lay out a course: course.toml, a seed, and what nbgrader needs, configuration and source notebooks."""
-    from grader.hidden.places import HiddenFolderMissing
-    from grader.nbgrader.layout import CourseExists, gradable_here
-    from grader.nbgrader.layout import init as lay_out
+    from grader.nbgrader import layout
 
-    console = SafeConsole(soft_wrap=True, highlight=False)
     names = [chosen(name) for name in assignment or assignments.offered()]
-    try:
-        written = lay_out(folder, names)
-    except (CourseExists, HiddenFolderMissing) as error:
-        stop(error)
-    for path in written:
-        console.print(f"wrote {path}", markup=False)
-    for name in names:
-        here = gradable_here(load(name)).exercises
-        for exercise in load(name).exercises:
+    for path in layout.init(folder, names):
+        console.print(f"wrote {path}")
+    for one in map(assignments.load, names):
+        here = layout.gradable_here(one).exercises
+        for exercise in one.exercises:
             if exercise not in here:
                 console.print(f"{exercise.name} is left out: it needs a GPU, and this machine has none")
-    console.print(f"next: cd {folder}, read course.toml, and nbgrader generate_assignment {names[0]}", markup=False)
+    console.print(f"next: cd {folder}, read course.toml, and nbgrader generate_assignment {names[0]}")

@@ -10,7 +10,10 @@ import typer
 from rich.table import Table
 from rich.text import Text
 
-from grader.cli.chosen import AssignmentName, chosen, load
+from grader.assignment import lectures, load
+from grader.cli.chosen import AssignmentName, chosen
+from grader.cli.student import Names
+from grader.practice.names import select
 from grader.renderings.terminal import SafeConsole
 
 dev = typer.Typer(help="Judge the judge: certify the checks.", no_args_is_help=True)
@@ -24,7 +27,7 @@ def add_to(app: typer.Typer) -> None:
 
 @dev.command()
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
+    names: Names = None,
     seed: Annotated[str, typer.Option(help="Another seed draws other inputs.")] = "certify",
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1)] = os.cpu_count() or 1,
     device: Annotated[str, typer.Option(help="cuda: put the checks that need a GPU on it; cpu: run them small.")] = "cpu",
@@ -34,7 +37,6 @@ def check(
     from grader.authoring import certificate
     from grader.authoring.certify import certify, table
     from grader.authoring.complete import lacking
-    from grader.practice.names import select
 
     started = time.perf_counter()
     lecture = chosen(assignment, names or [])
@@ -43,11 +45,11 @@ def check(
     console.print(table(certificates))
     for one in certificates:
         for name, figure in one.figures.items():
-            console.print(f"{one.exercise}: {name}: {figure}", highlight=False, markup=False)
+            console.print(f"{one.exercise}: {name}: {figure}")
     faults = [f"{one.exercise}: {fault}" for one in certificates for fault in one.faults]
     faults += lacking(lecture, exercises if names else ())
     for fault in faults:
-        console.print(fault, style="red", markup=False, highlight=False)
+        console.print(fault, style="red")
     console.print(f"{len(faults)} faults, {time.perf_counter() - started:.0f} s")
     if not names and not faults and device == "cpu":
         certificate.write(lecture, certificates)
@@ -55,14 +57,10 @@ def check(
 
 
 @dev.command()
-def update(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
-    assignment: AssignmentName = None,
-) -> None:
+def update(names: Names = None, assignment: AssignmentName = None) -> None:
     """Write anew what is made from the sources, the checks and the catalogue: stubs and notebooks, pins, pages of docs/."""
     from grader.authoring import build, certificate, pins, reference
     from grader.authoring.certify import certify
-    from grader.practice.names import select
 
     lecture = chosen(assignment, names or [])
     exercises = select(load(lecture), names or [])
@@ -71,14 +69,11 @@ def update(
     stale = [name for name in certificate.outdated(lecture) if name in exercises]
     certificate.write(lecture, list(certify(lecture, "certify", stale)) if stale else [])
     reference.write()
-    console.print("stubs, notebooks, pins, certificate and reference are of now: read `git diff`", highlight=False)
+    console.print("stubs, notebooks, pins, certificate and reference are of now: read `git diff`")
 
 
 @dev.command()
-def mutate(
-    names: Annotated[list[str] | None, typer.Argument(help="Topics or exercises; all without.", show_default=False)] = None,
-    assignment: AssignmentName = None,
-) -> None:
+def mutate(names: Names = None, assignment: AssignmentName = None) -> None:
     """Change every solution a little, everywhere: which change does no check notice?"""
     from grader.authoring.mutation import report
 
@@ -91,8 +86,8 @@ def new(name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=
     from grader.authoring.new import new_exercise
 
     for path in new_exercise(load(chosen(assignment, [name.split(".")[0]])), name):
-        console.print(path, highlight=False, soft_wrap=True)
-    console.print(f"replace every REPLACE ME, then: dgm dev update {name} && dgm dev check {name}", highlight=False)
+        console.print(path, soft_wrap=True)
+    console.print(f"replace every REPLACE ME, then: dgm dev update {name} && dgm dev check {name}")
 
 
 @dev.command("new-assignment")
@@ -101,13 +96,12 @@ def new_assignment(name: Annotated[str, typer.Argument(show_default=False)]) -> 
     from grader.authoring.new import new_assignment as make
 
     for path in make(name):
-        console.print(path, highlight=False, soft_wrap=True)
-    console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}", highlight=False)
+        console.print(path, soft_wrap=True)
+    console.print(f"next: dgm dev new TOPIC.FUNCTION --assignment {name}")
 
 
 def doctor() -> None:
     """Attack a throw-away worker: which layers of isolation hold on this machine?"""
-    from grader.assignment import lectures
     from grader.exam.collect import worker_modules
     from grader.grading.kit import hidden
     from grader.sandbox.layers.doctor import diagnose

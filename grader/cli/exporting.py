@@ -9,7 +9,9 @@ from typing import Annotated
 import msgspec
 import typer
 
-from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
+from grader.assignment import load
+from grader.cli.chosen import AssignmentName, chosen, listed, stop
+from grader.cli.grading import SeedFile
 from grader.grading import store
 from grader.grading.policy import policy
 from grader.record import Record
@@ -27,7 +29,12 @@ class Target(StrEnum):
     CSV = "csv"
 
 
-FILES = {Target.CANVAS: "canvas.csv", Target.MOODLE: "moodle.csv", Target.JUNIT: "junit.xml"}
+TABLES = {
+    Target.CANVAS: ("canvas.csv", platforms.canvas),
+    Target.MOODLE: ("moodle.csv", platforms.moodle),
+    Target.JUNIT: ("junit.xml", junit),
+}
+console = SafeConsole(soft_wrap=True)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -53,52 +60,50 @@ def export(
 
     The grade is the final one where course.toml has due dates or adjustments, else the score.
     """
-    console = SafeConsole(soft_wrap=True, highlight=False)
-    records = _read(results, console)
+    records = _read(results)
     if into is not None:
-        _fill(into, records, column, console)
+        _fill(into, records, column)
     elif target is None or (feedback and target not in (Target.CANVAS, Target.MOODLE)):
         stop("say --into with the file that the platform exported, or --to with who reads it (--feedback: canvas or moodle)")
     elif feedback:
         from grader.renderings.report import student_page
 
         content, left_out = platforms.feedback_zip(records, target, student_page)
-        (results / f"{target}-feedback.zip").write_bytes(content)
-        console.print(f"{len(records) - len(left_out)} pages: {results / f'{target}-feedback.zip'}", markup=False)
+        packed = results / f"{target}-feedback.zip"
+        packed.write_bytes(content)
+        console.print(f"{len(records) - len(left_out)} pages: {packed}")
         if left_out:
-            console.print(f"not from {target}'s bulk download, so not in it: {listed(left_out)}", markup=False)
+            console.print(f"not from {target}'s bulk download, so not in it: {listed(left_out)}")
     elif target is Target.CSV:
         with store.Store(results) as kept:
             kept.finish()
-        console.print(f"{results / 'grades.csv'} is new", markup=False)
+        console.print(f"{results / 'grades.csv'} is new")
     elif target is Target.GRADESCOPE:
         for record in records:
             (results / record.submission / "results.json").write_text(gradescope(record), "utf-8")
-        console.print(f"{len(records)} files: {results}/<submission>/results.json", markup=False)
+        console.print(f"{len(records)} files: {results}/<submission>/results.json")
     else:
-        _export(results, records, target, console)
+        _export(results, records, target)
 
 
-def _export(results: Path, records: list[Record], target: Target, console: SafeConsole) -> None:
-    render = {Target.CANVAS: platforms.canvas, Target.MOODLE: platforms.moodle, Target.JUNIT: junit}[target]
-    (results / FILES[target]).write_text(render(records), "utf-8", newline="")
-    console.print(f"{len(records)} submissions: {results / FILES[target]}", markup=False)
+def _export(results: Path, records: list[Record], target: Target) -> None:
+    name, render = TABLES[target]
+    (results / name).write_text(render(records), "utf-8", newline="")
+    console.print(f"{len(records)} submissions: {results / name}")
     unknown = platforms.without_id(records, target) if target is not Target.JUNIT else []
     if unknown:
         console.print(
             f"{len(unknown)} of them have no {target} id, because they are not from its bulk download; "
-            f"fill the id in by hand: {listed(unknown)}",
-            markup=False,
+            f"fill the id in by hand: {listed(unknown)}"
         )
     if target is Target.CANVAS:
         console.print(
             f"Canvas makes a new column {records[0].assignment!r} unless it has one of exactly this title: to fill one that it "
-            f"has, export its gradebook and say --into that file",
-            markup=False,
+            "has, export its gradebook and say --into that file"
         )
 
 
-def _fill(path: Path, records: list[Record], column: str, console: SafeConsole) -> None:
+def _fill(path: Path, records: list[Record], column: str) -> None:
     """Fill the platform's file; what it was stands beside it."""
     try:
         content = path.read_bytes()
@@ -107,14 +112,14 @@ def _fill(path: Path, records: list[Record], column: str, console: SafeConsole) 
         stop(f"{path}: {error}")
     path.with_name(f"{path.name}.before").write_bytes(content)
     path.write_bytes(filled.content)
-    console.print(f"{path}: {filled.graded} grades in the column {filled.column!r}; before: {path.name}.before", markup=False)
+    console.print(f"{path}: {filled.graded} grades in the column {filled.column!r}; before: {path.name}.before")
     for said, names in (
         ("without a record here, left as they are", filled.without_record), ("not in the file", filled.unknown),
     ):  # fmt: skip
         if names:
-            console.print(f"{len(names)} {said}: {listed(names)}", markup=False)
+            console.print(f"{len(names)} {said}: {listed(names)}")
     for remark in filled.remarks:
-        console.print(remark, markup=False)
+        console.print(remark)
 
 
 def diff(
@@ -122,10 +127,9 @@ def diff(
     new: Annotated[Path, typer.Argument(help="Another one.", show_default=False)],
 ) -> None:
     """Say whose score changed between two folders of results, by which check, and why."""
-    console = SafeConsole(soft_wrap=True, highlight=False)
-    changes = list(comparison.compare(_read(old, console), _read(new, console)))
+    changes = list(comparison.compare(_read(old), _read(new)))
     for line in comparison.sentences(changes):
-        console.print(line, markup=False)
+        console.print(line)
     raise typer.Exit(1 if changes else 0)
 
 
@@ -136,28 +140,24 @@ def report(
     """Write a page about the class, and one for each student."""
     from grader.renderings.report import write
 
-    console = SafeConsole(soft_wrap=True, highlight=False)
-    first, *pages = write(_read(results, console), output)
-    console.print(f"{first}, and {len(pages)} students' pages in {pages[0].parent}", markup=False)
+    first, *pages = write(_read(results), output)
+    console.print(f"{first}, and {len(pages)} students' pages in {pages[0].parent}")
 
 
 def gradescope_autograder(
     output: Annotated[Path, typer.Option("--output", "-o", help="The zip to upload.")] = Path("autograder.zip"),
-    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")] = None,
+    seed_file: SeedFile = None,
     assignment: AssignmentName = None,
 ) -> None:
     """Write the zip that Gradescope makes an autograder of. It holds the seed and the reference: it is for the staff."""
     from grader.grading import gradescope_zip
-    from grader.grading.kit import SeedError, grading_seed
+    from grader.grading.kit import grading_seed
 
-    try:
-        names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
-    except (SeedError, OSError) as error:
-        stop(error)
-    SafeConsole(soft_wrap=True, highlight=False).print(f"{output}: {len(names)} files, for Configure Autograder", markup=False)
+    names = gradescope_zip.write(output, load(chosen(assignment)), grading_seed(seed_file))
+    console.print(f"{output}: {len(names)} files, for Configure Autograder")
 
 
-def _read(results: Path, console: SafeConsole) -> list[Record]:
+def _read(results: Path) -> list[Record]:
     """The records, or the end of the command; says which of them are not what they seem."""
     try:
         records = store.read(results)
@@ -171,14 +171,14 @@ def _read(results: Path, console: SafeConsole) -> list[Record]:
         notes.setdefault(store.note(record, holds), []).append(record.submission)
     for said, names in sorted(notes.items()):
         if said:
-            console.print(f"{said}: {listed(names)}", style="yellow", markup=False)
+            console.print(f"{said}: {listed(names)}", style="yellow")
     course = policy(holds.assignment, records)
     if course is None:
         return records
     records = [course.settle(record) for record in records]
     changed = sum(record.grade != record.score for record in records)
     unknown = [record.submission for record in records if record.final and record.final.days_late is None]
-    console.print(f"final grades by {course.where}: {changed} differ from the score", markup=False)
+    console.print(f"final grades by {course.where}: {changed} differ from the score")
     for line in [*course.remarks, *([f"time unknown, so no penalty: {listed(unknown)}"] if unknown else [])]:
-        console.print(line, style="yellow", markup=False)
+        console.print(line, style="yellow")
     return records

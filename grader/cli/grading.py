@@ -10,13 +10,17 @@ from typing import Annotated
 import typer
 
 from grader import course as courses
-from grader.assignment import REPO_ROOT
-from grader.cli.chosen import AssignmentName, chosen, listed, load, stop
-from grader.practice.names import UnknownName, select
+from grader.assignment import REPO_ROOT, load
+from grader.cli.chosen import AssignmentName, chosen, listed, stop
+from grader.errors import GraderError
+from grader.practice.names import select
 from grader.record import Record
 from grader.renderings import running
 from grader.renderings.terminal import SafeConsole, class_table
 from grader.submission import Layout
+
+SeedFile = Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")]
+console = SafeConsole()
 
 
 def add_to(app: typer.Typer) -> None:
@@ -31,7 +35,7 @@ def grade(
     output: Annotated[Path, typer.Option("--output", "-o", "--into", help="Where the records go.")] = Path("results"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Graders side by side.")] = os.cpu_count() or 1,
     isolation: Annotated[str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")] = "default",
-    seed_file: Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")] = None,
+    seed_file: SeedFile = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out checks that train a model.")] = False,
     hide_expected: Annotated[
         bool, typer.Option("--hide-expected", help="Tell students what they returned, not what was expected.")
@@ -55,17 +59,13 @@ def grade(
 ) -> None:
     """Grade a folder of submissions."""
     from grader.grading import store
-    from grader.grading.faults import CannotGrade
     from grader.grading.grade import grade as run
     from grader.grading.grade import submissions_in
-    from grader.grading.kit import SeedError, grading_seed
+    from grader.grading.kit import grading_seed
     from grader.grading.options import GradingOptions
-    from grader.grading.store import StoreError
     from grader.hidden.places import refuse_without_reference
-    from grader.sandbox.layers.policy import IsolationError
 
     refuse_without_reference()
-    console = SafeConsole(highlight=False)
     course = courses.find(REPO_ROOT)
     if course and course.is_relative_to(submissions.resolve()):
         stop(f"{course} lies among what is to be graded: somebody may have handed it in. Stand in your course's folder")
@@ -79,9 +79,9 @@ def grade(
         if json:
             running.event(console, "submissions", said=handed_in.said)
         else:
-            console.print(handed_in.said, markup=False, soft_wrap=True)
+            console.print(handed_in.said, soft_wrap=True)
             if course:
-                console.print(f"course: {course}", markup=False, soft_wrap=True)
+                console.print(f"course: {course}", soft_wrap=True)
         if scheduler and debug:
             stop("--debug is for this machine: leave --scheduler out")
         if scheduler:
@@ -94,12 +94,10 @@ def grade(
         seen: list[str] = []
         broken: list[str] = []
         table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
-    except (CannotGrade, SeedError, StoreError, IsolationError, UnknownName) as error:
-        if json:
-            running.event(console, "error", message=str(error))
-        else:
-            console.print("cannot grade:", style="red", end=" ")
-            console.print(str(error), markup=False, soft_wrap=True)
+    except GraderError as error:
+        if not json:
+            raise
+        running.event(console, "error", message=str(error))
         raise typer.Exit(2) from None
     except KeyboardInterrupt:
         console.print(f"\nstopped. What is finished is kept in {output}: the same command goes on with the rest.", soft_wrap=True)
@@ -111,11 +109,11 @@ def grade(
     else:
         console.print(table)
         if left_out:
-            console.print(f"left out, since no record here is of this very work: {listed(left_out)}", markup=False, soft_wrap=True)
+            console.print(f"left out, since no record here is of this very work: {listed(left_out)}", soft_wrap=True)
         if broken:
             console.print(
                 f"the grader broke on {len(broken)}, who are not graded yet: {listed(broken)}. What went wrong stands in "
-                f"{output}/faults.log; the same command tries them again.", style="red", markup=False, soft_wrap=True,
+                f"{output}/faults.log; the same command tries them again.", style="red", soft_wrap=True,
             )  # fmt: skip
         console.print(f"records: {output}/records.jsonl   grades: {output}/grades.csv", soft_wrap=True)
     raise typer.Exit(3 if broken else 0)
@@ -134,4 +132,4 @@ def clear() -> None:
     """Remove what is kept between runs; the next one makes it anew."""
     from grader.grading import preparation
 
-    SafeConsole(highlight=False).print(f"removed: {preparation.clear() / 1e6:.1f} MB")
+    console.print(f"removed: {preparation.clear() / 1e6:.1f} MB")

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from grader.cli.chosen import AssignmentName, chosen, stop, work_in
-from grader.cli.chosen import load as load_assignment
+from grader.cli.chosen import AssignmentName, at_work, stop
 from grader.cli.student import Folder, Names
+from grader.practice.names import select
 from grader.renderings.terminal import SafeConsole, below
 
 console = SafeConsole()
@@ -32,33 +32,26 @@ def show(
         from grader.practice import gallery
     except ModuleNotFoundError as error:
         stop(f'pictures need {error.name}, which is not installed: pip install -e ".[student]"')
-    from grader.practice.names import UnknownName, select
     from grader.practice.run import load
-    from grader.practice.work import NoWorkFound
 
-    meant = load_assignment(chosen(assignment, names or [], folder))
-    folder = work_in(meant.name, folder)
-    try:
-        exercises = select(meant, names or [])
-        modules = load(meant, folder)
-    except (UnknownName, NoWorkFound) as error:
-        stop(error)
-    works = {topic: gallery.Work(module, steps) for topic, module in modules.items()}
+    meant, folder = at_work(assignment, names or [], folder)
+    exercises = select(meant, names or [])
+    works = {topic: gallery.Work(module, steps) for topic, module in load(meant, folder).items()}
     written = 0
     for topic, picture in gallery.chosen(meant, exercises):
         if topic not in works:
-            console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow", markup=False, highlight=False)
+            console.print(f"{topic}: there is no {topic}.py in {folder}", style="yellow")
             continue
         path = out / f"{topic}-{picture.name}.png"
         try:
             with console.status(f"drawing {path.stem} …"):
                 png = picture.png(works[topic])
         except gallery.CannotDraw as why:
-            console.print(f"{path.stem}: {why}", style="yellow", markup=False, highlight=False)
+            console.print(f"{path.stem}: {why}", style="yellow")
         else:
             out.mkdir(parents=True, exist_ok=True)
             path.write_bytes(png)
             written += 1
-            console.print(path, soft_wrap=True, markup=False, highlight=False)
+            console.print(path, soft_wrap=True)
             console.print(below(Text(picture.sentence, "dim")))
     raise typer.Exit(0 if written else 1)

@@ -62,7 +62,7 @@ class IsolatedExam(NbGraderPreprocessor):
             name = cell.metadata.get("nbgrader", {}).get("grade_id", "")
             if utils.is_locked(cell) and name in exercises:
                 cell.outputs, cell.execution_count = [_result(exercises[name])], 1
-        remarks = [*nb.metadata.pop(REMARKS, []), *_of_notebook(record.problems, where["notebook"])]
+        remarks = [*nb.metadata.pop(REMARKS, []), *_of_notebook(record, where["notebook"])]
         if remarks:
             nb.cells.insert(0, new_markdown_cell(_remarks(remarks), id="dgm-remarks"))
         return nb, resources
@@ -162,12 +162,10 @@ def _result(exercise: ExerciseRecord) -> NotebookNode:
     return new_output("execute_result", data, execution_count=1)
 
 
-def _of_notebook(problems: list[str], notebook: str) -> list[str]:
+def _of_notebook(record: Record, notebook: str) -> list[str]:
     """The remarks on one notebook and on the submission as a whole."""
-    topics = {
-        exercise.split(".")[0] for lecture in assignments.lectures() for exercise in (e.name for e in assignments.load(lecture).exercises)
-    }
-    return [problem for problem in problems if problem.startswith(notebook) or not problem.startswith(tuple(topics))]
+    topics = assignments.load(record.assignment).topics
+    return [problem for problem in record.problems if problem.startswith(notebook) or not problem.startswith(topics)]
 
 
 def _remarks(remarks: list[str]) -> str:

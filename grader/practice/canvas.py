@@ -49,7 +49,7 @@ def shares(axes: Axes, x: Tensor, **style: Any) -> None:
 
 def grid(axes: Axes, rows: Sequence[Tensor], levels: int, title: str, labels: Sequence[str] = (), marks: Sequence[int] = ()) -> None:
     """Rows of images (n, H, W), dark on light, with a gap between them; a red line before the columns in `marks`."""
-    tiles = [[_framed(numbers(image) / (levels - 1)) for image in row] for row in rows]
+    tiles = [[np.pad(numbers(image) / (levels - 1), 1, constant_values=GAP) for image in row] for row in rows]
     picture = np.concatenate([np.concatenate(row, axis=1) for row in tiles], axis=0)
     axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     height, width = tiles[0][0].shape
@@ -83,7 +83,3 @@ def photograph(axes: Axes, image: Tensor, title: str) -> None:
     axes.imshow(image.clamp(0, 1).permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.axis("off")
     axes.set_title(title, fontsize=10, color=INK, loc="left")
-
-
-def _framed(image: np.ndarray) -> np.ndarray:
-    return np.pad(image, 1, constant_values=GAP)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import io
@@ -44,16 +45,22 @@ class Picture:
 
     def draw(self, mine: Work) -> Figure:
         """Call the student's functions and draw what comes back. Raises: `CannotDraw`."""
-        try:
+        with self._explained(mine):
             return self._draw(mine)
-        except (Exception, SystemExit) as error:
-            raise CannotDraw(self._why(mine, error)) from error
 
     def png(self, mine: Work) -> bytes:
         """The picture as a file. Raises: `CannotDraw`."""
-        drawn, data = self.draw(mine), io.BytesIO()
-        drawn.savefig(data, format="png", dpi=110)
+        data = io.BytesIO()
+        with self._explained(mine):  # some numbers can be drawn and not saved
+            self._draw(mine).savefig(data, format="png", dpi=110)
         return data.getvalue()
+
+    @contextlib.contextmanager
+    def _explained(self, mine: Work) -> Iterator[None]:
+        try:
+            yield
+        except (Exception, SystemExit) as error:
+            raise CannotDraw(self._why(mine, error)) from error
 
     def _why(self, mine: Work, error: BaseException) -> str:
         if isinstance(error, NotImplementedError):

@@ -6,12 +6,12 @@ import difflib
 import functools
 from collections.abc import Sequence
 
-from grader.assignment import Assignment, lectures, load
+from grader.assignment import Assignment, Exercise, lectures, load
 from grader.errors import GraderError
 
 
 class UnknownName(GraderError):
-    """There is no exercise of that name; the message suggests one."""
+    """There is no exercise of that name, or several may be meant; the message suggests what to say."""
 
 
 def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
@@ -27,6 +27,14 @@ def select(assignment: Assignment, names: Sequence[str]) -> list[str]:
             )
         chosen += found
     return list(dict.fromkeys(chosen or known))
+
+
+def exactly_one(assignment: Assignment, name: str) -> Exercise:
+    """The only exercise that a name means. Raises: `UnknownName`."""
+    found = select(assignment, [name])
+    if len(found) > 1:
+        raise UnknownName(f"{name!r} may be {' or '.join(found)}: say which")
+    return assignment[found[0]]
 
 
 def _means(name: str, exercise: str) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import functools
 import io
 import os
 import signal
@@ -20,7 +21,7 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice.names import select, short_name
+from grader.practice.names import UnknownName, exactly_one, select, short_name
 from grader.practice.progress import Progress
 from grader.practice.run import PUBLIC_SEED
 from grader.record import ExerciseRecord
@@ -30,7 +31,6 @@ from grader.sandbox.inside.loading import Topic
 from grader.sandbox.workers import WorkerTimeout
 
 CALL_SECONDS = 10
-_examiners: dict[tuple[str, str], Examiner] = {}
 
 
 def checker(lecture: str, topic: str) -> Callable[..., Report]:
@@ -39,15 +39,10 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
 
     def check(*names: str) -> Report:
         """Run the public checks of these exercises on what this notebook defines."""
-        if (lecture, topic) not in _examiners:
-            checks = collect(lecture, topics=frozenset([topic]))
-            _examiners[lecture, topic] = Examiner(assignment, checks, PUBLIC_SEED)
-        examiner = _examiners[lecture, topic]
         transport = _KernelTransport(topic)
-        wanted = select(assignment, _of_topic(topic, names))
         records: list[ExerciseRecord] = []
-        for name in wanted:
-            records.append(examiner.exercise(name, transport, [one.exercise for one in records if one.failed]))
+        for name in select(assignment, _of_topic(topic, names)):
+            records.append(_examiner(lecture, topic).exercise(name, transport, [one.exercise for one in records if one.failed]))
         report = Report(records)
         if os.environ.get("NBGRADER_EXECUTION") == "validate" and any(one.score < one.max_score for one in records if not one.bonus):
             raise AssertionError(f"not all right yet\n{report}")  # nbgrader validate looks for errors, not at results
@@ -56,19 +51,24 @@ def checker(lecture: str, topic: str) -> Callable[..., Report]:
     return check
 
 
+@functools.cache
+def _examiner(lecture: str, topic: str) -> Examiner:
+    return Examiner(assignments.load(lecture), collect(lecture, topics=frozenset([topic])), PUBLIC_SEED)
+
+
 def hinter(lecture: str, topic: str) -> Callable[[str], None]:
     """The `hint` of one notebook: one more hint for an exercise each time."""
     assignment, read = assignments.load(lecture), Progress()
 
     def hint(name: str) -> None:
         """Show the hints for this exercise that you have read, and one more."""
-        found = select(assignment, _of_topic(topic, [name]))
-        if len(found) > 1:
-            print(f"{name!r} may be {' or '.join(found)}: say which")
+        try:
+            exercise = exactly_one(assignment, *_of_topic(topic, [name]))
+        except UnknownName as error:
+            print(error)
             return
-        hints = assignment[found[0]].hints
-        for number, text in enumerate(read.next_hint(assignment[found[0]]), start=1):
-            print(f"hint {number} of {len(hints)}: {text}")
+        for number, text in enumerate(read.next_hint(exercise), start=1):
+            print(f"hint {number} of {len(exercise.hints)}: {text}")
 
     return hint
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Group
@@ -13,6 +14,7 @@ from grader.assignment import REPO_ROOT, Assignment, Exercise
 from grader.practice.progress import Progress
 from grader.record import ExerciseRecord
 from grader.renderings.terminal import SIGNS, STYLES
+from grader.submission.syntax import found
 
 BAR = 30  # characters of the progress bar
 KEYS = Text("h hint · l list · q quit", "dim")
@@ -30,7 +32,8 @@ def exercise_list(assignment: Assignment, progress: Progress) -> Group:
 
 def progress_line(assignment: Assignment, progress: Progress) -> Text:
     """How far the student is, as far as the public checks can tell."""
-    passed, later, total = progress.passed(assignment), progress.later(assignment), len(assignment.required)
+    states = Counter(progress.states.get(exercise.name) for exercise in assignment.required)
+    passed, later, total = states["passed"], states["not_graded"], len(assignment.required)
     done = round(BAR * passed / total)
     current = progress.current(assignment)
     follows = f"next: {current.function}" if passed + later < total else "all done: dgm pack"
@@ -53,9 +56,6 @@ def points_line(records: Sequence[ExerciseRecord]) -> str:
 def meaning(assignment: Assignment, exercise: Exercise) -> str:
     """The first sentence of the exercise's docstring: what was just got right."""
     stub = REPO_ROOT / "assignments" / assignment.name / f"{exercise.topic}.py"
-    node: ast.AST | None = ast.parse(stub.read_text("utf-8")) if stub.exists() else None
-    for name in exercise.function.split("."):
-        body = getattr(node, "body", [])
-        node = next((one for one in body if isinstance(one, ast.FunctionDef | ast.ClassDef) and one.name == name), None)
+    node = found(ast.parse(stub.read_text("utf-8")).body, exercise.function) if stub.exists() else None
     said = ast.get_docstring(node) if isinstance(node, ast.FunctionDef) else None
     return " ".join((said or "").split("\n\n")[0].split())

@@ -13,6 +13,7 @@ from pathlib import Path
 from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.practice import progress
+from grader.practice.work import read_work
 from grader.submission import Submission
 from grader.submission.files import File, Folder, Unreadable
 
@@ -34,8 +35,9 @@ class CannotPack(GraderError):
     """Nothing was written; the message says why."""
 
 
-def pack(folder: Path, assignment: Assignment, submission: Submission, target: Path) -> Packed:
-    """Write the zip of what is work in the folder. Raises: `CannotPack`."""
+def pack(folder: Path, assignment: Assignment, target: Path) -> Packed:
+    """Write the zip of what is work in the folder. Raises: `CannotPack`; `NoWorkFound`."""
+    submission = read_work(assignment, folder)
     taken = {name for names in submission.taken.values() for name in names}
     files = [file for file in Folder(folder).files() if file.name in taken]
     try:

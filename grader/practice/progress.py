@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from grader.assignment import Assignment, Exercise
-from grader.record import ExerciseRecord
+from grader.record import ExerciseRecord, Outcome
 
 FILE = ".dgm-progress.json"
 
@@ -17,7 +17,7 @@ FILE = ".dgm-progress.json"
 class Progress(msgspec.Struct):
     """The state file. A damaged one starts anew: it holds nothing that cannot be had again."""
 
-    states: dict[str, str] = {}  # exercise -> passed, failed, missing, not_graded
+    states: dict[str, Outcome] = {}  # exercise -> passed, failed, missing, not_graded
     hints: dict[str, int] = {}  # exercise -> hints read
 
     def note(self, record: ExerciseRecord) -> None:
@@ -31,9 +31,9 @@ class Progress(msgspec.Struct):
         self.hints[exercise.name] = min(self.hints.get(exercise.name, 0) + 1, len(exercise.hints))
         return list(exercise.hints[: self.hints[exercise.name]])
 
-    def passed(self, assignment: Assignment) -> int:
-        """How many exercises are done as far as the public checks can tell, bonus apart."""
-        return sum(self.states.get(exercise.name) == "passed" for exercise in assignment.required)
+    def is_done(self, exercise: str) -> bool:
+        """Whether nothing is left to do as far as the public checks can tell."""
+        return self.states.get(exercise) in ("passed", "not_graded")
 
     def current(self, assignment: Assignment) -> Exercise:
         """The first exercise that is not done, then the first bonus; the last exercise when all are.
@@ -41,11 +41,7 @@ class Progress(msgspec.Struct):
         One that nothing on this machine can check holds nobody up.
         """
         in_turn = sorted(assignment.exercises, key=lambda exercise: exercise.bonus)
-        return next((e for e in in_turn if self.states.get(e.name) not in ("passed", "not_graded")), assignment.required[-1])
-
-    def later(self, assignment: Assignment) -> int:
-        """How many exercises are graded after submission only, bonus apart."""
-        return sum(self.states.get(exercise.name) == "not_graded" for exercise in assignment.required)
+        return next((exercise for exercise in in_turn if not self.is_done(exercise.name)), assignment.required[-1])
 
 
 def load(folder: Path) -> Progress:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from grader.assignment import REPO_ROOT, Exercise
 from grader.errors import GraderError
+from grader.submission.syntax import found
 
 ORIGINALS = "originals.zip"
 LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+")  # as Python counts them, with their ends
@@ -68,14 +69,7 @@ def _original(lecture: str, topic: str, work: Path) -> str:
 
 def _span(text: str, function: str) -> tuple[int, int] | None:
     """First and last line of a function or method, its decorators included; the last of that name counts."""
-    body: list[ast.stmt] = ast.parse(text).body
-    found: ast.stmt | None = None
-    for name in function.split("."):
-        named = [node for node in body if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name]
-        if not named:
-            return None
-        found = named[-1]
-        body = found.body
-    assert isinstance(found, ast.FunctionDef | ast.ClassDef)
-    assert found.end_lineno is not None
-    return min([found.lineno, *(decorator.lineno for decorator in found.decorator_list)]) - 1, found.end_lineno
+    node = found(ast.parse(text).body, function)
+    if node is None or node.end_lineno is None:
+        return None
+    return min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) - 1, node.end_lineno

@@ -7,29 +7,16 @@ import queue
 import re
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import watchfiles
 
 from grader.assignment import Assignment
 from grader.practice.work import NoWorkFound, read_work
+from grader.submission.syntax import parsed
 
 SETTLE = 80  # milliseconds: editors save in several steps
-
-
-@dataclass(frozen=True)
-class Saved:
-    """Exercises whose code changed since they were last looked at."""
-
-    exercises: list[str]
-
-
-@dataclass(frozen=True)
-class Pressed:
-    """A key."""
-
-    key: str
+Event = list[str] | str  # the exercises whose code changed since they were last looked at, or a key
 
 
 class Watcher:
@@ -37,11 +24,11 @@ class Watcher:
 
     def __init__(self, folder: Path, assignment: Assignment, read_key: Callable[[], str], polling: bool = False) -> None:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
-        self._events: queue.Queue[Saved | Pressed] = queue.Queue()
+        self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
         self._seen = self._look()
 
-    def events(self) -> Iterator[Saved | Pressed]:
+    def events(self) -> Iterator[Event]:
         """Saves and keys until `stop`."""
         for target in (self._watch, self._listen):
             threading.Thread(target=target, daemon=True).start()
@@ -61,14 +48,14 @@ class Watcher:
             before, self._seen = self._seen, self._look()
             changed = [name for topic in self._assignment.topics for name in self._changed(topic, before[topic])]
             if changed:
-                self._events.put(Saved(changed))
+                self._events.put(changed)
 
     def _listen(self) -> None:
         while not self._stop.is_set():
             try:
-                self._events.put(Pressed(self._read_key()))
+                self._events.put(self._read_key())
             except (EOFError, OSError, KeyboardInterrupt):
-                self._events.put(Pressed("q"))
+                self._events.put("q")
                 return
 
     def _look(self) -> dict[str, dict[str, str]]:
@@ -94,12 +81,9 @@ def fingerprints(cells: list[str], modules: dict[str, str]) -> dict[str, str]:
     uses_one = any(re.search(rf"\b{name}\b", cell) for name in modules for cell in cells)
     parts: dict[str, str] = {"": "".join(modules.values()) if uses_one else ""}
     for cell in cells:
-        try:
-            body = ast.parse(cell).body
-        except (SyntaxError, ValueError):
-            parts[""] += cell
-            continue
-        for node in body:
+        body = parsed(cell)
+        parts[""] += cell if body is None else ""
+        for node in body or ():
             name = node.name if isinstance(node, ast.FunctionDef | ast.ClassDef) else ""
             parts[name] = parts.get(name, "") + ast.dump(node)
     return parts

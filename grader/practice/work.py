@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import ast
 from pathlib import Path
 
 from grader.assignment import Assignment
 from grader.errors import GraderError
 from grader.submission import Submission, lone, read
+from grader.submission.syntax import parsed
 
 
 class NoWorkFound(GraderError):
@@ -27,15 +27,7 @@ def read_work(assignment: Assignment, folder: Path) -> Submission:
 
 def unreadable(submission: Submission) -> set[str]:
     """The topics that stand in a module which is no Python: nothing in it is known to be right or wrong."""
-    return {topic for topic, cells in submission.topics.items() if len(cells) == 1 and not _is_python(cells[0])}
-
-
-def _is_python(text: str) -> bool:
-    try:
-        ast.parse(text)
-    except (SyntaxError, ValueError):
-        return False
-    return True
+    return {topic for topic, cells in submission.topics.items() if len(cells) == 1 and parsed(cells[0]) is None}
 
 
 def remarks_on(submission: Submission, topics: set[str], assignment: Assignment) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ from grader.record import CheckRecord, ExerciseRecord, Record
 
 HISTOGRAM_BINS = 20  # of the histogram, from 0 to 100 %
 STOPPED = ("timeout", "crashed")
-LISTED = 15  # slowest submissions
+LISTED = 8  # slowest submissions
 
 
 @dataclass(frozen=True)
@@ -79,13 +79,11 @@ class Class:
 def summarise(records: Sequence[Record]) -> Class:
     """The class of these records, at least one."""
     shares = [share(record.score, record.max_score) for record in records]
-    histogram = [0] * HISTOGRAM_BINS
-    for one in shares:
-        histogram[min(int(one * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += 1
+    bins = Counter(min(int(one * HISTOGRAM_BINS), HISTOGRAM_BINS - 1) for one in shares)
     return Class(
         records=list(records),
         shares=shares,
-        histogram=histogram,
+        histogram=[bins[number] for number in range(HISTOGRAM_BINS)],
         exercises=_exercises(records),
         mistakes=_groups(records, lambda check: check.mistake_says if check.mistake else ""),
         not_graded=_groups(records, lambda check: (check.message or "no reason was recorded") if check.outcome == "not_graded" else ""),
@@ -106,13 +104,7 @@ def point_biserial(passed: Sequence[bool], rest: Sequence[float]) -> float | Non
 
     with $\sigma_s$ over all $n$; None where it does not exist, because everybody passed, nobody did, or all scores are one.
     """
-    yes = [score for score, good in zip(rest, passed, strict=True) if good]
-    no = [score for score, good in zip(rest, passed, strict=True) if not good]
-    spread = statistics.pstdev(rest) if rest else 0.0
-    if not yes or not no or spread == 0:
-        return None
-    p = len(yes) / len(rest)
-    return (statistics.fmean(yes) - statistics.fmean(no)) / spread * (p * (1 - p)) ** 0.5
+    return statistics.correlation(passed, rest) if len({*passed}) > 1 and len({*rest}) > 1 else None
 
 
 def _exercises(records: Sequence[Record]) -> list[ExerciseSummary]:

@@ -61,7 +61,7 @@ def fill(content: bytes, records: Sequence[Record], column: str = "") -> Filled:
     rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator))
     if len(rows) < 2:
         raise CannotFill("there are no students in this file")
-    columns = _moodle(rows, column) or _canvas(rows, column, records[0].assignment)
+    columns = _moodle(rows) or _canvas(rows, column, records[0].assignment)
     filled = Filled(b"", rows[0][columns.grade], 0)
     _fill_rows(rows, columns, records, filled)
     table = io.StringIO(newline="")
@@ -72,20 +72,16 @@ def fill(content: bytes, records: Sequence[Record], column: str = "") -> Filled:
 
 
 def _fill_rows(rows: list[list[str]], columns: _Columns, records: Sequence[Record], filled: Filled) -> None:
-    known: dict[str, Record] = {}
-    for record in records:
-        for key in _keys(record):
-            known[key] = record
+    known = {key: record for record in records for key in _keys(record)}
     met: set[str] = set()
     for row in rows[columns.first_row :]:
         if len(row) <= columns.grade:
             continue
         named = row[: columns.about_student]
-        found = [known[key] for key in _row_keys(named) if key in known]
-        if not found:
+        record = next((known[key] for key in _row_keys(named) if key in known), None)
+        if record is None:
             filled.without_record.append(row[0] if columns.maximum is None else " ".join(named[:2]))
             continue
-        record = found[0]
         met.add(record.submission)
         comma = columns.maximum is not None and "," in row[columns.maximum]
         row[columns.grade] = f"{record.grade:.10g}".replace(".", "," if comma else ".")
@@ -116,7 +112,7 @@ def _row_keys(cells: Sequence[str]) -> Iterator[str]:
         yield participant[1]
 
 
-def _moodle(rows: list[list[str]], column: str) -> _Columns | None:
+def _moodle(rows: list[list[str]]) -> _Columns | None:
     """A worksheet has the grade, its maximum, and whether it can be changed, side by side, and the same for everybody."""
     students = [row for row in rows[1:] if row]
     for at in range(2, len(rows[0]) - 1):
@@ -128,15 +124,11 @@ def _moodle(rows: list[list[str]], column: str) -> _Columns | None:
             same
             and all(not three[0].strip("- ") or _is_number(three[0]) for three in cells)
             and all(three[2] and not _is_number(three[2]) for three in cells)
-            and all(_identifier(row[0]) for row in students)
+            and all(IDENTIFIER.fullmatch(row[0].strip()) for row in students)
         ):
             last = len(rows[0]) - 1
             return _Columns(at - 1, at - 1, last if last > at + 1 and COMMENTS.search(rows[0][last]) else None, at, 1)
     return None
-
-
-def _identifier(cell: str) -> bool:
-    return IDENTIFIER.fullmatch(cell.strip()) is not None
 
 
 def _is_number(cell: str) -> bool:
@@ -148,9 +140,9 @@ def _canvas(rows: list[list[str]], column: str, assignment: str) -> _Columns:
     head = rows[0]
     titles = [at for at, title in enumerate(head) if at >= CANVAS_FIXED and CANVAS_COLUMN.fullmatch(title)]
     wanted = column or assignment
-    plain = {at: re.sub(r"\W+", "", head[at].rsplit(" (", 1)[0]).casefold() for at in titles}
-    meant = [at for at in titles if head[at] == column or plain[at] == re.sub(r"\W+", "", wanted).casefold()]
-    meant = meant or ([] if column else [at for at in titles if re.sub(r"\W+", "", wanted).casefold() in plain[at]])
+    plain = {at: _letters(head[at].rsplit(" (", 1)[0]) for at in titles}
+    meant = [at for at in titles if head[at] == column or plain[at] == _letters(wanted)]
+    meant = meant or ([] if column else [at for at in titles if _letters(wanted) in plain[at]])
     if len(meant) != 1:
         listed = ", ".join(repr(head[at]) for at in titles)
         raise CannotFill(
@@ -160,3 +152,8 @@ def _canvas(rows: list[list[str]], column: str, assignment: str) -> _Columns:
         )
     first = next((at for at, row in enumerate(rows) if at and len(row) > 1 and row[1].strip().isdigit()), len(rows))
     return _Columns(titles[0], meant[0], None, None, first)
+
+
+def _letters(title: str) -> str:
+    """A title without what people write differently: spaces, hyphens, capitals."""
+    return re.sub(r"\W+", "", title).casefold()

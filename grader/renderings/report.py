@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import hashlib
 import re
 from collections.abc import Sequence
@@ -22,12 +23,9 @@ def write(records: Sequence[Record], target: Path) -> list[Path]:
     (folder / MADE_BY_DGM).touch()  # no submission, should it lie among those
     pages = {record.submission: f"{folder.name}/{_file_name(record.submission)}" for record in records}
     target.write_text(class_page(records, pages), "utf-8")
-    written = [target]
     for record in records:
-        path = target.with_name(folder.name) / _file_name(record.submission)
-        path.write_text(student_page(record), "utf-8")
-        written.append(path)
-    return written
+        (target.parent / pages[record.submission]).write_text(student_page(record), "utf-8")
+    return [target, *(target.parent / page for page in pages.values())]
 
 
 def class_page(records: Sequence[Record], pages: dict[str, str]) -> str:
@@ -46,18 +44,15 @@ def _file_name(submission: str) -> str:
     return f"{plain}-{hashlib.sha256(submission.encode()).hexdigest()[:8]}.html"
 
 
+@functools.cache
 def _environment() -> jinja2.Environment:
     environment = html.environment()
-    style, script = (Markup(_asset(name)) for name in ("report.css", "report.js"))
+    style, script = (Markup((Path(__file__).parent / "templates" / name).read_text("utf-8")) for name in ("report.css", "report.js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     # belt and braces beside escaping: a browser runs this script and no other, and loads nothing
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'"
     environment.globals |= {"style": style, "script": script, "policy": policy, "strip": strip, "share": class_statistics.share}
     return environment
-
-
-def _asset(name: str) -> str:
-    return (Path(__file__).parent / "templates" / name).read_text("utf-8")
 
 
 def strip(exercises: Sequence[ExerciseRecord]) -> str:

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from grader.record import Done, Record
-from grader.renderings.terminal import SIGNS
+from grader.renderings.terminal import in_signs, outcomes
 
 
 def bar(graded: Iterable[Done], total: int, console: Console) -> Iterator[Record]:
@@ -32,12 +32,7 @@ def bar(graded: Iterable[Done], total: int, console: Console) -> Iterator[Record
             totals += outcomes(done.record)
             fresh += not done.found
             rate = f"{60 * fresh / (time.monotonic() - started):.1f}/min"
-            progress.update(
-                task,
-                advance=1,
-                rate=rate,
-                totals=" ".join(f"{SIGNS[name]}{totals[name]}" for name in SIGNS if totals[name]),
-            )
+            progress.update(task, advance=1, rate=rate, totals=in_signs(totals))
             yield done.record
 
 
@@ -46,12 +41,9 @@ def plain(graded: Iterable[Done], total: int, console: Console) -> Iterator[Reco
     for number, done in enumerate(graded, start=1):
         record = done.record
         how = "found from an earlier run" if done.found else f"{record.seconds:.1f} s"
-        console.print(
-            f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}{_beside(record)}  ({how})",
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        bonus = f", bonus {record.bonus_score:g}" if record.bonus_score else ""
+        line = f"{number}/{total}  {record.submission}  {record.score:g} of {record.max_score:g}{bonus}  ({how})"
+        console.print(line, soft_wrap=True)
         yield record
 
 
@@ -67,16 +59,7 @@ def json_lines(graded: Iterable[Done], total: int, console: Console) -> Iterator
         yield record
 
 
-def _beside(record: Record) -> str:
-    return f", bonus {record.bonus_score:g}" if record.bonus_score else ""
-
-
 def event(console: Console, name: str, **facts: Any) -> None:
     """One line of JSON, out at once."""
     console.file.write(json.dumps({"event": name, **facts}) + "\n")
     console.file.flush()
-
-
-def outcomes(record: Record) -> Counter[str]:
-    """How the checks of a submission came out."""
-    return Counter(check.outcome for exercise in record.exercises for check in exercise.checks)

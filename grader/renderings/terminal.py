@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -43,10 +42,10 @@ IN_ASCII = str.maketrans("✓✗∞☠○–█░·…≥≤", "+x~#o-#-|~><")
 
 
 class SafeConsole(Console):
-    """A terminal that shows what strangers wrote and obeys nothing of it."""
+    """A terminal that shows what strangers wrote, brackets included, and obeys nothing of it."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(emoji=False, **options)
+        super().__init__(emoji=False, markup=False, highlight=False, **options)
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         """What `renderable` is made of, every text of it fit to be shown."""
@@ -64,14 +63,12 @@ class SafeConsole(Console):
 
 def class_table(records: Iterable[Record]) -> Table:
     """One line a submission: score, and how the checks came out. Of each record that comes only its line is kept."""
-    lines: list[tuple[str, list[str], str, Text, str]] = []
+    lines: list[tuple[str, list[str], str, str, str]] = []
     bonus = False
     for record in records:
         bonus = bonus or bool(record.bonus)
-        outcomes: Counter[str] = Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
-        summary = Text(" ".join(f"{SIGNS[outcome]}{outcomes[outcome]}" for outcome in SIGNS if outcomes[outcome]))
         points = [f"{record.score:g}", f"{record.max_score:g}", f"{record.not_graded:g}"]
-        lines.append((record.submission, points, f"{record.bonus_score:g}", summary, f"{record.seconds:.1f}"))
+        lines.append((record.submission, points, f"{record.bonus_score:g}", in_signs(outcomes(record)), f"{record.seconds:.1f}"))
     numbers = ["score", "of", *(["bonus"] if bonus else []), "not graded"]
     columns = [Column(name, justify="right", max_width=6) for name in numbers]
     seconds = Column("s", justify="right", no_wrap=True)
@@ -82,12 +79,22 @@ def class_table(records: Iterable[Record]) -> Table:
     return table
 
 
+def outcomes(record: Record) -> Counter[str]:
+    """How the checks of a submission came out, bonus apart."""
+    return Counter(check.outcome for exercise in record.exercises for check in exercise.checks)
+
+
+def in_signs(counts: Counter[str]) -> str:
+    """How many checks came out in which way: ``✓12 ✗3``."""
+    return " ".join(f"{sign}{counts[outcome]}" for outcome, sign in SIGNS.items() if counts[outcome])
+
+
 def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "") -> str:
     """Each exercise without colour, for a plain display."""
-    console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False, file=io.StringIO())
-    for exercise in exercises:
-        console.print(exercise_view(exercise, call_it, where))
-    return console.file.getvalue().rstrip()  # type: ignore[attr-defined]
+    console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False)
+    with console.capture() as shown:
+        console.print(*(exercise_view(exercise, call_it, where) for exercise in exercises))
+    return shown.get().rstrip()
 
 
 def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str, where: str = "") -> Group:
@@ -117,8 +124,9 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str,
     lines += _details(first)
     if len(failures) > 1:
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
-    again = _fit([f"again: dgm check {name}", f"hint: dgm hint {name}"])
-    return Group(*lines, below(Text(again, "dim")))
+    again, hint = f"again: dgm check {name}", f"hint: dgm hint {name}"
+    gap = " " * 6 if len(again) + 6 + len(hint) <= 78 else "\n"  # below each other where a terminal is not as wide
+    return Group(*lines, below(Text(f"{again}{gap}{hint}", "dim")))
 
 
 def _points(number: float) -> str:
@@ -164,12 +172,6 @@ def _details(check: CheckRecord) -> list[Padding]:
     if check.printed:
         said += [below(Text("it printed", "dim")), *(below(Text(line)) for line in check.printed.splitlines())]
     return [*call, *said] if len(call) <= LONG_CALL else [*said, below(Text("with", "dim")), *call]
-
-
-def _fit(parts: list[str]) -> str:
-    """In one line where that is no longer than a terminal is wide, else in as many as there are parts."""
-    one = "      ".join(parts)
-    return one if len(one) <= 78 else "\n".join(parts)
 
 
 def below(line: Text) -> Padding:

@@ -6,8 +6,8 @@ of them fails because of what a student handed in.
 """
 
 from grader.submission.apart import read_apart
-from grader.submission.find import Found, HandedIn, find, lone
-from grader.submission.layout import Layout
+from grader.submission.find import Found, find, lone
+from grader.submission.layout import HandedIn, Layout
 from grader.submission.read import Submission, read
 
 __all__ = ["Found", "HandedIn", "Layout", "Submission", "find", "lone", "read", "read_apart"]

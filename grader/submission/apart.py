@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 
 from grader.assignment import Assignment
-from grader.submission.find import HandedIn
+from grader.submission.layout import HandedIn
 from grader.submission.read import Submission, read
 
 CPU_SECONDS = 20
@@ -26,16 +26,20 @@ def read_apart(handed_in: HandedIn, assignment: Assignment) -> Submission:
     """As ``read``, but a submission that takes too long or too much memory is one without work and with a sentence."""
     if not hasattr(os, "fork"):  # Windows: the bounds on sizes alone
         return read(handed_in, assignment)
-    answer = _answer(handed_in, assignment)
+    answer, status = _answer(handed_in, assignment)
     try:
         return msgspec.json.decode(answer, type=Submission)
-    except msgspec.DecodeError:
-        reason = answer.decode("utf-8", "replace")
-        return Submission(handed_in.name, {}, (reason,), handed_in.student, handed_in.handed_in_as)
+    except msgspec.DecodeError:  # nothing came, or no more than a beginning
+        if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
+            reason = f"to read it takes longer than {CPU_SECONDS} s"
+        else:
+            reason = "to read it takes too much memory, or ends the interpreter"
+        said = f"nothing was graded: {reason}; hand in modules and notebooks alone"
+        return Submission(handed_in.name, {}, (said,), handed_in.student, handed_in.handed_in_as)
 
 
-def _answer(handed_in: HandedIn, assignment: Assignment) -> bytes:
-    """The submission as JSON, or a sentence."""
+def _answer(handed_in: HandedIn, assignment: Assignment) -> tuple[bytes, int]:
+    """The submission as JSON, as far as it came, and how the process that read it ended."""
     ours, theirs = os.pipe()
     child = os.fork()
     if child == 0:
@@ -49,26 +53,18 @@ def _answer(handed_in: HandedIn, assignment: Assignment) -> bytes:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
-    if answer:
-        return answer
-    if os.WIFSIGNALED(status) and os.WTERMSIG(status) in (signal.SIGXCPU, signal.SIGKILL):
-        return f"nothing was graded: to read it takes longer than {CPU_SECONDS} s; hand in modules and notebooks alone".encode()
-    return b"nothing was graded: to read it takes too much memory, or ends the interpreter; hand in modules and notebooks alone"
+    return answer, status
 
 
 def _read_and_end(handed_in: HandedIn, assignment: Assignment, pipe: int) -> None:
-    code = 1
     try:
         gc.disable()
         _limit()
         answer = msgspec.json.encode(read(handed_in, assignment))
         with open(pipe, "wb") as file:
             file.write(answer)
-        code = 0
-    except BaseException:  # whatever it is, the parent says it; no handler of its may run in this copy
-        pass
-    finally:
-        os._exit(code)
+    finally:  # whatever went wrong, the parent says it; no handler of its may run in this copy
+        os._exit(0)
 
 
 def _limit() -> None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import os
 import re
 import stat
 import time
 import zipfile
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,7 @@ def in_archive(file: File, archive: Path | bytes) -> list[File]:
         return [File(file.name, file.read, f"it is no readable zip archive ({reason})")]
     named = {_name(entry): entry for entry in opened.infolist()}  # of two of one name the later one, as when it is unpacked
     return [
-        File(clean(name.removeprefix("./")), _reader(opened, entry), _refusal(name, entry), _modified(entry))
+        File(clean(name.removeprefix("./")), functools.partial(_read, opened, entry), _refusal(name, entry), _modified(entry))
         for name, entry in named.items()
         if not name.endswith("/") and not any(map(is_skipped, name.split("/")))
     ]
@@ -79,12 +79,9 @@ def _modified(entry: zipfile.ZipInfo) -> float:
         return 0.0
 
 
-def _reader(opened: zipfile.ZipFile, entry: zipfile.ZipInfo) -> Callable[[int], bytes]:
-    def read(most: int) -> bytes:
-        with opened.open(entry) as file:
-            return file.read(most)  # one bounded read: the sizes that an archive declares are not believed
-
-    return read
+def _read(opened: zipfile.ZipFile, entry: zipfile.ZipInfo, most: int) -> bytes:
+    with opened.open(entry) as file:
+        return file.read(most)  # one bounded read: the sizes that an archive declares are not believed
 
 
 def _opened_for_all(path: Path) -> io.RawIOBase | io.BufferedReader:
@@ -103,9 +100,6 @@ class _Positioned(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
-
-    def tell(self) -> int:
-        return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         start = (0, self._position, os.fstat(self._file.fileno()).st_size)[whence]

@@ -105,7 +105,7 @@ def file_at(path: Path, name: str, why_not: str | None = None) -> File:
         return File(clean(name), bytes, f"it cannot be opened ({error.strerror})")
     plain = stat.S_ISREG(status.st_mode)
     why_not = why_not or (None if plain else "it is a link or a device, not a plain file")
-    return File(clean(name), _reader(path), why_not, status.st_mtime)
+    return File(clean(name), functools.partial(_read, path), why_not, status.st_mtime)
 
 
 def is_skipped(part: str) -> bool:
@@ -125,10 +125,7 @@ def printable(text: str, most: int = SHOWN) -> str:
     return text if len(text) <= most else f"{text[: most - 21]}…{text[-20:]}"
 
 
-def _reader(path: Path) -> Callable[[int], bytes]:
-    def read(most: int) -> bytes:
-        flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-        with open(os.open(path, flags), "rb") as file:
-            return file.read(most)
-
-    return read
+def _read(path: Path, most: int) -> bytes:
+    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    with open(os.open(path, flags), "rb") as file:
+        return file.read(most)

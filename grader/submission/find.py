@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 
 from grader.assignment import Assignment
-from grader.record import Person
 from grader.submission import names
 from grader.submission.archive import in_archive
 from grader.submission.files import File, Folder, clean, file_at, is_skipped
-from grader.submission.layout import DOWNLOAD, METADATA, Entry, Layout, Owned, decide, is_nobody, sort_out
+from grader.submission.layout import DOWNLOAD, METADATA, Entry, HandedIn, Layout, decide, is_nobody, sort_out
 from grader.submission.topics import is_plain
 
 SAID: dict[Layout, str] = {"canvas": "Canvas download", "moodle": "Moodle download", "gradescope": "Gradescope download",
                            "nbgrader": "nbgrader's submitted folder"}  # fmt: skip
-
-
-@dataclass(frozen=True)
-class HandedIn:
-    """One submission, named but not read. Its name is unique and can be a folder's."""
-
-    name: str
-    files: tuple[File | Folder, ...]
-    student: Person | None = None  # where a platform told
-    handed_in_as: str = ""  # the name it came with, where that is another one
 
 
 class Found(list[HandedIn]):
@@ -45,9 +34,10 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
     entries = _entries(path, layout, assignment)
     if layout == "auto":
         kind = decide(entries, assignment, surely=path.is_file())
-        inside = path / entries[0].name if len(entries) == 1 else path
-        if kind == "class" and DOWNLOAD.fullmatch(inside.stem.lower().split(" (")[0]) and not inside.is_symlink():
-            below = _entries(inside, layout, assignment) if inside != path else []
+        if kind == "class" and len(entries) == 1:
+            inside = path / entries[0].name
+            is_download = DOWNLOAD.fullmatch(inside.stem.lower().split(" (")[0]) and not inside.is_symlink()
+            below = _entries(inside, layout, assignment) if is_download else []
             within = decide(below, assignment, surely=True)
             if within in SAID:
                 kind, entries = within, below
@@ -77,22 +67,22 @@ def lone(path: Path) -> HandedIn:
     return _found([_whole(path)], "")[0]
 
 
-def _found(owned: Iterable[Owned], said: str) -> Found:
+def _found(owned: Iterable[HandedIn], said: str) -> Found:
     given = sorted(owned, key=lambda one: clean(one.name))
     found = Found()
     found.said = said
     for name, one in zip(names.made_from([one.name for one in given]), given, strict=True):
         as_it_came = clean(one.name)
-        found.append(HandedIn(name, one.files, one.student, as_it_came if as_it_came != name else ""))
+        found.append(replace(one, name=name, handed_in_as=as_it_came if as_it_came != name else ""))
     return found
 
 
-def _whole(path: Path) -> Owned:
+def _whole(path: Path) -> HandedIn:
     """All that lies at a path."""
     if path.is_dir():
-        return Owned(path.name, (Folder(path),))
+        return HandedIn(path.name, (Folder(path),))
     file = file_at(path, path.name)
-    return Owned(file.stem, (file,))
+    return HandedIn(file.stem, (file,))
 
 
 def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
@@ -101,14 +91,15 @@ def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
         inside = [entry for entry in sorted(path.iterdir()) if not is_skipped(entry.name)]
         return [_entry(entry) for entry in inside if entry.exists()]
     file = file_at(path, path.name)
-    if file.suffix != ".zip" or (layout == "auto" and _is_own_name(file.stem, assignment)):
+    is_packed = any(is_plain(file.stem, name) for name in (assignment.name, *assignment.topics))  # as `dgm pack` calls a zip
+    if file.suffix != ".zip" or (layout == "auto" and is_packed):
         return []
     files = in_archive(file, path)
     if len(files) == 1 and files[0].why_not and files[0].name == file.name:
         return []
     tops = {file.name.split("/")[0] for file in files}
     if len(tops) == 1 and all("/" in file.name for file in files) and "_assignsubmission_" not in "".join(tops):
-        files = [File(file.name.split("/", 1)[1], file.read, file.why_not, file.modified) for file in files]
+        files = [replace(file, name=file.name.split("/", 1)[1]) for file in files]
     return _grouped(files)
 
 
@@ -124,10 +115,5 @@ def _grouped(files: list[File]) -> list[Entry]:
     for file in files:
         top, slash, inside = file.name.partition("/")
         if slash:
-            folders.setdefault(top, []).append(File(inside, file.read, file.why_not, file.modified))
+            folders.setdefault(top, []).append(replace(file, name=inside))
     return [*loose, *(Entry(name, tuple(inside)) for name, inside in folders.items())]
-
-
-def _is_own_name(stem: str, assignment: Assignment) -> bool:
-    """Whether a zip is called as ``dgm pack`` calls a student's."""
-    return any(is_plain(stem, name) for name in (assignment.name, *assignment.topics))

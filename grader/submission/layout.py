@@ -15,7 +15,7 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import msgspec
@@ -73,12 +73,13 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Owned:
-    """What belongs to one submission."""
+class HandedIn:
+    """One submission, named but not read. In what `find` returns its name is unique and can be a folder's."""
 
     name: str
     files: tuple[File | Folder, ...]
-    student: Person | None = None
+    student: Person | None = None  # where a platform told
+    handed_in_as: str = ""  # the name it came with, where that is another one
 
 
 def decide(entries: Sequence[Entry], assignment: Assignment, surely: bool) -> Layout:
@@ -164,48 +165,44 @@ def is_nobody(entry: Entry) -> bool:
     )
 
 
-def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[Owned]:
+def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[HandedIn]:
     """Whose entry is whose; who is in no list of the platform keeps the entry's own name."""
     people: dict[str, Person] = {}
     if metadata is not None and layout == "gradescope":
         with contextlib.suppress(Exception):  # whatever is wrong with the file, it costs only the names
             people = dict(_gradescope_students(metadata))
-    owned: dict[str, Owned] = {}
+    owned: dict[str, HandedIn] = {}
     for entry in entries:
         key, one = _owner(entry, layout, assignment, people)
         earlier = owned.get(key)
-        owned[key] = Owned(earlier.name, earlier.files + one.files, earlier.student) if earlier else one
+        owned[key] = replace(earlier, files=earlier.files + one.files) if earlier else one
     return list(owned.values())
 
 
-def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[str, Person]) -> tuple[str, Owned]:
+def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[str, Person]) -> tuple[str, HandedIn]:
     """What says that entries belong together, and this entry's share."""
     name = entry.name
     if layout == "canvas" and (match := CANVAS.fullmatch(name)) and isinstance(entry.content, File):
-        mine = _renamed(entry.content, match["file"] or match["own"] or match["note"])
+        mine = replace(entry.content, name=match["file"] or match["own"] or match["note"])
         if match["anonymous"]:
-            return match["anonymous"], Owned(match["anonymous"], (mine,))  # Canvas takes no grades by this name
+            return match["anonymous"], HandedIn(match["anonymous"], (mine,))  # Canvas takes no grades by this name
         return match["id"], _persons(match, (mine,), layout)
     if layout == "moodle" and (match := MOODLE.fullmatch(name)):
-        files = (_renamed(entry.content, match["file"] or name),) if isinstance(entry.content, File) else entry.files
+        files = (replace(entry.content, name=match["file"] or name),) if isinstance(entry.content, File) else entry.files
         return match["id"], _persons(match, files, layout)
     if layout == "gradescope" and (match := GRADESCOPE.fullmatch(name)) and entry.is_folder:
         person = people.get(match["id"])
-        return name, Owned(f"{person.name}_{person.id}" if person else name, entry.files, person)
+        return name, HandedIn(f"{person.name}_{person.id}" if person else name, entry.files, person)
     if layout == "nbgrader" and isinstance(entry.content, Folder):
-        return f"/{name}", Owned(name, (Folder(entry.content.path / assignment.name),))
+        return f"/{name}", HandedIn(name, (Folder(entry.content.path / assignment.name),))
     own = entry.content.stem if isinstance(entry.content, File) else name
-    return f"/{name}", Owned(own, entry.files)
+    return f"/{name}", HandedIn(own, entry.files)
 
 
-def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> Owned:
-    late, attempt = (match["late"], match["attempt"]) if layout == "canvas" else ("", "")
-    person = Person(match["name"], match["id"], platform=layout, late=bool(late), attempt=attempt or "")
-    return Owned(f"{match['name']}_{match['id']}", files, person)
-
-
-def _renamed(file: File, name: str) -> File:
-    return File(name, file.read, file.why_not, file.modified)
+def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> HandedIn:
+    said = match.groupdict()
+    person = Person(said["name"], said["id"], platform=layout, late=bool(said.get("late")), attempt=said.get("attempt") or "")
+    return HandedIn(f"{person.name}_{person.id}", files, person)
 
 
 def _gradescope_students(metadata: File) -> Iterator[tuple[str, Person]]:

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from grader.assignment import Assignment
 from grader.record import Person
 from grader.submission.archive import in_archive
 from grader.submission.files import File, Folder, Unreadable, printable
-from grader.submission.find import HandedIn
-from grader.submission.layout import CANVAS, MOODLE
+from grader.submission.layout import CANVAS, MOODLE, HandedIn
 from grader.submission.source import MAX_SOURCE, Source, read_source
 from grader.submission.topics import choose, is_plain
 
@@ -45,7 +44,7 @@ class Submission:
 def read(handed_in: HandedIn, assignment: Assignment, archives: bool = True) -> Submission:
     """Read one submission, whatever it is; without archives where an old hand-in may lie beside the work."""
     reading = _Reading(assignment.topics, archives)
-    reading.take(_expanded(handed_in.files), depth=0)
+    reading.take([file for one in handed_in.files for file in (one.files() if isinstance(one, Folder) else [one])], depth=0)
     choice = choose(reading.sources, assignment)
     problems = [*reading.problems, *choice.problems]
     topics = _that_a_worker_takes(choice.topics, problems)
@@ -62,10 +61,6 @@ def read(handed_in: HandedIn, assignment: Assignment, archives: bool = True) -> 
         {name: [source.name for source in sources] for name, sources in choice.taken.items() if name in topics},
         tuple(choice.written),
     )
-
-
-def _expanded(files: Sequence[File | Folder]) -> list[File]:
-    return [file for one in files for file in (one.files() if isinstance(one, Folder) else [one])]
 
 
 @dataclass
@@ -94,17 +89,14 @@ class _Reading:
             try:
                 content = file.content()
                 self.bytes_left -= len(content)
-                if file.suffix == ".zip":
-                    self._take_archive(file, content, depth + 1, len(files) > 1)
-                else:
+                if file.suffix != ".zip":
                     self.sources += read_source(file, content, archive)
+                elif depth < DEEPEST_ARCHIVE:
+                    self.take(in_archive(file, content), depth + 1, file.name if len(files) > 1 else "")
+                else:
+                    raise Unreadable(f"{file.shown} was not read: it is an archive in an archive in an archive")
             except Unreadable as complaint:
                 self.problems.append(str(complaint))
-
-    def _take_archive(self, file: File, content: bytes, depth: int, beside: bool) -> None:
-        if depth > DEEPEST_ARCHIVE:
-            raise Unreadable(f"{file.shown} was not read: it is an archive in an archive in an archive")
-        self.take(in_archive(file, content), depth, file.name if beside else "")
 
     def _say_if_named_like_work(self, file: File) -> None:
         if file.why_not and not file.suffix:

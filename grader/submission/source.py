@@ -50,6 +50,11 @@ class Source:
     def is_module(self) -> bool:
         return File(self.name, bytes).suffix == ".py"
 
+    @property
+    def shown(self) -> str:
+        """The name in a sentence."""
+        return printable(f"{self.name} in {self.archive}" if self.archive else self.name)
+
     @functools.cached_property
     def bodies(self) -> list[list[ast.stmt]]:
         """The statements of each cell; of a cell that is no Python none."""

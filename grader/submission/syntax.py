@@ -48,6 +48,15 @@ def _parsed(text: str) -> list[ast.stmt] | Exception:
         return error
 
 
+def found(body: list[ast.stmt], name: str) -> Function | ast.ClassDef | None:
+    """The function or class of this name, or the method where it is ``Class.method``; of several the last."""
+    node = None
+    for part in name.split("."):
+        node = next((one for one in reversed(body) if isinstance(one, Function | ast.ClassDef) and one.name == part), None)
+        body = node.body if node else []
+    return node
+
+
 def definitions(cells: list[list[ast.stmt]]) -> dict[str, list[Definition]]:
     """By name, in order: functions and classes, methods as ``Class.method``, what is assigned and what is imported."""
     found: dict[str, list[Definition]] = {}
@@ -88,9 +97,13 @@ def imports(cells: list[list[ast.stmt]]) -> Iterator[tuple[str, list[str]]]:
 
 def _blocks(node: ast.stmt) -> list[ast.stmt]:
     """The statements within a statement, one level deeper."""
+    return [statement for part in _parts(node) for statement in part]
+
+
+def _parts(node: ast.stmt) -> list[list[ast.stmt]]:
+    """The blocks that stand in a statement: of a loop, of each ``except``, of each ``case``."""
     parts = [part for name in ("body", "orelse", "finalbody") if isinstance(part := getattr(node, name, None), list)]
-    parts += [inner.body for name in ("handlers", "cases") for inner in getattr(node, name, [])]
-    return [statement for part in parts for statement in part]
+    return parts + [inner.body for name in ("handlers", "cases") for inner in getattr(node, name, [])]
 
 
 def without_package(module: str) -> str:
@@ -148,10 +161,9 @@ def _ends(body: list[ast.stmt]) -> tuple[bool, bool]:
             return returns, raises or _not_implemented(node)
         if isinstance(node, ast.Expr) and isinstance(node.value, ast.Yield | ast.YieldFrom):
             returns = True
-        parts = [part for name in ("body", "orelse", "finalbody") if isinstance(part := getattr(node, name, None), list)]
-        parts += [part.body for name in ("handlers", "cases") for part in getattr(node, name, [])]
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+        if isinstance(node, Function | ast.ClassDef):
             continue
+        parts = _parts(node)
         if isinstance(node, ast.If) and isinstance(node.test, ast.Constant):
             parts = [node.body if node.test.value else node.orelse]
         for part in parts:

@@ -6,12 +6,12 @@ in an archive, a file named after the topic before others, the newer before the 
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from grader.assignment import Assignment
-from grader.submission.files import printable
 from grader.submission.modules import Modules, is_free
 from grader.submission.source import Source
 from grader.submission.syntax import Definition, Function
@@ -43,19 +43,19 @@ def choose(sources: list[Source], assignment: Assignment) -> Choice:
     for name, source in modules.imported(_all_taken(choice), choice.topics).items():
         choice.topics[name], choice.taken[name] = source.cells, [source]
     for other, one in modules.not_used.items():
-        choice.problems.append(f"{_shown(other)} was not used: {_shown(one)} has the same name; give one of them another")
+        choice.problems.append(f"{other.shown} was not used: {one.shown} has the same name; give one of them another")
     for source in dict.fromkeys(_all_taken(choice)):
         choice.problems += source.remarks
         for module, _ in source.imports:
             hidden = modules.hidden_by(source, module)
             if hidden is not None:
-                choice.problems.append(f"{_shown(hidden)} was not used: Python has a module of this name; choose another one")
+                choice.problems.append(f"{hidden.shown} was not used: Python has a module of this name; choose another one")
     return choice
 
 
 def topics_of(source: Source, assignment: Assignment) -> tuple[str, ...]:
     """The topics that a file belongs to: the one that its name says, or else those whose own functions it defines."""
-    named = [topic for topic in assignment.topics if re.search(rf"(?<![a-z]){topic}(?![a-z])", _stem(source))]
+    named = [topic for topic in assignment.topics if re.search(rf"(?<![a-z]){topic}(?![a-z])", _normal(source.stem))]
     defined = tuple(topic for topic in assignment.topics if _defines_its_own(source, topic, assignment))
     if len(named) == 1 and named[0] in defined:
         return (named[0],)
@@ -85,7 +85,7 @@ class _Topic:
         picked = {unit: source for unit in self.units if (source := self._best(unit)) is not None}
         base = min(self.candidates, key=lambda source: (-list(picked.values()).count(source), *self._rank(source)))
         for unit in picked:
-            if self.written(base, *self.units[unit]) and not self._blankable(base, unit):
+            if self.written(base, *self.units[unit]) and not all(map(_is_block, base.definitions.get(unit, []))):
                 picked[unit] = base  # an import or an assignment stays where it is
         fillers = sorted({*picked.values()} - {base}, key=self._rank, reverse=True)
         cells = [cell for source in (*fillers, base) for cell in self._cells(source, picked)]
@@ -112,14 +112,11 @@ class _Topic:
 
     def _rank(self, source: Source) -> tuple[bool, bool, int, bool, int, int, bool, int, str]:
         plain = is_plain(source.stem, self.topic)
-        copy = COPY.search(_stem(source)) is not None
+        copy = COPY.search(_normal(source.stem)) is not None
         moment = int(source.modified) // 2  # an archive counts in steps of two seconds
         written = self.written(source, *self.functions)
         depth = source.name.count("/")
         return bool(source.archive), not plain, -moment, copy, -written, depth, not source.is_module, len(source.name), source.name
-
-    def _blankable(self, source: Source, unit: str) -> bool:
-        return all(_is_block(definition) for definition in source.definitions.get(unit, []))
 
     def _cells(self, source: Source, picked: dict[str, Source]) -> list[str]:
         """The cells without definitions of what is taken from elsewhere, of another topic, and without stubs below work."""
@@ -152,39 +149,36 @@ class _Topic:
     def _remarks(self, base: Source, fillers: list[Source], picked: dict[str, Source]) -> Iterator[str]:
         for filler in fillers:
             names = [unit for unit, source in picked.items() if source is filler]
-            yield f"{self.topic}: {', '.join(names)} was taken from {_shown(filler)}, the rest from {_shown(base)}"
-        plain = [source for source in self.candidates if is_plain(source.stem, self.topic) and not COPY.search(_stem(source))]
+            yield f"{self.topic}: {', '.join(names)} was taken from {filler.shown}, the rest from {base.shown}"
+        plain = [source for source in self.candidates if is_plain(source.stem, self.topic) and not COPY.search(_normal(source.stem))]
         if picked and plain and base not in plain:
-            yield f"{self.topic} was taken from {_shown(base)}; {_shown(plain[0])} has less of it"
+            yield f"{self.topic} was taken from {base.shown}; {plain[0].shown} has less of it"
         if base.error:
-            yield f"{self.topic}: {_shown(base)} is no Python ({base.error}): nothing in it can be graded"
+            yield f"{self.topic}: {base.shown} is no Python ({base.error}): nothing in it can be graded"
         if base.archive:
-            yield f"{self.topic} was taken from {_shown(base)}: beside the archive there is less of it"
+            yield f"{self.topic} was taken from {base.shown}: beside the archive there is less of it"
         for other in self.candidates:
             if other.error and other is not base:
-                yield f"{self.topic}: {_shown(other)} is no Python ({other.error}) and was not taken"
+                yield f"{self.topic}: {other.shown} is no Python ({other.error}) and was not taken"
             unlike = [unit for unit, source in picked.items() if source is not other and self._differ(source, other, unit)]
             if unlike:
                 first = picked[unlike[0]]
                 newer = ", which is newer" if int(first.modified) // 2 > int(other.modified) // 2 else ""
                 yield (
-                    f"{self.topic}: {', '.join(unlike)} differ{'s' * (len(unlike) == 1)} in {_shown(first)} and {_shown(other)}; "
-                    f"{_shown(first)} was taken{newer}"
+                    f"{self.topic}: {', '.join(unlike)} differ{'s' * (len(unlike) == 1)} in {first.shown} and {other.shown}; "
+                    f"{first.shown} was taken{newer}"
                 )
         for unit, source in picked.items():
             blocks = source.definitions.get(unit, [])
             if len(blocks) > 1 and len({block.says for block in blocks if block.written}) > 1:
                 shared = sum(unit in self.assignment.functions(topic) for topic in self.assignment.topics) > 1
                 which = "what stands nearest to this topic" if shared else "the last one"
-                yield f"{self.topic}: {_shown(source)} defines {unit} {len(blocks)} times: {which} counts"
+                yield f"{self.topic}: {source.shown} defines {unit} {len(blocks)} times: {which} counts"
 
     def _differ(self, one: Source, other: Source, unit: str) -> bool:
         """Whether a unit is written in both files, and not alike."""
-        for function in self.units[unit]:
-            says = self._says(other, function)
-            if says is not None and says != self._says(one, function):
-                return True
-        return False
+        said = [(self._says(one, function), self._says(other, function)) for function in self.units[unit]]
+        return any(theirs is not None and theirs != ours for ours, theirs in said)
 
 
 def _says(source: Source, name: str, modules: Modules, depth: int = 0) -> str | None:
@@ -237,7 +231,7 @@ def _looks_defined(source: Source, name: str) -> bool:
 
 
 def _is_block(definition: Definition) -> bool:
-    return isinstance(definition.node, Function) or type(definition.node).__name__ == "ClassDef"
+    return isinstance(definition.node, Function | ast.ClassDef)
 
 
 def _without(cells: list[str], blank: list[Definition]) -> list[str]:
@@ -256,13 +250,5 @@ def _all_taken(choice: Choice) -> list[Source]:
     return [source for sources in choice.taken.values() for source in sources]
 
 
-def _stem(source: Source) -> str:
-    return _normal(source.stem)
-
-
 def _normal(stem: str) -> str:
     return re.sub(r"[\s\-]+", "_", stem[:300]).casefold()
-
-
-def _shown(source: Source) -> str:
-    return printable(f"{source.name} in {source.archive}" if source.archive else source.name)

@@ -10,7 +10,7 @@ import typer
 
 from grader import assignment as assignments
 from grader.assignment import Assignment, Exercise
-from grader.cli.chosen import chosen
+from grader.cli.chosen import at_work, chosen
 
 
 @pytest.fixture(autouse=True)
@@ -69,3 +69,17 @@ def test_a_folder_with_one_for_each_assignment_is_not_graded_as_one_of_them(tmp_
         chosen(None, handed_in=tmp_path)
     assert "There is a folder for each" in capsys.readouterr().out
     assert chosen(None, handed_in=tmp_path / "second") == "second"
+
+
+def test_an_assignment_without_exercises_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(assignments, "load", lambda name: Assignment(name, name, ()))
+    with pytest.raises(typer.Exit):
+        at_work("first", [], None)
+    assert "first has no exercises yet" in capsys.readouterr().out
+
+
+def test_a_checkout_without_assignments_says_so(monkeypatch, capsys):
+    monkeypatch.setattr(assignments, "lectures", lambda: ())
+    with pytest.raises(typer.Exit):
+        chosen(None)
+    assert "which assignment? the folder assignments/ is empty" in capsys.readouterr().out

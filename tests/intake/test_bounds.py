@@ -11,6 +11,7 @@ import time
 import zipfile
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from grader.submission import apart, find, lone, read_apart
@@ -157,6 +158,13 @@ def test_who_takes_too_much_memory_or_ends_the_process_is_told(tmp_path: Path, m
     submission = read_apart(lone(lay(tmp_path / "anna", {"flows.py": flows()})), LECTURE)
     assert submission.topics == {}
     assert submission.problems[0].startswith("nothing was graded: ")
+
+
+def test_half_an_answer_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    encode = msgspec.json.encode
+    monkeypatch.setattr(msgspec.json, "encode", lambda submission: encode(submission)[:-9])
+    (problem,) = read_apart(lone(lay(tmp_path / "anna", {"flows.py": flows()})), LECTURE).problems
+    assert problem.startswith("nothing was graded: ")
 
 
 def test_who_and_what_is_read_apart_is_the_same(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ import pytest
 from grader.assignment import REPO_ROOT, load
 from grader.grading.store import read
 from grader.practice.pack import pack
-from grader.practice.work import read_work
 from grader.record import Record
 from grader.sandbox.inside.loading import BLOCKS
 from grader.submission.files import clean
@@ -84,7 +83,7 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Path:
     lay(submitted, dict.fromkeys(CALLED, zipped({"histogram.py": RIGHT})))
     for name, files in PACKED.items():
         work = lay(folder / name, files)
-        pack(work, load("lecture1"), read_work(load("lecture1"), work), submitted / f"{name}.zip")
+        pack(work, load("lecture1"), submitted / f"{name}.zip")
     with tempfile.TemporaryDirectory(prefix="dgm-checkout-") as checkout:  # pytest's own folders are closed to workers
         small_checkout.build(Path(checkout))
         done = small_checkout.run(Path(checkout), submitted, folder / "results", "--quick")

@@ -22,7 +22,7 @@ needs_other_user = pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reas
 
 
 def packed(folder: Path, target: Path) -> Packed:
-    return pack(folder, LECTURE, read_work(LECTURE, folder), target)
+    return pack(folder, LECTURE, target)
 
 
 def test_what_is_not_written_and_what_failed_is_listed_and_the_zip_is_written(tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_it_is_checked_and_packed_as_it_is_graded(tmp_path: Path, case: str) -> 
     folder = lay(tmp_path / "work", ALL_RIGHT[case])
     submission = read_work(LECTURE, folder)
     assert answers(submission) == RIGHT
-    packed = pack(folder, LECTURE, submission, lay(tmp_path / "class", {}) / "anna.zip")
+    packed = pack(folder, LECTURE, lay(tmp_path / "class", {}) / "anna.zip")
     assert {"manifest.json", *packed.files} >= {name for names in submission.taken.values() for name in names}
     assert answers(of_class(tmp_path / "class")["anna"]) == RIGHT
 
@@ -235,7 +235,7 @@ def test_check_pack_and_grade_agree_or_say_the_conflict(mixture: tuple[dict[str,
         checked = read(lone(folder), LECTURE, archives=False)
         (handed_in,) = find(folder, LECTURE, "one")
         by_folder = read(handed_in, LECTURE)
-        pack(folder, LECTURE, checked, Path(name, "handed_in.zip"))
+        pack(folder, LECTURE, Path(name, "handed_in.zip"))
         (handed_in,) = find(Path(name, "handed_in.zip"), LECTURE)
         by_zip = read(handed_in, LECTURE)
         on_check, on_zip, on_folder = answers(checked), answers(by_zip), answers(by_folder)

@@ -112,6 +112,17 @@ def test_an_exception_is_told_with_its_line() -> None:
         one.draw(module_of("def kl_divergence(p, q):\n    raise SystemExit\n"))
 
 
+def test_what_can_be_drawn_and_not_saved_is_told_as_well() -> None:
+    @picture("kl_divergence")
+    def line(mine: Work):  # type: ignore[no-untyped-def]
+        drawn, (axes,) = canvas.figure(1, 2, 2, "a line")
+        axes.plot(canvas.numbers(mine.kl_divergence(1, 2)))
+        return drawn
+
+    with pytest.raises(CannotDraw, match="^what kl_divergence returned cannot be drawn"):
+        line.png(module_of("import torch\ndef kl_divergence(p, q):\n    return torch.full((3,), 1e308, dtype=torch.float64)\n"))
+
+
 def test_an_exercise_without_a_picture_gets_those_of_its_topic() -> None:
     of_topic = [one.name for topic, one in ALL if topic == "imagegpt"]
     assert [one.name for _, one in gallery.chosen(ASSIGNMENT, ["imagegpt.raster_scan"])] == of_topic

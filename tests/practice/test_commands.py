@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 
 from grader.assignment import REPO_ROOT, load
 from grader.cli import app
-from grader.practice import overview
+from grader.practice import overview, progress
 from grader.practice.names import short_name
 from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, exercise_record
@@ -125,6 +125,12 @@ def test_all_is_done_without_the_bonus() -> None:
     assert overview.progress_line(assignment, state).plain.endswith(f"{total}/{total}   all done: dgm pack")
     del state.states["imagegpt.sample"]
     assert f"{total - 1}/{total}   next: sample" in overview.progress_line(assignment, state).plain
+
+
+def test_a_damaged_file_of_progress_starts_anew(tmp_path: Path) -> None:
+    for damaged in (b"{", b'{"states": {"histogram.fit": "bogus"}}'):
+        (tmp_path / progress.FILE).write_bytes(damaged)
+        assert progress.load(tmp_path) == Progress()
 
 
 def test_reset_asks_keeps_a_backup_and_touches_one_function(work: Path) -> None:

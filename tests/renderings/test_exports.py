@@ -188,6 +188,12 @@ def test_nothing_to_export_is_an_error(tmp_path):
     assert (outcome.exit_code, "cannot be read" in outcome.output) == (2, True)
 
 
+def test_a_place_where_nothing_can_be_written_is_said(results, tmp_path):
+    (tmp_path / "file").touch()
+    outcome = CliRunner().invoke(app, ["report", str(results), "-o", str(tmp_path / "file" / "report.html")])
+    assert (outcome.exit_code, "file/report_students: Not a directory" in outcome.output) == (2, True), outcome.exception
+
+
 def test_a_record_keeps_its_student():
     record = made("s01", Person("Anna", "12", "", "moodle"))
     assert records.decode(records.encode(record)) == msgspec.structs.replace(record, student=Person("Anna", "12", "", "moodle"))

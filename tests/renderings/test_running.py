@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import json
 
-from rich.console import Console
-
 from grader.record import CheckRecord, Done, ExerciseRecord, KitRecord, Record
 from grader.renderings import running
+from grader.renderings.terminal import SafeConsole
 
 KIT = KitRecord(version="1", torch="2", hypothesis="3", seed="sha256:4")
 
@@ -27,7 +26,7 @@ RUN = [_done("[bold]anna", "failed", found=False), _done("bert", "passed", found
 
 def test_scripts_get_one_object_a_line() -> None:
     out = io.StringIO()
-    records = list(running.json_lines(RUN, 2, Console(file=out)))
+    records = list(running.json_lines(RUN, 2, SafeConsole(file=out)))
     lines = [json.loads(line) for line in out.getvalue().splitlines()]
     assert [line["event"] for line in lines] == ["graded", "found"]
     assert lines[0]["submission"] == "[bold]anna"
@@ -38,7 +37,7 @@ def test_scripts_get_one_object_a_line() -> None:
 
 def test_logs_get_one_line_each_and_no_markup_of_a_students() -> None:
     out = io.StringIO()
-    list(running.plain(RUN, 2, Console(file=out, width=40)))
+    list(running.plain(RUN, 2, SafeConsole(file=out, width=40)))
     assert out.getvalue().splitlines() == [
         "1/2  [bold]anna  0 of 1  (2.5 s)",
         "2/2  bert  0 of 1  (found from an earlier run)",
@@ -47,7 +46,7 @@ def test_logs_get_one_line_each_and_no_markup_of_a_students() -> None:
 
 def test_a_terminal_gets_totals_by_outcome() -> None:
     out = io.StringIO()
-    console = Console(file=out, force_terminal=True, width=120)
+    console = SafeConsole(file=out, force_terminal=True, width=120)
     list(running.bar(RUN, 2, console))
     assert "2/2" in out.getvalue()
     assert "✓1 ✗1" in out.getvalue()

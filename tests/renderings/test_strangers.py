@@ -50,6 +50,10 @@ def test_no_terminal_obeys_a_student(what: object) -> None:
     assert "⚠" not in text
 
 
+def test_brackets_are_shown_as_they_are() -> None:
+    assert shown("work [bold] [/x] [1]", terminal=False) == "work [bold] [/x] [1]\n"
+
+
 def test_a_run_obeys_no_name() -> None:
     from grader.record import Done
 

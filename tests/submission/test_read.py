@@ -9,9 +9,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from grader.assignment import REPO_ROOT, load
-from grader.submission import find, read
+from grader.submission import HandedIn, find, read
 from grader.submission.files import File
-from grader.submission.find import HandedIn
 
 FLOWS = "def planar(x):\n    return x\n\n\ndef log_prob(x):\n    return 1\n"
 VAES = "def elbo(x):\n    return x\n\n\ndef log_prob(x):\n    return 2\n\n\nclass Encoder:\n    pass\n"
