@@ -10,10 +10,8 @@ import contextlib
 import functools
 import io
 import os
-import signal
 import sys
-import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any
 
@@ -28,6 +26,7 @@ from grader.record import ExerciseRecord
 from grader.renderings import html, terminal
 from grader.sandbox.inside.host import Host
 from grader.sandbox.inside.loading import Topic
+from grader.sandbox.inside.time_limit import TooSlow, interrupted_after
 from grader.sandbox.workers import WorkerTimeout
 
 CALL_SECONDS = 10
@@ -125,7 +124,7 @@ class _KernelTransport(LocalTransport):
         super().__init__(host)
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
-        with _limited(CALL_SECONDS), contextlib.redirect_stdout(self._output):
+        with interrupted_after(CALL_SECONDS), contextlib.redirect_stdout(self._output):
             answer = super().ask(message)
         error = answer.get("error", {}).get("type")
         if error == "KeyboardInterrupt":
@@ -136,26 +135,3 @@ class _KernelTransport(LocalTransport):
 
     def output(self) -> str:
         return self._output.getvalue()
-
-
-class TooSlow(BaseException):
-    """A call has run for longer than a call may."""
-
-
-@contextlib.contextmanager
-def _limited(seconds: int) -> Iterator[None]:
-    """Raise `TooSlow` in the block when the time is over, where the platform can."""
-    if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def stop(number: int, frame: object) -> None:
-        raise TooSlow
-
-    before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)

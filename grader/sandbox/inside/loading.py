@@ -9,27 +9,22 @@ import __future__
 
 import ast
 import builtins
-import contextlib
 import importlib.abc
 import importlib.machinery
 import itertools
 import linecache
 import os
-import signal
 import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
 
 from grader.sandbox.inside import settings
+from grader.sandbox.inside.time_limit import TooSlow, interrupted_after
 
 BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 DEFINITIONS = (*BLOCKS, ast.Import, ast.ImportFrom)
 CONSTANTS = (ast.Assign, ast.AnnAssign)
-MIN_CPU_SHARE = 0.02  # of the time on the wall: who computes less than that does not wait for a processor, but sleeps
-MAX_LOOKS = 10  # times the limit on the wall clock, however busy the machine
 
 
 @dataclass
@@ -38,10 +33,6 @@ class Topic:
 
     module: ModuleType
     problems: list[str] = field(default_factory=list)
-
-
-class TooSlow(BaseException):
-    """A top-level statement ran longer than it may. No `Exception`, so that a bare `except Exception` lets it pass."""
 
 
 def load_topic(name: str, cells: list[str], seconds: float, definitions_only: bool) -> Topic:
@@ -94,7 +85,7 @@ def _execute(statement: ast.stmt, module: ModuleType, place: str, flags: int, se
     """Run one top-level statement; what went wrong, in words, or None."""
     try:
         code = compile(ast.Module([statement], []), place, "exec", flags=flags, dont_inherit=True)
-        with _interrupted_after(seconds):
+        with interrupted_after(seconds):
             exec(code, module.__dict__)
     except TooSlow:
         return f"still running after {seconds:g} s (this statement was skipped)"
@@ -138,32 +129,6 @@ def _future_flags(statement: ast.stmt) -> int:
         return 0
     features: list[Any] = [getattr(__future__, alias.name, None) for alias in statement.names]
     return sum(feature.compiler_flag for feature in features if feature is not None)
-
-
-@contextlib.contextmanager
-def _interrupted_after(seconds: float) -> Iterator[None]:
-    """Raise `TooSlow` in the block once it has computed or slept for `seconds`, where there are interval timers."""
-    began = looked_at = time.process_time()
-    looks = 0
-
-    def look(number: int, frame: Any) -> None:
-        nonlocal looked_at, looks
-        looks, before, looked_at = looks + 1, looked_at, time.process_time()
-        waits_for_a_processor = looked_at - before > MIN_CPU_SHARE * seconds and looks < MAX_LOOKS
-        if looked_at - began >= seconds or not waits_for_a_processor:
-            raise TooSlow
-
-    try:
-        previous = signal.signal(signal.SIGALRM, look)
-        signal.setitimer(signal.ITIMER_REAL, seconds, seconds)
-    except (AttributeError, ValueError):  # no such timers, or not the main thread
-        yield
-        return
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
 
 
 class SubmissionFinder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
