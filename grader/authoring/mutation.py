@@ -156,5 +156,3 @@ def report(lecture: str, wanted: Sequence[str]) -> int:
 def _address_space() -> int:
     with open("/proc/self/statm", encoding="ascii") as statm:
         return int(statm.read().split()[0]) * resource.getpagesize()
-
-

@@ -89,5 +89,3 @@ def _refuse_other_exercises(source: Source, assignment: Assignment) -> None:
     if wanted != source.functions:
         first = next(name for name, other in zip(wanted, source.functions, strict=True) if name != other)
         raise SourceError(f"{source.path}:1: exercise {first} stands in another order than in assignment.toml")
-
-
