@@ -15,7 +15,7 @@ from grader import course as courses
 from grader.assignment import ENGINE, REPO_ROOT, lectures
 from grader.errors import GraderError
 from grader.grading.options import GradingOptions
-from grader.hidden.places import SECRET, out_of_reach
+from grader.hidden.places import REFERENCE, out_of_reach
 from grader.record import KitRecord
 
 SEED_VARIABLE = "DGM_SEED"
@@ -91,7 +91,7 @@ def fingerprint(seed: str) -> str:
 def _sources() -> hashlib._Hash:
     """A digest of engine, checks, assignments and reference."""
     digest = hashlib.sha256()
-    for folder in dict.fromkeys((ENGINE, REPO_ROOT / "grader", REPO_ROOT / "assignments", REPO_ROOT / SECRET[0])):
+    for folder in dict.fromkeys((ENGINE, REPO_ROOT / "grader", REPO_ROOT / "assignments", REPO_ROOT / REFERENCE)):
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.relative_to(folder.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
