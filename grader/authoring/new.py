@@ -207,15 +207,13 @@ def new_assignment(name: str) -> list[Path]:
 
 def _with_row(text: str, topic: str, row: str) -> str:
     """The file with the row behind the last of its topic, or at its end."""
-    rows = list(re.finditer(r"^\[\[exercise\]\]\n", text, re.MULTILINE))
-    ends = [*(following.start() for following in rows[1:]), len(text)][: len(rows)]
-    ours = [end for row_of, end in zip(rows, ends, strict=True) if f'name = "{topic}.' in text[row_of.start() : end]]
-    if not ours:
-        return text.rstrip("\n") + f"\n\n{row}"
-    end = ours[-1]
-    comment = re.search(r"\n(# ---[^\n]*\n\s*)$", text[:end])  # the heading of the next topic stays with it
-    end = comment.start(1) if comment else end
-    return text[:end].rstrip("\n") + f"\n\n{row}" + text[end:]
+    blocks = re.split(r"^(?=\[\[exercise\]\]\n)", text, flags=re.MULTILINE)
+    ours = [number for number, block in enumerate(blocks) if f'name = "{topic}.' in block]
+    last = ours[-1] if ours else len(blocks) - 1
+    heading = re.search(r"^# ---[^\n]*\n\s*\Z", blocks[last], re.MULTILINE)  # of the next topic, with which it stays
+    end = heading.start() if heading else len(blocks[last])
+    blocks[last] = f"{blocks[last][:end].rstrip()}\n\n{row}{blocks[last][end:]}"
+    return "".join(blocks)
 
 
 def _write(path: Path, text: str) -> None:
