@@ -78,9 +78,10 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None
 def _files(assignment: Assignment) -> Iterator[Path]:
     name = assignment.name
     yield from (REPO_ROOT / file for file in FILES if (REPO_ROOT / file).exists())
-    others = {path.name for path in (REPO_ROOT / "assignments").iterdir() if path.is_dir()} - {name}
-    for path in sorted((REPO_ROOT / "grader").rglob("*")):
-        if path.suffix in SHIPPED and not (others & {*path.relative_to(REPO_ROOT).parts}):
+    engine = REPO_ROOT / "grader"
+    others = [engine / "checks" / other for other in lectures(REPO_ROOT) if other != name]
+    for path in sorted(engine.rglob("*")):
+        if path.suffix in SHIPPED and not any(path.is_relative_to(other) for other in others):
             yield path
     yield from (path for path in sorted((REPO_ROOT / "assignments" / name).rglob("*")) if path.suffix in (".py", ".toml"))
     oracle, sources = reference(name), solutions(name)
