@@ -158,12 +158,12 @@ def _line(record: CheckRecord) -> str:
 def table(certificates: Sequence[Certificate]) -> Table:
     """Exercise × mistakes killed × variants accepted."""
     result = Table("exercise", "mistakes killed", "named", "a mistake costs", "variants accepted")
-    for one in certificates:
-        accepted = f"{one.accepted}/{one.variants}"
-        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), cost(one.costs), accepted)
-    total = [sum(getattr(one, name) for one in certificates) for name in ("killed", "mistakes", "named", "accepted", "variants")]
-    costs = [share for one in certificates for share in one.costs]
-    result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), cost(costs), f"{total[3]}/{total[4]}", style="bold")
+    total = Certificate("all", costs=[share for one in certificates for share in one.costs])
+    for name in ("killed", "mistakes", "named", "accepted", "variants"):
+        setattr(total, name, sum(getattr(one, name) for one in certificates))
+    for one in (*certificates, total):
+        killed, accepted = f"{one.killed}/{one.mistakes}", f"{one.accepted}/{one.variants}"
+        result.add_row(one.exercise, killed, str(one.named), cost(one.costs), accepted, style="bold" if one is total else None)
     return result
 
 

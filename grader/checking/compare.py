@@ -16,7 +16,7 @@ from torch import Tensor
 from grader.checking.mismatch import Mismatch
 from grader.checking.student import Observation, StudentError
 from grader.checking.tolerance import Tolerance
-from grader.checking.wording import Wording, answer_is, both_numbers, count, differs, dtype_name, kind_of, short
+from grader.checking.wording import Wording, answer_is, both_numbers, differs, dtype_name, kind_of, short
 from grader.sandbox.wire.objects import Unsendable
 
 __all__ = [
@@ -115,7 +115,7 @@ def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype | None = None
         raise Mismatch("type", said, got, want, expected="a torch.Tensor")
     alike = [length for length in got.shape if length != 1] == [length for length in shape if length != 1]
     if got.dim() != len(shape):
-        axes = f"{count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
+        axes = f"{got.dim()} {'axis' if got.dim() == 1 else 'axes'} (shape {tuple(got.shape)})"
         right = f"{len(shape)}: shape {shape}"
         raise Mismatch("axis" if alike else "rank", answer_is(what, f"a tensor with {axes}"), got, want, expected=right)
     if tuple(got.shape) != shape:
