@@ -106,7 +106,7 @@ def _noticed(examiner: Examiner, judges: Sequence[Check], topic: str, mutant: Mu
 def _passes(examiner: Examiner, check: Check, transport: Transport) -> bool:
     try:
         with _limited(SECONDS):
-            return all(examiner.run(check, example, transport) is None for example in examiner.examples(check))
+            return examiner.passes(check, transport)
     except Exception:  # the check itself stumbles over the answer
         return False
 
