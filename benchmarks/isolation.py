@@ -18,7 +18,7 @@ import torch
 
 from grader.exam.collect import worker_modules
 from grader.sandbox.fork import Fork
-from grader.sandbox.layers.policy import strongest
+from grader.sandbox.layers.policy import begin_strongest
 from grader.sandbox.spawn import Spawn
 from grader.sandbox.workers import Workers
 
@@ -39,7 +39,7 @@ def submission(workers: Workers) -> float:
 
 def main(rounds: int) -> None:
     known = worker_modules("lecture1")
-    best, _ = strongest("default", known)
+    best, _ = begin_strongest("default", known)()
     best.close()
     layers = [layer for layer in best.isolation.layers if layer != "wall"]
     contenders: dict[str, Workers] = {"no layer": Fork(known, "none", [])}

@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from grader.sandbox.layers.policy import strongest
+from grader.sandbox.layers.policy import begin_strongest
 from tests.attacks.arena import HONEST, Arena, Attack, descendants
 from tests.attacks.corpus import CORPUS
 
@@ -24,7 +24,7 @@ HONEST_ONE = Attack("honest", "", HONEST, (), True, ("passed",))
 
 
 def main(gradings: int) -> int:
-    best, _ = strongest("default", [])
+    best, _ = begin_strongest("default", [])()
     best.close()
     arena = Arena([layer for layer in best.isolation.layers if layer != "wall"])
     attacks = list(CORPUS)

@@ -9,7 +9,7 @@ import torch
 
 from grader.assignment import REPO_ROOT, load
 from grader.authoring import tolerances
-from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, condition_of, tolerance
+from grader.checking.tolerance import SLACK, UNIT_ROUNDOFF, Tolerance, condition_of
 from grader.checks.lecture1.shared.families import affine
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
@@ -30,25 +30,25 @@ def test_the_unit_roundoff_is_half_an_ulp_of_one(dtype):
 
 
 def test_without_more_knowledge_a_right_answer_is_off_by_roundoffs_of_itself():
-    assert tolerance(3 * one, torch.float32).item() == pytest.approx(SLACK * 3 * 2**-24)
+    assert Tolerance(torch.float32).allowed(3 * one).item() == pytest.approx(SLACK * 3 * 2**-24)
 
 
 def test_scale_counts_like_the_value_and_error_and_condition_count_in_full():
     u = 2.0**-24
-    assert tolerance(0 * one, torch.float32, scale=5.0).item() == pytest.approx(SLACK * 5 * u)
-    assert tolerance(0 * one, torch.float32, condition=2 * u, error=u).item() == pytest.approx(SLACK * 2 * u)
-    assert tolerance(0 * one, torch.float32, condition=u, error=2 * u).item() == pytest.approx(SLACK * 2 * u)
+    assert Tolerance(torch.float32, scale=5.0).allowed(0 * one).item() == pytest.approx(SLACK * 5 * u)
+    assert Tolerance(torch.float32, condition=2 * u, error=u).allowed(0 * one).item() == pytest.approx(SLACK * 2 * u)
+    assert Tolerance(torch.float32, condition=u, error=2 * u).allowed(0 * one).item() == pytest.approx(SLACK * 2 * u)
 
 
 def test_terms_are_elementwise():
-    got = tolerance(torch.zeros(2, dtype=torch.float64), torch.float64, scale=torch.tensor([1.0, 4.0]))
+    got = Tolerance(torch.float64, scale=torch.tensor([1.0, 4.0])).allowed(torch.zeros(2, dtype=torch.float64))
     assert got[1].item() == pytest.approx(4 * got[0].item())
 
 
 def test_below_the_normal_numbers_an_answer_may_be_flushed_to_zero():
     smallest = torch.tensor(torch.finfo(torch.float32).tiny, dtype=torch.float64)
-    assert tolerance(smallest, torch.float32) >= smallest
-    assert tolerance(4 * smallest, torch.float32) < 4 * smallest
+    assert Tolerance(torch.float32).allowed(smallest) >= smallest
+    assert Tolerance(torch.float32).allowed(4 * smallest) < 4 * smallest
 
 
 def test_a_difference_of_large_numbers_is_known_to_their_roundoff():

@@ -74,7 +74,9 @@ def _certify(examiner: Examiner, at_home: Examiner, exercise: str, device: str, 
             found.elsewhere += 1
             continue
         found.mistakes += 1
-        killing = (_kill if brief else _put)(examiner, checks, mistake, found)
+        killing = _kill(examiner, checks, mistake, found)
+        if killing and not brief:
+            _name_and_cost(examiner, checks, killing, mistake, found)
         red_at_home = examiner.seed == at_home.seed and any(check in at_home.checks for check in killing)
         if not examiner.assignment[exercise].bonus and (mistake.green_at_home or not red_at_home):
             found.faults += _dishonest_green(at_home, mistake)
@@ -86,24 +88,20 @@ def _certify(examiner: Examiner, at_home: Examiner, exercise: str, device: str, 
     return found
 
 
-def _put(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> list[Check]:
-    """One mistake: the check that claims it must fail on it; some check should tell the student its name."""
-    claiming = _kill(examiner, checks, mistake, found)
-    if not claiming:
-        return []
+def _name_and_cost(examiner: Examiner, checks: Sequence[Check], killing: Sequence[Check], mistake: Mistake, found: Certificate) -> None:
+    """What a killed mistake costs, and whether a check tells the student its name: one that kills it, or else another one."""
     transport = known_submissions.with_function(examiner.assignment.name, mistake.replaces, mistake.function)
     if mistake.replaces == mistake.exercise:
         found.costs.append(1 - examiner.share(mistake.exercise, transport))
-    failed = [one for one in _records(examiner, claiming, transport) if one.outcome not in ("passed", "not_graded")]
+    failed = [one for one in _records(examiner, killing, transport) if one.outcome not in ("passed", "not_graded")]
     found.faults += [f"mistake {mistake.name}: {bad}" for record in failed for bad in said_badly(record)]
     named = [record for record in failed if record.mistake]
     for check in checks:
-        if not named and check not in claiming and not check.gpu:
+        if not named and check not in killing and not check.gpu:
             named = [record for record in [examiner.examine(check, transport)] if record.mistake]
     found.named += any(record.mistake_says == mistake.says for record in named)
     wrongly = {record.mistake for record in named if record.mistake_says != mistake.says}
     found.faults += [f"mistake {mistake.name} is called {name}" for name in wrongly]
-    return claiming
 
 
 def _kill(examiner: Examiner, checks: Sequence[Check], mistake: Mistake, found: Certificate) -> list[Check]:
@@ -158,12 +156,12 @@ def _line(record: CheckRecord) -> str:
 def table(certificates: Sequence[Certificate]) -> Table:
     """Exercise × mistakes killed × variants accepted."""
     result = Table("exercise", "mistakes killed", "named", "a mistake costs", "variants accepted")
-    for one in certificates:
-        accepted = f"{one.accepted}/{one.variants}"
-        result.add_row(one.exercise, f"{one.killed}/{one.mistakes}", str(one.named), cost(one.costs), accepted)
-    total = [sum(getattr(one, name) for one in certificates) for name in ("killed", "mistakes", "named", "accepted", "variants")]
-    costs = [share for one in certificates for share in one.costs]
-    result.add_row("all", f"{total[0]}/{total[1]}", str(total[2]), cost(costs), f"{total[3]}/{total[4]}", style="bold")
+    total = Certificate("all", costs=[share for one in certificates for share in one.costs])
+    for name in ("killed", "mistakes", "named", "accepted", "variants"):
+        setattr(total, name, sum(getattr(one, name) for one in certificates))
+    for one in (*certificates, total):
+        killed, accepted = f"{one.killed}/{one.mistakes}", f"{one.accepted}/{one.variants}"
+        result.add_row(one.exercise, killed, str(one.named), cost(one.costs), accepted, style="bold" if one is total else None)
     return result
 
 

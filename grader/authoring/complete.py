@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
 from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, Assignment, Exercise
@@ -32,17 +31,17 @@ def lacking(lecture: str, names: Sequence[str] = ()) -> list[str]:
     return faults
 
 
-def reminders(assignment: Assignment, topic: str, root: Path = REPO_ROOT) -> Iterator[str]:
+def reminders(assignment: Assignment, topic: str) -> Iterator[str]:
     """Every reminder of `dgm dev new` that still stands in a topic's files, with its place."""
     for exercise in assignment.of_topic(topic):
         if REMINDER in f"{exercise.slide} {' '.join(exercise.hints)}":
             yield f"assignments/{assignment.name}/assignment.toml: {exercise.name}: slide and hints"
-    source = solutions(assignment.name, root) / f"{topic}.py"
-    folders = (reference(assignment.name, root) / topic, root / "grader" / "checks" / assignment.name / topic)
+    source = solutions(assignment.name) / f"{topic}.py"
+    folders = (reference(assignment.name) / topic, REPO_ROOT / "grader" / "checks" / assignment.name / topic)
     for path in [source, *(path for folder in folders for path in sorted(folder.glob("*.py")))]:
         for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1):
             if REMINDER in line:
-                yield f"{path.relative_to(root)}:{number}: {line.strip()}"
+                yield f"{path.relative_to(REPO_ROOT)}:{number}: {line.strip()}"
 
 
 def _too_few(lecture: str, exercise: Exercise) -> Iterator[str]:

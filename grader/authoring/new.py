@@ -131,7 +131,7 @@ class CannotMake(GraderError):
     """Nothing was written; the message says why."""
 
 
-def new_exercise(assignment: Assignment, name: str, root: Path = REPO_ROOT) -> list[Path]:
+def new_exercise(assignment: Assignment, name: str) -> list[Path]:
     """Write all places of the exercise `topic.function` and return them.
 
     Raises: `CannotMake`.
@@ -141,16 +141,16 @@ def new_exercise(assignment: Assignment, name: str, root: Path = REPO_ROOT) -> l
     if name in {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}:
         raise CannotMake(f"{name} is there already")
     topic, function = name.split(".")
-    parts = pieces(assignment.name, topic, function, root)
+    parts = pieces(assignment.name, topic, function)
     for path, piece in parts.items():
         if piece.own and path.exists():
             raise CannotMake(f"{path} is there already")
     for path, piece in parts.items():
         text = path.read_text("utf-8") if path.exists() else piece.head
         if path.suffix == ".toml":
-            _write(path, _with_row(text, topic, piece.body), root)
+            _write(path, _with_row(text, topic, piece.body))
         else:
-            _write(path, text + piece.body, root)
+            _write(path, text + piece.body)
     return list(parts)
 
 
@@ -165,13 +165,12 @@ class Piece(NamedTuple):
 def pieces(assignment: str, topic: str, function: str, root: Path = REPO_ROOT) -> dict[Path, Piece]:
     """All places of an exercise, and what is written there at first."""
     words = {"topic": topic, "name": function, "title": _title(function)}
-    head = {"title": _title(topic)}
     mistakes = [MISTAKE.format(**words, number=number + 1) for number in range(FEW_MISTAKES)]
     mistakes += [VARIANT.format(**words, number=number + 1) for number in range(VARIANTS)]
     by_another_road = reference(assignment, root) / topic
     checks = root / "grader" / "checks" / assignment / topic
     return {
-        solutions(assignment, root) / f"{topic}.py": Piece(SOURCE_HEAD.format(**head), SOURCE.format(**words)),
+        solutions(assignment, root) / f"{topic}.py": Piece(SOURCE_HEAD.format(title=_title(topic)), SOURCE.format(**words)),
         root / "assignments" / assignment / "assignment.toml": Piece("", ROW.format(**words)),
         by_another_road / "reference.py": Piece(REFERENCE_HEAD, REFERENCE.format(**words)),
         checks / f"test_{function}.py": Piece("", CHECKS.format(**words), own=True),
@@ -183,45 +182,43 @@ def _title(name: str) -> str:
     return name.replace("_", " ").capitalize()
 
 
-def new_assignment(name: str, root: Path = REPO_ROOT) -> list[Path]:
+def new_assignment(name: str) -> list[Path]:
     """Write the folders of an assignment without exercises and return what is in them.
 
     Raises: `CannotMake`.
     """
     if not re.fullmatch(r"[a-z]\w*", name):
         raise CannotMake(f"{name!r}: a name of small letters, digits and underscores, such as lecture2")
-    checks = root / "grader" / "checks" / name
+    checks = REPO_ROOT / "grader" / "checks" / name
     files = {
-        root / "assignments" / name / "__init__.py": "",
-        root / "assignments" / name / "assignment.toml": f'title = "{REMINDER}"\n\n',
-        solutions(name, root) / "__init__.py": "",
-        reference(name, root) / "__init__.py": "",
+        REPO_ROOT / "assignments" / name / "__init__.py": "",
+        REPO_ROOT / "assignments" / name / "assignment.toml": f'title = "{REMINDER}"\n\n',
+        solutions(name) / "__init__.py": "",
+        reference(name) / "__init__.py": "",
         checks / "__init__.py": "IN_THE_WORKER = ()  # modules of public callables that a worker imports\n",
         checks / "shared" / "__init__.py": "",
     }
-    if (root / "assignments" / name).exists():
-        raise CannotMake(f"{root / 'assignments' / name} is there already")
+    if (REPO_ROOT / "assignments" / name).exists():
+        raise CannotMake(f"{REPO_ROOT / 'assignments' / name} is there already")
     for path, text in files.items():
-        _write(path, text, root)
+        _write(path, text)
     return list(files)
 
 
 def _with_row(text: str, topic: str, row: str) -> str:
     """The file with the row behind the last of its topic, or at its end."""
-    rows = list(re.finditer(r"^\[\[exercise\]\]\n", text, re.MULTILINE))
-    ends = [*(following.start() for following in rows[1:]), len(text)][: len(rows)]
-    ours = [end for row_of, end in zip(rows, ends, strict=True) if f'name = "{topic}.' in text[row_of.start() : end]]
-    if not ours:
-        return text.rstrip("\n") + f"\n\n{row}"
-    end = ours[-1]
-    comment = re.search(r"\n(# ---[^\n]*\n\s*)$", text[:end])  # the heading of the next topic stays with it
-    end = comment.start(1) if comment else end
-    return text[:end].rstrip("\n") + f"\n\n{row}" + text[end:]
+    blocks = re.split(r"^(?=\[\[exercise\]\]\n)", text, flags=re.MULTILINE)
+    ours = [number for number, block in enumerate(blocks) if f'name = "{topic}.' in block]
+    last = ours[-1] if ours else len(blocks) - 1
+    heading = re.search(r"^# ---[^\n]*\n\s*\Z", blocks[last], re.MULTILINE)  # of the next topic, with which it stays
+    end = heading.start() if heading else len(blocks[last])
+    blocks[last] = f"{blocks[last][:end].rstrip()}\n\n{row}{blocks[last][end:]}"
+    return "".join(blocks)
 
 
-def _write(path: Path, text: str, root: Path) -> None:
-    for folder in reversed(path.relative_to(root).parents):
-        package = root / folder / "__init__.py"
+def _write(path: Path, text: str) -> None:
+    for folder in reversed(path.relative_to(REPO_ROOT).parents):
+        package = REPO_ROOT / folder / "__init__.py"
         if folder != Path() and not package.exists():
             package.parent.mkdir(parents=True, exist_ok=True)
             package.touch()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
 import torch
@@ -36,7 +36,7 @@ INPUTS = "inputs.txt"  # beside the checks
 Function = Callable[..., Any]
 
 
-def hollow_checks(lecture: str, exercises: Sequence[str] = ()) -> Iterator[tuple[str, list[str]]]:
+def hollow_checks(lecture: str, exercises: Sequence[str]) -> Iterator[tuple[str, Collection[str]]]:
     """The checks that a hollow answer passes, with the names of these answers."""
     checks = [check for check in collect(lecture) if not check.gpu and not check.training]
     examiner = Examiner(assignments.load(lecture), checks, SEED, key=InstructorsKey(lecture, names=False))
@@ -131,21 +131,23 @@ def pinned(lecture: str) -> dict[str, str]:
 
 def write(lecture: str, exercises: Sequence[str] = ()) -> None:
     """Write both files anew: the lines of these exercises, or all."""
+
+    def stays(name: str) -> bool:
+        return bool(exercises) and name.split("::")[0] not in exercises
+
     hollow = dict(hollow_checks(lecture, exercises))
-    if exercises:
-        others = earns_nothing_alone(lecture).items()
-        hollow |= {
-            name: [answer for answer in (*HOLLOW, REPLAYING) if answer in by] for name, by in others if name.split("::")[0] not in exercises
-        }
+    hollow |= {name: answers for name, answers in earns_nothing_alone(lecture).items() if stays(name)}
     head = [
         "# Checks that an answer passes which is right nowhere: they earn as much of their points as is right of the others",
         "# of their exercise. Found and written by `dgm dev update`.",
     ]
     names = [check.identity for check in collect(lecture) if check.identity in hollow]
-    lines = [f"{name}: {', '.join(hollow[name])}" for name in names]
+    lines = [f"{name}: {', '.join(answer for answer in (*HOLLOW, REPLAYING) if answer in hollow[name])}" for name in names]
     (folder(lecture) / NOT_EVIDENCE).write_text("\n".join([*head, *lines, ""]), "utf-8")
     head = [f"# What the seed {SEED!r} draws for each check, as digests. Written by `dgm dev update`."]
-    lines = [f"{digest} {name}" for name, digest in digests(lecture).items()]
+    found = digests(lecture)
+    found |= {name: digest for name, digest in pinned(lecture).items() if name in found and stays(name)}
+    lines = [f"{digest} {name}" for name, digest in found.items()]
     (folder(lecture) / INPUTS).write_text("\n".join([*head, *lines, ""]), "utf-8")
 
 

@@ -70,9 +70,7 @@ def _came_from(expression: ast.expr, students: set[str]) -> bool:
     """Whether a value depends on the student's answers, but for what the reference makes of them."""
     if isinstance(expression, ast.Call) and isinstance(expression.func, ast.Attribute):
         owner = expression.func.value
-        if isinstance(owner, ast.Name) and owner.id == "ref":
-            return False
-        if expression.func.attr in ("generator",):
+        if (isinstance(owner, ast.Name) and owner.id == "ref") or expression.func.attr == "generator":
             return False
     if isinstance(expression, ast.Attribute) and expression.attr in ("shape", "dtype", "device"):
         return False

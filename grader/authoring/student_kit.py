@@ -71,19 +71,21 @@ def release(lecture: str, target: Path) -> list[Path]:
 
     Raises: `CannotRelease`; `build.SourceError`.
     """
-    assignment = load(lecture)
     files = kit(lecture)
-    name = f"{_name(assignment)}-{assignment.version or _engines()['version']}"
+    named, project = _name_and_version(load(lecture)), _engines()
+    name = f"{named['name']}-{named['version']}"
     target.mkdir(parents=True, exist_ok=True)
     archive = target / f"{name}.zip"
     archive.write_bytes(_zip({f"{name}/{path}": content for path, content in files.items()}))
     of_assignment = (f"assignments/{lecture}/", f"grader/checks/{lecture}/")
     parts = {path: content for path, content in files.items() if path.startswith(of_assignment)}
     engine = {path: content for path, content in files.items() if path not in parts}
+    # the assignment alone needs an engine at least as new
+    needs = {"dependencies": [f"{project['name']}>={project['version']}"], "student": [f"{project['name']}[student]"]}
     return [
         archive,
         _wheel({**engine, "README.md": ENGINE_ALONE, "pyproject.toml": _pyproject(scripts=SCRIPTS)}, target),
-        _wheel({**parts, "README.md": files["README.md"], "pyproject.toml": _wheel_project(assignment)}, target),
+        _wheel({**parts, "README.md": files["README.md"], "pyproject.toml": _pyproject(scripts="", **named, **needs)}, target),
     ]
 
 
@@ -93,23 +95,20 @@ def kit(lecture: str) -> dict[str, bytes]:
     if not (REPO_ROOT / "pyproject.toml").exists():
         raise CannotRelease(f"{REPO_ROOT} is no checkout of the instructor's repository, from which a kit is made")
     assignment = load(lecture)
-    assignments = REPO_ROOT / "assignments"
-    products = {path.relative_to(REPO_ROOT).as_posix(): content for path, content in build.products(lecture)}
-    stubs = {Path(path).name: content for path, content in products.items() if path.endswith(".py")}
-    course = courses.active(REPO_ROOT, lectures())
-    of_course = courses.text_of(course[1].of(lecture)) if course else ""
-    files = {
-        **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in _engine(lecture)},
-        **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in assignments.glob("__init__.py")},
-        **{path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in (assignments / lecture).glob("__init__.py")},
-        f"assignments/{lecture}/assignment.toml": (assignments / lecture / "assignment.toml").read_bytes(),
-        **({f"assignments/{lecture}/{courses.FILE}": of_course.encode()} if of_course else {}),
-        **products,
-        f"assignments/{lecture}/{ORIGINALS}": _zip(stubs),
+    folder = REPO_ROOT / "assignments" / lecture
+    packages = [path for path in (folder.parent / "__init__.py", folder / "__init__.py") if path.exists()]
+    as_they_are = [*_engine(lecture), *packages, folder / "assignment.toml", *(REPO_ROOT / name for name in ALONGSIDE)]
+    products = dict(build.products(lecture))
+    files = {path.relative_to(REPO_ROOT).as_posix(): path.read_bytes() for path in as_they_are}
+    files |= {path.relative_to(REPO_ROOT).as_posix(): content for path, content in products.items()}
+    files |= {
+        f"assignments/{lecture}/{ORIGINALS}": _zip({path.name: stub for path, stub in products.items() if path.suffix == ".py"}),
         "README.md": _readme(assignment).encode(),
-        "pyproject.toml": _zip_project(assignment),
-        **{name: (REPO_ROOT / name).read_bytes() for name in ALONGSIDE},
+        "pyproject.toml": _pyproject(scripts=SCRIPTS, **_name_and_version(assignment)),
     }
+    course = courses.active(REPO_ROOT, lectures())
+    if of_course := courses.text_of(course[1].of(lecture)) if course else "":
+        files[f"assignments/{lecture}/{courses.FILE}"] = of_course.encode()
     return dict(sorted(files.items()))
 
 
@@ -132,26 +131,15 @@ def _readme(assignment: Assignment) -> str:
     return text
 
 
-def _name(assignment: Assignment) -> str:
-    return f"{_engines()['name']}-{assignment.name}"
-
-
 def _engines() -> dict[str, Any]:
     """What pyproject.toml says of the project."""
     return tomllib.loads((REPO_ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 
 
-def _zip_project(assignment: Assignment) -> bytes:
-    """Engine and assignment in one, under a name of its own."""
-    return _pyproject(name=_name(assignment), version=assignment.version or _engines()["version"], scripts=SCRIPTS)
-
-
-def _wheel_project(assignment: Assignment) -> bytes:
-    """The assignment alone: it needs an engine at least as new."""
+def _name_and_version(assignment: Assignment) -> dict[str, str]:
+    """What the project file of an assignment says otherwise than the engine's."""
     engine = _engines()
-    needs, student = [f"{engine['name']}>={engine['version']}"], [f"{engine['name']}[student]"]
-    version = assignment.version or engine["version"]
-    return _pyproject(name=_name(assignment), version=version, dependencies=needs, student=student, scripts="")
+    return {"name": f"{engine['name']}-{assignment.name}", "version": assignment.version or engine["version"]}
 
 
 def _pyproject(*, scripts: str, **other: Any) -> bytes:
@@ -159,10 +147,11 @@ def _pyproject(*, scripts: str, **other: Any) -> bytes:
     whole = tomllib.loads((REPO_ROOT / "pyproject.toml").read_text("utf-8"))
     project = whole["project"]
     said = {
-        "requires": whole["build-system"]["requires"], "name": project["name"], "version": project["version"],
-        "description": project["description"], "license": project["license"], "python": project["requires-python"],
-        "dependencies": project["dependencies"], "student": project["optional-dependencies"]["student"],
-    }  # fmt: skip
+        **{key: project[key] for key in ("name", "version", "description", "license", "dependencies")},
+        "requires": whole["build-system"]["requires"],
+        "python": project["requires-python"],
+        "student": project["optional-dependencies"]["student"],
+    }
     # a JSON string or list of strings is the same in TOML
     toml = {key: json.dumps(value, indent=4 if key == "dependencies" else None) for key, value in {**said, **other}.items()}
     return PYPROJECT.format(scripts=scripts, **toml).encode()

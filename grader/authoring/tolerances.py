@@ -7,10 +7,12 @@ answer would fail.
 
 from __future__ import annotations
 
+import argparse
 import math
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from unittest import mock
@@ -79,37 +81,33 @@ def _closest(examiner: Examiner, check: Check, name: str, transport: Transport, 
     return closest
 
 
-class _ratios:
+@contextmanager
+def _ratios() -> Iterator[list[float]]:
     """Collects error / tolerance of every comparison of values inside the block."""
+    ratios: list[float] = []
+    judge = compare._assert_values
 
-    def __enter__(self) -> list[float]:
-        ratios: list[float] = []
-        judge = compare._assert_values
+    def measure(returned: Any, got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
+        both = got.isfinite() & want.isfinite()
+        ratio = ((got - want).abs() / tolerance.allowed(want))[both]
+        ratios.append(ratio.max().item() if ratio.numel() else 0.0)
+        judge(returned, got, want, tolerance, wording)
 
-        def measure(returned: Any, got: Tensor, want: Tensor, tolerance: Tolerance, wording: Wording) -> None:
-            both = got.isfinite() & want.isfinite()
-            ratio = ((got - want).abs() / tolerance.allowed(want))[both]
-            ratios.append(ratio.max().item() if ratio.numel() else 0.0)
-            judge(returned, got, want, tolerance, wording)
-
-        self._patch = mock.patch.object(compare, "_assert_values", measure)
-        self._patch.start()
-        return ratios
-
-    def __exit__(self, *error: object) -> None:
-        self._patch.stop()
+    with mock.patch.object(compare, "_assert_values", measure):
+        yield ratios
 
 
 def main() -> None:
     """`python -m grader.authoring.tolerances ASSIGNMENT [TOPIC or EXERCISE ...] [--examples N]`, for authors of checks."""
-    arguments = sys.argv[1:]
-    examples = int(arguments.pop(arguments.index("--examples") + 1)) if "--examples" in arguments else 100
-    lecture = arguments.pop(0)
-    names = dict.fromkeys(check.exercise for check in collect(lecture))
-    wanted = [argument for argument in arguments if argument != "--examples"]
-    chosen = [name for name in names if not wanted or name in wanted or name.split(".")[0] in wanted]
+    parser = argparse.ArgumentParser()
+    parser.add_argument("assignment")
+    parser.add_argument("wanted", nargs="*")
+    parser.add_argument("--examples", type=int, default=100)
+    given = parser.parse_args()
+    names = dict.fromkeys(check.exercise for check in collect(given.assignment))
+    chosen = [name for name in names if not given.wanted or {name, name.split(".")[0]} & {*given.wanted}]
     started, worst = time.process_time(), 0.0
-    for reading in audit(lecture, chosen, examples, "audit"):
+    for reading in audit(given.assignment, chosen, given.examples, "audit"):
         worst = max(worst, reading.ratio)
         if reading.ratio > 0.1 or reading.failure:
             print(f"{reading.ratio:8.3f}  {reading.candidate:30s} {reading.check}  {reading.failure}")

@@ -16,7 +16,7 @@ from torch import Tensor
 from grader.checking.mismatch import Mismatch
 from grader.checking.student import Observation, StudentError
 from grader.checking.tolerance import Tolerance
-from grader.checking.wording import Wording, answer_is, both_numbers, count, differs, dtype_name, kind_of, short
+from grader.checking.wording import Wording, answer_is, both_numbers, differs, dtype_name, kind_of, short
 from grader.sandbox.wire.objects import Unsendable
 
 __all__ = [
@@ -64,8 +64,7 @@ def assert_agrees(
             if mismatch.rung == "axis" and not _agrees(got.reshape(want.shape), want, **accuracy):
                 mismatch.rung = "shape"
             raise
-        dtype = _accuracy(got, _expected_dtype(want, like))
-        _assert_tensor(got, want, Tolerance(dtype, scale, condition, error), Wording(what, unit))
+        _assert_tensor(got, want, Tolerance(_accuracy(got, want, like), scale, condition, error), Wording(what, unit))
     else:
         dtype = like.dtype if isinstance(like, Tensor) else like or torch.float64
         _assert_number(got, want, Tolerance(dtype, scale, condition, error), Wording(what, unit))
@@ -87,8 +86,6 @@ def assert_calls_agree(
     other_call: str,
     like: Tensor | torch.dtype | None = None,
     scale: float | Tensor = 0.0,
-    condition: float | Tensor = 0.0,
-    error: float | Tensor = 0.0,
 ) -> None:
     """Raise `Mismatch` unless two calls of the student agree. Which of them is wrong is not known, and not said."""
     for answer, which in ((got, call), (other, other_call)):
@@ -98,8 +95,7 @@ def assert_calls_agree(
         theirs = f"your other call ({other_call}) one of shape {tuple(other.shape)}"
         raise Mismatch("shape", f"{call} gave a tensor of shape {tuple(got.shape)}, {theirs}", got)
     try:
-        dtype = _accuracy(got, _expected_dtype(other, like))
-        _assert_tensor(got, other, Tolerance(dtype, scale, condition, error), Wording(call))
+        _assert_tensor(got, other, Tolerance(_accuracy(got, other, like), scale), Wording(call))
     except Mismatch as mismatch:
         mine = mismatch.sentence.removeprefix(call).replace(" is ", " gave ", 1)
         theirs = f"your other call ({other_call}) gave {mismatch.expected}"
@@ -119,7 +115,7 @@ def assert_form(got: Any, shape: Sequence[int], dtype: torch.dtype | None = None
         raise Mismatch("type", said, got, want, expected="a torch.Tensor")
     alike = [length for length in got.shape if length != 1] == [length for length in shape if length != 1]
     if got.dim() != len(shape):
-        axes = f"{count(got.dim(), 'axis', 'axes')} (shape {tuple(got.shape)})"
+        axes = f"{got.dim()} {'axis' if got.dim() == 1 else 'axes'} (shape {tuple(got.shape)})"
         right = f"{len(shape)}: shape {shape}"
         raise Mismatch("axis" if alike else "rank", answer_is(what, f"a tensor with {axes}"), got, want, expected=right)
     if tuple(got.shape) != shape:
@@ -149,20 +145,14 @@ def assert_unchanged(observed: Observation) -> Any:
     return observed.value
 
 
-def assert_gradient_agrees(
-    got: Tensor | None,
-    want: Tensor,
-    *,
-    of: str,
-    like: Tensor | torch.dtype | None = None,
-    scale: float | Tensor = 0.0,
-    condition: float | Tensor = 0.0,
-    error: float | Tensor = 0.0,
-) -> None:
-    """`assert_agrees` for the gradient with respect to `of`, which is None where none arrived."""
+def assert_gradient_agrees(got: Tensor | None, want: Tensor, *, of: str, **accuracy: Any) -> None:
+    """`assert_agrees` for the gradient with respect to `of`, which is None where none arrived.
+
+    `accuracy`: `like`, `scale`, `condition` and `error`, as there.
+    """
     if got is None:
         raise Mismatch("gradient", f"no gradient reaches {of}: the graph is cut between {of} and the result", got, want)
-    assert_agrees(got, want, like=like, scale=scale, condition=condition, error=error, what=f"the gradient with respect to {of}")
+    assert_agrees(got, want, **accuracy, what=f"the gradient with respect to {of}")
 
 
 @contextlib.contextmanager
@@ -180,15 +170,12 @@ def refuses() -> Iterator[None]:
         raise Mismatch("refusal", "these arguments make no sense: raise a ValueError")
 
 
-def _accuracy(got: Tensor, expected: torch.dtype) -> torch.dtype:
-    """The dtype whose tolerance is forgiven: the expected one, or float32 where the result has that."""
+def _accuracy(got: Tensor, want: Tensor, like: Tensor | torch.dtype | None) -> torch.dtype:
+    """The dtype whose rounding is forgiven: that of `like`, or of `want`, or float32 where the result has that."""
+    expected = want.dtype
+    if want.is_floating_point() and like is not None:
+        expected = like if isinstance(like, torch.dtype) else like.dtype
     return torch.float32 if got.dtype == torch.float32 and expected == torch.float64 else expected
-
-
-def _expected_dtype(want: Tensor, like: Tensor | torch.dtype | None) -> torch.dtype:
-    if not want.is_floating_point() or like is None:
-        return want.dtype
-    return like if isinstance(like, torch.dtype) else like.dtype
 
 
 def _refuse_nothing(got: Any, want: Any, what: str) -> None:

@@ -160,30 +160,22 @@ class Function:
         tensors = tensors_in(_messages([list(args), kwargs]))
         places = [next(i for i, tensor in enumerate(tensors) if tensor is wanted) for wanted in wrt]
         asked = [weights] if isinstance(weights, Tensor) else weights and list(weights)
-        answer = self._ask(
-            "gradient",
-            args,
-            kwargs,
-            wrt=places,
-            weights=asked,
-            wrt_parameters_of=_messages(wrt_parameters_of),
-        )
-        if answer["gradients"] is not None and len(answer["gradients"]) != len(places):
-            raise NoGradient(f"{self.name} has an answer of {len(answer['gradients'])} gradients, asked for {len(places)}")
-        shapes = [tuple(tensor.shape) for tensor in tensors_in(answer["value"]) if tensor.is_floating_point()]
-        if answer["gradients"] is None and asked and shapes != [tuple(weight.shape) for weight in asked]:
-            raise NoGradient(
-                f"the result of {self.name} has not the right shape ({', '.join(map(str, shapes)) or 'no real numbers'}), "
-                "so its gradient was not looked at"
-            )
-        if answer["gradients"] is None:
+        answer = self._ask("gradient", args, kwargs, wrt=places, weights=asked, wrt_parameters_of=_messages(wrt_parameters_of))
+        value, gradients = answer["value"], answer["gradients"]
+        if gradients is None:
+            shapes = [tuple(tensor.shape) for tensor in tensors_in(value) if tensor.is_floating_point()]
+            if asked and shapes != [tuple(weight.shape) for weight in asked]:
+                raise NoGradient(
+                    f"the result of {self.name} has not the right shape ({', '.join(map(str, shapes)) or 'no real numbers'}), "
+                    "so its gradient was not looked at"
+                )
             raise NoGradient(
                 f"the result of {self.name} carries no graph, so no gradient reaches its inputs: is it detached, or made of "
                 "numbers that autograd does not follow?"
             )
-        if wrt_parameters_of is None:
-            return answer["value"], answer["gradients"]
-        return answer["value"], answer["gradients"], answer["parameter_gradients"]
+        if len(gradients) != len(places):
+            raise NoGradient(f"{self.name} has an answer of {len(gradients)} gradients, asked for {len(places)}")
+        return (value, gradients) if wrt_parameters_of is None else (value, gradients, answer["parameter_gradients"])
 
     def _ask(self, mode: str, args: tuple[Any, ...], kwargs: dict[str, Any], **more: Any) -> dict[str, Any]:
         message = {

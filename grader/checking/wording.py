@@ -32,10 +32,6 @@ def answer_is(what: str, description: str) -> str:
     return f"{what} is {description}" if what else f"you returned {description}"
 
 
-def count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
-
-
 def both_numbers(one: Tensor, other: Tensor) -> tuple[str, str]:
     """Both with as many digits as tell them apart, and four at least."""
     first, second = one.item() + 0.0, other.item() + 0.0  # + 0.0: no -0

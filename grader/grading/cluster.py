@@ -30,7 +30,7 @@ from grader.grading.options import GradingOptions
 from grader.grading.session import GradingSession
 from grader.grading.store import Store
 from grader.hidden.places import available
-from grader.record import Done, KitRecord, Record
+from grader.record import Done, KitRecord
 from grader.submission import HandedIn, Submission, read_apart
 
 if TYPE_CHECKING:
@@ -117,14 +117,14 @@ class Scheduler:
 def kit_there(options: GradingOptions, kit: str) -> KitRecord:
     """On a worker: what grades there."""
     with _busy:
-        return _session(options, kit).kit
+        return _open(GradingSession, options, kit).kit
 
 
 def grade_there(options: GradingOptions, kit: str, handed_in: bytes) -> bytes:
     """On a worker: what became of one submission, both as JSON."""
     submission = msgspec.json.decode(handed_in, type=Submission)
     with _busy:
-        session = _session(options, kit)
+        session = _open(GradingSession, options, kit)
         session.rehearse(submission.topics)
 
         def examined() -> Done:
@@ -136,7 +136,7 @@ def grade_there(options: GradingOptions, kit: str, handed_in: bytes) -> bytes:
 def kit_on_a_device(options: GradingOptions, kit: str, record: KitRecord) -> KitRecord:
     """On a worker with a GPU: what grades there, besides what grades everywhere."""
     with _busy:
-        return _device_session(options, kit).kit(record)
+        return _open(DeviceSession, options, kit).kit(record)
 
 
 def complete_on_a_device(options: GradingOptions, kit: str, handed_in: bytes, graded: bytes) -> bytes:
@@ -145,7 +145,7 @@ def complete_on_a_device(options: GradingOptions, kit: str, handed_in: bytes, gr
     if done.record.fault:
         return graded
     with _busy:
-        session = _device_session(options, kit)
+        session = _open(DeviceSession, options, kit)
 
         def completed() -> Done:
             return msgspec.structs.replace(done, record=session.complete(done.record, submission))
@@ -154,39 +154,26 @@ def complete_on_a_device(options: GradingOptions, kit: str, handed_in: bytes, gr
 
 
 def _guarded(work: Callable[[], Done], session: GradingSession | DeviceSession, submission: Submission, kit: KitRecord) -> bytes:
-    def instead() -> Record:
-        return not_graded(submission, assignments.load(session.options.lecture), kit)
-
-    return msgspec.json.encode(guarded(work, session.restart, instead))
+    assignment = assignments.load(session.options.lecture)
+    return msgspec.json.encode(guarded(work, session.restart, lambda: not_graded(submission, assignment, kit)))
 
 
 _busy = threading.Lock()  # one exam at a time in one process: start workers with one thread each
-_sessions: dict[GradingOptions, GradingSession] = {}  # at most one, open as long as the worker lives
-_device_sessions: dict[GradingOptions, DeviceSession] = {}  # likewise
+_sessions: dict[type, Any] = {}  # of each kind at most one, open as long as the worker lives
 
 AnySession = TypeVar("AnySession", GradingSession, DeviceSession)
 
 
-def _session(options: GradingOptions, kit: str) -> GradingSession:
-    return _open(_sessions, GradingSession, options, kit)
-
-
-def _device_session(options: GradingOptions, kit: str) -> DeviceSession:
-    return _open(_device_sessions, DeviceSession, options, kit)
-
-
-def _open(
-    sessions: dict[GradingOptions, AnySession], make: Callable[[GradingOptions], AnySession], options: GradingOptions, kit: str
-) -> AnySession:
+def _open(kind: type[AnySession], options: GradingOptions, kit: str) -> AnySession:
     if kit != version():
         raise CannotGrade(f"a machine of the cluster has the kit {version()}, here is {kit}: install the same on all")
     if not available(options.lecture):
         raise CannotGrade(f"a machine of the cluster lacks the hidden reference dgm_ref/{options.lecture}")
-    if options not in sessions:
-        for earlier in list(sessions):
-            sessions.pop(earlier).__exit__()
-        sessions[options] = make(options).__enter__()
-    return sessions[options]
+    if kind not in _sessions or _sessions[kind].options != options:
+        if kind in _sessions:
+            _sessions.pop(kind).__exit__()
+        _sessions[kind] = kind(options).__enter__()
+    return _sessions[kind]
 
 
 def _graded(

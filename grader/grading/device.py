@@ -50,15 +50,12 @@ class DeviceSession:
         self._why_not = NO_GPU
 
     def __enter__(self) -> DeviceSession:
-        self._stack = ExitStack()
-        self._lock = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="dgm-device-")), "lock")
-        name = name_of(self.options.device) if self._names else ""
-        if name:
-            try:
-                self._open(name)
-            except BaseException:
-                self._stack.close()
-                raise
+        with ExitStack() as stack:
+            self._lock = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="dgm-device-")), "lock")
+            name = name_of(self.options.device) if self._names else ""
+            if name:
+                self._open(name, stack)
+            self._stack = stack.pop_all()
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -84,7 +81,7 @@ class DeviceSession:
         completed = msgspec.structs.replace(record, kit=self.kit(record.kit), seconds=seconds, **summed(exercises))
         return bounded(completed) if self.name else completed
 
-    def _open(self, name: str) -> None:
+    def _open(self, name: str, stack: ExitStack) -> None:
         """Take the device into use if the kit's own solutions pass on it."""
         device = environment_of_the_device()
         try:
@@ -92,7 +89,7 @@ class DeviceSession:
         except (IsolationError, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
             self._why_not = f"there is a GPU here ({name}), but no worker may use it: {obstacle}"
             return
-        self._stack.callback(self._workers.close)
+        stack.callback(self._workers.close)
         topics = {name.split(".")[0] for name in self._names}
         solutions = Submission("the solutions", known_submissions.solutions(self.options.lecture, topics), ())
         left_out = {check.name for check in self._examiner.checks if check.training and self.options.quick}

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
+import msgspec
+
 from grader.assignment import Assignment
 from grader.exam.collect import Check
 from grader.exam.dependencies import with_dependencies
@@ -25,7 +27,7 @@ def examine(
     examiner: Examiner,
     workers: Workers,
     kit: KitRecord,
-    timeouts: Timeouts = Timeouts(),  # noqa: B008  it is frozen
+    timeouts: Timeouts,
 ) -> Record:
     """The record of one submission; whatever the submission does, a record comes out."""
     started = time.perf_counter()
@@ -70,12 +72,5 @@ def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTran
 
 
 def _out_of_time(check: Check, seconds: float) -> CheckRecord:
-    message = f"the submission as a whole took longer than {seconds:g} s; this check was not run any more"
-    return CheckRecord(
-        check=check.name,
-        outcome="timeout",
-        points=0.0,
-        max_points=check.points,
-        message=message,
-        sentence=check.sentence,
-    )
+    said = f"the submission as a whole took longer than {seconds:g} s; this check was not run any more"
+    return msgspec.structs.replace(not_graded(check, said), outcome="timeout")

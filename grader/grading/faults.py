@@ -42,19 +42,11 @@ def guarded(work: Callable[[], Done], restart: Callable[[], None], instead: Call
 
     Where all workers have died at once, new ones are made and the submission is asked once more.
     """
-    log = ""
-    for last in (False, True):
+    try:
         try:
             return work()
         except NoWorkers:
-            log += traceback.format_exc()
-            if not last:
-                try:
-                    restart()
-                except Exception:
-                    log += traceback.format_exc()
-                    break
-        except Exception:
-            log += traceback.format_exc()
-            break
-    return Done(instead(), found=False, log=log)
+            restart()
+            return work()
+    except (Exception, NoWorkers):
+        return Done(instead(), found=False, log=traceback.format_exc())  # it tells of both, where the second try broke, too

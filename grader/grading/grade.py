@@ -111,14 +111,14 @@ def grade(
                         record = with_exercises_of(record, earlier) if earlier else record
                     return Done(record, found=False, log=session.faults())
 
-                return guarded(examined, session.restart, lambda: session.not_graded(named[name]))
+                return guarded(examined, session.restart, lambda: not_graded(named[name], assignment, session.kit))
 
             if not debug:
                 session.rehearse({topic for seen in left.values() for topic in seen.topics})
             if len(left) > SMALL_CLASS:
                 session.prepare_for_failures()
             for name, done in GraderPool(0 if debug else min(jobs, len(left)), work).run(left):
-                yield done or Done(session.not_graded(named[name]), found=False, log=KILLED)
+                yield done or Done(not_graded(named[name], assignment, session.kit), found=False, log=KILLED)
 
     with Store(results) as store:
         store.begin(options, kit, source, named, regrade)

@@ -19,7 +19,7 @@ FILES = ("pyproject.toml", "constraints.txt", "README.md", "LICENSE")
 SHIPPED = {".py", ".toml", ".html", ".css", ".js", ".typed"}
 EXECUTABLE = 0o755 << 16
 SECRET = 0o600 << 16
-NOW = (2000, 1, 1, 0, 0, 0)  # the same content is the same zip
+ZIP_TIME = (2000, 1, 1, 0, 0, 0)  # the same content gives the same zip, byte by byte
 
 SETUP = """#!/usr/bin/env bash
 # Gradescope runs this once, as root, when it builds the image.
@@ -70,7 +70,7 @@ def write(target: Path, assignment: Assignment, seed: str) -> list[str]:
 
 
 def _add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None:
-    entry = zipfile.ZipInfo(name, NOW)
+    entry = zipfile.ZipInfo(name, ZIP_TIME)
     entry.external_attr, entry.compress_type = mode, zipfile.ZIP_DEFLATED
     archive.writestr(entry, content)
 
@@ -78,13 +78,13 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes, mode: int) -> None
 def _files(assignment: Assignment) -> Iterator[Path]:
     name = assignment.name
     yield from (REPO_ROOT / file for file in FILES if (REPO_ROOT / file).exists())
-    others = {path.name for path in (REPO_ROOT / "assignments").iterdir() if path.is_dir()} - {name}
-    for path in sorted((REPO_ROOT / "grader").rglob("*")):
-        if path.suffix in SHIPPED and not (others & {*path.relative_to(REPO_ROOT).parts}):
+    engine = REPO_ROOT / "grader"
+    others = [engine / "checks" / other for other in lectures(REPO_ROOT) if other != name]
+    for path in sorted(engine.rglob("*")):
+        if path.suffix in SHIPPED and not any(path.is_relative_to(other) for other in others):
             yield path
     yield from (path for path in sorted((REPO_ROOT / "assignments" / name).rglob("*")) if path.suffix in (".py", ".toml"))
-    oracle, sources = reference(name), solutions(name)
-    yield from sorted(oracle.parent.glob("*.py"))
-    yield from sorted(oracle.rglob("*.py"))
-    yield from (sources / f"{topic}.py" for topic in assignment.topics)
-    yield from (path for path in (REPO_ROOT / "assignments" / "__init__.py", sources.parent / "__init__.py") if path.exists())
+    yield from sorted(reference(name).parent.glob("*.py"))
+    yield from sorted(reference(name).rglob("*.py"))
+    yield from (solutions(name) / f"{topic}.py" for topic in assignment.topics)
+    yield from (path for path in (REPO_ROOT / "assignments" / "__init__.py", solutions(name).parent / "__init__.py") if path.exists())

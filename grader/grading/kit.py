@@ -8,14 +8,13 @@ import importlib.metadata
 import os
 import secrets
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 from grader import course as courses
 from grader.assignment import ENGINE, REPO_ROOT, lectures
 from grader.errors import GraderError
 from grader.grading.options import GradingOptions
-from grader.hidden.places import SECRET, out_of_reach
+from grader.hidden.places import REFERENCE, out_of_reach
 from grader.record import KitRecord
 
 SEED_VARIABLE = "DGM_SEED"
@@ -26,18 +25,13 @@ class SeedError(GraderError):
     """There is no usable grading seed; the message says what to do."""
 
 
-def grading_seed(
-    seed_file: Path | None = None,
-    folder: Path = Path(),
-    first: bool = True,
-    say: Callable[[str], None] = lambda said: print(said, file=sys.stderr),
-) -> str:
+def grading_seed(seed_file: Path | None = None, folder: Path = Path(), first: bool = True) -> str:
     """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else the course's `seed_file`, else `.dgm-seed` in `folder`.
 
-    There it is made, and `say` told so, unless something was graded before (`first`), which another seed would not match.
+    There it is made, with a word about it, unless something was graded before (`first`), which another seed would not match.
     """
-    if seed_file is None and os.environ.get(SEED_VARIABLE):
-        return os.environ[SEED_VARIABLE]
+    if seed_file is None and (seed := os.environ.get(SEED_VARIABLE)):
+        return _long_enough(seed, f"${SEED_VARIABLE}")
     pinned, course = _seed_file_of_the_course()
     path = seed_file or pinned or folder / SEED_FILE
     try:
@@ -56,11 +50,16 @@ def grading_seed(
                 f"name its file with --seed-file, or grade into a new folder with --into NEW"
             ) from None
         seed = make_seed(path)
-        say(f"made {path.resolve()}, a new grading seed ({looked}): keep it, and keep it to yourself: the same seed gives the same grades")
+        made = f"made {path.resolve()}, a new grading seed ({looked})"
+        print(f"{made}: keep it, and keep it to yourself: the same seed gives the same grades", file=sys.stderr)
     except (OSError, UnicodeDecodeError) as error:
         raise SeedError(f"{path}: the grading seed cannot be read: {error}") from None
+    return _long_enough(seed, str(path))
+
+
+def _long_enough(seed: str, place: str) -> str:
     if len(seed) < 16:
-        raise SeedError(f"{path}: the grading seed has {len(seed)} characters; take at least 16, or it can be guessed")
+        raise SeedError(f"{place}: the grading seed has {len(seed)} characters; take at least 16, or it can be guessed")
     return seed
 
 
@@ -91,7 +90,7 @@ def fingerprint(seed: str) -> str:
 def _sources() -> hashlib._Hash:
     """A digest of engine, checks, assignments and reference."""
     digest = hashlib.sha256()
-    for folder in dict.fromkeys((ENGINE, REPO_ROOT / "grader", REPO_ROOT / "assignments", REPO_ROOT / SECRET[0])):
+    for folder in dict.fromkeys((ENGINE, REPO_ROOT / "grader", REPO_ROOT / "assignments", REPO_ROOT / REFERENCE)):
         for path in sorted(folder.rglob("*")):
             if path.suffix in (".py", ".toml"):
                 digest.update(path.relative_to(folder.parent).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")

@@ -6,7 +6,7 @@ Applied whenever records are read, never when they are written: a changed policy
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -34,14 +34,14 @@ class Policy:
             for key in _names(record):
                 known.setdefault(key, set()).add(record.submission)
         self.remarks: list[str] = []
-        self._extensions = dict(self._meant(course.extensions.get(assignment, {}), f"extensions.{assignment}", known))
-        self._submitted = dict(self._meant(course.submitted.get(assignment, {}), f"submitted.{assignment}", known))
+        self._extensions = self._meant(course.extensions.get(assignment, {}), f"extensions.{assignment}", known)
+        self._submitted = self._meant(course.submitted.get(assignment, {}), f"submitted.{assignment}", known)
         mine = [one for one in course.adjustment if one.assignment == assignment]
-        of = dict(self._meant({one.submission: one.submission for one in mine}, "adjustment", known))
+        of = self._meant({one.submission: one.submission for one in mine}, "adjustment", known)
         meant = {key: submission for submission, keys in of.items() for key in keys}
         self._adjustments = [(meant[one.submission], one) for one in mine if one.submission in meant]
 
-    def _meant(self, table: Mapping[str, Said], key: str, known: Mapping[str, set[str]]) -> Iterator[tuple[str, list[Said]]]:
+    def _meant(self, table: Mapping[str, Said], key: str, known: Mapping[str, set[str]]) -> dict[str, list[Said]]:
         """What is said, by submission."""
         found: dict[str, list[Said]] = {}
         for name, value in table.items():
@@ -51,7 +51,7 @@ class Policy:
             else:
                 said = f"may be {' or '.join(sorted(meant))}: name one of these" if meant else "is nobody here"
                 self.remarks.append(f"{self.where}: {key}: {name!r} {said}")
-        return iter(found.items())
+        return found
 
     def settle(self, record: Record) -> Record:
         """The record with its final grade."""

@@ -51,26 +51,19 @@ class Preparation:
         try:
             kept = (self._folder / exercise).read_bytes()
             os.utime(self._folder)  # in use: others go first
-        except OSError:
-            return None
-        seal, frame = kept[:SEAL], kept[SEAL:]
-        if not hmac.compare_digest(seal, self._seal(exercise, frame)):
-            return None
-        try:
-            return _plans(frame)
-        except WireError:
+            seal, frame = kept[:SEAL], kept[SEAL:]
+            return _plans(frame) if hmac.compare_digest(seal, self._seal(exercise, frame)) else None
+        except (OSError, WireError):
             return None
 
     def save(self, exercise: str, plans: Plans) -> None:
         """Write the plans of an exercise, whole or not at all."""
-        try:
+        with contextlib.suppress(OSError, WireError):  # a full disk, a home that is read-only, an exercise too large: made anew next time
             frame = _frame(plans)
             with tempfile.NamedTemporaryFile(dir=self._folder, delete=False) as file:  # nobody else may read it
                 file.write(self._seal(exercise, frame) + frame)
             os.replace(file.name, self._folder / exercise)
             _make_room(self._folder)
-        except (OSError, WireError):  # a full disk, a home that cannot be written, an exercise too large: made anew next time
-            return
 
     def _seal(self, exercise: str, frame: bytes) -> bytes:
         return hmac.digest(self._key, exercise.encode() + b"\0" + frame, "sha256")

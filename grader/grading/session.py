@@ -14,7 +14,7 @@ from grader.exam.examiner import Examiner
 from grader.exam.replay import Rehearsal, empty_plans
 from grader.exam.timeouts import Timeouts
 from grader.grading.examination import examine
-from grader.grading.faults import CannotGrade, not_graded
+from grader.grading.faults import CannotGrade
 from grader.grading.kit import hidden, kit_record
 from grader.grading.options import GradingOptions
 from grader.grading.preparation import Preparation
@@ -24,7 +24,7 @@ from grader.record import Record
 from grader.sandbox.isolation import NoWorkers
 from grader.sandbox.layers.policy import open_workers
 from grader.sandbox.workers import Workers
-from grader.submission import HandedIn, Submission
+from grader.submission import Submission
 
 REHEARSAL_TIMEOUTS = Timeouts(call=120.0, load=120.0, statement=60.0, submission=math.inf)
 
@@ -68,10 +68,6 @@ class GradingSession:
         log = "\n".join(f"{fault.check}\n{fault.traceback}" for fault in self.examiner.faults)
         self.examiner.faults.clear()
         return log
-
-    def not_graded(self, handed_in: HandedIn) -> Record:
-        """The record of a submission on which the grader broke."""
-        return not_graded(handed_in, self.assignment, self.kit)
 
     def __exit__(self, *exception: object) -> None:
         self.workers.close()

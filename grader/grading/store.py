@@ -64,11 +64,13 @@ class Store:
         self._lock = filelock.FileLock(folder / ".lock")
 
     def __enter__(self) -> Store:
-        try:
-            with _explained(self.folder):
+        with _explained(self.folder):
+            try:
                 self._lock.acquire(timeout=LOCK_TIMEOUT_SECONDS)
-        except filelock.Timeout:
-            raise StoreBusy(f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o.") from None
+            except filelock.Timeout:
+                raise StoreBusy(
+                    f"{self.folder}: another dgm grade is writing here. Wait for it, or choose another folder with -o."
+                ) from None
         self._manifest = manifest(self.folder)
         for left in self.folder.rglob(f"{UNFINISHED}*"):  # by a run that was killed while it wrote
             left.unlink(missing_ok=True)
@@ -153,12 +155,8 @@ def manifest(folder: Path) -> Manifest:
     try:
         return msgspec.json.decode((folder / MADE_BY_DGM).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError):
-        pass
-    for path in _paths(folder):
-        with contextlib.suppress(msgspec.DecodeError):
-            first = records.decode(path.read_bytes())
-            return Manifest(first.assignment, identity(first.kit))
-    return Manifest()
+        first = next(_readable(folder), None)
+        return Manifest(first.assignment, identity(first.kit)) if first else Manifest()
 
 
 def note(record: Record, of: Manifest) -> str:
@@ -182,8 +180,6 @@ def _explained(path: Path) -> Iterator[None]:
     """An error of the file system as a sentence: a full disk, a quota, a folder one may not write."""
     try:
         yield
-    except filelock.Timeout:
-        raise
     except OSError as error:
         raise StoreError(
             f"{path} cannot be written: {error.strerror or error}. Every record that was finished is there; "
@@ -210,10 +206,8 @@ class _Grades:
         self._rows: list[dict[str, str | float]] = []
         self._exercises: dict[str, None] = {}
         self._bonus: dict[str, None] = {}
-        self._notes = False
 
     def add(self, record: Record, note: str) -> None:
-        self._notes = self._notes or bool(note)
         self._exercises |= dict.fromkeys(exercise.exercise for exercise in record.exercises)
         self._bonus |= dict.fromkeys(exercise.exercise for exercise in record.bonus)
         self._rows.append({
@@ -232,7 +226,8 @@ class _Grades:
     def text(self) -> str:
         beside = ["bonus", *self._bonus] if self._bonus else []
         final = FINAL if self._policy else ()
-        names = ["submission", *final, "score", "max_score", "not_graded", *self._exercises, *beside, *(["note"] if self._notes else [])]
+        notes = ["note"] if any(row["note"] for row in self._rows) else []
+        names = ["submission", *final, "score", "max_score", "not_graded", *self._exercises, *beside, *notes]
         return csv_text([names, *([row.get(name, "") for name in names] for row in self._rows)])
 
 

@@ -27,9 +27,9 @@ class InstructorsKey:
             raise AssignmentError(
                 f"assignments/{lecture}/assignment.toml or course.toml: rubric: no mistake is registered as {', '.join(unknown)}"
             )
-        self.recognise = NameFromCatalogue(lecture) if names else _nobody
         self.reference = functools.cache(functools.partial(Reference, lecture))
         self.solution = functools.cache(functools.partial(known_submissions.solution, lecture))
+        self.recognise = NameFromCatalogue(lecture, self.solution) if names else _nobody
 
     def load_mistakes(self) -> None:
         """Import what recognising a mistake needs, before graders are forked that would each do so: seconds, and torch._dynamo."""

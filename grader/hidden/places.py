@@ -9,7 +9,7 @@ from grader.assignment import REPO_ROOT
 from grader.course import VARIABLE
 from grader.errors import GraderError
 
-SECRET = ("dgm_ref", "solutions")  # packages of the instructor's
+REFERENCE, SOLUTIONS = "dgm_ref", "solutions"  # packages of the instructor's
 
 
 class HiddenFolderMissing(GraderError):
@@ -24,29 +24,29 @@ class HiddenFolderMissing(GraderError):
 
 def available(lecture: str) -> bool:
     """Whether the hidden reference is on this machine: it never is on a student's."""
-    return importlib.util.find_spec(SECRET[0]) is not None and importlib.util.find_spec(f"{SECRET[0]}.{lecture}") is not None
+    return importlib.util.find_spec(REFERENCE) is not None and importlib.util.find_spec(f"{REFERENCE}.{lecture}") is not None
 
 
-def refuse_without_reference(missing: str | None = SECRET[0]) -> None:
+def refuse_without_reference(missing: str | None = REFERENCE) -> None:
     """Raise `HiddenFolderMissing` if the module that was not found, or is to be imported, is of the reference, and that is not here."""
-    if missing and missing.split(".")[0] == SECRET[0] and importlib.util.find_spec(SECRET[0]) is None:
-        raise HiddenFolderMissing(SECRET[0])
+    if missing and missing.split(".")[0] == REFERENCE and importlib.util.find_spec(REFERENCE) is None:
+        raise HiddenFolderMissing(REFERENCE)
 
 
 def solutions(assignment: str, root: Path = REPO_ROOT) -> Path:
     """The folder of the sources: one module a topic. Raises: `HiddenFolderMissing`."""
-    folder = root / SECRET[1]
+    folder = root / SOLUTIONS
     if not folder.is_dir():
-        raise HiddenFolderMissing(SECRET[1])
+        raise HiddenFolderMissing(SOLUTIONS)
     return folder / assignment
 
 
 def reference(assignment: str, root: Path = REPO_ROOT) -> Path:
     """The folder of the reference, of mistakes and of variants: a folder a topic."""
-    return root / "dgm_ref" / assignment
+    return root / REFERENCE / assignment
 
 
-def out_of_reach(seed_file: Path, root: Path = REPO_ROOT) -> tuple[Path, ...]:
+def out_of_reach(seed_file: Path) -> tuple[Path, ...]:
     """What no worker may ever read, as far as it lies on this machine."""
-    places = [*(root / name for name in (*SECRET, "tests", ".git")), seed_file.resolve()]
+    places = [*(REPO_ROOT / name for name in (REFERENCE, SOLUTIONS, "tests", ".git")), seed_file.resolve()]
     return tuple(place for place in places if place.exists())

@@ -49,8 +49,9 @@ ROUNDING = 8  # units in the last place of the largest number: an error below is
 class NameFromCatalogue:
     """The namer of an instructor's exam."""
 
-    def __init__(self, lecture: str) -> None:
-        self.lecture = lecture
+    def __init__(self, lecture: str, solution: Callable[[str], Transport]) -> None:
+        """`solution`: the kit's own answer to a topic."""
+        self.lecture, self._solution = lecture, solution
         self._remembered: dict[Hashable, _Seen] = {}
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
@@ -146,10 +147,6 @@ class NameFromCatalogue:
     @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _with(self, mistake: Mistake) -> _Watched:
         return _Watched(self.lecture, mistake)
-
-    @functools.cache  # noqa: B019
-    def _solution(self, topic: str) -> Transport:
-        return known_submissions.solution(self.lecture, topic)
 
 
 class _Watched:

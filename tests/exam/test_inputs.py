@@ -52,3 +52,13 @@ def test_neither_folder_nor_processor_nor_other_modules_move_the_inputs(tmp_path
     here = {check.identity: pins.digest(check) for check in collect(LECTURE) if check.topic in SOME}
     assert _drawn_elsewhere(tmp_path, **ANOTHER_PROCESSOR) == here
     assert _drawn_elsewhere(tmp_path, "import planted") == here
+
+
+def test_where_one_exercise_is_updated_moved_inputs_of_the_others_are_still_seen(tmp_path, monkeypatch):
+    one = "histogram.num_parameters"
+    monkeypatch.setattr(pins, "folder", lambda lecture: tmp_path)
+    monkeypatch.setattr(pins, "hollow_checks", lambda lecture, exercises: [])
+    (tmp_path / pins.INPUTS).write_text("".join(f"moved {check.identity}\n" for check in collect(LECTURE)))
+    pins.write(LECTURE, [one])
+    unseen = {name.split("::")[0] for name, digest in pins.pinned(LECTURE).items() if digest != "moved"}
+    assert unseen == {one}

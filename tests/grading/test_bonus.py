@@ -14,6 +14,7 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, load
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
+from grader.exam.timeouts import Timeouts
 from grader.grading import store
 from grader.grading.examination import examine
 from grader.hidden.answer_key import InstructorsKey
@@ -47,7 +48,7 @@ def workers() -> Iterator[UnlockedFork]:
 
 
 def graded(source: str, examiner: Examiner, workers: UnlockedFork) -> Record:
-    return examine(Submission("s", {"histogram": [source]}, ()), assignments.load("lecture1"), examiner, workers, KIT)
+    return examine(Submission("s", {"histogram": [source]}, ()), assignments.load("lecture1"), examiner, workers, KIT, Timeouts())
 
 
 def test_right_work_earns_the_bonus_beside_the_score(examiner: Examiner, workers: UnlockedFork) -> None:

@@ -47,6 +47,16 @@ def test_the_zip_holds_what_grading_needs_and_nothing_else(tmp_path: Path) -> No
         assert done.returncode == 0, done.stderr
 
 
+def test_an_assignment_may_be_called_like_a_folder_of_the_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gradescope_zip, "REPO_ROOT", tmp_path)
+    files = ["assignments/lecture1/assignment.toml", "assignments/exam/assignment.toml", "grader/exam/a.py", "grader/checks/exam/b.py"]
+    for file in files:
+        (tmp_path / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / file).touch()
+    shipped = [path for path in gradescope_zip._files(load("lecture1")) if path.is_relative_to(tmp_path)]
+    assert [str(path.relative_to(tmp_path)) for path in shipped] == ["grader/exam/a.py", "assignments/lecture1/assignment.toml"]
+
+
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="Gradescope runs it as root")
 def test_the_scripts_grade_without_user_namespaces(tmp_path: Path) -> None:
     with tempfile.TemporaryDirectory(prefix="dgm-gradescope-") as folder:

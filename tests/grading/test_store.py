@@ -151,14 +151,25 @@ def _record(name: str, problems: list[str] | None = None) -> Record:
     )
 
 
-def test_a_seed_is_invented_on_the_first_run_alone_and_with_a_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_seed_that_can_be_guessed_is_refused_wherever_it_comes_from(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DGM_SEED", "short")
+    with pytest.raises(SeedError, match="\\$DGM_SEED: the grading seed has 5 characters"):
+        grading_seed()
+    (tmp_path / "seed").write_text("short\n")
+    with pytest.raises(SeedError, match="/seed: the grading seed has 5 characters"):
+        grading_seed(tmp_path / "seed")
+
+
+def test_a_seed_is_invented_on_the_first_run_alone_and_with_a_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("DGM_SEED", raising=False)
-    said: list[str] = []
     with pytest.raises(SeedError, match="neither \\$DGM_SEED nor .*/.dgm-seed.*--seed-file"):
         grading_seed(folder=tmp_path, first=False)
     assert not list(tmp_path.iterdir())
-    seed = grading_seed(folder=tmp_path, say=said.append)
-    assert f"{tmp_path}/.dgm-seed" in said[0]
-    assert seed not in said[0]
-    assert grading_seed(folder=tmp_path, first=False, say=said.append) == seed
-    assert len(said) == 1
+    seed = grading_seed(folder=tmp_path)
+    said = capsys.readouterr().err
+    assert f"{tmp_path}/.dgm-seed" in said
+    assert seed not in said
+    assert grading_seed(folder=tmp_path, first=False) == seed
+    assert capsys.readouterr().err == ""

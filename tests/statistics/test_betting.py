@@ -8,7 +8,6 @@ import torch
 from grader.checking.statistics.betting import FAR_TO_NEAR, OrderBets, batch_sizes, dirichlet_log_wealth, log_mean_exp
 from grader.checking.statistics.categorical import SequentialPmf
 from grader.checking.statistics.inequalities import plus
-from grader.checking.statistics.mean import SequentialMean
 from grader.checking.statistics.uniform import BINS, SequentialUniform
 
 P = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64)
@@ -42,19 +41,6 @@ def test_no_bettor_on_uniforms_gains_on_average(calls, columns):
         for name, wealth in test.log_wealth().items():
             expected[name] = expected.get(name, 0.0) + torch.tensor(wealth).exp().item() / BINS**2
     assert len(expected) == 6
-    for name, wealth in expected.items():
-        assert 0.999 < wealth <= 1 + 1e-9, (name, wealth)
-
-
-def test_no_bettor_on_a_mean_gains_on_average():
-    mean, n = 0.3, 8
-    expected = dict.fromkeys(("too_high", "too_low"), 0.0)
-    for draws in itertools.product((0.0, 1.0), repeat=n):
-        test = SequentialMean(0, 1, mean, effect=0.9, budget=10**6, **RATES)
-        test.update(torch.tensor(draws, dtype=torch.float64))
-        weight = mean ** sum(draws) * (1 - mean) ** (n - sum(draws))
-        for name in expected:
-            expected[name] += weight * torch.tensor(getattr(test, name).log_wealth).exp().item()
     for name, wealth in expected.items():
         assert 0.999 < wealth <= 1 + 1e-9, (name, wealth)
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform
-from grader.checking.statistics.design import draws_for_mean, draws_for_pmf, draws_for_uniform
+from grader.checking.statistics import assert_follows_pmf, assert_uniform
+from grader.checking.statistics.design import draws_for_pmf, draws_for_uniform
 
 RATES = {"alpha": 1e-12, "beta": 1e-6}
 COIN = torch.tensor([0.6, 0.4])
@@ -34,17 +34,6 @@ def test_a_named_mistake_that_this_instance_does_not_show_is_refused():
 def test_an_effect_below_what_counts_as_right_is_refused():
     with pytest.raises(ValueError, match="no number of draws"):
         draws_for_pmf(COIN, effect=1e-5, named={}, budget=10**12, **RATES)
-
-
-def test_a_mean_effect_over_budget_is_refused():
-    assert draws_for_mean(width=1, effect=0.1, budget=20_000, **RATES) == 4229
-    with pytest.raises(ValueError, match="effect=0.1 in a range of 12"):
-        assert_mean(never, -6, 6, 0, effect=0.1)
-
-
-def test_an_expected_mean_at_the_edge_of_the_range_is_refused():
-    with pytest.raises(ValueError, match="inside the range"):
-        assert_mean(never, 0, 1, 0, effect=0.1)
 
 
 def test_uniforms_over_budget_are_refused():

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from grader.checking.compare import Mismatch
-from grader.checking.statistics import assert_follows_pmf, assert_uniform, outcome_index, randomized_pit
+from grader.checking.statistics import assert_follows_pmf, assert_uniform, outcome_index
 
 K, M = 4, 3
 SEEDS = (0, 1, 2)
@@ -198,16 +198,3 @@ def test_a_wrong_gaussian_sampler_is_caught_within_its_rows(name, seed):
     with pytest.raises(Mismatch):
         assert_uniform(draw, columns=M, effect=0.15)
     assert drawn <= within
-
-
-def test_randomized_pit_turns_right_categorical_draws_into_uniforms():
-    g = torch.Generator().manual_seed(0)
-
-    def draw(n, temperature=1.0):
-        scores = 2 * torch.randn(n, M, 8, generator=g)
-        x = torch.multinomial(torch.softmax(scores / temperature, -1).flatten(0, 1), 1, generator=g).reshape(n, M)
-        return randomized_pit(x, torch.softmax(scores, -1), g)
-
-    assert_uniform(draw, columns=M, effect=0.15)
-    with pytest.raises(Mismatch, match="dimension"):
-        assert_uniform(lambda n: draw(n, temperature=1.5), columns=M, effect=0.15)

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from grader.checking.compare import Mismatch
-from grader.checking.statistics import assert_follows_pmf, assert_mean, assert_uniform, outcome_index, seeds
+from grader.checking.statistics import assert_follows_pmf, assert_uniform, outcome_index
 
 P = torch.tensor([[0.125, 0.375], [0.25, 0.25]])  # a joint of two bits
 
@@ -84,19 +84,6 @@ def test_samples_outside_the_support_fail_at_once():
     assert "outside the support" in failure(assert_uniform, lambda n: torch.full((n, 1), 1.5)).sentence
 
 
-def test_a_mean_is_told_with_both_numbers():
-    g = torch.Generator().manual_seed(0)
-    told = failure(assert_mean, lambda n: 2 * torch.rand(n, generator=g), 0, 4, 2, effect=0.5)
-    assert told.sentence.startswith("the mean of ")
-    assert told.expected == "2"
-    assert told.got == pytest.approx(1, abs=0.2)
-
-
-def test_an_impossible_value_fails_the_mean():
-    told = failure(assert_mean, lambda n: torch.full((n,), 5.0), 0, 4, 2, effect=0.5)
-    assert told.sentence == "the value 5 is impossible: all lie in 0..4"
-
-
 def test_sequences_are_numbered_as_the_joint_is_flattened():
     x = torch.cartesian_prod(torch.arange(3), torch.arange(3))
     assert outcome_index(x, 3).tolist() == list(range(9))
@@ -109,9 +96,3 @@ def test_a_value_outside_its_range_is_told_before_it_is_numbered():
 
 def test_samples_of_another_rank_are_told():
     assert failure(outcome_index, torch.tensor([0, 1]), 3).rung == "rank"
-
-
-def test_seeds_differ_and_fit_a_generator():
-    drawn = seeds(2**63, 8) + seeds(2**63 + 1, 8)
-    assert len(set(drawn)) == 16
-    assert all(0 <= s < 2**32 for s in drawn)

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -28,21 +27,30 @@ def build(lecture: str, root: Path = REPO_ROOT) -> list[Path]:
 
     Raises: ``SourceError`` if a source is refused; then nothing has been written.
     """
-    changed = [(path, content) for path, content in products(lecture, root) if not _holds(path, content)]
+    changed = _changed(lecture, root)
     for path, content in changed:
-        _write(path, content)
+        path.write_bytes(content)
     return [path for path, _ in changed]
 
 
 def outdated(lecture: str, root: Path = REPO_ROOT) -> list[Path]:
     """The files that ``build`` would change."""
-    return [path for path, content in products(lecture, root) if not _holds(path, content)]
+    return [path for path, _ in _changed(lecture, root)]
+
+
+def _changed(lecture: str, root: Path) -> list[tuple[Path, bytes]]:
+    return [(path, content) for path, content in products(lecture, root) if not path.is_file() or path.read_bytes() != content]
 
 
 def products(lecture: str, root: Path = REPO_ROOT) -> list[tuple[Path, bytes]]:
     """Every generated file of a lecture and its content."""
     assignment = load(lecture, root)
-    return [product for source in _sources(assignment, root) for product in _products(source, assignment, root)]
+    made: list[tuple[Path, bytes]] = []
+    for source in _sources(assignment, root):
+        target = root / "assignments" / assignment.name / source.path.stem
+        made.append((target.with_suffix(".py"), stub(source).encode()))
+        made.append((target.with_suffix(".ipynb"), student_notebook(source, assignment).encode()))
+    return made
 
 
 def source_of(topic: str, assignment: Assignment, root: Path = REPO_ROOT) -> Source:
@@ -81,20 +89,3 @@ def _refuse_other_exercises(source: Source, assignment: Assignment) -> None:
     if wanted != source.functions:
         first = next(name for name, other in zip(wanted, source.functions, strict=True) if name != other)
         raise SourceError(f"{source.path}:1: exercise {first} stands in another order than in assignment.toml")
-
-
-def _products(source: Source, assignment: Assignment, root: Path) -> Iterator[tuple[Path, bytes]]:
-    target = root / "assignments" / assignment.name / source.path.stem
-    yield target.with_suffix(".py"), stub(source).encode()
-    yield target.with_suffix(".ipynb"), student_notebook(source, assignment).encode()
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content
-
-
-def _write(path: Path, content: bytes) -> None:
-    """All of it or none: a reader never sees half a file."""
-    half = path.with_name(path.name + ".half")
-    half.write_bytes(content)
-    os.replace(half, path)

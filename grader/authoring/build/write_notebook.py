@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from typing import Any
 
 import jupytext
 import nbformat
@@ -57,7 +56,7 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: R
     defined: set[str] = set()
     taught = [cell for cell in jupytext.reads(source.text, fmt="py:percent").cells if not _is_docstring(cell)]
     first_code = next(cell for cell in taught if cell.cell_type == "code")
-    for cell in _helpers_early(taught, first_code):
+    for cell in _helpers_early(taught):
         if cell is first_code:
             yield _setup_cell(assignment, topic)
         lines = cell.source.splitlines()
@@ -79,15 +78,10 @@ def _cells(source: Source, assignment: Assignment, rewrite: Rewriter, private: R
             yield _check_cell(exercise)
 
 
-def _helpers_early(cells: list[NotebookNode], first_code: NotebookNode) -> list[NotebookNode]:
-    """A module may hold its helpers below what they help; a notebook runs from top to bottom: there they come first."""
-
-    def rank(cell: NotebookNode) -> int:
-        if cells.index(cell) <= cells.index(first_code):
-            return 0
-        return 1 if is_bare(without_solutions(cell.source.splitlines())) else 2
-
-    return sorted(cells, key=rank)
+def _helpers_early(cells: list[NotebookNode]) -> list[NotebookNode]:
+    """A module may hold its helpers below what they help; a notebook runs from top to bottom: there they follow the imports."""
+    imports = 1 + next(number for number, cell in enumerate(cells) if cell.cell_type == "code")
+    return cells[:imports] + sorted(cells[imports:], key=lambda cell: not is_bare(without_solutions(cell.source.splitlines())))
 
 
 def _functions(exercise: Exercise) -> set[str]:
@@ -104,17 +98,14 @@ def _check_cell(exercise: Exercise) -> NotebookNode:
     worth = f"{exercise.points:g} point{'' if exercise.points == 1 else 's'}{' (bonus)' if exercise.bonus else ''}"
     grade_id = "check-" + _grade_id(exercise.function)
     # nbgrader knows no points beside its total: of a bonus, it gets the cell for the feedback and no grade
-    graded: Any = {} if exercise.bonus else {"grade": True, "points": exercise.points}
-    metadata = {"nbgrader": _nbgrader(grade_id, locked=True, **graded)}
+    metadata = {"nbgrader": _nbgrader(grade_id, locked=True, points=None if exercise.bonus else exercise.points)}
     return new_code_cell(f'check("{exercise.function}")  # {worth}', metadata=metadata)
 
 
-def _nbgrader(
-    grade_id: str, *, grade: bool = False, solution: bool = False, locked: bool = False, points: float | None = None
-) -> dict[str, object]:
+def _nbgrader(grade_id: str, *, solution: bool = False, locked: bool = False, points: float | None = None) -> dict[str, object]:
     """A cell's metadata in nbgrader's schema, version 3."""
     cell: dict[str, object] = {"schema_version": 3, "cell_type": "code", "grade_id": grade_id, "task": False}
-    cell |= {"grade": grade, "solution": solution, "locked": locked}
+    cell |= {"grade": points is not None, "solution": solution, "locked": locked}
     if points is not None:
         cell["points"] = int(points) if points == int(points) else points
     return cell

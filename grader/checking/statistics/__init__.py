@@ -25,12 +25,9 @@ Which function
     ``assert_follows_pmf``  finite outcomes: samplers of pmfs, and of sequences by their enumerated joint
                             ($K^m \le 256$). ``effect`` is a total variation.
     ``assert_uniform``      continuous samplers: hand in PIT values $F(x_t \mid \mathbf x_{1:t-1})$ by the reference;
-                            categorical ones too large to enumerate go through ``randomized_pit``. ``effect`` is a
-                            distance of distribution functions.
+                            ``effect`` is a distance of distribution functions.
     ``assert_no_stretch_comes_twice``, ``assert_repeats_are_those_of_chance``
                             copies that no pair of neighbours shows: tiles, halves, a bootstrap, a tenth drawn again.
-    ``assert_mean``         an estimator, a coverage: replicates in ``[low, high]`` with a known mean. ``effect`` is in
-                            the units of the values.
 
     ``assert_standard_normal``, ``assert_batch_not_standardised``  noise that should be normal, closely; a batch of it.
     ``assert_no_row_repeats``, ``assert_rows_agree_by_chance``     the rows of one large call: no copies, no mirror images.
@@ -48,46 +45,34 @@ How to choose an instance (it matters more than the test)
     * Order is bet on: copies of the row or the call before, agreement within a call, draws too even for chance.
       Only test what the contract calls i.i.d.; an estimator may use stratified or antithetic draws.
     * An effect or a mistake that the instance cannot show in ``budget`` draws is refused with a ``ValueError`` before
-      the first draw. ``draws_for_pmf``, ``draws_for_mean`` and ``draws_for_uniform`` tell how many it takes.
+      the first draw. ``draws_for_pmf`` and ``draws_for_uniform`` tell how many it takes.
 
 Rates below $2^{-32}$
     A CPU ``torch.Generator`` keeps 32 bits of its seed (``manual_seed(1)`` and ``manual_seed(1 + 2**32)`` give one
     stream). For one fixed instance a rate is therefore a multiple of $2.3 \cdot 10^{-10}$; alpha $= 10^{-12}$ says that
-    no seed at all fails, with probability 0.996. A check that draws a fresh instance for each seed needs no more; one
-    that claims a smaller rate for one instance spreads its calls over several generators, ``seeds(seed, 4)``.
+    no seed at all fails, with probability 0.996. A check that draws a fresh instance for each seed needs no more.
 
 Not here: that ``sample`` uses its generator (same state, same draws; the state advances; the global state does not) is
 exact, not statistical: ``torch.equal``. Two seeds agree on $n$ draws by chance with probability $(\sum_k p_k^2)^n$.
 '''
 
-from grader.checking.statistics.categorical import SequentialPmf, assert_follows_pmf, outcome_index
-from grader.checking.statistics.design import draws_for_mean, draws_for_pmf, draws_for_uniform
-from grader.checking.statistics.mean import SequentialMean, assert_mean
+from grader.checking.statistics.categorical import assert_follows_pmf, outcome_index
+from grader.checking.statistics.design import draws_for_pmf, draws_for_uniform
 from grader.checking.statistics.normal import assert_batch_not_standardised, assert_standard_normal
 from grader.checking.statistics.repeats import assert_no_stretch_comes_twice, assert_repeats_are_those_of_chance
 from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
-from grader.checking.statistics.seeds import seeds
-from grader.checking.statistics.uniform import SequentialUniform, assert_uniform, randomized_pit
-from grader.checking.statistics.verdict import Verdict
+from grader.checking.statistics.uniform import assert_uniform
 
 __all__ = [
-    "SequentialMean",
-    "SequentialPmf",
-    "SequentialUniform",
-    "Verdict",
     "assert_batch_not_standardised",
     "assert_follows_pmf",
-    "assert_mean",
     "assert_no_row_repeats",
     "assert_no_stretch_comes_twice",
     "assert_repeats_are_those_of_chance",
     "assert_rows_agree_by_chance",
     "assert_standard_normal",
     "assert_uniform",
-    "draws_for_mean",
     "draws_for_pmf",
     "draws_for_uniform",
     "outcome_index",
-    "randomized_pit",
-    "seeds",
 ]

@@ -65,9 +65,9 @@ def dirichlet_log_wealth(counts: Tensor, centre: Tensor, log_plus: Tensor) -> Te
     return learnt.sum(-1) - (counts @ log_plus).sum()
 
 
-def log_mean_exp(log_wealth: Tensor, dim: int = -1) -> Tensor:
+def log_mean_exp(log_wealth: Tensor) -> Tensor:
     """The logarithm of the average wealth."""
-    return torch.logsumexp(log_wealth, dim) - math.log(log_wealth.shape[dim])
+    return torch.logsumexp(log_wealth, -1) - math.log(log_wealth.shape[-1])
 
 
 def batch_sizes(first: int, total: int, largest: int = 2048) -> Iterator[int]:

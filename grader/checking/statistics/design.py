@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from grader.checking.statistics.inequalities import LikelihoodRatio, n_for_cdf, n_for_mean, n_for_tv
+from grader.checking.statistics.inequalities import LikelihoodRatio, n_for_cdf, n_for_tv
 
 FIRST_CALL_DRAWS = 64  # draws in each of the first two calls: one call cannot show that a sampler restarts its noise
 
@@ -30,15 +30,6 @@ def draws_for_pmf(pmf: Tensor, *, effect: float, named: Mapping[str, Tensor], al
     for name, q in ratios(p, named, share, beta / 2).items():
         needed = max(needed, _within(q.n, f"the mistake {name!r}", budget))
     return max(needed, 2 * FIRST_CALL_DRAWS)
-
-
-def draws_for_mean(*, width: float, effect: float, alpha: float, beta: float, budget: int) -> int:
-    """Draws after which `assert_mean` of a variable in an interval of this width has decided.
-
-    Raises: ``ValueError`` if the effect needs more draws than the budget.
-    """
-    needed = n_for_mean(effect / width, alpha / 2, beta / 2)
-    return max(_within(needed, f"effect={effect:g} in a range of {width:g}", budget), 2 * FIRST_CALL_DRAWS)
 
 
 def draws_for_uniform(*, columns: int, effect: float, alpha: float, beta: float, budget: int) -> int:

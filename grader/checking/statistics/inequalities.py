@@ -51,16 +51,6 @@ def n_for_tv(p: Tensor, effect: float, alpha: float, beta: float) -> float:
     return _draws(spread(p) + radius(alpha) + radius(beta), effect - tv_slack(p))
 
 
-def n_for_mean(effect: float, alpha: float, beta: float) -> float:
-    """Draws of a variable in [0, 1] that show a mean off by the effect, in either direction (Hoeffding twice)."""
-    return _draws(radius(alpha / 2) + radius(beta), effect - ABSOLUTE)
-
-
-def mean_limit(n: int, alpha: float) -> float:
-    """The mean of n right draws in [0, 1] is further from the expected one at most at rate alpha (Hoeffding)."""
-    return ABSOLUTE + radius(alpha / 2) / math.sqrt(n)
-
-
 def n_for_cdf(effect: float, alpha: float, beta: float) -> float:
     """Draws that show a distribution function off by the effect at some point (Massart, then Hoeffding there)."""
     return _draws(radius(alpha / 2) + radius(beta), effect - RELATIVE)

@@ -61,19 +61,6 @@ def assert_uniform(
     return verdict
 
 
-def randomized_pit(x: Tensor, pmf: Tensor, generator: torch.Generator) -> Tensor:
-    r"""Categorical draws as uniforms: a point drawn uniformly inside the step of the distribution function at $x$.
-
-    Values are ranked by probability first, so that a truncated tail or a temperature moves mass to one end.
-
-    Shapes: ``x``: ``(...)`` int64, ``pmf``: ``(..., K)`` the law of each draw; result ``(...)`` float64.
-    """
-    pmf, order = pmf.double().sort(dim=-1, descending=True, stable=True)
-    rank = (order == x[..., None]).int().argmax(-1, keepdim=True)
-    upper, step = pmf.cumsum(-1).gather(-1, rank)[..., 0], pmf.gather(-1, rank)[..., 0]
-    return (upper - step * torch.rand(x.shape, generator=generator, dtype=torch.float64)).clamp(0, 1)
-
-
 class SequentialUniform:
     r"""The test behind `assert_uniform`: feed the rows of each call to `update`, in their order.
 

@@ -17,7 +17,8 @@ def linear_critic(w: Tensor) -> Critic:
     """x -> the sum of w x over all axes of a row, with w of the shape of a row."""
 
     def critic(x: Tensor) -> Tensor:
-        _refuse_unless_rows(x, w)
+        if x.shape[1:] != w.shape:
+            raise ValueError(f"critic takes x of shape (n, {', '.join(map(str, w.shape))}), got {tuple(x.shape)}")
         return (x * w).flatten(1).sum(dim=1)
 
     return critic
@@ -40,8 +41,3 @@ def tanh_critic(A: Tensor, w: Tensor) -> Critic:
         return torch.tanh(x @ A.T) @ w
 
     return critic
-
-
-def _refuse_unless_rows(x: Tensor, w: Tensor) -> None:
-    if x.shape[1:] != w.shape:
-        raise ValueError(f"critic takes x of shape (n, {', '.join(map(str, w.shape))}), got {tuple(x.shape)}")

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form
-from grader.checking.tolerance import tolerance
+from grader.checking.tolerance import Tolerance
 from grader.checks.lecture1.divergences.draw import (
     accuracy,
     assert_gradients,
@@ -101,7 +101,7 @@ def test_every_single_term_is_non_negative(student, key, distance, dtype):
     log_q = log_p + distance * draw.normal((1,), key + 1, dtype=dtype)
     got = student.kl_low_variance(categorical_log_density(log_p), categorical_log_density(log_q), column([0], dtype))
     assert_form(got, ())
-    rounding = tolerance(number(0.0), dtype, scale=1 + (log_q - log_p).abs().item())
+    rounding = Tolerance(dtype, scale=1 + (log_q - log_p).abs().item()).allowed(number(0.0))
     if not got.double() >= -rounding:
         sentence = f"one sample with log r = {(log_q - log_p).item():.4g} gives {got.item():.4g}"
         raise Mismatch("value", sentence, got, expected="no less than 0")

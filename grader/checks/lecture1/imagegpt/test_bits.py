@@ -34,7 +34,7 @@ def test_bits_per_dim_of_a_few_images(student):
 @bits
 @weight(0.25)
 @examples(4)
-@given(log_prob=draw.vectors(m=1, scale=300.0, dtype=torch.float32), num_dims=st.sampled_from([1, 3, 64, 784, 3072]))
+@given(log_prob=draw.columns(scale=300.0), num_dims=st.sampled_from([1, 3, 64, 784, 3072]))
 @example(log_prob=torch.tensor([[-2000.0], [-1.0], [37.5]]), num_dims=784)
 @example(log_prob=torch.tensor([[-12000.0], [0.0]]), num_dims=3072)
 def test_bits_per_dim_divides_nats_by_dimensions_and_log_two(student, ref, log_prob, num_dims):
@@ -72,7 +72,7 @@ def test_bits_per_dim_keep_the_dtype(student):
 @bits
 @weight(0.1)
 @examples(2)
-@given(log_prob=draw.vectors(m=1, scale=30.0, dtype=torch.float32), num_dims=st.integers(1, 100))
+@given(log_prob=draw.columns(scale=30.0), num_dims=st.integers(1, 100))
 def test_bits_per_dim_can_be_trained_on(student, log_prob, num_dims):
     """The gradient with respect to log p is -1 / (D log 2)."""
     nats = log_prob[:, 0]

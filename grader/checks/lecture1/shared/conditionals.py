@@ -57,7 +57,7 @@ def independent_table(table: Tensor) -> Conditional:
     """Independent variables: the same logits for every row; ``table``: (m, K)."""
 
     def logits(x: Tensor) -> Tensor:
-        _refuse_unless_sequences(x, len(table))
+        _refuse_unless_rows(x, len(table), fewer=True)
         return table[: x.shape[1]].repeat(len(x), 1, 1)  # (n, m, K)
 
     return logits
@@ -74,8 +74,7 @@ def as_agreed(conditional: Conditional, m: int, K: int) -> Conditional:
     """The same conditional, which refuses what it should not be asked."""
 
     def logits(x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != m:
-            raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
+        _refuse_unless_rows(x, m)
         if x.dtype != torch.int64:
             raise ValueError(f"conditional takes x of dtype int64, got {x.dtype}")
         if x.min() < 0 or x.max() >= K:
@@ -105,7 +104,7 @@ def gaussian_linear(A: Tensor, b: Tensor, S: Tensor, c: Tensor) -> GaussianCondi
     m = len(b)
 
     def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
-        _refuse_unless_vectors(x, m)
+        _refuse_unless_rows(x, m)
         x = x.to(A.dtype).nan_to_num(0.0, 0.0, 0.0)  # whatever stands in columns that are not drawn yet
         return x @ A.tril(-1).T + b, x @ S.tril(-1).T + c  # (n, m), (n, m)
 
@@ -117,7 +116,7 @@ def gaussian_independent(mu: Tensor, log_sigma: Tensor) -> GaussianConditional:
     """The same mean and log-standard-deviation for every row: mu, log_sigma: (m,)."""
 
     def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
-        _refuse_unless_vectors(x, len(mu))
+        _refuse_unless_rows(x, len(mu))
         return mu.expand(x.shape), log_sigma.expand(x.shape)  # (n, m), (n, m)
 
     return mu_and_log_sigma
@@ -133,15 +132,11 @@ def _depth(table: Tensor) -> int:
 
 def _tokens(x: Tensor, m: int, K: int) -> Tensor:
     """x as tokens that can be looked up."""
-    _refuse_unless_sequences(x, m)
+    _refuse_unless_rows(x, m, fewer=True)
     return x.long().clamp(0, K - 1)
 
 
-def _refuse_unless_sequences(x: Tensor, m: int) -> None:
-    if x.ndim != 2 or x.shape[1] > m:
-        raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
-
-
-def _refuse_unless_vectors(x: Tensor, m: int) -> None:
-    if x.ndim != 2 or x.shape[1] != m:
+def _refuse_unless_rows(x: Tensor, m: int, *, fewer: bool = False) -> None:
+    """`fewer`: the columns that are drawn already will do."""
+    if x.ndim != 2 or x.shape[1] > m or (x.shape[1] < m and not fewer):
         raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")

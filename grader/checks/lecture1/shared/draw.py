@@ -1,4 +1,4 @@
-"""Hypothesis strategies that the topics share: pmfs, batches of vectors, parameters of families.
+"""What the topics share of their inputs: tensors from a drawn seed, and hypothesis strategies.
 
 Random tensors come from a drawn integer seed and a local generator, so an example is a few small numbers to hypothesis
 and shrinks well. Values are rounded to two decimals, so a counterexample fits on a line and can be typed in.
@@ -52,26 +52,13 @@ dtypes = st.sampled_from(DTYPES)
 
 
 @st.composite
-def pmfs(
-    draw: st.DrawFn, K: int | None = None, max_K: int = 6, batch: tuple[int, ...] = (), zeros: bool = True, dtype: torch.dtype | None = None
-) -> Tensor:
-    """A pmf over K values (1..max_K if not given), or a batch of them; with ``zeros`` some have values without mass."""
-    K = draw(st.integers(1, max_K)) if K is None else K
-    with_zeros = zeros and draw(st.booleans())
-    return pmf((*batch, K), draw(seeds), with_zeros, draw(dtypes) if dtype is None else dtype)
+def pmfs(draw: st.DrawFn) -> Tensor:
+    """A pmf over 1 to 6 values; some have values without mass."""
+    K, with_zeros = draw(st.integers(1, 6)), draw(st.booleans())
+    return pmf((K,), draw(seeds), with_zeros, draw(dtypes))
 
 
 @st.composite
-def vectors(
-    draw: st.DrawFn,
-    n: int | None = None,
-    m: int | None = None,
-    max_n: int = 8,
-    max_m: int = 4,
-    scale: float = 1.0,
-    dtype: torch.dtype | None = None,
-) -> Tensor:
-    """A batch of n vectors (1..max_n if not given) of m dimensions (1..max_m if not given)."""
-    n = draw(st.integers(1, max_n)) if n is None else n
-    m = draw(st.integers(1, max_m)) if m is None else m
-    return normal((n, m), draw(seeds), scale, draw(dtypes) if dtype is None else dtype)
+def columns(draw: st.DrawFn, scale: float) -> Tensor:
+    """A column of 1 to 8 values, (n, 1), in float32."""
+    return normal((draw(st.integers(1, 8)), 1), draw(seeds), scale)
