@@ -6,12 +6,10 @@ survivor that is not on the list, or an entry that no longer survives, fails the
 
 from __future__ import annotations
 
-import contextlib
 import resource
-import signal
 import time
 import tomllib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from grader import assignment as assignments
@@ -24,6 +22,7 @@ from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
 from grader.hidden.places import solutions
+from grader.sandbox.inside.time_limit import TooSlow, interrupted_after
 
 EXPLAINED = REPO_ROOT / "docs" / "mutation-survivors.toml"
 SECONDS = 20.0  # of the processor, for one check on one mutant: a loop without end counts as noticed, a busy machine does not
@@ -105,28 +104,10 @@ def _noticed(examiner: Examiner, judges: Sequence[Check], topic: str, mutant: Mu
 
 def _passes(examiner: Examiner, check: Check, transport: Transport) -> bool:
     try:
-        with _limited(SECONDS):
+        with interrupted_after(SECONDS):
             return examiner.passes(check, transport)
-    except Exception:  # the check itself stumbles over the answer
+    except (Exception, TooSlow):  # the check itself stumbles over the answer
         return False
-
-
-class _TooSlow(Exception):
-    pass
-
-
-@contextlib.contextmanager
-def _limited(seconds: float) -> Iterator[None]:
-    def stop(*_: object) -> None:
-        raise _TooSlow
-
-    previous = signal.signal(signal.SIGPROF, stop)
-    signal.setitimer(signal.ITIMER_PROF, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.signal(signal.SIGPROF, previous)
 
 
 def _entry(key: Key) -> str:

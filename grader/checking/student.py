@@ -3,7 +3,6 @@
 student.kl_divergence(p, q)                       the value
 student.kl_divergence.gradient(p, q, wrt=[p])     value and gradients
 student.kl_divergence.observed(p, q)              value, and which arguments the call has changed
-student.kl_divergence.under_no_grad(p, q)         the value, called under torch.no_grad()
 student.kl_divergence.strided(p, q)               the value for tensors of the same numbers that are not contiguous
 student.fit_histogram.float64_default(x, K)       the value where torch.get_default_dtype() is torch.float64
 student.generator(seed)                           a torch.Generator that lives where the student's code runs
@@ -128,10 +127,6 @@ class Function:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self._ask("plain", args, kwargs)["value"]
-
-    def under_no_grad(self, *args: Any, **kwargs: Any) -> Any:
-        """The value, called under `torch.no_grad()`."""
-        return self._ask("no_grad", args, kwargs)["value"]
 
     def strided(self, *args: Any, **kwargs: Any) -> Any:
         """The value for arguments with the same numbers that are not contiguous."""

@@ -16,7 +16,6 @@ MAX_CALLS = 4  # the last calls of a check that are shown; the failure is at the
 MAX_LENGTH = 2000  # characters
 NOTES = {
     "gradient": "   # and its gradient",
-    "no_grad": "   # under torch.no_grad()",
     "strided": "   # with tensors that are not contiguous",
     "float64_default": "   # after torch.set_default_dtype(torch.float64)",
 }

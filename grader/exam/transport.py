@@ -254,7 +254,7 @@ def checked(answer: Any, mode: str) -> dict[str, Any]:
                     "bases": [base[:MAX_NAME_LENGTH] for base in bases[:MAX_PROBLEMS]],
                 }  # fmt: skip
                 return {"error": {**answer["error"], **words, **names}}
-        case {"value": _, **rest}, "plain" | "no_grad" | "strided" | "float64_default" if not rest:
+        case {"value": _, **rest}, "plain" | "strided" | "float64_default" if not rest:
             return answer
         case {"value": _, "gradients": None | list(), "parameter_gradients": dict(), **rest}, "gradient" if not rest:
             return answer

@@ -72,12 +72,6 @@ def test_a_result_without_a_graph_has_no_gradients():
     assert answer["gradients"] is None
 
 
-def test_no_grad_holds_during_the_call_and_must_hold_after_it():
-    assert call("import torch\ndef f():\n    return torch.is_grad_enabled()", mode="no_grad")["value"] is False
-    answer = call("import torch\ndef f():\n    torch.set_grad_enabled(True)", mode="no_grad")
-    assert "switched on" in answer["error"]["message"]
-
-
 def test_arguments_may_come_in_another_layout_with_the_same_numbers():
     source = "def f(x, y):\n    return [x.is_contiguous(), y.is_contiguous(), x.sum().item(), (y * y[0]).sum().item()]"
     vector, matrix = torch.tensor([1.0, 2.0]), torch.tensor([[1.0, 2.0], [3.0, 4.0]])

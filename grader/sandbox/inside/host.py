@@ -7,7 +7,7 @@ believes are the numbers that come back, on inputs that nobody can foresee.
         -> {"problems": {name: [sentence, …]}, "calls": {name: {function: [function, …]}}}
     {"do": "batch", "calls": number}, and so many calls, which are answered one after the other
     {"do": "call", "run": number, "target": [where, name], "mode": MODE, "args": …, "kwargs": …, …}
-        with the MODE "plain" | "no_grad" | "strided" | "float64_default" | "observed" | "gradient"
+        with the MODE "plain" | "strided" | "float64_default" | "observed" | "gradient"
         -> {"value": …, …} | {"missing": sentence} | {"error": {"type", "bases", "message", "where"}}
 """
 
@@ -164,13 +164,6 @@ class Host:
         args, kwargs = mapped(given, self._resolve)
         value = function(*args, **kwargs)
         return {"value": dict(value) if isinstance(value, OrderedDict) else value}
-
-    def _no_grad(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
-        with torch.no_grad():
-            answer = self._plain(function, given, message)
-            if torch.is_grad_enabled():
-                raise RuntimeError("the call left gradient tracking switched on, though its caller had switched it off")
-        return answer
 
     def _strided(self, function: Callable[..., Any], given: list[Any], message: dict[str, Any]) -> dict[str, Any]:
         """The value for the same tensors in another layout, which `view` and `data_ptr` cannot take for granted."""
