@@ -111,7 +111,7 @@ def test_the_penalty_keeps_the_dtype(student):
 @gradient_penalty
 @weight(0.05)
 def test_the_penalty_leaves_the_samples_as_they_are(student):
-    """Gradients are switched on in the mixture, never in the caller's samples."""
+    """The mixture is a tensor of its own: real and generated samples stay what they are."""
     x = draw.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert_unchanged(student.gradient_penalty.observed(quadratic_critic(draw.tensor(1.0)), x, -x, draw.tensor([0.25, 0.5])))
 
