@@ -89,11 +89,10 @@ def nan_at_a_flat_point(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -
 @mistake(
     PENALTY,
     killed_by="test_the_penalty_leaves_the_samples_as_they_are",
-    says="You switch gradients on in the caller's samples. Detach the mixture and switch them on there.",
+    says="You mix in place: the caller's generated samples are gone. The mixture is a new tensor.",
 )
-def gradients_switched_on_in_the_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
-    u = u.reshape(-1, *[1] * (real.ndim - 1))
-    x = u * real + (1 - u) * fake.requires_grad_()
+def mixed_into_the_generated_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    x = fake.lerp_(real, u.reshape(-1, *[1] * (real.ndim - 1))).requires_grad_()
     (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
@@ -104,6 +103,14 @@ def penalty_with_grad_outputs(critic: Critic, real: Tensor, fake: Tensor, u: Ten
     score = critic(x)
     gradient = torch.autograd.grad(score, x, torch.ones_like(score), create_graph=True, retain_graph=True)[0]
     return ((gradient.reshape(len(x), -1).norm(2, dim=1) - 1) ** 2).mean()
+
+
+@variant(PENALTY)
+def penalty_with_gradients_switched_on_in_the_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    u = u.reshape(-1, *[1] * (real.ndim - 1))
+    x = u * real + (1 - u) * fake.requires_grad_()
+    (slope,) = torch.autograd.grad(critic(x).sum(), x, create_graph=True)
+    return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
 @variant(PENALTY)

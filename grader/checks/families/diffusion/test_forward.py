@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.families.diffusion.draw import batch, by_hand, growth, rounding, schedule
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
@@ -67,9 +67,9 @@ def test_the_signal_has_gradients_in_the_schedule(student):
 @alpha_bar
 @weight(0.033)
 def test_the_signal_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.alpha_bar(schedule(3, 0, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.alpha_bar.observed(schedule(3, 0, dtype))), dtype)
 
 
 # -- add_noise --
@@ -126,9 +126,9 @@ def test_noisy_data_have_gradients(student):
 @add_noise
 @weight(0.033)
 def test_noisy_data_keep_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.add_noise(*batch(2, 2, 3, 0, dtype), schedule(3, 0, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.add_noise.observed(*batch(2, 2, 3, 0, dtype), schedule(3, 0, dtype))), dtype)
 
 
 # -- posterior --
@@ -210,10 +210,10 @@ def test_the_step_before_has_gradients(student):
 @posterior
 @weight(0.067)
 def test_the_step_before_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x0, t, xt = batch(2, 2, 3, 0, dtype)
-        got = student.posterior(x0, xt, t, schedule(3, 0, dtype))
+        got = assert_unchanged(student.posterior.observed(x0, xt, t, schedule(3, 0, dtype)))
         if not isinstance(got, tuple | list) or len(got) != 2:
             raise Mismatch("type", "this is not a pair of tensors, mean and variance", got)
         assert_dtype(got[0], dtype, what="the mean")
@@ -274,6 +274,6 @@ def test_predicted_data_have_gradients(student):
 @predict_x0
 @weight(0.033)
 def test_predicted_data_keep_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.predict_x0(*batch(2, 2, 3, 0, dtype), schedule(3, 0, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.predict_x0.observed(*batch(2, 2, 3, 0, dtype), schedule(3, 0, dtype))), dtype)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_form
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.diffusion.draw import by_hand, growth, longer, rounding, schedule
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
@@ -94,10 +94,10 @@ def test_a_step_back_with_one_row_one_dimension_and_one_level(student, seed):
 @denoising_step
 @weight(0.05)
 def test_a_step_back_has_the_dtype_of_its_start(student, seed):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        got = student.denoising_step(constant_noise(x[0]), x, 1, by_hand(dtype), student.generator(seed))
+        got = assert_unchanged(student.denoising_step.observed(constant_noise(x[0]), x, 1, by_hand(dtype), student.generator(seed)))
         assert_dtype(got, dtype)
 
 
@@ -159,10 +159,10 @@ def test_whole_samples_come_from_the_generator(student, seed):
 @sample
 @weight(0.067)
 def test_samples_have_the_dtype_of_the_schedule(student, seed):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         betas = by_hand(dtype)
-        got = student.sample(constant_noise(torch.zeros(2, dtype=dtype)), 2, 2, betas, student.generator(seed))
+        got = assert_unchanged(student.sample.observed(constant_noise(torch.zeros(2, dtype=dtype)), 2, 2, betas, student.generator(seed)))
         assert_dtype(got, dtype)
 
 
@@ -216,8 +216,8 @@ def test_a_deterministic_step_of_one_row_and_of_many(student):
 @ddim_step
 @weight(0.033)
 def test_a_deterministic_step_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
         for previous in (0, -1):
-            assert_dtype(student.ddim_step(constant_noise(x[0]), x, 1, previous, by_hand(dtype)), dtype)
+            assert_dtype(assert_unchanged(student.ddim_step.observed(constant_noise(x[0]), x, 1, previous, by_hand(dtype))), dtype)

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype
+from grader.checking.compare import assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.families.diffusion.draw import batch, by_hand, growth, rounding, schedule
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
@@ -93,9 +93,9 @@ def test_the_simple_loss_trains_the_model(student):
 @simple_loss
 @weight(0.05)
 def test_the_simple_loss_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.simple_loss(*problem(2, 3, 4, 0, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.simple_loss.observed(*problem(2, 3, 4, 0, dtype))), dtype)
 
 
 # -- bound_term --
@@ -162,9 +162,9 @@ def test_bound_terms_train_the_model(student):
 @bound_term
 @weight(0.05)
 def test_bound_terms_keep_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.bound_term(*problem(2, 3, 4, 0, dtype, first=1)), dtype)
+        assert_dtype(assert_unchanged(student.bound_term.observed(*problem(2, 3, 4, 0, dtype, first=1))), dtype)
 
 
 # -- guided_noise --
@@ -231,6 +231,6 @@ def test_guided_noise_has_gradients(student):
 @guided_noise
 @weight(0.033)
 def test_guided_noise_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.guided_noise(*guided_problem(2, 2, 0, dtype), 2.0), dtype)
+        assert_dtype(assert_unchanged(student.guided_noise.observed(*guided_problem(2, 2, 0, dtype), 2.0)), dtype)

@@ -10,7 +10,7 @@ import torch
 from hypothesis import example, given
 from torch import Tensor
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.energies import forbidding_energy, ising_energy, linear_energy, quadratic_energy
 from grader.checks.families.shared.gradients import assert_gradients_known
@@ -107,9 +107,9 @@ def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student):
 @log_partition
 @weight(0.033)
 def test_the_partition_function_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.log_partition(ising(2, 0, dtype), spins(2, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.log_partition.observed(ising(2, 0, dtype), spins(2, dtype))), dtype)
 
 
 # -- energy_log_prob --
@@ -175,9 +175,9 @@ def test_log_probabilities_can_be_trained(student):
 @energy_log_prob
 @weight(0.033)
 def test_log_probabilities_keep_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.energy_log_prob(ising(2, 0, dtype), spins(2, dtype), spins(2, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.energy_log_prob.observed(ising(2, 0, dtype), spins(2, dtype), spins(2, dtype))), dtype)
 
 
 # -- contrastive_loss --
@@ -255,7 +255,7 @@ def test_the_contrastive_loss_of_single_rows_and_of_many(student):
 @contrastive_loss
 @weight(0.05)
 def test_the_contrastive_loss_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        assert_dtype(student.contrastive_loss(linear_energy(x[0]), x, x), dtype)
+        assert_dtype(assert_unchanged(student.contrastive_loss.observed(linear_energy(x[0]), x, x)), dtype)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_form
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.energies import (
     exponential_log_shape,
@@ -91,11 +91,11 @@ def test_a_step_of_one_row_of_one_dimension(student, seed):
 @langevin_step
 @weight(0.05)
 def test_a_step_has_the_dtype_of_its_start(student, seed):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the start stays as it is."""
     for dtype in draw.DTYPES:
-        zero = torch.zeros(2, 2, dtype=dtype)
-        score = gaussian_shape_score(zero[0], zero[0] + 1)
-        assert_dtype(student.langevin_step(score, zero, 0.5, student.generator(seed)), dtype)
+        x = torch.ones(2, 2, dtype=dtype)
+        score = gaussian_shape_score(x[0], x[0])
+        assert_dtype(assert_unchanged(student.langevin_step.observed(score, x, 0.5, student.generator(seed))), dtype)
 
 
 # -- metropolis_log_acceptance --
@@ -210,6 +210,6 @@ def test_the_acceptance_has_gradients_below_one(student):
 @metropolis
 @weight(0.083)
 def test_the_acceptance_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.metropolis_log_acceptance(*problem("gaussian", 2, 0, dtype), 0.5), dtype)
+        assert_dtype(assert_unchanged(student.metropolis_log_acceptance.observed(*problem("gaussian", 2, 0, dtype), 0.5)), dtype)

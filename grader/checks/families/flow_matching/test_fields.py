@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype
+from grader.checking.compare import assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.checks.families.shared.velocities import tanh_velocity, time_velocity
@@ -62,10 +62,10 @@ def test_one_euler_step_of_one_row_and_many_of_many(student):
 @euler_sample
 @weight(0.05)
 def test_an_euler_sample_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        assert_dtype(student.euler_sample(time_velocity(x, x[0]), x, 2), dtype)
+        assert_dtype(assert_unchanged(student.euler_sample.observed(time_velocity(x, x[0]), x, 2)), dtype)
 
 
 # -- gaussian_velocity --
@@ -172,9 +172,9 @@ def test_the_velocity_has_gradients(student):
 @gaussian_velocity
 @weight(0.067)
 def test_the_velocity_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.gaussian_velocity(*gaussian(2, 2, 0, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.gaussian_velocity.observed(*gaussian(2, 2, 0, dtype))), dtype)
 
 
 # -- score_from_velocity --
@@ -224,7 +224,7 @@ def test_the_score_of_one_row_of_a_square_batch_and_its_gradients(student):
 @score_from_velocity
 @weight(0.033)
 def test_the_score_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        assert_dtype(student.score_from_velocity(x, x, x[0] / 2), dtype)
+        assert_dtype(assert_unchanged(student.score_from_velocity.observed(x, x, x[0] / 2)), dtype)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.checks.families.shared.velocities import tanh_velocity, time_velocity
@@ -86,9 +86,9 @@ def test_a_line_has_gradients(student):
 @conditional_path
 @weight(0.033)
 def test_a_line_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        got = student.conditional_path(*ends(2, 2, 0, dtype))
+        got = assert_unchanged(student.conditional_path.observed(*ends(2, 2, 0, dtype)))
         if not isinstance(got, tuple | list) or len(got) != 2:
             raise Mismatch("type", "this is not a pair of tensors, point and velocity", got)
         assert_dtype(got[0], dtype, what="the point")
@@ -157,10 +157,11 @@ def test_the_flow_matching_loss_trains_the_field(student):
 @flow_matching_loss
 @weight(0.05)
 def test_the_flow_matching_loss_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x0, x1, t = ends(2, 2, 0, dtype)
-        assert_dtype(student.flow_matching_loss(time_velocity(torch.ones(2, 2, dtype=dtype), x0[0]), x0, x1, t), dtype)
+        v = time_velocity(torch.ones(2, 2, dtype=dtype), x0[0])
+        assert_dtype(assert_unchanged(student.flow_matching_loss.observed(v, x0, x1, t)), dtype)
 
 
 # -- optimal_pairs --
@@ -226,5 +227,6 @@ def test_pairs_of_one_row_of_one_dimension_and_of_equal_rows(student):
 @optimal_pairs
 @weight(0.067)
 def test_pairs_are_whole_numbers(student):
-    """The permutation is an int64 tensor, ready to index with."""
-    assert_dtype(student.optimal_pairs(torch.zeros(2, 1), torch.ones(2, 1)), torch.int64)
+    """The permutation is an int64 tensor, ready to index with; the points stay as they are."""
+    x0, x1 = draw.tensor([[2.0], [1.0]]), draw.tensor([[1.0], [3.0]])
+    assert_dtype(assert_unchanged(student.optimal_pairs.observed(x0, x1)), torch.int64)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.image_models import convolutions, shifted_pixels
 
@@ -135,9 +135,9 @@ def test_fields_of_a_single_pixel_and_of_a_constant_kernel(student):
 @receptive_field
 @weight(0.033)
 def test_a_field_is_a_table_of_yes_and_no(student):
-    """The result is a bool tensor."""
+    """The result is a bool tensor; the arguments stay as they are."""
     one = torch.ones(1, 1, 1, 1)
-    assert_dtype(student.receptive_field(convolutions([one], False), one, 0, 0), torch.bool)
+    assert_dtype(assert_unchanged(student.receptive_field.observed(convolutions([one], False), one, 0, 0)), torch.bool)
 
 
 # -- logistic_mixture_log_prob --
@@ -261,7 +261,7 @@ def test_the_mixture_can_be_trained(student):
 @mixture
 @weight(0.033)
 def test_the_mixture_has_the_dtype_of_its_means(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        got = student.logistic_mixture_log_prob(torch.tensor([1, 2]), *components(2, 2, 8, 0, dtype), 8)
+        got = assert_unchanged(student.logistic_mixture_log_prob.observed(torch.tensor([1, 2]), *components(2, 2, 8, 0, dtype), 8))
         assert_dtype(got, dtype)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.checks.families.shared.scores import (
@@ -118,9 +118,9 @@ def test_the_denoising_loss_trains_the_score(student):
 @denoising
 @weight(0.067)
 def test_the_denoising_loss_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.denoising_score_loss(*problem(2, 3, 0, dtype)), dtype)
+        assert_dtype(assert_unchanged(student.denoising_score_loss.observed(*problem(2, 3, 0, dtype))), dtype)
 
 
 # -- implicit_score_loss --
@@ -194,10 +194,10 @@ def test_the_implicit_loss_trains_the_score(student, key):
 @implicit
 @weight(0.033)
 def test_the_implicit_loss_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        assert_dtype(student.implicit_score_loss(plain_linear_score(x, x[0]), x), dtype)
+        assert_dtype(assert_unchanged(student.implicit_score_loss.observed(plain_linear_score(x, x[0]), x)), dtype)
 
 
 # -- denoise --
@@ -254,7 +254,7 @@ def test_denoising_has_gradients(student):
 @denoise
 @weight(0.033)
 def test_denoising_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         score, x, _, sigma = problem(2, 3, 0, dtype)
-        assert_dtype(student.denoise(score, x, sigma), dtype)
+        assert_dtype(assert_unchanged(student.denoise.observed(score, x, sigma)), dtype)

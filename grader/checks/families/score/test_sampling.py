@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_gradient_agrees
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
@@ -130,11 +130,11 @@ def test_annealing_over_one_level_by_one_step(student, seed):
 @annealed_langevin
 @weight(0.067)
 def test_annealed_samples_have_the_dtype_of_the_start(student, seed):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        x = torch.zeros(2, 2, dtype=dtype)
-        args = noisy_gaussian_score(x[0], x[0] + 1), x, draw.tensor([2.0, 1.0], dtype), 2, 0.2
-        assert_dtype(student.annealed_langevin(*args, student.generator(seed)), dtype)
+        x = torch.ones(2, 2, dtype=dtype)
+        args = noisy_gaussian_score(x[0], x[0]), x, draw.tensor([2.0, 1.0], dtype), 2, 0.2
+        assert_dtype(assert_unchanged(student.annealed_langevin.observed(*args, student.generator(seed))), dtype)
 
 
 # -- vp_marginal --
@@ -209,9 +209,9 @@ def test_marginals_have_gradients(student):
 @vp_marginal
 @weight(0.067)
 def test_marginals_keep_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        got = student.vp_marginal(torch.ones(2, 2, dtype=dtype), torch.ones(2, dtype=dtype), 0.1, 20.0)
+        got = assert_unchanged(student.vp_marginal.observed(torch.ones(2, 2, dtype=dtype), torch.ones(2, dtype=dtype), 0.1, 20.0))
         if not isinstance(got, tuple | list) or len(got) != 2:
             raise Mismatch("type", "this is not a pair of tensors, mean and deviation", got)
         assert_dtype(got[0], dtype, what="the mean")
@@ -280,11 +280,11 @@ def test_a_step_back_of_one_row_of_one_dimension(student, seed):
 @reverse_sde_step
 @weight(0.05)
 def test_a_step_back_keeps_the_dtype(student, seed):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
         args = noisy_gaussian_score(x[0], x[0]), x, 0.5, 0.25, 1.0, 3.0
-        assert_dtype(student.reverse_sde_step(*args, student.generator(seed)), dtype)
+        assert_dtype(assert_unchanged(student.reverse_sde_step.observed(*args, student.generator(seed))), dtype)
 
 
 # -- probability_flow_drift --
@@ -341,7 +341,7 @@ def test_the_drift_has_gradients(student):
 @probability_flow
 @weight(0.033)
 def test_the_drift_keeps_the_dtype(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        assert_dtype(student.probability_flow_drift(level_score(x[0]), x, 0.5, 1.0, 3.0), dtype)
+        assert_dtype(assert_unchanged(student.probability_flow_drift.observed(level_score(x[0]), x, 0.5, 1.0, 3.0)), dtype)

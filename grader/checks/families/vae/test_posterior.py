@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_unchanged
 from grader.checking.tolerance import condition_of
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
@@ -87,9 +87,10 @@ def test_the_posterior_has_gradients_in_the_decoder_and_the_data(student):
 @optimal_posterior
 @weight(0.083)
 def test_the_posterior_has_the_dtype_of_its_arguments(student):
-    """float32 in, float32 out; float64 in, float64 out."""
+    """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        got = student.optimal_posterior(torch.ones(2, 2, dtype=dtype), draw.tensor(1.0, dtype), torch.ones(1, 2, dtype=dtype))
+        W, sigma, x = torch.ones(2, 2, dtype=dtype), draw.tensor(1.0, dtype), torch.ones(1, 2, dtype=dtype)
+        got = assert_unchanged(student.optimal_posterior.observed(W, sigma, x))
         if not isinstance(got, tuple | list) or len(got) != 2:
             raise Mismatch("type", "this is not a pair of tensors, mean and covariance", got)
         assert_dtype(got[0], dtype, what="the mean")

@@ -10,12 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import (
-    assert_agrees,
-    assert_dtype,
-    assert_form,
-    assert_gradient_agrees,
-)
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.autoregressive.draw import centred_model, gaussian_model, quarters
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.conditionals import gaussian_independent, gaussian_linear
@@ -151,10 +146,11 @@ def test_gaussian_log_prob_asks_anew_and_wherever_x_lies(student):
 @gaussian_log_prob
 @weight(0.125)
 def test_gaussian_log_prob_has_the_dtype_of_its_inputs_also_for_one_vector_or_variable(student):
-    """float32 gives float32, float64 float64; n = 1 and m = 1 are sizes like others."""
+    """float32 gives float32, float64 float64; n = 1 and m = 1 are sizes like others; x stays as it is."""
     for dtype in draw.DTYPES:
         for n, m in ((2, 3), (1, 2), (2, 1), (1, 1)):
-            got = student.gaussian_log_prob(centred_model(torch.zeros(m, dtype=dtype)), torch.zeros(n, m, dtype=dtype))
-            want = torch.full((n,), -m * HALF_LOG_2_PI, dtype=torch.float64)
+            conditional, x = centred_model(torch.zeros(m, dtype=dtype)), torch.ones(n, m, dtype=dtype)  # one deviation out
+            got = assert_unchanged(student.gaussian_log_prob.observed(conditional, x))
+            want = torch.full((n,), -m * (0.5 + HALF_LOG_2_PI), dtype=torch.float64)
             assert_agrees(got, want, like=torch.float32, scale=float(m), unit="nats")
             assert_dtype(got, dtype)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.autoregressive.draw import (
     CHAIN_LOGITS,
     CHAIN_X,
@@ -187,6 +187,6 @@ def test_log_prob_of_one_sequence_one_variable_or_one_value(student):
 @log_prob
 @weight(0.042)
 def test_log_prob_has_the_dtype_of_the_logits(student):
-    """Logits in float32 give float32, logits in float64 float64."""
+    """Logits in float32 give float32, logits in float64 float64; x stays as it is."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.log_prob(chain(dtype), CHAIN_X), dtype)
+        assert_dtype(assert_unchanged(student.log_prob.observed(chain(dtype), CHAIN_X)), dtype)

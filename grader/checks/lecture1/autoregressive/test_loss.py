@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.autoregressive.draw import (
     CHAIN_X,
     all_sequences,
@@ -114,6 +114,6 @@ def test_an_impossible_sequence_costs_everything(student):
 @negative_log_likelihood
 @weight(0.021)
 def test_the_loss_has_the_dtype_of_the_logits(student):
-    """Logits in float32 give float32, logits in float64 float64."""
+    """Logits in float32 give float32, logits in float64 float64; x stays as it is."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.negative_log_likelihood(chain(dtype), CHAIN_X), dtype)
+        assert_dtype(assert_unchanged(student.negative_log_likelihood.observed(chain(dtype), CHAIN_X)), dtype)

@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.autoregressive.draw import SIZES, pull_back, rounding, table_model
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.conditionals import class_conditional, independent_table
@@ -166,10 +166,10 @@ def test_the_posterior_has_gradients(student, ref, C, n, key, dtype):
 @class_posterior
 @weight(0.125)
 def test_the_posterior_has_the_dtype_of_its_inputs_also_for_one_class_or_sequence(student):
-    """float32 gives float32, float64 float64; C = 1, n = 1 and m = 1 are sizes like others."""
+    """float32 gives float32, float64 float64; C = 1, n = 1 and m = 1 are sizes like others; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         for C, n, m in ((2, 3, 2), (1, 2, 3), (3, 1, 2), (2, 2, 1), (1, 1, 1)):
             conditional = class_conditional([coin(m, 0.5, dtype)] * C)
-            got = student.class_posterior(conditional, torch.ones(n, m).long(), torch.zeros(C, dtype=dtype))
+            got = assert_unchanged(student.class_posterior.observed(conditional, torch.ones(n, m).long(), -torch.ones(C, dtype=dtype)))
             assert_agrees(got, torch.full((n, C), 1 / C, dtype=torch.float64), like=torch.float32, scale=float(m))
             assert_dtype(got, dtype)

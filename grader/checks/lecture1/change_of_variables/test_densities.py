@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.distributions import LogNormal, MultivariateNormal, Normal
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checking.student import Function
 from grader.checks.lecture1.change_of_variables.draw import (
     CONDITION,
@@ -188,7 +188,7 @@ def test_a_flow_can_be_trained_by_its_log_prob(student, size, key, dtype):
 @log_prob_x
 @weight(0.1)
 def test_log_prob_x_has_the_dtype_of_the_samples(student):
-    """Float32 in, float32 out; float64 in, float64 out."""
+    """Float32 in, float32 out; float64 in, float64 out; x stays as it is."""
     _check_dtype(student.log_prob_x)
 
 
@@ -309,7 +309,7 @@ def test_log_prob_z_is_differentiable(student, size, key, dtype):
 @log_prob_z
 @weight(0.1)
 def test_log_prob_z_has_the_dtype_of_the_latents(student):
-    """Float32 in, float32 out; float64 in, float64 out."""
+    """Float32 in, float32 out; float64 in, float64 out; z stays as it is."""
     _check_dtype(student.log_prob_z)
 
 
@@ -382,7 +382,8 @@ def _check_gradients(log_prob: Function, n: int, m: int, key: int, dtype: torch.
 
 def _check_dtype(log_prob: Function) -> None:
     for dtype in draw.DTYPES:
-        assert_dtype(log_prob(elementwise("exp"), standard_normal(2, dtype), three_points.to(dtype)), dtype)
+        got = assert_unchanged(log_prob.observed(elementwise("exp"), standard_normal(2, dtype), three_points.to(dtype)))
+        assert_dtype(got, dtype)
 
 
 def _unit_box(m: int, dtype: torch.dtype) -> tuple[Tensor, Tensor]:

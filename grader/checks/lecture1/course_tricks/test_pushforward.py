@@ -7,7 +7,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.course_tricks.draw import MANY, many_images, many_masses
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.layouts import layouts
@@ -107,6 +107,7 @@ def test_pushforward_is_linear_in_p(student, S, K, key, dtype):
 @pushforward
 @weight(0.017)
 def test_pushforward_has_the_dtype_of_p(student):
-    """Float32 in, float32 out; float64 in, float64 out."""
+    """Float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.pushforward_pmf(torch.tensor([0.25, 0.75], dtype=dtype), torch.tensor([1, 0]), 3), dtype)
+        p = torch.tensor([0.25, 0.75], dtype=dtype)
+        assert_dtype(assert_unchanged(student.pushforward_pmf.observed(p, torch.tensor([1, 0]), 3)), dtype)

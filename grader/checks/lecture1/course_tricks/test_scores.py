@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype
+from grader.checking.compare import assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.lecture1.course_tricks.draw import (
     MANY,
     densities,
@@ -141,9 +141,9 @@ def test_score_depends_on_the_samples_alone(student):
 @log_derivative
 @weight(0.033)
 def test_score_has_the_dtype_of_the_samples(student):
-    """Float32 in, float32 out; float64 in, float64 out."""
+    """Float32 in, float32 out; float64 in, float64 out; the samples stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.log_derivative(standard_normal(2, dtype), three_points.to(dtype)), dtype)
+        assert_dtype(assert_unchanged(student.log_derivative.observed(standard_normal(2, dtype), three_points.to(dtype))), dtype)
 
 
 # -- score_function_gradient --
@@ -269,7 +269,7 @@ def test_estimate_depends_on_its_arguments_alone(student):
 @score_function
 @weight(0.05)
 def test_estimate_has_the_dtype_of_theta(student):
-    """Float32 in, float32 out; float64 in, float64 out."""
+    """Float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        f, theta = linear(torch.ones(2, dtype=dtype), torch.zeros((), dtype=dtype)), torch.zeros(2, 2, dtype=dtype)
-        assert_dtype(student.score_function_gradient(f, gaussian_log_p(), theta, four_draws.to(dtype)), dtype)
+        f, theta = linear(torch.ones(2, dtype=dtype), torch.zeros((), dtype=dtype)), torch.ones(2, 2, dtype=dtype)
+        assert_dtype(assert_unchanged(student.score_function_gradient.observed(f, gaussian_log_p(), theta, four_draws.to(dtype))), dtype)

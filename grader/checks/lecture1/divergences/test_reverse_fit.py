@@ -168,7 +168,7 @@ def test_the_reverse_fit_has_the_dtype_of_its_start(student, seed):
 @weight(0.0625)
 def test_the_start_stays_as_it_is(student, seed):
     """The tensors that hold the start are not changed: they are not what the optimiser moves."""
-    mu, sigma = torch.zeros(2), torch.ones(2)
+    mu, sigma = torch.ones(2), torch.ones(2)
     log_p_data = gaussian_log_density(mu + 1, 2 * sigma)
     assert_unchanged(student.fit_gaussian_reverse_kl.observed(log_p_data, mu, sigma, 2, 0.1, 4, student.generator(seed)))
 

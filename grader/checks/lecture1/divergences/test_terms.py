@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checking.tolerance import Tolerance
 from grader.checks.lecture1.divergences.draw import (
     accuracy,
@@ -164,9 +164,10 @@ def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dty
 @kl_low_variance
 @weight(0.042)
 def test_the_low_variance_estimate_has_the_dtype_of_the_densities(student):
-    """Densities in float32 give an estimate in float32, those in float64 one in float64."""
+    """Densities in float32 give an estimate in float32, those in float64 one in float64; the draws stay as they are."""
     for dtype in (torch.float32, torch.float64):
-        assert_dtype(student.kl_low_variance(table([-1.0], dtype), table([-2.0], dtype), column([0], dtype)), dtype)
+        log_p, log_q = table([-1.0, -2.0], dtype), table([-2.0, -1.0], dtype)
+        assert_dtype(assert_unchanged(student.kl_low_variance.observed(log_p, log_q, column([0, 1], dtype))), dtype)
 
 
 # -- negative_log_likelihood --
@@ -232,6 +233,6 @@ def test_the_likelihood_has_its_gradient(student, n, m, key, dtype):
 @negative_log_likelihood
 @weight(0.042)
 def test_the_likelihood_has_the_dtype_of_the_density(student):
-    """A density in float32 gives a likelihood in float32, one in float64 a likelihood in float64."""
+    """A density in float32 gives a likelihood in float32, one in float64 a likelihood in float64; the samples stay as they are."""
     for dtype in (torch.float32, torch.float64):
-        assert_dtype(student.negative_log_likelihood(table([-1.0], dtype), column([0], dtype)), dtype)
+        assert_dtype(assert_unchanged(student.negative_log_likelihood.observed(table([-1.0, -2.0], dtype), column([0, 1], dtype))), dtype)

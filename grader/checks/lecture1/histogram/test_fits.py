@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, refuses
+from grader.checking.compare import assert_agrees, assert_dtype, assert_unchanged, refuses
 from grader.checks.lecture1.histogram.draw import samples
 from grader.checks.lecture1.shared import draw
 
@@ -69,8 +69,8 @@ def test_values_outside_the_bins_are_refused(student, counts, key, excess):
 @fit_histogram
 @weight(0.083)
 def test_shares_have_the_default_float_dtype(student):
-    """The shares are float32, and float64 where that is the default of torch."""
-    assert_dtype(student.fit_histogram(torch.tensor([1, 0, 1]), 2), torch.float32)
+    """The shares are float32, and float64 where that is the default of torch; the sample stays as it is."""
+    assert_dtype(assert_unchanged(student.fit_histogram.observed(torch.tensor([1, 0, 1]), 2)), torch.float32)
     assert_dtype(student.fit_histogram.float64_default(torch.tensor([1, 0, 1]), 2), torch.float64)
 
 
@@ -118,7 +118,7 @@ def test_a_class_without_samples_is_unknown(student):
 @fit_conditional_histogram
 @weight(0.083)
 def test_conditional_shares_have_the_default_float_dtype(student):
-    """The shares are float32, and float64 where that is the default of torch."""
+    """The shares are float32, and float64 where that is the default of torch; the pairs stay as they are."""
     x, y = torch.tensor([1, 0, 1]), torch.tensor([1, 0, 0])
-    assert_dtype(student.fit_conditional_histogram(x, y, 2, 2), torch.float32)
+    assert_dtype(assert_unchanged(student.fit_conditional_histogram.observed(x, y, 2, 2)), torch.float32)
     assert_dtype(student.fit_conditional_histogram.float64_default(x, y, 2, 2), torch.float64)

@@ -9,7 +9,7 @@ import torch
 from hypothesis import example, given
 from torch import Tensor
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_gradient_agrees
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checking.statistics import (
     assert_follows_pmf,
     assert_no_stretch_comes_twice,
@@ -77,9 +77,10 @@ def test_log_prob_is_differentiable(student):
 @histogram_log_prob
 @weight(0.042)
 def test_log_prob_has_the_dtype_of_pi(student):
-    """Log-probabilities of a float32 histogram are float32, those of a float64 one float64."""
+    """Log-probabilities of a float32 histogram are float32, those of a float64 one float64; the arguments stay as they are."""
     for dtype in (torch.float32, torch.float64):
-        assert_dtype(student.histogram_log_prob(torch.tensor([0.5, 0.5], dtype=dtype), torch.tensor([1])), dtype)
+        pi = torch.tensor([0.5, 0.5], dtype=dtype)
+        assert_dtype(assert_unchanged(student.histogram_log_prob.observed(pi, torch.tensor([1]))), dtype)
 
 
 # -- sample_histogram --
@@ -194,9 +195,9 @@ def test_a_sample_is_a_vector_of_bins(student, pi, key):
 @sample_histogram
 @weight(0.042)
 def test_samples_are_int64(student):
-    """The numbers of the bins are int64, whatever the dtype of pi."""
+    """The numbers of the bins are int64, whatever the dtype of pi, and pi stays as it is."""
     for dtype in (torch.float32, torch.float64):
-        x = student.sample_histogram(torch.tensor([0.5, 0.5], dtype=dtype), 3, student.generator(0))
+        x = assert_unchanged(student.sample_histogram.observed(torch.tensor([0.5, 0.5], dtype=dtype), 3, student.generator(0)))
         assert_dtype(x, torch.int64)
 
 

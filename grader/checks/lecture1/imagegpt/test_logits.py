@@ -13,6 +13,7 @@ from grader.checking.compare import (
     assert_calls_agree,
     assert_dtype,
     assert_form,
+    assert_unchanged,
 )
 from grader.checking.student import CannotObserve
 from grader.checks.lecture1.imagegpt.draw import (
@@ -186,9 +187,9 @@ def test_the_whole_network_computes_the_law_of_every_pixel(student, ref, net, n,
 @forward
 @weight(0.0083)
 def test_forward_keeps_the_dtype(student):
-    """A float64 model gives float64 logits, a float32 model float32."""
+    """A float64 model gives float64 logits, a float32 model float32; the images stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(model_of(student, probed_network(8, dtype=dtype))(IMAGES), dtype)
+        assert_dtype(assert_unchanged(model_of(student, probed_network(8, dtype=dtype)).forward.observed(IMAGES)), dtype)
 
 
 @forward

@@ -5,7 +5,7 @@ import torch
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees
+from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.shared import draw
 
 weight, examples = pytest.mark.weight, pytest.mark.examples
@@ -116,8 +116,8 @@ def test_quantize_of_images_of_any_layout(student):
 @quantize
 @weight(0.033)
 def test_quantize_gives_int64(student):
-    """Indices are int64, as every index in torch."""
-    assert_dtype(student.quantize(PHOTOGRAPHS, PALETTE), torch.int64)
+    """Indices are int64, as every index in torch; images and palette stay as they are."""
+    assert_dtype(assert_unchanged(student.quantize.observed(PHOTOGRAPHS, PALETTE)), torch.int64)
 
 
 # -- dequantize --
@@ -166,9 +166,9 @@ def test_dequantize_of_tokens_of_any_layout(student):
 @dequantize
 @weight(0.042)
 def test_dequantize_gives_the_dtype_of_the_palette(student):
-    """float64 colours paint a float64 image."""
+    """float64 colours paint a float64 image; tokens and palette stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(student.dequantize(TOKENS, PALETTE.to(dtype)), dtype)
+        assert_dtype(assert_unchanged(student.dequantize.observed(TOKENS, PALETTE.to(dtype))), dtype)
 
 
 @dequantize

@@ -4,7 +4,7 @@ import pytest
 import torch
 from hypothesis import given
 
-from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, refuses
+from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_unchanged, refuses
 from grader.checking.statistics import outcome_index
 from grader.checking.student import CannotObserve
 from grader.checks.lecture1.imagegpt.draw import (
@@ -111,15 +111,16 @@ def test_sampling_with_a_cache_computes_every_position_once(student, seed):
 @sample
 @weight(0.0625)
 def test_the_model_samples_in_eval_mode_and_gets_its_mode_back(student, seed):
-    """While it samples the model is in eval mode; afterwards `model.training` is what it was."""
+    """While it samples the model is in eval mode; afterwards `model.training`, weights and prefix are what they were."""
     for training in (True, False):
         model = model_of(student, probed_network(seed, m=3))
         student.run(set_mode, model, training)
-        student.sample(model, 2, 3, student.generator(seed))
+        called = student.sample.observed(model, 2, 3, student.generator(seed), prefix=torch.tensor([[1], [2]]))
         if student.run(in_training_mode, model):
             raise Mismatch("trace", "the model samples in training mode, where dropout would be active: call model.eval() first")
         if student.run(get_mode, model) is not training:
             raise Mismatch("trace", f"model.training was {training} before sampling and is {not training} after it")
+        assert_unchanged(called)
 
 
 @sample
