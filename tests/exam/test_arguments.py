@@ -40,7 +40,7 @@ def test_whoever_spoils_an_argument_is_told(lecture: str, exercise: str) -> None
     """Each tensor, and each model, by itself: an answer that forgets one of them is noticed, too."""
     examiner, checks = _examiner(lecture), _that_observe(lecture, exercise)
     for place in itertools.count():
-        spoils = _Spoils(place, method=exercise.count(".") > 1)
+        spoils = _Spoils(place)
         wrong = known_submissions.with_changed(lecture, [exercise], spoils)
         messages = [examiner.examine(check, wrong).message for check in checks]
         if not spoils.spoilt:  # there are no more
@@ -50,17 +50,16 @@ def test_whoever_spoils_an_argument_is_told(lecture: str, exercise: str) -> None
 
 
 class _Spoils:
-    """Makes of a right function one that then changes the tensor or model at `place` among what it was given."""
+    """Makes of a right function one that then changes the tensor or model at `place` among what it was given, `self` included."""
 
-    def __init__(self, place: int, *, method: bool) -> None:
-        self.place, self.method = place, method
-        self.spoilt = False
+    def __init__(self, place: int) -> None:
+        self.place, self.spoilt = place, False
 
     def __call__(self, right: Function) -> Function:
         @functools.wraps(right)
         def function(*args: Any, **kwargs: Any) -> Any:
             value = mapped(right(*args, **kwargs), lambda leaf: leaf.clone() if isinstance(leaf, Tensor) else leaf)
-            given = [leaf for leaf in leaves([*args[self.method :], kwargs]) if _can_be_spoilt(leaf)]
+            given = [leaf for leaf in leaves([*args, kwargs]) if _can_be_spoilt(leaf)]
             if self.place < len(given):
                 self.spoilt = True
                 _spoil(given[self.place])

@@ -24,6 +24,8 @@ class Arguments:
         self._values = {**_names(function, args), **kwargs}
         families = zip(list(self._values), given, strict=False)
         self._values |= {f"the parameters of {name}": value for name, value in families if isinstance(value, Family)}
+        if isinstance(model := getattr(function, "__self__", None), torch.nn.Module):  # whose buffers are its own business
+            self._values["the parameters of the model"] = list(model.parameters())
         self._before = {name: _state(value) for name, value in self._values.items()}
 
     def changed(self) -> list[str]:
