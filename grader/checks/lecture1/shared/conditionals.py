@@ -70,12 +70,22 @@ def value_by_value(conditional: Conditional) -> Conditional:
 
 
 @family
-def as_agreed(conditional: Conditional, m: int, K: int) -> Conditional:
-    """The same conditional, which refuses what it should not be asked."""
+def of_all_columns(conditional: Conditional, m: int) -> Conditional:
+    """The same conditional, which refuses sequences that are not whole."""
 
     def logits(x: Tensor) -> Tensor:
-        if x.ndim != 2 or x.shape[1] != m:
-            raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
+        _refuse_unless_whole(x, m)
+        return conditional(x)
+
+    return logits
+
+
+@family
+def as_agreed(conditional: Conditional, m: int, K: int) -> Conditional:
+    """The same conditional, which refuses what it should not be asked; under vmap it cannot look at the values."""
+
+    def logits(x: Tensor) -> Tensor:
+        _refuse_unless_whole(x, m)
         if x.dtype != torch.int64:
             raise ValueError(f"conditional takes x of dtype int64, got {x.dtype}")
         if x.min() < 0 or x.max() >= K:
@@ -105,7 +115,7 @@ def gaussian_linear(A: Tensor, b: Tensor, S: Tensor, c: Tensor) -> GaussianCondi
     m = len(b)
 
     def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
-        _refuse_unless_vectors(x, m)
+        _refuse_unless_whole(x, m)
         x = x.to(A.dtype).nan_to_num(0.0, 0.0, 0.0)  # whatever stands in columns that are not drawn yet
         return x @ A.tril(-1).T + b, x @ S.tril(-1).T + c  # (n, m), (n, m)
 
@@ -117,7 +127,7 @@ def gaussian_independent(mu: Tensor, log_sigma: Tensor) -> GaussianConditional:
     """The same mean and log-standard-deviation for every row: mu, log_sigma: (m,)."""
 
     def mu_and_log_sigma(x: Tensor) -> tuple[Tensor, Tensor]:
-        _refuse_unless_vectors(x, len(mu))
+        _refuse_unless_whole(x, len(mu))
         return mu.expand(x.shape), log_sigma.expand(x.shape)  # (n, m), (n, m)
 
     return mu_and_log_sigma
@@ -137,11 +147,11 @@ def _tokens(x: Tensor, m: int, K: int) -> Tensor:
     return x.long().clamp(0, K - 1)
 
 
-def _refuse_unless_sequences(x: Tensor, m: int) -> None:
-    if x.ndim != 2 or x.shape[1] > m:
+def _refuse_unless_whole(x: Tensor, m: int) -> None:
+    if x.ndim != 2 or x.shape[1] != m:
         raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
 
 
-def _refuse_unless_vectors(x: Tensor, m: int) -> None:
-    if x.ndim != 2 or x.shape[1] != m:
+def _refuse_unless_sequences(x: Tensor, m: int) -> None:
+    if x.ndim != 2 or x.shape[1] > m:
         raise ValueError(f"conditional takes all m = {m} columns: expected x of shape (n, {m}), got {tuple(x.shape)}")
