@@ -106,6 +106,17 @@ def last_of_equals(images: Tensor, palette: Tensor) -> Tensor:
     return distances.shape[-1] - 1 - distances.flip(-1).argmin(-1)
 
 
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="You keep tokens in a byte, where 256 is 0 again. A palette may have more colours.",
+    when=lambda palette: len(palette) > 256,
+    green_at_home="The public palettes have 256 colours at most.",
+)
+def tokens_in_a_byte(images: Tensor, palette: Tensor) -> Tensor:
+    return _squared_distances(images, palette).argmin(-1).to(torch.uint8).long()
+
+
 @mistake(QUANTIZE, killed_by=INT64, says="Indices are int64, as every index in torch.")
 def thirty_two_bit_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).int()
