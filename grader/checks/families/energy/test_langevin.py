@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype, assert_form
+from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.energies import (
     exponential_log_shape,
@@ -96,6 +96,14 @@ def test_a_step_has_the_dtype_of_its_start(student, seed):
         zero = torch.zeros(2, 2, dtype=dtype)
         score = gaussian_shape_score(zero[0], zero[0] + 1)
         assert_dtype(student.langevin_step(score, zero, 0.5, student.generator(seed)), dtype)
+
+
+@langevin_step
+@weight(0.05)
+def test_a_step_leaves_its_start_as_it_is(student, seed):
+    """The step leads to a new tensor: x is not moved in place."""
+    x = draw.tensor([[1.0, -1.0], [0.0, 2.0]])
+    assert_unchanged(student.langevin_step.observed(gaussian_shape_score(x[0], x[0] + 2), x, 0.5, student.generator(seed)))
 
 
 # -- metropolis_log_acceptance --

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from grader.checking.compare import assert_agrees, assert_dtype
+from grader.checking.compare import assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.checks.families.shared.velocities import tanh_velocity, time_velocity
@@ -66,6 +66,14 @@ def test_an_euler_sample_keeps_the_dtype(student):
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
         assert_dtype(student.euler_sample(time_velocity(x, x[0]), x, 2), dtype)
+
+
+@euler_sample
+@weight(0.05)
+def test_euler_leaves_the_noise_as_it_is(student):
+    """The samples are new: the noise is not moved in place."""
+    x0 = draw.tensor([[1.0, -1.0], [0.0, 2.0]])
+    assert_unchanged(student.euler_sample.observed(time_velocity(x0, x0[0]), x0, 2))
 
 
 # -- gaussian_velocity --
