@@ -32,6 +32,11 @@ def answer_is(what: str, description: str) -> str:
     return f"{what} is {description}" if what else f"you returned {description}"
 
 
+def with_article(noun: str) -> str:
+    """`an int32 tensor`, `a float32 tensor`, `an IndexError`."""
+    return f"{'an' if noun[0] in 'aeioAEIO' else 'a'} {noun}"
+
+
 def count(number: int, one: str, many: str) -> str:
     return f"{number} {one if number == 1 else many}"
 
