@@ -223,6 +223,16 @@ def transposed(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).T.contiguous()
 
 
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_each_class_has_its_own_histogram",
+    says="You keep values in a byte, where 256 is 0 again. Leave x int64.",
+    when=lambda num_bins: num_bins > 256,
+)
+def conditional_of_bytes(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    return _conditional(x.to(torch.uint8).long(), y, num_bins, num_classes)
+
+
 @mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="Every class got the histogram of all samples: count the samples of each class alone.")
 def marginal_for_every_class(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return (_counts(x, num_bins) / len(x)).expand(num_classes, -1)

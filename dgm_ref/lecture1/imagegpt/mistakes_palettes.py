@@ -220,6 +220,15 @@ def quantize_by_cdist(images: Tensor, palette: Tensor) -> Tensor:
 # -- dequantize --
 
 
+@mistake(
+    DEQUANTIZE,
+    killed_by=PAINTS,
+    says="You clamp the colours to 0..1. A palette may hold any numbers.",
+)
+def colours_clamped(tokens: Tensor, palette: Tensor) -> Tensor:
+    return palette.clamp(0, 1)[tokens].permute(0, 3, 1, 2)
+
+
 @mistake(DEQUANTIZE, killed_by=PAINTS, says="The channels come second in an image: (n, C, H, W), not (n, H, W, C).")
 def painted_channels_last(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette[tokens]

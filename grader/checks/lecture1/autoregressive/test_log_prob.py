@@ -90,7 +90,7 @@ def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
 @weight(0.5)
 @examples(3)
 @given(size=st.sampled_from(((784, 3), (784, 256))), key=draw.seeds, dtype=draw.dtypes)
-@example(size=(784, 256), key=0, dtype=torch.float32)
+@example(size=(784, 300), key=0, dtype=torch.float32)
 @example(size=(LONG, 3), key=0, dtype=torch.float64)
 def test_log_prob_of_hundreds_of_dimensions(student, size, key, dtype):
     """An image has a finite log-likelihood, although its likelihood may be below all floating-point numbers."""
