@@ -117,6 +117,17 @@ def tokens_in_a_byte(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).to(torch.uint8).long()
 
 
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="You take colours below 0 for 0. Images and palettes may hold any numbers.",
+    when=lambda images, palette: min(images.min(), palette.min()) < 0,
+    green_at_home="The public colours lie in 0..1.",
+)
+def colours_below_zero_taken_for_zero(images: Tensor, palette: Tensor) -> Tensor:
+    return _squared_distances(images.clamp(min=0), palette.clamp(min=0)).argmin(-1)
+
+
 @mistake(QUANTIZE, killed_by=INT64, says="Indices are int64, as every index in torch.")
 def thirty_two_bit_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).int()
