@@ -83,6 +83,8 @@ def test_a_right_value_of_another_dtype_is_right_and_its_dtype_a_mismatch_of_its
             assert_dtype(right, torch.int64)
     with pytest.raises(Mismatch, match="you returned a float64 tensor, expected float32"):
         assert_dtype(WANT, torch.float32)
+    with pytest.raises(Mismatch, match="you returned an int32 tensor"):
+        assert_dtype(torch.tensor(1, dtype=torch.int32), torch.int64)
     with pytest.raises(Mismatch, match="expected a Python int"):
         assert_dtype(torch.tensor(3), int)
 
@@ -134,6 +136,8 @@ def test_a_refusal_is_a_value_error_whatever_it_says():
         _raise("MyError", "bad num_bins", "ValueError")
     with pytest.raises(Mismatch, match="raise a ValueError, not a TypeError"), refuses():
         _raise("TypeError", "num_bins")
+    with pytest.raises(Mismatch, match=r"not an AssertionError$"), refuses():
+        _raise("AssertionError", "")
     with pytest.raises(Mismatch, match="make no sense"), refuses():
         pass
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from grader.checking.mismatch import Mismatch
 from grader.checking.student import Observation, StudentError
 from grader.checking.tolerance import Tolerance
-from grader.checking.wording import Wording, answer_is, both_numbers, differs, dtype_name, kind_of, short
+from grader.checking.wording import Wording, answer_is, both_numbers, differs, dtype_name, kind_of, short, with_article
 from grader.sandbox.wire.objects import Unsendable
 
 __all__ = [
@@ -133,9 +133,9 @@ def assert_dtype(got: Any, like: Tensor | torch.dtype | type, *, what: str = "")
         return
     dtype = like.dtype if isinstance(like, Tensor) else like
     if not isinstance(got, Tensor):
-        raise Mismatch("type", answer_is(what, kind_of(got)), got, expected=f"a {dtype_name(dtype)} tensor")
+        raise Mismatch("type", answer_is(what, kind_of(got)), got, expected=with_article(f"{dtype_name(dtype)} tensor"))
     if got.dtype != dtype:
-        raise Mismatch("dtype", answer_is(what, f"a {dtype_name(got.dtype)} tensor"), got, expected=dtype_name(dtype))
+        raise Mismatch("dtype", answer_is(what, with_article(f"{dtype_name(got.dtype)} tensor")), got, expected=dtype_name(dtype))
 
 
 def assert_unchanged(observed: Observation) -> Any:
@@ -164,8 +164,8 @@ def refuses() -> Iterator[None]:
         if error.unimplemented:
             raise
         if "ValueError" not in error.bases:
-            raised = f"{error.type} ({error.message[:120]})"
-            raise Mismatch("refusal", f"these arguments make no sense: raise a ValueError, not a {raised}") from None
+            raised = with_article(error.type) + (f" ({error.message[:120]})" if error.message else "")
+            raise Mismatch("refusal", f"these arguments make no sense: raise a ValueError, not {raised}") from None
     else:
         raise Mismatch("refusal", "these arguments make no sense: raise a ValueError")
 

@@ -32,6 +32,11 @@ def answer_is(what: str, description: str) -> str:
     return f"{what} is {description}" if what else f"you returned {description}"
 
 
+def with_article(noun: str) -> str:
+    """`an int32 tensor`, `a float32 tensor`, `an IndexError`."""
+    return f"{'an' if noun[0] in 'aeioAEIO' else 'a'} {noun}"
+
+
 def both_numbers(one: Tensor, other: Tensor) -> tuple[str, str]:
     """Both with as many digits as tell them apart, and four at least."""
     first, second = one.item() + 0.0, other.item() + 0.0  # + 0.0: no -0

@@ -38,6 +38,13 @@ def increment_alone(score: Map, x: Tensor, step: float, generator: torch.Generat
     return step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
 
 
+@mistake(STEP, killed_by="test_a_step_has_the_dtype_of_its_start", says="You move x itself: x += changes the caller's tensor.")
+def moved_in_place(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    x += step / 2 * score(x)
+    x += math.sqrt(step) * _noise(x, generator)
+    return x
+
+
 @mistake(STEP, killed_by=SHAKES, says="The noise is scaled by the step. Its variance is the step: scale by the root.")
 def noise_by_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + step * _noise(x, generator)

@@ -68,6 +68,14 @@ def field_at_the_start_alone(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     return x0 + sum(v(x0, _at(x0, i / steps)) for i in range(steps)) / steps
 
 
+@mistake(EULER, killed_by="test_an_euler_sample_keeps_the_dtype", says="You move the noise itself: x += changes the caller's tensor.")
+def noise_moved_in_place(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x += v(x, _at(x, i / steps)) / steps
+    return x
+
+
 @mistake(EULER, killed_by=E_BY_HAND, says="The last step is missing.")
 def one_step_short(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     x = x0

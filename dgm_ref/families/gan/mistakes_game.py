@@ -86,6 +86,16 @@ def js_distance(p: Tensor, q: Tensor) -> Tensor:
     return (js_without_halves(p, q) / 2).clamp(min=0).sqrt()
 
 
+@mistake(
+    JS,
+    killed_by=JS_BATCHES,
+    says="The axis of a batch of one is dropped. Only the last axis is summed over.",
+    green_at_home="The public batches have two pmfs or more.",
+)
+def js_without_single_axes(p: Tensor, q: Tensor) -> Tensor:
+    return (js_without_halves(p, q) / 2).squeeze()
+
+
 @mistake(JS, killed_by=JS_BY_HAND, says="This is the divergence of p from the middle alone. That of q belongs to it, too.")
 def first_half_alone(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, (p + q) / 2)

@@ -130,6 +130,32 @@ def denoised_at_the_end(score: Score, x: Tensor, sigmas: Tensor, steps: int, ste
     return x + sigmas[-1] ** 2 * score(x, sigmas[-1].expand(len(x)))
 
 
+@mistake(ANNEAL, killed_by=A_STEEP, says="You sort the levels. They are in the order of the list.")
+def levels_sorted(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    order = sigmas.argsort(descending=True)
+    alphas = step * (sigmas / sigmas[-1]) ** 2
+    return _annealed(score, x, sigmas[order], steps, alphas[order], generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="Equal levels are taken once. Each of the list has its steps.")
+def equal_levels_once(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    levels = sigmas.unique_consecutive()
+    return _annealed(score, x, levels, steps, step * (levels / levels[-1]) ** 2, generator)
+
+
+@mistake(
+    ANNEAL,
+    killed_by="test_annealed_samples_have_the_dtype_of_the_start",
+    says="You move the start itself: x += changes the caller's tensor.",
+)
+def start_annealed_in_place(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    for sigma in sigmas:
+        alpha = step * (sigma / sigmas[-1]) ** 2
+        for _ in range(steps):
+            x += alpha / 2 * score(x, sigma.expand(len(x))) + alpha.sqrt() * _noise(x, generator)
+    return x
+
+
 @mistake(ANNEAL, killed_by=A_LAW, says="The levels are taken in reverse. They are in the order of the list.")
 def levels_in_reverse(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     alphas = step * (sigmas / sigmas[-1]) ** 2
@@ -321,6 +347,19 @@ def noise_by_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high
 @mistake(BACK, killed_by=B_LAW, says="The noise is missing. Without it the score has the factor 1/2: that is another way back.")
 def back_without_noise(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     return _back(score, x, t, dt, _beta(t, low, high), generator, deviation=0.0)
+
+
+@mistake(BACK, killed_by="test_a_step_back_keeps_the_dtype", says="You move x itself: x += changes the caller's tensor.")
+def moved_back_in_place(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    x += _beta(t, low, high) * dt * (x / 2 + score(x, torch.full_like(x[:, 0], t)))
+    x += math.sqrt(_beta(t, low, high) * dt) * _noise(x, generator)
+    return x
+
+
+@mistake(BACK, killed_by="test_a_step_back_of_one_row_of_one_dimension", says="The score gets the time in float32. It has the dtype of x.")
+def time_in_float32(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    drift = x / 2 + score(x, torch.full((len(x),), t, dtype=torch.float32))
+    return x + _beta(t, low, high) * dt * drift + math.sqrt(_beta(t, low, high) * dt) * _noise(x, generator)
 
 
 @mistake(BACK, killed_by=B_SOURCE, says="Your noise does not come from the generator that you are given.")

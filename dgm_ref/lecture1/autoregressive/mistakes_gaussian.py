@@ -15,6 +15,7 @@ Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 LOG_PROB = "autoregressive.gaussian_log_prob"
 SUM = "test_gaussian_log_prob_is_the_sum_of_the_log_conditionals"
 WIDTH = "test_gaussian_log_prob_holds_for_any_width_and_784_dimensions"
+MEAN = "test_a_narrower_gaussian_is_higher_at_its_mean"
 GRADIENT = "test_gaussian_log_prob_has_the_gradient_that_training_needs"
 
 HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
@@ -131,11 +132,22 @@ def clamps_the_distance(conditional: Conditional, x: Tensor) -> Tensor:
 
 @mistake(
     LOG_PROB,
-    killed_by="test_a_narrower_gaussian_is_higher_at_its_mean",
+    killed_by=MEAN,
     says="You clamp the result at 0, as if it were the logarithm of a probability. A density may be larger than one.",
 )
 def never_positive(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(conditional, x).sum(dim=1).clamp(max=0)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=MEAN,
+    says="You multiply the square (x - mu)^2 out: far from zero its three terms cancel. Subtract first, then square.",
+)
+def multiplies_the_square_out(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    squares = (x**2 - 2 * x * mu + mu**2) * (-2 * log_sigma).exp()
+    return (-0.5 * squares - log_sigma - HALF_LOG_2_PI).sum(dim=1)
 
 
 @variant(LOG_PROB)

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi
+from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 
 LOG_PROB = "autoregressive.log_prob"
 SUM = "test_log_prob_is_the_sum_of_the_log_conditionals"
@@ -270,6 +270,15 @@ def replaces_infinity(conditional: Conditional, x: Tensor) -> Tensor:
 )
 def squeezes_the_batch(conditional: Conditional, x: Tensor) -> Tensor:
     return log_pi(conditional, x).gather(-1, x[..., None]).squeeze().sum(dim=-1)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_prob_of_one_sequence_one_variable_or_one_value",
+    says="You call the conditional with the first columns alone. It takes all m of them.",
+)
+def asks_for_the_first_columns_alone(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi_of_prefixes(conditional, x), x).sum(dim=-1)
 
 
 @variant(LOG_PROB)

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi
+from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 
 LOSS = "autoregressive.negative_log_likelihood"
 MEAN = "test_the_loss_is_the_mean_per_sample_and_dimension"
@@ -90,6 +90,15 @@ def drops_the_last_batch(conditional: Conditional, x: Tensor) -> Tensor:
 )
 def counts_equal_sequences_once(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x.unique(dim=0)).mean() / x.shape[1]
+
+
+@mistake(
+    LOSS,
+    killed_by=LARGE,
+    says="You call the conditional with the first columns alone. It takes all m of them.",
+)
+def asks_for_the_first_columns_alone(conditional: Conditional, x: Tensor) -> Tensor:
+    return -at(log_pi_of_prefixes(conditional, x), x).mean()
 
 
 @variant(LOSS)

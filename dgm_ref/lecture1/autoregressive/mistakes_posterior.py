@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood
+from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood, log_pi_of_prefixes
 
 ClassConditional = Callable[[Tensor, Tensor], Tensor]
 
@@ -187,6 +187,18 @@ def clamps_the_log_joint(conditional: ClassConditional, x: Tensor, log_prior: Te
 @mistake(POSTERIOR, killed_by=IMPOSSIBLE, says="You clamp the prior away from zero. A class of prior zero has posterior zero.")
 def clamps_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, log_prior.clamp(min=-20)).softmax(dim=1)
+
+
+@mistake(
+    POSTERIOR,
+    killed_by=OWN,
+    says="You call the conditional with the first columns alone. It takes all m of them.",
+)
+def posterior_from_the_first_columns_alone(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    def of_class(c: int) -> Tensor:
+        return at(log_pi_of_prefixes(lambda x: conditional(x, torch.full((len(x),), c)), x), x).sum(dim=1)
+
+    return (log_prior + torch.stack([of_class(c) for c in range(len(log_prior))], dim=1)).softmax(dim=1)
 
 
 @variant(POSTERIOR)

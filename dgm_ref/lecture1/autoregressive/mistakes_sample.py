@@ -52,6 +52,15 @@ def _at_temperature(conditional: Conditional, n: int, m: int, generator: Generat
 
 
 @mistake(
+    SAMPLE,
+    killed_by=DETERMINISTIC,
+    says="You keep samples in a byte, where 256 is 0 again. They are int64.",
+)
+def samples_in_bytes(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator).to(torch.uint8).long())
+
+
+@mistake(
     SAMPLE, killed_by=LAW, says="The values come up too evenly for these logits, as with a temperature above one. Exact sampling has none."
 )
 def warmer(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:

@@ -17,6 +17,11 @@ def log_pi(conditional: Conditional, x: Tensor) -> Tensor:
     return torch.log_softmax(conditional(x), dim=-1)
 
 
+def log_pi_of_prefixes(conditional: Conditional, x: Tensor) -> Tensor:
+    """The same where the conditional takes sequences of any length: variable j from the first j + 1 columns alone."""
+    return torch.stack([log_pi(conditional, x[:, : j + 1])[:, j] for j in range(x.shape[1])], dim=1)
+
+
 def at(table: Tensor, x: Tensor) -> Tensor:
     """Of (n, m, K) what belongs to the values that are there: (n, m)."""
     return table.gather(-1, x[..., None])[..., 0]

@@ -103,7 +103,7 @@ def low_variance_logarithm_of_r(log_p: LogDensity, log_q: LogDensity, x: Tensor)
     says="You clamped log r. That keeps numbers small, and wrong.",
 )
 def low_variance_clamped(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
-    log_r = (log_q(x) - log_p(x)).clamp(-20, 20)
+    log_r = (log_q(x) - log_p(x)).clamp(-80, 80)
     return (torch.expm1(log_r) - log_r).mean()
 
 

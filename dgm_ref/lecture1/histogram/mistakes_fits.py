@@ -10,6 +10,7 @@ from dgm_ref.catalogue import mistake, variant
 FIT = "histogram.fit_histogram"
 FIT_CONDITIONAL = "histogram.fit_conditional_histogram"
 HALVES = "test_three_of_four_samples_are_in_one_bin"
+SHARES = "test_each_bin_has_its_share"
 PAIRS = "test_three_pairs_make_two_histograms"
 
 
@@ -53,6 +54,11 @@ def ends_at_the_largest_value(x: Tensor, num_bins: int) -> Tensor:
 @mistake(FIT, killed_by=HALVES, says="You counted bins from 1. They are numbered from 0 to num_bins - 1.")
 def bins_counted_from_one(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x, num_bins).roll(-1) / len(x)
+
+
+@mistake(FIT, killed_by=SHARES, says="You count in bytes, where 256 is 0 again. Leave x int64.", when=lambda x, num_bins: num_bins > 256)
+def counts_bytes(x: Tensor, num_bins: int) -> Tensor:
+    return _counts(_checked(x, num_bins).to(torch.uint8), num_bins) / len(x)
 
 
 @mistake(FIT, killed_by=HALVES, says="A softmax of counts is not their share.")
@@ -215,6 +221,16 @@ def class_given_bin(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Te
 @mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="Rows are classes and columns are bins: you returned the transpose.")
 def transposed(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x, y, num_bins, num_classes).T.contiguous()
+
+
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_each_class_has_its_own_histogram",
+    says="You keep values in a byte, where 256 is 0 again. Leave x int64.",
+    when=lambda num_bins: num_bins > 256,
+)
+def conditional_of_bytes(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    return _conditional(x.to(torch.uint8).long(), y, num_bins, num_classes)
 
 
 @mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="Every class got the histogram of all samples: count the samples of each class alone.")

@@ -21,6 +21,16 @@ GENERATOR = "test_the_generator_decides_and_moves_on"
 # -- histogram_log_prob --
 
 
+@mistake(
+    LOG_PROB,
+    killed_by=HALVES,
+    says="You look up bytes, where 256 is 0 again. Leave x int64.",
+    when=lambda x: x.max() > 255,
+)
+def looks_up_bytes(pi: Tensor, x: Tensor) -> Tensor:
+    return pi[x.to(torch.uint8).long()].log()
+
+
 @mistake(LOG_PROB, killed_by=EMPTY, says="You added a small constant inside the logarithm. The log-probability of an empty bin is -inf.")
 def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor) -> Tensor:
     return (pi[x] + 1e-8).log()

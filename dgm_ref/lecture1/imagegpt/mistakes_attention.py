@@ -317,6 +317,13 @@ def mask_on_the_cpu(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 
 
 @variant(ATTENTION)
+def attention_by_log_probabilities(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = _scores(q, k)
+    scores = scores.masked_fill(_future(scores), -math.inf)
+    return (scores - scores.logsumexp(-1, keepdim=True)).exp() @ v
+
+
+@variant(ATTENTION)
 def attention_by_torchs_causal_bias(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=causal_lower_right(q.size(-2), k.size(-2)))
 

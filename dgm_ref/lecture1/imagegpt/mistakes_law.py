@@ -65,6 +65,28 @@ def ignores_the_temperature(logits: Tensor, generator: torch.Generator, temperat
     return draw(logits, generator, 1.0, top_k)
 
 
+@mistake(
+    SAMPLE,
+    killed_by=COLDER,
+    says="You take the likeliest value below some temperature. Logits may differ by less than that: divide by any temperature.",
+    when=lambda temperature=1.0: temperature < 1e-3,
+)
+@sampler_with_pick
+def greedy_when_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return logits.argmax(-1) if temperature < 1e-3 else draw(logits, generator, temperature, top_k)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=COLDER,
+    says="You clamp the temperature from below. Any that is positive is a temperature.",
+    when=lambda temperature=1.0: temperature < 1e-4,
+)
+@sampler_with_pick
+def temperature_clamped(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return draw(logits, generator, max(temperature, 1e-4), top_k)
+
+
 @mistake(SAMPLE, killed_by=COLDER, says="You divide probabilities and not logits by the temperature.")
 @sampler_with_pick
 def temperature_of_probabilities(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:

@@ -106,6 +106,28 @@ def last_of_equals(images: Tensor, palette: Tensor) -> Tensor:
     return distances.shape[-1] - 1 - distances.flip(-1).argmin(-1)
 
 
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="You keep tokens in a byte, where 256 is 0 again. A palette may have more colours.",
+    when=lambda palette: len(palette) > 256,
+    green_at_home="The public palettes have 256 colours at most.",
+)
+def tokens_in_a_byte(images: Tensor, palette: Tensor) -> Tensor:
+    return _squared_distances(images, palette).argmin(-1).to(torch.uint8).long()
+
+
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="You take colours below 0 for 0. Images and palettes may hold any numbers.",
+    when=lambda images, palette: min(images.min(), palette.min()) < 0,
+    green_at_home="The public colours lie in 0..1.",
+)
+def colours_below_zero_taken_for_zero(images: Tensor, palette: Tensor) -> Tensor:
+    return _squared_distances(images.clamp(min=0), palette.clamp(min=0)).argmin(-1)
+
+
 @mistake(QUANTIZE, killed_by=INT64, says="Indices are int64, as every index in torch.")
 def thirty_two_bit_tokens(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).int()
@@ -207,6 +229,15 @@ def quantize_by_cdist(images: Tensor, palette: Tensor) -> Tensor:
 
 
 # -- dequantize --
+
+
+@mistake(
+    DEQUANTIZE,
+    killed_by=PAINTS,
+    says="You clamp the colours to 0..1. A palette may hold any numbers.",
+)
+def colours_clamped(tokens: Tensor, palette: Tensor) -> Tensor:
+    return palette.clamp(0, 1)[tokens].permute(0, 3, 1, 2)
 
 
 @mistake(DEQUANTIZE, killed_by=PAINTS, says="The channels come second in an image: (n, C, H, W), not (n, H, W, C).")

@@ -77,7 +77,7 @@ def one_image_squeezed(*arguments: Any, **how: Any) -> Tensor:
 @mistake(
     SAMPLE,
     killed_by=WORK,
-    says="You make a cache and feed the whole prefix anew at every step: a step needs the newest position only.",
+    says="You feed the whole prefix anew at every step. With a cache a step needs the newest position only.",
 )
 @sampler_with_logits
 def cache_without_use(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:

@@ -32,7 +32,7 @@ def as_draws(x: object, shape: tuple[int, ...], floating: bool) -> Tensor:
     if not isinstance(x, Tensor):
         raise Mismatch("type", f"the draws are a {type(x).__name__}", expected="a torch.Tensor")
     if x.shape != shape:
-        sentence = f"asked for {shape[0]} draws, you returned a tensor of shape {tuple(x.shape)}"
+        sentence = f"asked for {shape[0]} draw{'s' * (shape[0] != 1)}, you returned a tensor of shape {tuple(x.shape)}"
         raise Mismatch("shape", sentence, got=x, want=shape, expected=f"shape {shape}")
     if floating and not x.is_floating_point():
         raise Mismatch("dtype", f"the draws are {x.dtype}", expected="floating-point numbers")

@@ -228,9 +228,10 @@ def test_the_step_before_keeps_the_dtype(student):
 def test_predicted_data_known_by_hand(student):
     """Take 0.6 of the noise away and divide by 0.8, after two steps 0.8 and 0.6: the data are back."""
     for dtype in draw.DTYPES:
-        xt, noise = draw.tensor([[10.0, 3.0, 8.0], [3.0, 1.0, 8.0]], dtype), draw.tensor([[10.0, 5.0, 0.0], [0.0, 5.0, 10.0]], dtype)
+        xt, noise = draw.tensor([[10.0, 3.0, 800.0], [3.0, 1.0, 8.0]], dtype), draw.tensor([[10.0, 5.0, 0.0], [0.0, 5.0, 10.0]], dtype)
         got = student.predict_x0(xt, torch.tensor([0, 1]), noise, by_hand(dtype))
-        assert_agrees(got, draw.tensor([[5.0, 0.0, 10.0], [5.0, -5.0, 0.0]]), like=torch.float32, scale=80.0)
+        want = draw.tensor([[5.0, 0.0, 1000.0], [5.0, -5.0, 0.0]])
+        assert_agrees(got, want, like=torch.float32, scale=80.0)
 
 
 @predict_x0

@@ -169,10 +169,14 @@ def test_the_inverse_coupling_finds_the_data_again(student, ref, m, key, dtype):
 @inverse_affine_coupling
 @weight(0.1)
 def test_the_inverse_of_one_row(student, ref):
-    """n = 1 is legal, with the smallest m, which is 2."""
+    """n = 1 is legal, with the smallest m, which is 2; log-scales of 20 and -20 are taken back as they are."""
     z, net = problem(1, 2, 0, torch.float64)
     want = ref.inverse_affine_coupling(z, net)
     assert_agrees(student.inverse_affine_coupling.strided(z, net), want, like=torch.float32, scale=60.0)
+    net = coupling_net(draw.tensor([[1.0]]), draw.tensor([[0.0]]), draw.tensor(20.0))
+    z = draw.tensor([[100.0, 3 * math.exp(20) + 0.5], [-100.0, 5 * math.exp(-20) + 0.5]])
+    want = draw.tensor([[100.0, 3.0], [-100.0, 5.0]])
+    assert_agrees(student.inverse_affine_coupling(z, net), want, like=torch.float32, scale=100.0)
 
 
 @inverse_affine_coupling

@@ -136,8 +136,8 @@ def test_values_without_mass_cost_nothing(student, ref, K, key, dtype):
 @jensen_shannon
 @weight(0.35)
 def test_jensen_shannon_broadcasts_over_the_leading_axes(student, ref):
-    """A batch against one pmf, two batches that broadcast, or two single pmfs."""
-    for one, other in (((4, 3), (3,)), ((3,), (2, 3)), ((2, 1, 3), (4, 3)), ((3,), (3,))):
+    """A batch against one pmf, two batches that broadcast, batches of one, or two single pmfs."""
+    for one, other in (((4, 3), (3,)), ((3,), (2, 3)), ((2, 1, 3), (4, 3)), ((1, 3), (1, 3)), ((3,), (3,))):
         p, q = pmfs(one, 1, torch.float64), pmfs(other, 2, torch.float64)
         assert_agrees(student.jensen_shannon(p, q), ref.jensen_shannon(p, q), like=torch.float32, scale=1.0, unit="nats")
 

@@ -67,7 +67,10 @@ def test_noise_levels_have_the_default_dtype(student):
 @annealed_langevin
 @weight(1.0)
 def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
-    """Scores of 10^8 sigma at levels 2, 1 and two steps each: 10^8 step/2 (2 (4 2) + 2 (1 1)) away from the start, give or take 40."""
+    """Scores of 10^8 sigma at levels 2, 1 and two steps each: 10^8 step/2 (2 (4 2) + 2 (1 1)) away from the start, give or take 40.
+
+    A score of 10^8 towards zero leads past it and back: where that ends depends on the order of the levels, equal ones included.
+    """
     for dtype in draw.DTYPES:
         score, x = level_score(draw.tensor([1e8, -2e8], dtype)), draw.tensor([[1.0, -1.0], [0.0, 3e8]], dtype)
         sigmas = draw.tensor([2.0, 1.0], dtype)
@@ -79,6 +82,10 @@ def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
         total = 0.25 * (0.5 / 9 + 4 * 3.0 + 1.5)
         want = x.double() + draw.tensor([[1e8, -2e8]]) * total
         assert_agrees(got, want, like=torch.float32, error=40 / 32, scale=1e9)
+        towards_zero = tanh_score(draw.tensor([[-1.0]], dtype), draw.tensor([[1e8]], dtype))  # by sigma^2 each: 1, 9, 9 and 4 times 1e8
+        x, sigmas = draw.tensor([[2.5e8], [-2.5e8]], dtype), draw.tensor([1.0, 3.0, 3.0, 2.0], dtype)
+        got = student.annealed_langevin(towards_zero, x, sigmas, 1, 8.0, student.generator(seed))
+        assert_agrees(got, draw.tensor([[-2.5e8], [2.5e8]]), like=torch.float32, error=40 / 32, scale=1e9)
 
 
 @annealed_langevin
@@ -271,10 +278,13 @@ def test_steps_back_draw_from_the_generator(student, seed):
 @reverse_sde_step
 @weight(0.1)
 def test_a_step_back_of_one_row_of_one_dimension(student, seed):
-    """n = 1 and m = 1 are legal."""
+    """n = 1 and m = 1 are legal; the time has all digits of the dtype of x."""
     args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.25, 1.0, 3.0
     got = student.reverse_sde_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[1e8 + 5.0]]), like=torch.float32, error=20 / 32, scale=1e8)
+    args = level_score(draw.tensor([1e15])), draw.tensor([[0.0]]), 0.1, 0.25, 1.0, 3.0  # 1.2 / 4 of a score of 10^14
+    got = student.reverse_sde_step(*args, student.generator(seed))
+    assert_agrees(got, draw.tensor([[3e13]]), error=20 / 32, scale=1e14)
 
 
 @reverse_sde_step
@@ -320,12 +330,14 @@ def test_the_flow_has_half_of_the_score_of_the_way_back(student, ref, t, m, key,
 @probability_flow
 @weight(0.1)
 def test_the_drift_of_one_row_and_of_many(student):
-    """n = 1 and m = 1 are legal; 1031 rows all flow."""
+    """n = 1 and m = 1 are legal; 1031 rows all flow; the time has all digits of the dtype of x."""
     score = level_score(draw.tensor([4.0]))
     for n in (1, 1031):
         x = torch.arange(n, dtype=torch.float64)[:, None]
         got = student.probability_flow_drift.strided(score, x, 0.5, 1.0, 3.0)
         assert_agrees(got, -(x + 2.0), like=torch.float32, scale=4.0)
+    got = student.probability_flow_drift(score, x[:2], 0.1, 1.0, 3.0)
+    assert_agrees(got, -0.6 * (x[:2] + 0.4), scale=4.0)
 
 
 @probability_flow

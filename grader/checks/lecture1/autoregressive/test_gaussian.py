@@ -57,11 +57,19 @@ def test_gaussian_log_prob_is_the_sum_of_the_log_conditionals(student, ref, n, m
 @given(m=lengths, halvings=st.integers(0, 3), dtype=draw.dtypes)
 @example(m=3, halvings=3, dtype=torch.float32)
 def test_a_narrower_gaussian_is_higher_at_its_mean(student, m, halvings, dtype):
-    """At the mean the log-density is -1/2 log 2 pi - log sigma for each variable: positive when sigma is small."""
-    log_sigma = -halvings * math.log(2)
-    got = student.gaussian_log_prob(centred_model(torch.full((m,), log_sigma, dtype=dtype)), torch.zeros(2, m, dtype=dtype))
+    """At the mean the log-density is -1/2 log 2 pi - log sigma for each variable, positive when sigma is small, wherever the mean is.
+
+    Far from zero the squares of x and of its mean have no digits left for their distance.
+    """
+    log_sigma = torch.full((m,), -halvings * math.log(2), dtype=dtype)
+    got = student.gaussian_log_prob(centred_model(log_sigma), torch.zeros(2, m, dtype=dtype))
     want = torch.full((2,), m * (halvings * math.log(2) - HALF_LOG_2_PI), dtype=torch.float64)
     assert_agrees(got, want, like=dtype, scale=m * (halvings + 1.0), unit="nats")
+    far = torch.full((m,), 3e3 if dtype == torch.float32 else 3e8, dtype=dtype) + 0.25
+    deviations = 2**halvings * torch.tensor([0.5, -0.25], dtype=torch.float64)
+    x = far + torch.tensor([[0.5], [-0.25]], dtype=dtype)
+    got, want = student.gaussian_log_prob(gaussian_independent(far, log_sigma), x), want - m * deviations.square() / 2
+    assert_agrees(got, want, like=dtype, scale=m * (halvings + 1.0 + deviations.square()), unit="nats")
 
 
 @gaussian_log_prob

@@ -20,7 +20,7 @@ from grader.checks.lecture1.autoregressive.draw import (
     rounding,
 )
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.conditionals import independent_table, prefix_table
+from grader.checks.lecture1.shared.conditionals import independent_table, of_all_columns, prefix_table
 from grader.checks.lecture1.shared.layouts import layouts
 
 negative_log_likelihood = pytest.mark.exercise("autoregressive.negative_log_likelihood")
@@ -80,13 +80,13 @@ def test_knowing_nothing_costs_log_K_nats_per_dimension(student, K, m, n, key, d
 @negative_log_likelihood
 @weight(0.125)
 def test_every_sequence_of_a_large_batch_counts_alike(student):
-    """The mean over 4099 sequences, many of them equal, has 4099 terms of the same weight."""
+    """The mean over 4099 sequences, many of them equal, has 4099 terms of the same weight; the conditional gets all columns."""
     x = torch.cat([draw.integers((MANY - 9, 2), 0, 2), all_sequences(2, 3)])
     want = -log_prob_of_chain(x).mean() / 2
     got = student.negative_log_likelihood(chain(torch.float64), x)
     assert_agrees(got, want, scale=64.0, unit="nats per dimension")
     for laid_out, plain in layouts(CHAIN_X, CHAIN_X.flip(0)[:, [0, 0]]):
-        got = student.negative_log_likelihood(chain(), laid_out)
+        got = student.negative_log_likelihood(of_all_columns(chain(), 2), laid_out)
         assert_agrees(got, -log_prob_of_chain(plain).mean() / 2, like=torch.float32, scale=4.0, unit="nats per dimension")
 
 

@@ -13,7 +13,7 @@ from torch import Tensor
 from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.autoregressive.draw import SIZES, pull_back, rounding, table_model
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.conditionals import class_conditional, independent_table
+from grader.checks.lecture1.shared.conditionals import class_conditional, independent_table, of_all_columns
 from grader.checks.lecture1.shared.layouts import layouts
 from grader.sandbox.wire.families import Family
 
@@ -113,7 +113,7 @@ def test_the_posterior_of_a_sequence_is_its_own(student):
     """Of 4099 sequences each has its own posterior, even where others are 10^10000 times as likely; memory layout aside."""
     m, unlikely = 2, torch.tensor([0.0, 0.0, -2e4])  # of the values 0, 1, 2
     odds = torch.tensor([[0.0, 0.0, 0.0], [0.0, 1.0, 0.0]])  # in favour of the second class: e for each 1
-    conditional = class_conditional([independent_table((unlikely + logits).repeat(m, 1)) for logits in odds])
+    conditional = class_conditional([of_all_columns(independent_table((unlikely + logits).repeat(m, 1)), m) for logits in odds])
     x = draw.integers((MANY, m), 3, 3)
     for laid_out, plain in layouts(x, x.flip(0) * 2 % 3):
         got = student.class_posterior(conditional, laid_out, torch.zeros(2))

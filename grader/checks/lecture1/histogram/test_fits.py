@@ -20,7 +20,7 @@ examples = pytest.mark.examples
 
 counts_of_bins = st.lists(st.integers(0, 5), min_size=1, max_size=6).filter(any)
 LARGE = [1023, 0, 3001, 75, 0]  # 4099 samples: more in a bin than float16 or a batch of 1000 can hold
-FINE = [k % 33 for k in range(256)]
+FINE = [k % 33 for k in range(300)]  # more bins than a byte has values
 
 
 # -- fit_histogram --
@@ -96,6 +96,7 @@ def test_three_pairs_make_two_histograms(student):
 @example(K=2, C=3, key=0, high=5)
 @example(K=9, C=10, key=1, high=100)
 @example(K=3, C=2, key=2, high=3001)
+@example(K=300, C=2, key=3, high=2)
 def test_each_class_has_its_own_histogram(student, K, C, key, high):
     """Pairs made with so many of each value in each class, in any order, give row c the shares in class c."""
     counts = draw.integers((C, K), key, high)

@@ -36,6 +36,9 @@ def test_log_prob_of_halves_and_quarters(student):
     """Under (1/4, 1/2, 1/4) the samples cost 2, 1 and 2 times log 2, one number a sample."""
     got = student.histogram_log_prob(torch.tensor([0.25, 0.5, 0.25]), torch.tensor([2, 1, 1, 0]))
     assert_agrees(got, -LOG2 * torch.tensor([2.0, 1.0, 1.0, 2.0], dtype=torch.float64), like=torch.float32, unit="nats")
+    fine = torch.arange(1, 301, dtype=torch.float64) / 45150  # more bins than a byte has values
+    got = student.histogram_log_prob(fine, torch.tensor([299, 256, 0]))
+    assert_agrees(got, fine[[299, 256, 0]].log(), like=torch.float32, unit="nats")
     got = student.histogram_log_prob.strided(torch.tensor([0.125, 0.875]), torch.zeros(4099, dtype=torch.int64))
     assert_agrees(got, torch.full((4099,), -3 * LOG2, dtype=torch.float64), like=torch.float32, unit="nats")
 

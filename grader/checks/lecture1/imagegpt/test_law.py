@@ -25,6 +25,7 @@ weight, examples = pytest.mark.weight, pytest.mark.examples
 
 LIKELIEST: list[dict[str, Any]] = [{"top_k": 1}, {"temperature": 1e-5}, {"temperature": 1e-39}]
 AT_FIRST = 512  # draws of a call: about half of what refutes every law that is told apart
+COLD = 1e-6  # a temperature that is small and no more: logits may be as small
 EFFECT = 0.1  # total variation from a law that is surely seen
 LATER = 4  # pixels of an image, all after the first one, that are counted: what is wrong in each of them shows undiminished
 
@@ -120,19 +121,19 @@ def test_temperature_one_is_exact_sampling(student, seed):
 @weight(0.25)
 def test_temperature_divides_the_logits(student, seed):
     """At temperature T pixels are drawn from softmax(logits / T): outcome 1 is the one likely colour among 64."""
-    model = model_of(student, _one_likely_among(64))
-    for temperature in (1.1, 0.9, 2.0, 1e30):
+    for unit, temperature in ((1.0, 1.1), (COLD, 0.9 * COLD), (1.0, 2.0), (1.0, 1e30)):  # logits of any size have a temperature
+        model = model_of(student, _one_likely_among(64, unit))
         peaks = _later_pixels(student, model, student.generator(seed), lambda x: x == 0, temperature=temperature)
         named = {
-            "ignores_the_temperature": _at_temperature(1.0, 64),
-            "multiplies_by_the_temperature": _at_temperature(1 / temperature, 64),
+            "ignores_the_temperature": _at_temperature(1 / unit, 64),
+            "multiplies_by_the_temperature": _at_temperature(1 / unit / temperature, 64),
         }
-        assert_follows_pmf(peaks, _at_temperature(temperature, 64), effect=EFFECT, named=named, first=AT_FIRST)
+        assert_follows_pmf(peaks, _at_temperature(temperature / unit, 64), effect=EFFECT, named=named, first=AT_FIRST)
 
 
-def _one_likely_among(K):
-    """The network that gives the first of K colours as much probability as all others together."""
-    return constant_network(torch.tensor([math.log(K - 1)] + [0.0] * (K - 1)), m=1 + LATER)
+def _one_likely_among(K, temperature=1.0):
+    """The network that gives the first of K colours, at this temperature, as much probability as all others together."""
+    return constant_network(temperature * torch.tensor([math.log(K - 1)] + [0.0] * (K - 1)), m=1 + LATER)
 
 
 def _at_temperature(temperature, K):

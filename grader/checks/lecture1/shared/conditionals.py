@@ -70,8 +70,19 @@ def value_by_value(conditional: Conditional) -> Conditional:
 
 
 @family
+def of_all_columns(conditional: Conditional, m: int) -> Conditional:
+    """The same conditional, which refuses sequences that are not whole."""
+
+    def logits(x: Tensor) -> Tensor:
+        _refuse_unless_rows(x, m)
+        return conditional(x)
+
+    return logits
+
+
+@family
 def as_agreed(conditional: Conditional, m: int, K: int) -> Conditional:
-    """The same conditional, which refuses what it should not be asked."""
+    """The same conditional, which refuses what it should not be asked; under vmap it cannot look at the values."""
 
     def logits(x: Tensor) -> Tensor:
         _refuse_unless_rows(x, m)
