@@ -148,7 +148,7 @@ def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor) -> Tensor:
     return at((log_pi(conditional, x).exp() + 1e-10).log(), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=IMPOSSIBLE, says="You clamp probabilities away from zero. What cannot come up has log-probability -inf.")
+@mistake(LOG_PROB, killed_by=IMPOSSIBLE, says="You keep probabilities away from zero. What cannot come up has log-probability -inf.")
 def clamps_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x).clamp(min=math.log(1e-12)), x).sum(dim=-1)
 

@@ -184,7 +184,7 @@ def clamps_the_log_joint(conditional: ClassConditional, x: Tensor, log_prior: Te
     return _log_joint(conditional, x, log_prior).clamp(min=-700).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=IMPOSSIBLE, says="You clamp the prior away from zero. A class of prior zero has posterior zero.")
+@mistake(POSTERIOR, killed_by=IMPOSSIBLE, says="You keep the prior away from zero. A class of prior zero has posterior zero.")
 def clamps_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     return _log_joint(conditional, x, log_prior.clamp(min=-20)).softmax(dim=1)
 

@@ -36,7 +36,7 @@ def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor) -> Tensor:
     return (pi[x] + 1e-8).log()
 
 
-@mistake(LOG_PROB, killed_by=EMPTY, says="You clamped probabilities away from zero. The log-probability of an empty bin is -inf.")
+@mistake(LOG_PROB, killed_by=EMPTY, says="You keep probabilities away from zero. The log-probability of an empty bin is -inf.")
 def clamped_probabilities(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].clamp(min=1e-12).log()
 
