@@ -19,7 +19,7 @@ def log_pi(conditional: Conditional, x: Tensor) -> Tensor:
 
 def log_pi_of_prefixes(conditional: Conditional, x: Tensor) -> Tensor:
     """The same where the conditional takes sequences of any length: variable j from the first j + 1 columns alone."""
-    return torch.stack([log_pi(conditional, x[:, : j + 1])[:, j] for j in range(x.shape[1])], dim=1)
+    return torch.stack([conditional(x[:, : j + 1])[:, j].log_softmax(dim=-1) for j in range(x.shape[1])], dim=1)
 
 
 def at(table: Tensor, x: Tensor) -> Tensor:
