@@ -21,7 +21,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from throughput import ENVIRONMENT, cost, cpu_of, generate
+from throughput import ENVIRONMENT, Spent, cost, cpu_of, generate
 
 EACH_JOINS_WITH = 3  # submissions: so many that every worker gets one
 DGM = [sys.executable, "-c", "from grader.cli import app; app()"]
@@ -43,19 +43,18 @@ def main() -> None:
             with cluster(folder, number, environment) as (address, scheduler, workers), tempfile.TemporaryDirectory(dir=name) as results:
                 joining = generate(Path(results) / "joining", EACH_JOINS_WITH * number)
 
-                def grade(what: Path) -> tuple[float, float]:
+                def grade(what: Path) -> Spent:
                     command = [*DGM, "grade", str(what), "-o", f"{results}/of {what.name}", "--quick", "--json", "--scheduler", address]
                     return cost(lambda: subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL))
 
                 grade(joining)
                 joined, before = sum(map(cpu_of, workers)), cpu_of(scheduler)
-                reader, wall = grade(submissions)
+                reader = grade(submissions)
                 t = (sum(map(cpu_of, workers)) - joined) / options.number
                 s = (cpu_of(scheduler) - before) / options.number
-                nothing_left, _ = grade(submissions)
-                r = (reader - nothing_left) / options.number
+                r = (reader.cpu - grade(submissions).cpu) / options.number  # the second time nothing is left to grade
                 join = joined / number - EACH_JOINS_WITH * t
-                row = f"{join:.1f} | {t:.2f} | {s:.3f} | {r:.3f} | {wall / options.number:.2f} | {t / max(r, s):.0f}"
+                row = f"{join:.1f} | {t:.2f} | {s:.3f} | {r:.3f} | {reader.wall / options.number:.2f} | {t / max(r, s):.0f}"
                 print(f"| {number} | {row} |", flush=True)
 
 

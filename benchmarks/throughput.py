@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import functools
+import multiprocessing
 import os
 import platform
 import random
@@ -24,6 +25,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -75,11 +77,30 @@ def generate(folder: Path, number: int) -> Path:
     return folder
 
 
-def cost(work: Callable[[], object]) -> tuple[float, float]:
-    """CPU seconds, children included, and wall seconds."""
-    before, started = _cpu(), time.perf_counter()
-    work()
-    return _cpu() - before, time.perf_counter() - started
+class Spent(NamedTuple):
+    """What some work has taken."""
+
+    cpu: float  # seconds, children included
+    wall: float  # seconds
+    peak: float = 0.0  # MiB, of the largest process
+
+
+def cost(work: Callable[[], object]) -> Spent:
+    """What work takes in a process of its own, so that its peak is its own."""
+    here, there = multiprocessing.Pipe(duplex=False)
+
+    def measured() -> None:
+        before, started = _cpu(), time.perf_counter()
+        work()
+        peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+        there.send(Spent(_cpu() - before, time.perf_counter() - started, peak))
+
+    process = multiprocessing.get_context("fork").Process(target=measured)
+    process.start()
+    there.close()
+    spent: Spent = here.recv()  # EOFError: it has failed and said why
+    process.join()
+    return spent
 
 
 def dgm_grade(submissions: Path, results: Path) -> None:
@@ -93,7 +114,7 @@ def pytest_processes(submissions: list[Path]) -> None:
         _run(["-m", "pytest", checks, *options, "--submission", str(path)], may_fail=True)
 
 
-def stock_nbgrader(number: int, folder: Path) -> tuple[float, float]:
+def stock_nbgrader(number: int, folder: Path) -> Spent:
     """Stock autograde of right notebooks; making the assignment is not counted."""
     source = folder / "source" / LECTURE
     source.mkdir(parents=True)
@@ -108,7 +129,7 @@ def stock_nbgrader(number: int, folder: Path) -> tuple[float, float]:
     return cost(lambda: _run(["-m", "nbgrader", "autograde", LECTURE, "--create"], folder))
 
 
-def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
+def bare(submissions: list[Submission], plans: Plans) -> Spent:
     """The functions called in this process on the inputs that the checks gave them, their answers thrown away."""
     hosts = []
     for submission in submissions:
@@ -127,14 +148,14 @@ def bare(submissions: list[Submission], plans: Plans) -> tuple[float, float]:
             cpu, wall = cpu + time.process_time(), wall + time.perf_counter()
             with contextlib.suppress(WireError):
                 encode(answer, host.keep_in_worker)  # keeps the objects that later calls ask for
-    return cpu, wall
+    return Spent(cpu, wall, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
 
 
 def where_it_goes(session: GradingSession, submission: Submission, bare_cpu: float) -> None:
     """Where the CPU seconds of a right submission's exam go."""
     zygote = session.workers._zygote.pid  # type: ignore[attr-defined]
     drawn = Examiner(session.assignment, session.examiner.checks, OPTIONS.seed, key=InstructorsKey(LECTURE, names=False), quick=True)
-    drawing, _ = cost(lambda: [drawn.examples(check) for check in drawn.checks])
+    drawing = cost(lambda: [drawn.examples(check) for check in drawn.checks]).cpu
     asked = [0.0]
     ask = Reference.__getattr__
 
@@ -182,19 +203,17 @@ def main() -> None:
         folder = Path(name)
         classes = {size: generate(folder / f"class{size}", size) for size in dict.fromkeys([*options.growth, options.number])}
         print(f"\n{'':34}{'n':>6} {'CPU s each':>11} {'wall s each':>12} {'peak MiB of a process':>22}")
-        of_class = {}
         for size, submissions in sorted(classes.items()):
             spent = cost(functools.partial(dgm_grade, submissions, folder / f"results{size}"))
-            of_class[size] = _row("dgm grade", size, spent)
-        each, submitted = of_class[options.number], classes[options.number]  # that which the others grade as well
+            each = _row("dgm grade", size, spent)  # at last that of the largest class
+        submitted = classes[options.number]  # the others grade this one, too
         with GradingSession(OPTIONS) as session:
             session.rehearse()
             assignment = assignments.load(LECTURE)
             everybody = [read(one, assignment) for one in find(submitted, assignment)]
             (right,) = [read(one, assignment) for one in find(EXAMPLES / "01_all_right", assignment)]
             bare_each = _row("bare limit", len(everybody), bare(everybody, session.examiner.plans))
-            right_bare, _ = bare([right], session.examiner.plans)
-            where_it_goes(session, right, right_bare)
+            where_it_goes(session, right, bare([right], session.examiner.plans).cpu)
         print()
         paths = sorted(submitted.iterdir())[: options.pytest]
         pytest_each = _row("a pytest process each", len(paths), cost(lambda: pytest_processes(paths)))
@@ -204,11 +223,9 @@ def main() -> None:
     print(f"1/{nbgrader_each / each:.1f} of stock nbgrader, {each / bare_each:.1f} times the functions alone")
 
 
-def _row(name: str, number: int, spent: tuple[float, float]) -> float:
-    cpu, wall = spent
-    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"{name:34}{number:6} {cpu / number:11.2f} {wall / number:12.2f} {peak:22.0f}", flush=True)
-    return cpu / number
+def _row(name: str, number: int, spent: Spent) -> float:
+    print(f"{name:34}{number:6} {spent.cpu / number:11.2f} {spent.wall / number:12.2f} {spent.peak:22.0f}", flush=True)
+    return spent.cpu / number
 
 
 def _run(arguments: list[str], folder: Path = REPO_ROOT, may_fail: bool = False) -> None:
