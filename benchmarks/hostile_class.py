@@ -33,7 +33,7 @@ from grader.record import Record
 from tests.attacks.arena import PREAMBLE, descendants
 from tests.attacks.corpus import CORPUS
 from tests.intake.making import lay
-from tests.intake.test_bounds import HOSTILE
+from tests.intake.test_bounds import HOSTILE, hostile
 
 LECTURE = "lecture1"
 ANSWERS = {"histogram": "mistakes_fits", "change_of_variables": "mistakes_log_det"}  # modules that stand alone
@@ -64,7 +64,9 @@ def honest_answers() -> list[Honest]:
     answers = [_unwritten(topic) for topic in ANSWERS]
     for topic, module in ANSWERS.items():
         known = catalogue.load(LECTURE, topic)
-        for one in itertools.chain(*known.mistakes.values(), *known.variants.values()):
+        registered: list[catalogue.Mistake | catalogue.Variant] = [*itertools.chain(*known.mistakes.values())]
+        registered += itertools.chain(*known.variants.values())
+        for one in registered:
             if one.function.__module__.endswith(f".{module}"):
                 source = re.sub(r"from (?:dgm_ref\S*|__future__) import .*", "", inspect.getsource(sys.modules[one.function.__module__]))
                 name = one.exercise.split(".")[1]
@@ -82,7 +84,7 @@ def _unwritten(topic: str) -> Honest:
 
 def hostile_files() -> list[Files]:
     """One entry of a class each: those that are expensive to read, those that attack the worker, those that are called oddly."""
-    reading = [{name.replace("flows", "histogram"): data for name, data in files.items()} for files in HOSTILE.values()]
+    reading = [{name.replace("flows", "histogram"): data for name, data in files.items()} for files in map(hostile, HOSTILE)]
     attacks = [one for one in CORPUS if one.group in ("starve", "serialise", "escape") and "timeout" not in one.outcomes]
     running = [{"histogram.py": PREAMBLE + one.source} for one in attacks[::4]]
     right = (REPO_ROOT / "solutions" / LECTURE / "histogram.py").read_text("utf-8")
@@ -102,8 +104,9 @@ def hostile_files() -> list[Files]:
     names = ["records.jsonl", "grades.csv", "CON", "\U0001d160" * 62, "x;=1+1;y", "a\u202eb", "Anna V_765_assignsubmission_file_histogram",
              "victimanna_340934_208490284_histogram", "histogram", os.fsdecode(b"B\xf6b")]  # fmt: skip
     in_folders = [files for group in itertools.zip_longest(own, running, reading) for files in group if files]
-    entries = [{f"h{index:02d}/{name}": data for name, data in files.items()} for index, files in enumerate(in_folders)]
-    return [entry for pair in itertools.zip_longest(entries, [{f"{name}.py": BROKEN} for name in names]) for entry in pair if entry]
+    entries: list[Files] = [{f"h{index:02d}/{name}": data for name, data in files.items()} for index, files in enumerate(in_folders)]
+    broken: list[Files] = [{f"{name}.py": BROKEN} for name in names]
+    return [entry for pair in itertools.zip_longest(entries, broken) for entry in pair if entry]
 
 
 class Memory(threading.Thread):
@@ -162,9 +165,9 @@ def main(number: int, hostile: int) -> int:
           f"torch {torch.__version__}\n\n{'':10}{'rows':>6} {'wall s':>7} {'CPU s':>7} {'MiB':>9} {'exit':>5}  faults")  # fmt: skip
     with tempfile.TemporaryDirectory(prefix="dgm-class-") as name:
         folder = Path(name)
-        entries = {f"s{index:04d}": {f"{one.topic}.py": f"{one.text}\n# student {index}\n"} for index, one in enumerate(answers)}
-        for entry, files in entries.items():
-            lay(folder / "class" / entry, files)  # type: ignore[arg-type]
+        entries = [f"s{index:04d}" for index in range(len(answers))]
+        for entry, one in zip(entries, answers, strict=True):
+            lay(folder / "class" / entry, {f"{one.topic}.py": f"{one.text}\n# student {entry}\n"})
         alone = graded(folder / "class", folder / "alone", "honest")
         for files in attackers:
             lay(folder / "class", files)

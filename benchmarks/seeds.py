@@ -52,6 +52,7 @@ def main() -> None:
     answers = put = failed = 0
     seeds = [f"benchmark seed {number}" for number in range(options.first, options.first + options.seeds)]
     for done, (seed, found) in enumerate(GraderPool(options.graders, partial(grade, options.assignment)).run(seeds), 1):
+        assert found is not None, f"{seed}: its grader was killed, again and again"
         answers, put, failed = answers + found[0], put + found[1], failed + len(found[2])
         print(f"{seed}: {found[0]} right answers, {found[1]} checks", *found[2], sep="\n  ", flush=True)
         print(f"after {done} seeds: {answers} gradings of right answers, {put} checks, {failed} failures", flush=True)

@@ -94,7 +94,7 @@ def functions(path: Path) -> dict[str, list[str]]:
 
 def grades(kit: Path, assignment: str, work: Path, seed: str) -> dict[str, dict[str, float]]:
     """From a submission to its scores by exercise."""
-    command = [kit / ".venv/bin/dgm", "grade", work / "class", "-o", work / seed, "-j", str(os.cpu_count())]
+    command: list[str | Path] = [kit / ".venv/bin/dgm", "grade", work / "class", "-o", work / seed, "-j", str(os.cpu_count())]
     if "--assignment" in subprocess.run([*command[:2], "--help"], capture_output=True, text=True).stdout:
         command += ["--assignment", assignment]  # older kits know one
     subprocess.run(command, env=os.environ | {"DGM_SEED": seed, "OMP_NUM_THREADS": "1"}, check=True, stdout=subprocess.DEVNULL)

@@ -115,10 +115,15 @@ HOSTILE = {  # the large ones are made when they are needed
 }  # fmt: skip
 
 
+def hostile(case: str) -> dict[str, str | bytes]:
+    """The files of a case."""
+    files = HOSTILE[case]
+    return files() if callable(files) else files  # type: ignore[return-value]
+
+
 @pytest.mark.parametrize("case", HOSTILE)
 def test_no_small_input_costs_much_time_or_memory_or_a_neighbour_anything(tmp_path: Path, case: str) -> None:
-    files = HOSTILE[case]
-    lay(tmp_path / "class/mallory", files() if callable(files) else files)  # type: ignore[arg-type]
+    lay(tmp_path / "class/mallory", hostile(case))
     lay(tmp_path / "class/bert", {"flows.py": flows()})
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.process_time()

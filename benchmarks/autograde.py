@@ -1,6 +1,6 @@
 """What `nbgrader autograde` costs per submission of one notebook: with the isolated exam, and as nbgrader comes.
 
-    python benchmarks/nbgrader.py [--exam 20] [--stock 2]
+    python benchmarks/autograde.py [--exam 20] [--stock 2]
 
 The same solved notebook (divergences) in two copies of one course; in the second copy the line that configures the exam
 is taken out, so that nbgrader runs each notebook in a kernel. Those kernels draw the public checks only: they do less.
