@@ -243,11 +243,16 @@ def test_denoising_one_row_a_square_batch_and_many_rows(student):
 @denoise
 @weight(0.1)
 def test_denoising_has_gradients(student):
-    """The guess can be differentiated in the noisy point and in the score's parameters."""
+    """The guess can be differentiated in the noisy point, in its noise level and in the score's parameters."""
     mu, x = draw.tensor([1.0, 0.0]), draw.tensor([[3.0, 10.0], [11.0, -2.0]])
     score = noisy_gaussian_score(mu, torch.ones(2, dtype=torch.float64))  # for deviation 1 half of x is left, for 3 a tenth
-    known = {"mu": (mu, [0.5 + 0.9 * 3, -1.0 + 0.9 * 0.5]), "x": (x, [[0.5, -1.0], [0.3, 0.05]])}
-    args = [score, x, draw.tensor([1.0, 3.0])]
+    sigma = draw.tensor([1.0, 3.0])  # of derivative 2 sigma / (1 + sigma^2)^2 (mu - x): 1/2 and 6/100 of it
+    known = {
+        "mu": (mu, [0.5 + 0.9 * 3, -1.0 + 0.9 * 0.5]),
+        "x": (x, [[0.5, -1.0], [0.3, 0.05]]),
+        "sigma": (sigma, [0.5 * (-2 + 20), 0.06 * (-30 + 1)]),
+    }
+    args = [score, x, sigma]
     assert_gradients_known(student.denoise, args, known, weights=draw.tensor([[1.0, -2.0], [3.0, 0.5]]), scale=200.0)
 
 
