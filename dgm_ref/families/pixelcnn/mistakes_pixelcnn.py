@@ -137,6 +137,18 @@ def sum_of_the_channels(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (_derivatives(model, x, i, j).sum(1) != 0).any(0)
 
 
+@mistake(
+    FIELD,
+    killed_by=CANCEL,
+    says="The derivative of a square is zero where the output is. Differentiate the outputs themselves, one at a time.",
+    when=lambda x: (x == 0).any(),
+)
+def gradient_of_the_squares(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    x = x.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(x)[0, :, i, j].square().sum(), x)
+    return (gradient[0] != 0).any(0)
+
+
 @mistake(FIELD, killed_by=CANCEL, says="Only positive derivatives are counted. A negative one is a dependence, too.")
 def positive_derivatives_alone(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (_derivatives(model, x, i, j) > 0).flatten(0, 1).any(0)
