@@ -159,12 +159,14 @@ def test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows(stud
 @gaussian_velocity
 @weight(0.3)
 def test_the_velocity_has_gradients(student):
-    """It can be differentiated in the point, the mean and the deviation."""
+    """It can be differentiated in the point, the time, the mean and the deviation."""
     mu, sigma, t = draw.tensor([2.0, 4.0]), draw.tensor([1.0, 3.0]), draw.tensor([0.5, 0.5])
     x = draw.tensor([[7.0, 12.0], [-1.0, 2.0]])  # (6, 10) and (-2, 0) from mu / 2
-    # half-way the gains are 2 (s^2 - 1) / (s^2 + 1): 0 and 8/5, of derivative 8 s / (s^2 + 1)^2: 2 and 6/25
+    # half-way the gains are 2 (s^2 - 1) / (s^2 + 1): 0 and 8/5, of derivative 8 s / (s^2 + 1)^2: 2 and 6/25,
+    # and in the time 4 - 8 (s^2 - 1)^2 / (s^2 + 1)^2: 4 and -1.12
     known = {
         "x": (x, [[0.0, 2 * 1.6], [0.0, -1.6]]),
+        "t": (t, [4 * 6 + 2 * (-1.12 * 10 - 1.6 * 4), 4 * -2 + 1.6 * 4]),
         "mu": (mu, [2.0, 0.2]),
         "sigma": (sigma, [2 * (6.0 - 2), 0.24 * (2 * 10 - 0)]),
     }

@@ -104,11 +104,12 @@ def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(studen
 @denoising
 @weight(0.55)
 def test_the_denoising_loss_trains_the_score(student):
-    """Gradients reach the score's parameters, and the data where these carry a graph."""
+    """Gradients reach the score's parameters, and the data and the noise levels where these carry a graph."""
     x, noise = draw.tensor([[1.0, 2.0, 5.0], [3.0, 4.0, 0.0]]), draw.tensor([[1.0, 0.0, 2.0], [-2.0, 1.0, 0.0]])
     sigma, w, mu = draw.tensor([0.5, 2.0]), draw.tensor([4.0, 0.0, -1.0]), draw.tensor([0.0, 2.0, 1.0])
     # the mean of 2 sigma^2 (sigma^2 w + noise): (1, 0, 7/8) and (112, 8, -32)
-    known = {"w": (w, [56.5, 4.0, -15.5625])}
+    # and of 4 sigma w . (sigma^2 w + noise): 6.25 and 60, times 2 sigma each
+    known = {"w": (w, [56.5, 4.0, -15.5625]), "sigma": (sigma, [6.25, 240.0])}
     assert_gradients_known(student.denoising_score_loss, [level_score(w), x, noise, sigma], known, scale=200.0)
     score = noisy_gaussian_score(mu, 0 * mu)  # the loss is the mean of |x - mu|^2 / sigma^2, at (1, 0, 4) and (3, 2, -1) from mu
     known = {"x": (x, [[4.0, 0.0, 16.0], [0.75, 0.5, -0.25]]), "mu": (score.parameters["mu"], [-4.75, -0.5, -15.75])}
