@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 import textwrap
 
 import pytest
@@ -41,6 +42,12 @@ def hosted(source: str) -> Host:
 def test_observed_names_the_arguments_that_were_changed_and_no_others(body, changed):
     answer = call(f"import torch\ndef f(x):\n    {body}\n    return torch.zeros(1)", torch.ones(2), mode="observed")
     assert answer.keys() == {"value", "changed"}
+    assert answer["changed"] == changed
+
+
+@pytest.mark.parametrize(("body", "changed"), [("x.pop(0)", ["x"]), ("x.reverse()", ["x"]), ("list(x).pop(0)", [])])
+def test_a_list_that_is_emptied_or_turned_round_was_changed(body, changed):
+    answer = call(f"import torch\ndef f(x):\n    {body}\n    return torch.zeros(1)", [math.exp, math.log], mode="observed")
     assert answer["changed"] == changed
 
 

@@ -54,6 +54,11 @@ def time_counted_from_one(model: Model, x0: Tensor, t: Tensor, noise: Tensor, be
     return (noise - model(noisy(x0, t, noise, betas), t + 1)).square().sum(1).mean()
 
 
+@mistake(SIMPLE, killed_by=S_TRAINS, says="The noisy data are detached: no gradient reaches the data.")
+def noisy_data_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas).detach(), t)).square().sum(1).mean()
+
+
 @mistake(SIMPLE, killed_by=S_TRAINS, says="The prediction is detached: nothing can be trained by this loss.")
 def prediction_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     predicted = model(noisy(x0, t, noise, betas), t)
@@ -126,6 +131,18 @@ def bound_of_the_batch(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas
 def bound_per_dimension(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     mean, other, variance = _means(model, x0, t, noise, betas)
     return (mean - other).square().mean(1) / (2 * variance)
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The weight of the squared error is capped. The bound weighs it as it is, however much that is.")
+def bound_of_capped_weight(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    weight = betas[t] / (2 * (1 - betas[t]) * (1 - before(betas)[t]))
+    return weight.clamp(max=5) * (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
+
+
+@mistake(BOUND, killed_by=B_TRAINS, says="The noisy data are detached: no gradient reaches the data.")
+def bound_at_detached_data(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    weight = betas[t] / (2 * (1 - betas[t]) * (1 - before(betas)[t]))
+    return weight * (noise - model(noisy(x0, t, noise, betas).detach(), t)).square().sum(1)
 
 
 @mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.")

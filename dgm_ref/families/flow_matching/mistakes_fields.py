@@ -171,6 +171,13 @@ def divided_by_what_is_left(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> 
     return (data - x) / (1 - s)
 
 
+@mistake(VELOCITY, killed_by=V_ENDS, says="Dividing by t loses all digits just after the start. The form with both variances holds there.")
+def divided_by_what_is_done(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    noise = (1 - s) / _variance(t, sigma) * (x - s * mu)
+    return torch.where(s > 0, (x - noise) / torch.where(s > 0, s, 1.0), mu - x)
+
+
 @mistake(VELOCITY, killed_by=V_ENDS, says="A small number in the variance moves the velocity where the variance is small.")
 def epsilon_in_the_variance(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t[:, None]

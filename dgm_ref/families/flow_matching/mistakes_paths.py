@@ -113,6 +113,11 @@ def at_most_1000_rows(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return (v(_path(x0, x1, t), t) - (x1 - x0))[:1000].square().sum(1).mean()
 
 
+@mistake(LOSS, killed_by=L_TRAINS, says="The velocities of the lines are detached: the gradient in their ends is not right.")
+def target_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x1 - x0).detach()).square().sum(1).mean()
+
+
 @mistake(LOSS, killed_by=L_TRAINS, says="The field is detached: nothing can be trained by this loss.")
 def field_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     value = v(_path(x0, x1, t), t)

@@ -61,6 +61,17 @@ def bounded_log_scales(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
+@mistake(
+    COUPLING,
+    killed_by=STRONGLY,
+    says="The log-determinant goes through the scales, and their product under- or overflows. It is the sum of the log-scales.",
+)
+def logarithm_of_the_product(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.exp().prod(1).log()
+
+
 @mistake(COUPLING, killed_by=BY_HAND, says="This is the mean of the log-scales. The determinant is a product, its logarithm a sum.")
 def log_det_averaged(x: Tensor, net: Net) -> Pair:
     a, b = _halves(x)
@@ -289,6 +300,15 @@ def stack_of_no_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor
 def log_dets_detached(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + sum(log_det.detach() for log_det in log_dets)
+
+
+@mistake(FLOW, killed_by="test_a_flow_keeps_the_dtype", says="The layers are taken out of the caller's list: the next call finds none.")
+def layers_taken_out_of_the_list(layers: list[Net], log_p_z: LogDensity, x: Tensor) -> Tensor:
+    total = x.new_zeros(len(x))
+    while layers:
+        x, log_det = layers.pop(0)(x)
+        total = total + log_det
+    return log_p_z(x) + total
 
 
 @variant(FLOW)

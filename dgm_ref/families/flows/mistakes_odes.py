@@ -129,6 +129,19 @@ def unit_interval(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tens
     return x
 
 
+@mistake(
+    RK,
+    killed_by=RK_BY_HAND,
+    says="You go on while the time is not at the end, and it is rounded: there can be one step too many. Count the steps.",
+)
+def while_the_time_is_not_up(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h, t = (t1 - t0) / steps, t0
+    while t < t1 if h > 0 else t > t1:
+        x = _classical(f, t, h, x)
+        t += h
+    return x
+
+
 @mistake(RK, killed_by=RK_TRAINS, says="The states are detached between steps: the start and the field get no gradient.")
 def detached_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     return _steps(lambda f, t, h, x: _classical(f, t, h, x.detach()), f, x, t0, t1, steps)
@@ -384,6 +397,21 @@ def density_with_estimated_divergence(f: Field, log_p_z: LogDensity, x: Tensor, 
 @mistake(ODE, killed_by=ODE_TRAINS, says="The divergence is detached: the field would not learn what volume costs.")
 def divergence_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x, steps, graph=False)
+
+
+@mistake(
+    ODE,
+    killed_by=ODE_TRAINS,
+    says="The divergence is taken at detached states: how it changes along with the path is lost from the gradient.",
+)
+def divergence_at_detached_states(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    def augmented(t: float, state: Tensor) -> Tensor:
+        z = state[:, :-1]
+        volume = torch.func.vmap(torch.func.jacrev(lambda row: f(t, row[None])[0]))(z.detach())
+        return torch.cat([f(t, z), volume.diagonal(dim1=1, dim2=2).sum(1, keepdim=True)], 1)
+
+    end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
+    return log_p_z(end[:, :-1]) + end[:, -1]
 
 
 @mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.")

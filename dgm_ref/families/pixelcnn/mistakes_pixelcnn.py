@@ -137,6 +137,18 @@ def sum_of_the_channels(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (_derivatives(model, x, i, j).sum(1) != 0).any(0)
 
 
+@mistake(
+    FIELD,
+    killed_by=CANCEL,
+    says="The derivative of a square is zero where the output is. Differentiate the outputs themselves, one at a time.",
+    when=lambda x: (x == 0).any(),
+)
+def gradient_of_the_squares(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    x = x.detach().clone().requires_grad_()
+    (gradient,) = torch.autograd.grad(model(x)[0, :, i, j].square().sum(), x)
+    return (gradient[0] != 0).any(0)
+
+
 @mistake(FIELD, killed_by=CANCEL, says="Only positive derivatives are counted. A negative one is a dependence, too.")
 def positive_derivatives_alone(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (_derivatives(model, x, i, j) > 0).flatten(0, 1).any(0)
@@ -211,6 +223,14 @@ def _plain_mass(x: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
 @mistake(MIXTURE, killed_by=FAR, says="Two sigmoids that are nearly equal are subtracted: nothing is left. Subtract logarithms.")
 def plain_difference(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return (log_weights.exp() * _plain_mass(x, means, log_scales, K)).sum(1).log()
+
+
+@mistake(MIXTURE, killed_by=FAR, says="1 - e^(-1/s) loses its digits where the scale s is large: use torch.expm1.")
+def width_without_its_digits(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    inverse = (-log_scales).exp()
+    inside = (x[:, None] > 0) & (x[:, None] < K - 1)
+    lost = torch.where(inside, torch.log(1 - torch.exp(-inverse)) - torch.log(-torch.expm1(-inverse)), 0.0)
+    return torch.logsumexp(log_weights + _log_mass(x, means, log_scales, K) + lost, 1)
 
 
 @mistake(MIXTURE, killed_by=FAR, says="The mass of a bin is kept above 1e-12. Far out it is smaller, and its logarithm still right.")

@@ -28,9 +28,21 @@ def evenly_spaced(largest: float, smallest: float, count: int) -> Tensor:
     return torch.linspace(largest, smallest, count)
 
 
-@mistake(LEVELS, killed_by=L_BY_HAND, says="The levels rise. They go from the largest down to the smallest.")
+@mistake(LEVELS, killed_by=L_BY_HAND, says="The levels rise. They go from the largest down to the smallest.", when=lambda count: count > 1)
 def rising_levels(largest: float, smallest: float, count: int) -> Tensor:
     return torch.linspace(math.log(smallest), math.log(largest), count).exp()
+
+
+@mistake(
+    LEVELS,
+    killed_by="test_noise_levels_have_the_default_dtype",
+    says="A single level becomes a tensor of the type of the number: int64 for a whole one. The levels have the default float dtype.",
+    when=lambda count: count == 1,
+)
+def a_single_level_as_it_is(largest: float, smallest: float, count: int) -> Tensor:
+    if count == 1:
+        return torch.tensor([largest])
+    return torch.linspace(math.log(largest), math.log(smallest), count, dtype=torch.float64).exp().to(torch.get_default_dtype())
 
 
 @mistake(LEVELS, killed_by=L_BY_HAND, says="The smallest level is left out: both ends are included.")
@@ -268,6 +280,16 @@ def digits_lost(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair
     return (-B / 2).exp()[:, None] * x0, (1 - (-B).exp()).sqrt()
 
 
+@mistake(
+    MARGINAL,
+    killed_by=M_BY_HAND,
+    says="From its deviation the mean has few digits where hardly anything of the data is left: e^(-B/2) has all.",
+)
+def mean_from_the_deviation(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    _, deviation = _marginal(x0, _integral(t, beta_min, beta_max))
+    return (1 - deviation.square()).sqrt()[:, None] * x0, deviation
+
+
 @mistake(MARGINAL, killed_by=M_TINY, says="The deviation is kept away from zero. At tiny times it is tiny, and right.")
 def deviation_clamped(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     mean, deviation = _marginal(x0, _integral(t, beta_min, beta_max))
@@ -349,6 +371,17 @@ def back_without_noise(score: Score, x: Tensor, t: float, dt: float, low: float,
     return _back(score, x, t, dt, _beta(t, low, high), generator, deviation=0.0)
 
 
+@mistake(
+    BACK,
+    killed_by="test_the_noise_of_a_step_back_known_by_hand",
+    says="The step that ends at t = 0 has no noise. It is a step as any other: sqrt(beta dt) of it.",
+    when=lambda t, dt: t - dt <= 0,
+)
+def no_noise_at_the_end(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    deviation = 0.0 if t - dt <= 0 else math.sqrt(_beta(t, low, high) * dt)
+    return _back(score, x, t, dt, _beta(t, low, high), generator, deviation=deviation)
+
+
 @mistake(BACK, killed_by="test_a_step_back_keeps_the_dtype", says="You move x itself: x += changes the caller's tensor.")
 def moved_back_in_place(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     x += _beta(t, low, high) * dt * (x / 2 + score(x, torch.full_like(x[:, 0], t)))
@@ -356,7 +389,11 @@ def moved_back_in_place(score: Score, x: Tensor, t: float, dt: float, low: float
     return x
 
 
-@mistake(BACK, killed_by="test_a_step_back_of_one_row_of_one_dimension", says="The score gets the time in float32. It has the dtype of x.")
+@mistake(
+    BACK,
+    killed_by="test_a_step_back_of_one_row_of_one_dimension",
+    says="The time for the score is rounded to float32. It has the digits of x.",
+)
 def time_in_float32(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
     drift = x / 2 + score(x, torch.full((len(x),), t, dtype=torch.float32))
     return x + _beta(t, low, high) * dt * drift + math.sqrt(_beta(t, low, high) * dt) * _noise(x, generator)

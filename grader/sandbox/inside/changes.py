@@ -1,4 +1,4 @@
-"""Which of its arguments a call changes in place: the numbers of tensors, also inside lists and families, and modules.
+"""Which of its arguments a call changes in place: the numbers of tensors, also inside lists and families, lists, and modules.
 
 Whether a tensor takes gradients, and has one, is no number of it: how a function has autograd run is its own business.
 """
@@ -14,7 +14,8 @@ from torch import Tensor
 
 from grader.sandbox.wire.families import Family, tensors_in
 
-State = tuple[list[Tensor], list[bool]]  # of an argument: numbers, and which parts of a module are in training mode
+# of an argument: numbers, and what a list holds, or which parts of a module are in training mode
+State = tuple[list[Tensor], list[int]]
 
 
 class Arguments:
@@ -35,10 +36,10 @@ class Arguments:
 
 def _state(value: Any) -> State:
     if isinstance(value, torch.nn.Module):
-        tensors, modes = [*value.parameters(), *value.buffers()], [child.training for child in value.modules()]
+        tensors, parts = [*value.parameters(), *value.buffers()], [int(child.training) for child in value.modules()]
     else:
-        tensors, modes = tensors_in(value), []
-    return [tensor.detach().clone() for tensor in tensors], modes
+        tensors, parts = tensors_in(value), [id(member) for member in value] if isinstance(value, list) else []
+    return [tensor.detach().clone() for tensor in tensors], parts
 
 
 def _same(before: State, after: State) -> bool:

@@ -102,12 +102,13 @@ def test_all_steps_to_a_time_are_one(student, ref, size, key, dtype):
 @add_noise
 @weight(0.1)
 def test_noisy_data_of_one_row_of_many_and_of_one_step(student, ref):
-    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows and 1000 steps."""
+    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows and 1000 steps, of which the first adds a hundredth of the noise."""
     for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1)):
-        betas, given_ = schedule(T, 1, torch.float64), batch(n, m, T, 1, torch.float64)
+        betas, given_ = schedule(T, n, torch.float64), batch(n, m, T, 1, torch.float64)
         assert_agrees(student.add_noise.strided(*given_, betas), ref.add_noise(*given_, betas), like=torch.float32, scale=100.0)
     betas = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
     x0, t, noise = batch(4, 2, 1000, 2, torch.float64)
+    t[1] = 0
     rows = draw.integers((1031,), 3, 4)
     got = student.add_noise.strided(x0[rows], t[rows], noise[rows], betas)
     assert_agrees(got, ref.add_noise(x0, t, noise, betas)[rows], like=torch.float32, scale=100.0)
@@ -116,10 +117,15 @@ def test_noisy_data_of_one_row_of_many_and_of_one_step(student, ref):
 @add_noise
 @weight(0.1)
 def test_noisy_data_have_gradients(student):
-    """They can be differentiated in the data and in the noise."""
-    x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[10.0, 5.0], [0.0, 5.0]])
-    known = {"x0": (x0, [[0.8, -1.6], [1.8, 3.0]]), "noise": (noise, [[0.6, -1.2], [2.4, 4.0]])}
-    args, weights = [x0, torch.tensor([0, 1]), noise, by_hand(torch.float64)], draw.tensor([[1.0, -2.0], [3.0, 5.0]])
+    """They can be differentiated in the data, in the noise and in the schedule."""
+    x0, noise, betas = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[10.0, 5.0], [0.0, 5.0]]), by_hand(torch.float64)
+    first, second = 5 / 1.6, -10 / 1.2 - 25 / 1.6  # in alpha_bar: half of the data over the one root, less half of the noise over the other
+    known = {
+        "x0": (x0, [[0.8, -1.6], [1.8, 3.0]]),
+        "noise": (noise, [[0.6, -1.2], [2.4, 4.0]]),
+        "betas": (betas, [-first - 0.5625 * second, -0.64 * second]),
+    }
+    args, weights = [x0, torch.tensor([0, 1]), noise, betas], draw.tensor([[1.0, -2.0], [3.0, 5.0]])
     assert_gradients_known(student.add_noise, args, known, weights=weights, scale=20.0)
 
 
@@ -253,7 +259,7 @@ def test_predicted_data_undo_the_noise(student, ref, size, key, dtype):
 def test_predicted_data_of_one_row_of_many_and_of_one_step(student, ref):
     """n = 1, m = 1 and T = 1 are legal; so are 1031 rows."""
     for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1)):
-        betas, given_ = schedule(T, 1, torch.float64), batch(n, m, T, 1, torch.float64)
+        betas, given_ = schedule(T, n, torch.float64), batch(n, m, T, 1, torch.float64)
         want = ref.predict_x0(*given_, betas)
         assert_agrees(student.predict_x0.strided(*given_, betas), want, like=torch.float32, scale=100.0)
     rows = draw.integers((1031,), 3, 3)
@@ -265,10 +271,15 @@ def test_predicted_data_of_one_row_of_many_and_of_one_step(student, ref):
 @predict_x0
 @weight(0.1)
 def test_predicted_data_have_gradients(student):
-    """They can be differentiated in the noisy data and in the noise."""
-    xt, noise = draw.tensor([[10.0, 3.0], [3.0, 1.0]]), draw.tensor([[10.0, 5.0], [0.0, 5.0]])
-    known = {"xt": (xt, [[1.25, -2.5], [5.0, 25 / 3]]), "noise": (noise, [[-0.75, 1.5], [-4.0, -20 / 3]])}
-    args, weights = [xt, torch.tensor([0, 1]), noise, by_hand(torch.float64)], draw.tensor([[1.0, -2.0], [3.0, 5.0]])
+    """They can be differentiated in the noisy data, in the noise and in the schedule."""
+    xt, noise, betas = draw.tensor([[10.0, 3.0], [3.0, 1.0]]), draw.tensor([[10.0, 5.0], [0.0, 5.0]]), by_hand(torch.float64)
+    first, second = -5 / 1.28, 25 / 0.96 + 10 / 0.72  # in alpha_bar: half of the noise over both roots, less half of the guess over it
+    known = {
+        "xt": (xt, [[1.25, -2.5], [5.0, 25 / 3]]),
+        "noise": (noise, [[-0.75, 1.5], [-4.0, -20 / 3]]),
+        "betas": (betas, [-first - 0.5625 * second, -0.64 * second]),
+    }
+    args, weights = [xt, torch.tensor([0, 1]), noise, betas], draw.tensor([[1.0, -2.0], [3.0, 5.0]])
     assert_gradients_known(student.predict_x0, args, known, weights=weights, scale=200.0)
 
 

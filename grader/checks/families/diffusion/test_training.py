@@ -66,7 +66,7 @@ def test_the_simple_loss_asks_for_the_noise(student, ref, size, key, dtype):
 def test_the_simple_loss_of_one_row_of_many_and_of_one_step(student, ref):
     """n = 1, m = 1 and T = 1 are legal; of 4099 rows the last counts, too."""
     for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1)):
-        given_ = problem(n, m, T, 1, torch.float64)
+        given_ = problem(n, m, T, n, torch.float64)
         assert_agrees(student.simple_loss.strided(*given_), ref.simple_loss(*given_), like=torch.float32, scale=100.0)
     noise = torch.zeros(4099, 1, dtype=torch.float64)
     noise[-1] = 4099.0**0.5
@@ -78,13 +78,14 @@ def test_the_simple_loss_of_one_row_of_many_and_of_one_step(student, ref):
 @simple_loss
 @weight(0.5)
 def test_the_simple_loss_trains_the_model(student):
-    """Gradients reach what the model holds."""
+    """Gradients reach what the model holds, and through the noisy data those without noise."""
     x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[3.0, -3.0], [1.0, 1.0]])
     A, b = torch.eye(2, dtype=torch.float64), draw.tensor([1.0, 0.0])
     # at (5.8, -1.8) and (3.8, -2.2) it is off by (3.8, 1.2) and (4.8, -3.2)
     known = {
         "A": (A, [[3.8 * 5.8 + 4.8 * 3.8, -3.8 * 1.8 - 4.8 * 2.2], [1.2 * 5.8 - 3.2 * 3.8, -1.2 * 1.8 + 3.2 * 2.2]]),
         "b": (b, [3.8 + 2 * 4.8, 1.2 - 2 * 3.2]),
+        "x0": (x0, [[0.8 * 3.8, 0.8 * 1.2], [0.6 * 4.8, -0.6 * 3.2]]),
     }
     args = [noise_net(A, b), x0, torch.tensor([0, 1]), noise, by_hand(torch.float64)]
     assert_gradients_known(student.simple_loss, args, known, scale=200.0)
@@ -104,13 +105,19 @@ def test_the_simple_loss_keeps_the_dtype(student):
 @bound_term
 @weight(0.65)
 def test_bound_terms_known_by_hand(student):
-    """At t = 1: the guess is off by 0.8/0.6 of the model's error, the mean by 35/64 of that, and twice the variance is 0.4921875."""
+    """At t = 1: the guess is off by 0.8/0.6 of the model's error, the mean by 35/64 of that, and twice the variance is 0.4921875.
+
+    After a step of beta = 1/100 one of 3/4 weighs the squared error with 3/4 over 2 (1/4) (1/100): 150 times.
+    """
     for dtype in draw.DTYPES:
         x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]], dtype), draw.tensor([[1.0, 2.0], [3.0, -3.0]], dtype)
         model = constant_noise(draw.tensor([1.0, 2.0], dtype))
         got = student.bound_term(model, x0, torch.tensor([1, 1]), noise, by_hand(dtype))
         want = draw.tensor([0.0, (4 + 25) * (35 / 48) ** 2 / 0.4921875])
         assert_agrees(got, want, like=torch.float32, scale=400.0, unit="nats")
+        zero = constant_noise(torch.zeros(2, dtype=dtype))
+        got = student.bound_term(zero, x0, torch.tensor([1, 1]), noise, draw.tensor([0.01, 0.75], dtype))
+        assert_agrees(got, draw.tensor([750.0, 2700.0]), like=torch.float32, scale=2e5, unit="nats")  # of the squares 5 and 18
 
 
 @bound_term
@@ -133,7 +140,7 @@ def test_bound_terms_are_divergences_of_two_steps_back(student, ref, size, key, 
 def test_bound_terms_of_one_row_and_of_many(student, ref):
     """n = 1 and m = 1 are legal, with the shortest schedule, T = 2; each of 1031 rows has its own term."""
     for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 2)):
-        given_ = problem(n, m, T, 1, torch.float64, first=1)
+        given_ = problem(n, m, T, n, torch.float64, first=1)
         want = ref.bound_term(*given_)
         assert_agrees(student.bound_term.strided(*given_), want, like=torch.float32, scale=100 + 100 * want, unit="nats")
     model, x0, t, noise, betas = problem(3, 2, 4, 1, torch.float64, first=1)
@@ -146,7 +153,7 @@ def test_bound_terms_of_one_row_and_of_many(student, ref):
 @bound_term
 @weight(0.5)
 def test_bound_terms_train_the_model(student):
-    """Gradients reach what the model holds."""
+    """Gradients reach what the model holds, and through the noisy data those without noise."""
     x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[1.0, 1.0], [0.0, -1.0]])
     A, b = torch.eye(2, dtype=torch.float64), draw.tensor([1.0, 0.0])
     # at (3.8, 0.8) and (3, -3.8) it is off by (4.8, -0.2) and (5, -2.8); the square of that counts (35/48)^2 / 0.4921875 times
@@ -154,6 +161,7 @@ def test_bound_terms_train_the_model(student):
     known = {
         "A": (A, [[slope * -11.76, slope * 41.84], [slope * 16.04, slope * -21.44]]),
         "b": (b, [2 * slope * (4.8 - 2 * 5), 2 * slope * (-0.2 + 2 * 2.8)]),
+        "x0": (x0, [[0.6 * slope * 4.8, 0.6 * slope * -0.2], [-1.2 * slope * 5, 1.2 * slope * 2.8]]),
     }
     args = [noise_net(A, b), x0, torch.tensor([1, 1]), noise, by_hand(torch.float64)]
     assert_gradients_known(student.bound_term, args, known, weights=draw.tensor([1.0, -2.0]), scale=1000.0)

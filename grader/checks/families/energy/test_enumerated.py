@@ -67,12 +67,12 @@ def test_the_partition_function_adds_up_all_states(student, ref, key, dtype):
 @log_partition
 @weight(0.35)
 def test_the_partition_function_holds_for_energies_of_any_size(student):
-    """In fields of 10^4 the ground state alone counts, with energies far above and far below zero; +inf adds nothing."""
+    """In fields of 10^4 the ground state alone counts, with energies of 3 10^4 above and below zero, too; +inf adds nothing."""
     for dtype in draw.DTYPES:
         line = linear_energy(draw.tensor([1.0], dtype))
-        for shift in (1e4, -1e4):
+        for shift in (3e4, -3e4):
             got = student.log_partition(line, draw.tensor([[shift], [shift]], dtype))
-            assert_agrees(got, draw.tensor(math.log(2) - shift), like=torch.float32, scale=1e4)
+            assert_agrees(got, draw.tensor(math.log(2) - shift), like=torch.float32, scale=3e4)
         field = ising_energy(torch.zeros(2, 2, dtype=dtype), draw.tensor([1e4, -5e3], dtype))
         assert_agrees(student.log_partition(field, spins(2, dtype)), draw.tensor(15e3), like=torch.float32, scale=15e3)
         hard = forbidding_energy(draw.tensor(0.5, dtype), line)
@@ -83,12 +83,12 @@ def test_the_partition_function_holds_for_energies_of_any_size(student):
 @log_partition
 @weight(0.15)
 def test_the_partition_function_of_one_state_and_of_many(student):
-    """S = 1 is legal; 4096 states are all added up."""
+    """S = 1 is legal; 4095 states are all added up."""
     line = linear_energy(draw.tensor([1.0]))
     assert_agrees(student.log_partition.strided(line, draw.tensor([[3.0]])), draw.tensor(-3.0), like=torch.float32, scale=3.0)
     field = ising_energy(torch.zeros(12, 12, dtype=torch.float64), torch.full((12,), 0.5, dtype=torch.float64))
-    want = draw.tensor(12 * math.log(2 * math.cosh(0.5)))
-    assert_agrees(student.log_partition.strided(field, spins(12)), want, like=torch.float32, scale=20.0)
+    want = draw.tensor(math.log((2 * math.cosh(0.5)) ** 12 - math.exp(6)))  # without the last one, of energy -6
+    assert_agrees(student.log_partition.strided(field, spins(12)[:-1]), want, like=torch.float32, scale=20.0)
 
 
 @log_partition

@@ -126,15 +126,18 @@ def test_the_velocity_keeps_the_digits_of_float64(student, ref, key):
 @gaussian_velocity
 @weight(0.5)
 def test_the_velocity_at_both_ends_and_without_a_spread(student):
-    """At t = 0 it is mu - x, at t = 1 it is x; data in one point mu are approached with (mu - x) / (1 - t)."""
+    """At t = 0, and just after it, it is mu - x, at t = 1 it is x; data in one point mu are approached with (mu - x) / (1 - t)."""
     for dtype in draw.DTYPES:
         mu, sigma = draw.tensor([2.0, -4.0], dtype), draw.tensor([0.5, 3.0], dtype)
         x, t = draw.tensor([[1.0, 5.0], [3.0, 0.0]], dtype), draw.tensor([0.0, 1.0], dtype)
         want = draw.tensor([[1.0, -9.0], [3.0, 0.0]])
         assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=50.0)
-        t, sigma = draw.tensor([0.75, 0.0], dtype), draw.tensor([0.0, 0.0], dtype)
-        want = draw.tensor([[4.0, -36.0], [-1.0, -4.0]])
-        assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=200.0)
+        t = draw.tensor([1e-9, 1e-12], dtype)
+        want = draw.tensor([[1.0, -9.0], [-1.0, -4.0]])
+        assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=50.0)
+        t, sigma = draw.tensor([1 - 2**-10, 0.0], dtype), draw.tensor([0.0, 0.0], dtype)
+        want = draw.tensor([[1024.0, -9216.0], [-1.0, -4.0]])
+        assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=50000.0)
     narrow, end = draw.tensor([1e-3, 1e-2]), draw.tensor([1.0])  # in float64, which holds what is left of the variance
     got = student.gaussian_velocity(draw.tensor([[3.0, 0.0]]), end, draw.tensor([2.0, -4.0]), narrow)
     assert_agrees(got, draw.tensor([[3.0, 0.0]]), like=torch.float32, scale=50.0)
@@ -156,12 +159,14 @@ def test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows(stud
 @gaussian_velocity
 @weight(0.3)
 def test_the_velocity_has_gradients(student):
-    """It can be differentiated in the point, the mean and the deviation."""
+    """It can be differentiated in the point, the time, the mean and the deviation."""
     mu, sigma, t = draw.tensor([2.0, 4.0]), draw.tensor([1.0, 3.0]), draw.tensor([0.5, 0.5])
     x = draw.tensor([[7.0, 12.0], [-1.0, 2.0]])  # (6, 10) and (-2, 0) from mu / 2
-    # half-way the gains are 2 (s^2 - 1) / (s^2 + 1): 0 and 8/5, of derivative 8 s / (s^2 + 1)^2: 2 and 6/25
+    # half-way the gains are 2 (s^2 - 1) / (s^2 + 1): 0 and 8/5, of derivative 8 s / (s^2 + 1)^2: 2 and 6/25,
+    # and in the time 4 - 8 (s^2 - 1)^2 / (s^2 + 1)^2: 4 and -1.12
     known = {
         "x": (x, [[0.0, 2 * 1.6], [0.0, -1.6]]),
+        "t": (t, [4 * 6 + 2 * (-1.12 * 10 - 1.6 * 4), 4 * -2 + 1.6 * 4]),
         "mu": (mu, [2.0, 0.2]),
         "sigma": (sigma, [2 * (6.0 - 2), 0.24 * (2 * 10 - 0)]),
     }

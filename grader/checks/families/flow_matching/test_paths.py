@@ -146,11 +146,16 @@ def test_the_flow_matching_loss_of_single_and_of_many_rows(student):
 @flow_matching_loss
 @weight(0.45)
 def test_the_flow_matching_loss_trains_the_field(student):
-    """Gradients reach what the field holds."""
+    """Gradients reach what the field holds, and both ends of the lines."""
     x0, x1, t = draw.tensor([[0.0, 8.0], [1.0, 2.0]]), draw.tensor([[4.0, 0.0], [1.0, 5.0]]), draw.tensor([0.25, 0.5])
     A, b = torch.eye(2, dtype=torch.float64), draw.tensor([4.0, 0.0])
     # at (1, 6) and (1, 7/2) it is off by (-2, 14) and (3, 1/2)
-    known = {"A": (A, [[-2.0 + 3, -12.0 + 10.5], [14.0 + 0.5, 84.0 + 1.75]]), "b": (b, [-0.5 + 1.5, 3.5 + 0.25])}
+    known = {
+        "A": (A, [[-2.0 + 3, -12.0 + 10.5], [14.0 + 0.5, 84.0 + 1.75]]),
+        "b": (b, [-0.5 + 1.5, 3.5 + 0.25]),
+        "x0": (x0, [[1.75 * -2, 1.75 * 14], [1.5 * 3, 1.5 * 0.5]]),  # 1 - t through the field, and 1 through the velocity
+        "x1": (x1, [[-0.75 * -2, -0.75 * 14], [-0.5 * 3, -0.5 * 0.5]]),
+    }
     assert_gradients_known(student.flow_matching_loss, [time_velocity(A, b), x0, x1, t], known, scale=200.0)
 
 

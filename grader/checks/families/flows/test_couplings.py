@@ -104,11 +104,15 @@ def test_a_coupling_of_one_row_and_of_a_large_batch(student, ref):
 @affine_coupling
 @weight(0.25)
 def test_a_coupling_scales_as_strongly_as_its_network_says(student):
-    """Log-scales of 20 and -20 are taken as they are: no bounds."""
+    """Log-scales of 20 and -20 are taken as they are: no bounds; in float32 two of -110 add up to -220, also where e^-110 is 0."""
     x = draw.tensor([[100.0, 3.0], [-100.0, 5.0]])
     net = coupling_net(draw.tensor([[1.0]]), draw.tensor([[0.0]]), draw.tensor(20.0))
     z = draw.tensor([[100.0, 3 * math.exp(20) + 0.5], [-100.0, 5 * math.exp(-20) + 0.5]])
     assert_agrees(student.affine_coupling(x, net), (z, draw.tensor([20.0, -20.0])), like=torch.float32)
+    x = torch.tensor([[100.0, 3.0, 5.0]])
+    net = coupling_net(torch.full((2, 1), -1.0), torch.zeros(2, 1), torch.tensor(110.0))
+    want = (draw.tensor([[100.0, 0.5, 0.5]]), draw.tensor([-220.0]))
+    assert_agrees(student.affine_coupling(x, net), want, like=torch.float32)
 
 
 @affine_coupling

@@ -208,13 +208,13 @@ def test_each_half_of_the_loss_is_an_average_of_its_own(student, ref, n, k, key,
 @discriminator_loss
 @weight(0.5)
 def test_the_discriminators_loss_holds_for_logits_of_any_size(student):
-    """A logit of 1000 on the wrong side costs 1000, on the right side nothing."""
+    """A logit of 1000 on the wrong side costs 1000, on the right side nothing, and one of 10 there e^-10."""
     for dtype in draw.DTYPES:
         real, fake = draw.tensor([1000.0, -1000.0, 1000.0, -40.0], dtype), draw.tensor([-1000.0, 1000.0], dtype)
         got = student.discriminator_loss(real, fake)
         assert_agrees(got, draw.tensor(760.0), like=torch.float32, scale=1000.0, unit="nats")
-        got = student.discriminator_loss(real[:1], draw.tensor([-1000.0, -18.0], dtype))
-        assert_agrees(got, draw.tensor(7.614989872356339e-09), like=torch.float32, error=SOFTPLUS, unit="nats")
+        got = student.discriminator_loss(draw.tensor([10.0], dtype), draw.tensor([-1000.0, -10.0], dtype))
+        assert_agrees(got, draw.tensor(1.5 * math.log1p(math.exp(-10))), like=dtype, scale=10.0, unit="nats")
 
 
 @discriminator_loss
@@ -294,13 +294,16 @@ def test_the_generators_loss_keeps_the_digits_of_float64(student, ref, key):
 @generator_loss
 @weight(0.35)
 def test_the_generators_loss_holds_for_logits_of_any_size(student):
-    """A discriminator that is sure, one way or the other, gives a large loss or none, never an infinite one."""
+    """A discriminator that is sure, one way or the other, gives a large loss or next to none, never an infinite one."""
     for dtype in draw.DTYPES:
         fake = draw.tensor([1000.0, -1000.0, -40.0, 40.0], dtype)
         got = student.generator_loss(fake, True)
         assert_agrees(got, draw.tensor(-260.0), like=torch.float32, scale=1000.0, unit="nats")
         got = student.generator_loss(fake, False)
         assert_agrees(got, draw.tensor(260.0), like=torch.float32, scale=1000.0, unit="nats")
+        for saturating, sign in ((True, -1), (False, 1)):
+            got = student.generator_loss(draw.tensor([10.0 * sign], dtype), saturating)
+            assert_agrees(got, draw.tensor(sign * math.log1p(math.exp(-10))), like=dtype, scale=10.0, unit="nats")
 
 
 @generator_loss

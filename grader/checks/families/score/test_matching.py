@@ -104,11 +104,12 @@ def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(studen
 @denoising
 @weight(0.55)
 def test_the_denoising_loss_trains_the_score(student):
-    """Gradients reach the score's parameters, and the data where these carry a graph."""
+    """Gradients reach the score's parameters, and the data and the noise levels where these carry a graph."""
     x, noise = draw.tensor([[1.0, 2.0, 5.0], [3.0, 4.0, 0.0]]), draw.tensor([[1.0, 0.0, 2.0], [-2.0, 1.0, 0.0]])
     sigma, w, mu = draw.tensor([0.5, 2.0]), draw.tensor([4.0, 0.0, -1.0]), draw.tensor([0.0, 2.0, 1.0])
     # the mean of 2 sigma^2 (sigma^2 w + noise): (1, 0, 7/8) and (112, 8, -32)
-    known = {"w": (w, [56.5, 4.0, -15.5625])}
+    # and of 4 sigma w . (sigma^2 w + noise): 6.25 and 60, times 2 sigma each
+    known = {"w": (w, [56.5, 4.0, -15.5625]), "sigma": (sigma, [6.25, 240.0])}
     assert_gradients_known(student.denoising_score_loss, [level_score(w), x, noise, sigma], known, scale=200.0)
     score = noisy_gaussian_score(mu, 0 * mu)  # the loss is the mean of |x - mu|^2 / sigma^2, at (1, 0, 4) and (3, 2, -1) from mu
     known = {"x": (x, [[4.0, 0.0, 16.0], [0.75, 0.5, -0.25]]), "mu": (score.parameters["mu"], [-4.75, -0.5, -15.75])}
@@ -243,11 +244,16 @@ def test_denoising_one_row_a_square_batch_and_many_rows(student):
 @denoise
 @weight(0.1)
 def test_denoising_has_gradients(student):
-    """The guess can be differentiated in the noisy point and in the score's parameters."""
+    """The guess can be differentiated in the noisy point, in its noise level and in the score's parameters."""
     mu, x = draw.tensor([1.0, 0.0]), draw.tensor([[3.0, 10.0], [11.0, -2.0]])
     score = noisy_gaussian_score(mu, torch.ones(2, dtype=torch.float64))  # for deviation 1 half of x is left, for 3 a tenth
-    known = {"mu": (mu, [0.5 + 0.9 * 3, -1.0 + 0.9 * 0.5]), "x": (x, [[0.5, -1.0], [0.3, 0.05]])}
-    args = [score, x, draw.tensor([1.0, 3.0])]
+    sigma = draw.tensor([1.0, 3.0])  # of derivative 2 sigma / (1 + sigma^2)^2 (mu - x): 1/2 and 6/100 of it
+    known = {
+        "mu": (mu, [0.5 + 0.9 * 3, -1.0 + 0.9 * 0.5]),
+        "x": (x, [[0.5, -1.0], [0.3, 0.05]]),
+        "sigma": (sigma, [0.5 * (-2 + 20), 0.06 * (-30 + 1)]),
+    }
+    args = [score, x, sigma]
     assert_gradients_known(student.denoise, args, known, weights=draw.tensor([[1.0, -2.0], [3.0, 0.5]]), scale=200.0)
 
 

@@ -57,7 +57,8 @@ def test_a_single_level_is_the_largest(student):
 @weight(0.033)
 def test_noise_levels_have_the_default_dtype(student):
     """A sequence of Python numbers becomes a tensor of the default float dtype."""
-    assert_dtype(student.noise_levels(8.0, 1.0, 4), torch.float32)
+    for count in (1, 4):  # whole numbers are numbers
+        assert_dtype(student.noise_levels(8, 1, count), torch.float32)
     assert_dtype(student.noise_levels.float64_default(8.0, 1.0, 4), torch.float64)
 
 
@@ -150,13 +151,19 @@ def test_annealed_samples_have_the_dtype_of_the_start(student, seed):
 @vp_marginal
 @weight(0.65)
 def test_marginals_known_by_hand(student):
-    """With beta from 1 to 3 the integral is 3/4 at half the time and 2 at the end; at t = 0 nothing has happened."""
+    """With beta from 1 to 3 the integral is 3/4 at half the time and 2 at the end; at t = 0 nothing has happened.
+
+    With beta from 1/10 to 20 the integral is 10.05 at the end, and of the data e^-5.025 is left, to all digits.
+    """
     for dtype in draw.DTYPES:
         x0, t = draw.tensor([[1.0, -2.0, 0.0], [4.0, 0.0, 1.0], [3.0, 5.0, -1.0]], dtype), draw.tensor([0.5, 1.0, 0.0], dtype)
         factors, deviations = [math.exp(-0.375), math.exp(-1.0), 1.0], [0.7263838153889343, 0.9298734950321937, 0.0]
         got = student.vp_marginal(x0, t, 1.0, 3.0)
         want = (draw.tensor(factors)[:, None] * x0.double(), draw.tensor(deviations))
         assert_agrees(got, want, like=torch.float32, scale=6.0)
+        got = student.vp_marginal(draw.tensor([[1000.0]], dtype), draw.tensor([1.0], dtype), 0.1, 20.0)
+        want = (draw.tensor([[1000 * math.exp(-5.025)]]), draw.tensor([math.sqrt(-math.expm1(-10.05))]))
+        assert_agrees(got, want, like=torch.float32, scale=60.0)
 
 
 @vp_marginal
@@ -242,11 +249,11 @@ def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
 @reverse_sde_step
 @weight(0.4)
 def test_the_noise_of_a_step_back_known_by_hand(student, seed):
-    """With beta = 3 a step of 0.1 adds noise of the variance 0.3 to 0.91 x + 0.24 mu."""
-    score = noisy_gaussian_score(draw.tensor([3.0, -1.0] * 4), torch.ones(8, dtype=torch.float64))
+    """With beta = 3 a step of 0.1 adds noise of the variance 0.3 to 0.91 x + 0.24 mu, also where it ends at t = 0."""
+    score = noisy_gaussian_score(draw.tensor([3.0, -1.0] * 4), torch.full((8,), 1.24**0.5, dtype=torch.float64))
     x = draw.tensor([[0.0, 0.0] * 4, [5.0, -2.0] * 4])
-    mean = draw.tensor([[0.72, -0.24] * 4, [5.27, -2.06] * 4])  # x + 3 (x / 2 + (mu - x) / (1 + 1/4)) / 10 = 0.91 x + 0.24 mu
-    got = student.reverse_sde_step(score, x.repeat(ROWS // 2, 1), 0.5, 0.1, 1.0, 5.0, student.generator(seed))
+    mean = draw.tensor([[0.72, -0.24] * 4, [5.27, -2.06] * 4])  # x + 3 (x / 2 + (mu - x) / (1.24 + 0.01)) / 10 = 0.91 x + 0.24 mu
+    got = student.reverse_sde_step(score, x.repeat(ROWS // 2, 1), 0.1, 0.1, 1.0, 21.0, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(0.3))
 
