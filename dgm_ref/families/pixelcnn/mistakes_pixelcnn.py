@@ -225,14 +225,6 @@ def plain_difference(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: 
     return (log_weights.exp() * _plain_mass(x, means, log_scales, K)).sum(1).log()
 
 
-@mistake(MIXTURE, killed_by=FAR, says="1 - e^(-1/s) loses its digits where the scale s is large: use torch.expm1.")
-def width_without_its_digits(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
-    inverse = (-log_scales).exp()
-    inside = (x[:, None] > 0) & (x[:, None] < K - 1)
-    lost = torch.where(inside, torch.log(1 - torch.exp(-inverse)) - torch.log(-torch.expm1(-inverse)), 0.0)
-    return torch.logsumexp(log_weights + _log_mass(x, means, log_scales, K) + lost, 1)
-
-
 @mistake(MIXTURE, killed_by=FAR, says="The mass of a bin is kept above 1e-12. Far out it is smaller, and its logarithm still right.")
 def mass_clamped(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return torch.logsumexp(log_weights + _plain_mass(x, means, log_scales, K).clamp(min=1e-12).log(), 1)
