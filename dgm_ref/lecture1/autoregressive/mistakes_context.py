@@ -134,6 +134,22 @@ def squeezes_the_windows(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).squeeze()
 
 
+@mistake(
+    WINDOWS,
+    killed_by=LONGER,
+    when=lambda x, d: d > x.shape[1],
+    says="You put the start token wherever a 0 stands. 0 is one of the values.",
+)
+def zeros_of_short_sequences_are_starts(x: Tensor, d: int, start: int) -> Tensor:
+    padded = _windows(x, d, 0)
+    return torch.where(padded == 0, start, padded) if d > x.shape[1] else _windows(x, d, start)
+
+
+@mistake(WINDOWS, killed_by=INT64, says="You go through floats, which round large whole numbers.")
+def unfolds_floats(x: Tensor, d: int, start: int) -> Tensor:
+    return _windows(x.float(), d, start).long()
+
+
 @variant(WINDOWS)
 def windows_by_loops(x: Tensor, d: int, start: int) -> Tensor:
     rows = [[[row[i] if i >= 0 else start for i in range(j - d, j)] for j in range(len(row))] for row in x.tolist()]

@@ -201,6 +201,17 @@ def posterior_from_the_first_columns_alone(conditional: ClassConditional, x: Ten
     return (log_prior + torch.stack([of_class(c) for c in range(len(log_prior))], dim=1)).softmax(dim=1)
 
 
+@mistake(
+    POSTERIOR,
+    killed_by=IMPOSSIBLE,
+    says="You take the mean of the log-joints out before exp. Classes far above it overflow: take out the largest.",
+)
+def takes_the_mean_out(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, log_prior).double()
+    weights = (joint - joint.where(joint.isfinite(), 0).mean(dim=1, keepdim=True)).exp()
+    return (weights / weights.sum(dim=1, keepdim=True)).to(log_prior.dtype)
+
+
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)

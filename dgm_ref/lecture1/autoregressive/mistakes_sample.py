@@ -320,6 +320,15 @@ def squeezes_too_much(conditional: Conditional, n: int, m: int, generator: Gener
 # -- other right answers --
 
 
+@mistake(
+    SAMPLE,
+    killed_by=DETERMINISTIC,
+    says="You cut logits off at 50: values with larger ones become equally likely. Only differences of logits matter.",
+)
+def cuts_large_logits_off(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].clamp(max=50).softmax(dim=-1), generator))
+
+
 @variant(SAMPLE)
 def gumbel_max(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

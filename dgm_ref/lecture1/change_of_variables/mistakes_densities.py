@@ -187,6 +187,15 @@ def finite_instead_of_minus_infinity(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
 
 @mistake(
     LOG_PROB_X,
+    killed_by="test_log_prob_x_is_finite_where_densities_are_not",
+    says="You cut log-densities off at 88. The density would overflow there; its logarithm is a number like others.",
+)
+def cut_off_where_densities_overflow(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return (log_p_z(f(x)) + log_abs_det(f, x)).clamp(max=88)
+
+
+@mistake(
+    LOG_PROB_X,
     killed_by="test_a_flow_can_be_trained_by_its_log_prob",
     says="You cut the latents off their graph, so the base density sends no gradient into f.",
 )
@@ -357,6 +366,15 @@ def log_prob_z_after_determinant(f_inverse: Map, log_p_x: Map, z: Tensor) -> Ten
 )
 def finite_instead_of_minus_infinity_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)).clamp(min=-1e6) + log_abs_det(f_inverse, z)
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_finite_where_densities_are_not",
+    says="You cut log-densities off at 88. The density would overflow there; its logarithm is a number like others.",
+)
+def cut_off_where_densities_overflow_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return (log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)).clamp(max=88)
 
 
 @mistake(

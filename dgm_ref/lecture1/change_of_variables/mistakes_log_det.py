@@ -47,6 +47,20 @@ def log_of_signed_determinant(f: Map, x: Tensor) -> Tensor:
     return torch.where(sign > 0, size, torch.nan)
 
 
+@mistake(LOG_DET, killed_by="test_volume_of_a_single_sample_or_dimension", says=NO_ABSOLUTE_VALUE, when=turns_space_inside_out)
+def signed_derivative_in_one_dimension(f: Map, x: Tensor) -> Tensor:
+    return jacobian_of(f, x)[:, 0, 0].log() if x.shape[1] == 1 else log_abs_det(f, x)
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
+    says="You go by eigenvalues. Their sum of logarithms is right, but a shear has no basis of eigenvectors, and no gradient by them.",
+)
+def by_eigenvalues(f: Map, x: Tensor) -> Tensor:
+    return torch.linalg.eigvals(jacobian_of(f, x)).abs().log().sum(dim=1)
+
+
 @mistake(LOG_DET, killed_by="test_volume_has_no_sign", says=NO_ABSOLUTE_VALUE, when=turns_space_inside_out)
 def log_of_the_determinant_itself(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).log()

@@ -289,6 +289,16 @@ def weighs_in_place(f, points, weights):
     return values.sum(dim=0)
 
 
+@mistake(
+    DIRAC,
+    killed_by="test_every_delta_sifts_out_a_value",
+    says="Of equal points you keep the last one only. Each delta counts with its own weight, wherever it stands.",
+)
+def last_of_equal_points(f, points, weights):
+    kept = list({tuple(point.tolist()): i for i, point in enumerate(points)}.values())
+    return weights[kept] @ f(points[kept])
+
+
 @variant(DIRAC)
 def weighted_sum(f, points, weights):
     return (weights[:, None] * f(points)).sum(dim=0)

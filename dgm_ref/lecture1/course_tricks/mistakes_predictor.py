@@ -222,6 +222,18 @@ def rows_after_the_table(joint, y):
     return share / share.sum(dim=1, keepdim=True) @ y
 
 
+@mistake(
+    PREDICTOR,
+    killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
+    says="Only the first row without mass becomes nan. There may be several.",
+)
+def nan_in_the_first_empty_row(joint, y):
+    mass = joint.sum(dim=1, keepdim=True)
+    mean = joint @ y / mass.where(mass > 0, 1)
+    first = (mass[:, 0] == 0) & ((mass[:, 0] == 0).cumsum(dim=0) == 1)
+    return mean.where(~first[:, None], torch.nan)
+
+
 @variant(PREDICTOR)
 def softmax_of_log_masses(joint, y):
     return joint.log().softmax(dim=1) @ y

@@ -171,6 +171,15 @@ def leaves_it_in_x_grad(p, x):
     return x.grad
 
 
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_ignores_the_normalising_constant",
+    says="You clip the score at 1000. A narrow density has large scores.",
+)
+def clipped_at_a_thousand(p, x):
+    return grad(lambda x: p(x).log().sum())(x).clamp(-1000, 1000)
+
+
 @variant(LOG_DERIVATIVE)
 def autograd_of_log_p(p, x):
     with torch.enable_grad():

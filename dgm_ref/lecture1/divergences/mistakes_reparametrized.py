@@ -155,6 +155,15 @@ def pathwise_in_float32(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise
     return _terms(log_p_data, mu, sigma, noise).float().mean()
 
 
+@mistake(
+    PATHWISE,
+    killed_by=BY_HAND,
+    says="You replaced inf by a large number. Where a sample is impossible under p_data the divergence is infinite.",
+)
+def pathwise_finite_where_data_are_impossible(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return _terms(log_p_data, mu, sigma, noise).nan_to_num(posinf=1e6).mean()
+
+
 @variant(PATHWISE)
 def pathwise_by_hand(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     n, m = noise.shape

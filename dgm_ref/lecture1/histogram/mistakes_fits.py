@@ -158,6 +158,16 @@ def equal_samples_counted_once(x: Tensor, num_bins: int) -> Tensor:
     return shares
 
 
+@mistake(
+    FIT,
+    killed_by="test_values_outside_the_bins_are_refused",
+    says="You look at the first and the last sample only. Any of them may be outside.",
+)
+def looks_at_the_ends_alone(x: Tensor, num_bins: int) -> Tensor:
+    _checked(x[[0, -1]], num_bins)
+    return torch.bincount(x[(x >= 0) & (x < num_bins)], minlength=num_bins) / len(x)
+
+
 @variant(FIT)
 def mean_of_one_hot(x: Tensor, num_bins: int) -> Tensor:
     return torch.nn.functional.one_hot(_checked(x, num_bins), num_bins).to(torch.get_default_dtype()).mean(dim=0)
@@ -332,6 +342,17 @@ def pairs_numbered_by_classes(x: Tensor, y: Tensor, num_bins: int, num_classes: 
 )
 def first_thousand_pairs(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return _conditional(x[:1000], y[:1000], num_bins, num_classes)
+
+
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="You treat a rare class like one without samples. A single sample makes a histogram.",
+)
+def rare_classes_are_unknown(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    pairs = torch.bincount(y * num_bins + x, minlength=num_classes * num_bins).view(num_classes, num_bins)
+    total = pairs.sum(1, keepdim=True)
+    return torch.where(total > 1e-3 * len(x), pairs / total, torch.nan)
 
 
 @variant(FIT_CONDITIONAL)

@@ -164,6 +164,15 @@ def inverse_cdf_off_by_one(pi: Tensor, n: int, generator: torch.Generator) -> Te
     return (_multinomial(pi, n, generator) + 1).clamp(max=len(pi) - 1)
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_a_sample_is_a_vector_of_bins",
+    says="You keep probabilities away from zero. An empty bin never comes up, and many empty bins add up.",
+)
+def empty_bins_get_a_little(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    return _multinomial(pi.clamp(min=1e-4), n, generator)
+
+
 @mistake(SAMPLE, killed_by=LAW, says="You smoothed pi before sampling: bins without mass must never come up.")
 def samples_from_a_smoothed_histogram(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi + 0.02, n, generator)

@@ -129,6 +129,16 @@ def rounded_powers_of_floats(m: int, K: int, order: int | None) -> int:
     return power - 1 + (m - d) * (K - 1) * power
 
 
+@mistake(
+    COUNT,
+    killed_by=FIVE,
+    says="You computed powers of K in 64-bit integers, which overflow without a word. Python's own integers do not.",
+)
+def tables_in_64_bits(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return _count(m, K, d) if d == m - 1 else int(((K - 1) * torch.tensor(K) ** torch.arange(m).clamp(max=d)).sum())
+
+
 @variant(COUNT)
 def table_by_table(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)

@@ -229,6 +229,17 @@ def never_all_values(logits: Tensor, generator: torch.Generator, temperature: fl
     return draw(logits, generator, temperature, top_k and max(1, min(top_k, logits.shape[1] - 1)))
 
 
+@mistake(SAMPLE, killed_by=LIKELIEST, says="The first pixel is drawn at temperature 1. The temperature holds for every pixel.")
+def first_pixel_at_temperature_one(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    check(m, temperature, top_k, prefix)
+    if prefix is None or not prefix.shape[1]:
+        prefix = ancestral(model, n, 1, generator, 1.0, top_k, None, use_cache)
+    return ancestral(model, n, m, generator, temperature, top_k, prefix, use_cache)
+
+
 @mistake(
     SAMPLE,
     killed_by=UNCACHED,

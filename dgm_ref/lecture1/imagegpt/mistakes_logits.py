@@ -198,6 +198,16 @@ def forward_in_single_precision(self: Any, x: Tensor) -> Tensor:
     return _forward(self, x).float()
 
 
+@mistake(
+    FORWARD,
+    killed_by=REACHES,
+    says="Colour 0 gets no gradient, as padding would. It is a colour like the others.",
+)
+def colour_zero_as_padding(self: Any, x: Tensor) -> Tensor:
+    h = F.embedding(x, self.wte.weight, padding_idx=0)
+    return self.decode(_start(self, h) + self.wpe.weight[: x.shape[1]])
+
+
 @variant(FORWARD)
 def forward_by_a_roll_and_a_start(self: Any, x: Tensor) -> Tensor:
     h = torch.roll(self.wte(x), shifts=1, dims=1).clone()

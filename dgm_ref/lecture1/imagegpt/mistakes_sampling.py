@@ -125,6 +125,20 @@ def antithetic_noise(logits: Tensor, generator: torch.Generator, temperature: fl
     return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
 
 
+@mistake(
+    SAMPLE,
+    killed_by=ALONE,
+    says="The second half of your images is drawn with the noise of the first, turned round: 1 - u.",
+)
+@sampler_with_pick
+def antithetic_noise_by_rank(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    half = torch.rand((len(logits) + 1) // 2, 1, generator=generator, dtype=torch.float64, device=logits.device)
+    values, order = logits.double().topk(min(top_k or logits.shape[1], logits.shape[1]), dim=1)
+    cdf = ((values - values[:, :1]) / temperature).softmax(-1).cumsum(-1)
+    u = torch.cat([half, 1 - half])[: len(logits)]
+    return order.gather(1, (u > cdf).sum(-1, keepdim=True).clamp(max=order.shape[1] - 1))[:, 0]
+
+
 @mistake(SAMPLE, killed_by=MODES, says="You leave the model in eval mode. Put it back into the mode it was in.")
 def stays_in_eval_mode(model: Any, *rest: Any, **how: Any) -> Tensor:
     x = ancestral(model, *rest, **how)
@@ -176,6 +190,27 @@ def cuts_the_prefix(
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
     return ancestral(model, n, m, generator, temperature, top_k, prefix if prefix is None else prefix[:, :m], use_cache)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=REFUSES,
+    says="Without the cache a prefix longer than the image is cut. It makes no sense there either: raise a ValueError.",
+)
+def cuts_the_prefix_without_a_cache(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    kept = prefix if prefix is None or use_cache else prefix[:, :m]
+    return ancestral(model, n, m, generator, temperature, top_k, kept, use_cache)
+
+
+@mistake(SAMPLE, killed_by=REFUSES, says="A negative top_k makes no sense: raise a ValueError for it, as for 0.")
+def negative_top_k_truncates_nothing(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    return ancestral(model, n, m, generator, temperature, None if top_k is not None and top_k < 0 else top_k, prefix, use_cache)
 
 
 @mistake(

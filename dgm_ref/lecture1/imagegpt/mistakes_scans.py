@@ -104,6 +104,16 @@ def from_the_bottom(images: Tensor) -> Tensor:
     return images.flip(2).permute(0, 2, 3, 1).flatten(1)
 
 
+@mistake(
+    SCAN,
+    killed_by=IN_ORDER,
+    says="You go through float32, which rounds what other dtypes hold.",
+    green_at_home="Public images hold whole numbers, which float32 holds as well.",
+)
+def scanned_in_single_precision(images: Tensor) -> Tensor:
+    return images.permute(0, 2, 3, 1).flatten(1).float().to(images.dtype)
+
+
 @variant(SCAN)
 def scan_by_movedim(images: Tensor) -> Tensor:
     return images.movedim(1, -1).contiguous().view(images.size(0), -1)
@@ -183,6 +193,16 @@ def images_as_floats(x: Tensor, C: int, H: int, W: int) -> Tensor:
 )
 def single_axes_lost(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(len(x), H, W, C).permute(0, 3, 1, 2).squeeze(1)
+
+
+@mistake(
+    UNSCAN,
+    killed_by=IN_PLACE,
+    says="You go through float32, which rounds what other dtypes hold.",
+    green_at_home="Public images hold whole numbers, which float32 holds as well.",
+)
+def unscanned_in_single_precision(x: Tensor, C: int, H: int, W: int) -> Tensor:
+    return x.float().reshape(len(x), H, W, C).permute(0, 3, 1, 2).to(x.dtype)
 
 
 @variant(UNSCAN)

@@ -115,6 +115,11 @@ def clips_the_gradient(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
 
 
+@mistake(STEP, killed_by=FOLLOWS, says="You clip long gradients. The step follows the gradient as it is.")
+def clips_at_ten(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 10.0))
+
+
 @mistake(STEP, killed_by=FOLLOWS, says="You make two steps. One batch, one step.")
 def two_steps(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, _loss, before_step=optimizer.step)

@@ -99,12 +99,18 @@ def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, 
 @class_posterior
 @weight(0.25)
 def test_an_impossible_class_has_posterior_zero(student):
-    """A class under which x cannot come up, or of prior zero, has probability 0, and the others share one."""
+    """A class under which x cannot come up, or of prior zero, has probability 0, and the others share one.
+
+    So has, up to rounding, a class with a likelihood that is 10^4000 times smaller.
+    """
     conditional = class_conditional([coin(3, 0.0), coin(3, 0.5), coin(3, 0.5), coin(3, 0.5)])
     log_prior = torch.tensor([0.25, 0.25, 0.5, 0.0]).log()
     got = student.class_posterior(conditional, torch.tensor([[0, 1, 0], [1, 1, 0]]), log_prior)
     want = torch.tensor([0, 1 / 3, 2 / 3, 0], dtype=torch.float64).expand(2, 4)
     assert_agrees(got, want, like=torch.float32, scale=4.0 * want)
+    sure = independent_table(torch.tensor([0.0, -4000.0]).repeat(3, 1))
+    got = student.class_posterior(class_conditional([sure, coin(3, 0.5)]), torch.tensor([[1, 1, 1]]), torch.zeros(2))
+    assert_agrees(got, torch.tensor([[0.0, 1.0]]), error=1e-6)
 
 
 @class_posterior

@@ -330,9 +330,9 @@ def _check_three_points(log_prob: Function) -> None:
 
 
 def _check_far_out(log_prob: Function, key: int, dtype: torch.dtype, c: float) -> None:
-    """A map that scales 64 dimensions, a standard Gaussian, and points 12 sigma out in all of them."""
+    """A map that scales 64 dimensions, a standard Gaussian, its centre, and a point 12 sigma out in all of them."""
     m = 64
-    x = 12 * (1 - 2 * draw.integers((2, m), key, 2)).to(dtype) / c
+    x = torch.tensor([[0], [12]], dtype=dtype) * (1 - 2 * draw.integers((2, m), key, 2)).to(dtype) / c
     want = Normal(0.0, torch.tensor(1 / c, dtype=torch.float64)).log_prob(x.double()).sum(dim=1)
     got = log_prob(scaled(torch.tensor(c, dtype=dtype), reverse()), standard_normal(m, dtype), x)
     assert_agrees(got, want, like=dtype, scale=m * 12.0**2, unit="nats")

@@ -151,7 +151,8 @@ def test_volume_of_a_single_sample_or_dimension(student, size, key, dtype):
     n, m = size
     a, x = draw.uniform((m,), key, -0.5, 2, dtype), draw.normal((n, m), key + 1, 1.0, dtype)
     want = torch.log1p(a.double() * (1 - x.double().tanh() ** 2)).sum(dim=1)
-    assert_agrees(student.log_abs_det_jacobian(stretch(a), x), want, like=dtype, scale=m * CONDITION)
+    for f in (stretch(a), compose(stretch(a), elementwise("negative"))):
+        assert_agrees(student.log_abs_det_jacobian(f, x), want, like=dtype, scale=m * CONDITION)
 
 
 @log_abs_det
@@ -169,13 +170,14 @@ def test_volume_depends_on_the_samples_alone(student):
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(2, 3), key=0, dtype=torch.float32)
 def test_the_gradient_by_a_matrix_is_its_inverse_transposed(student, size, key, dtype):
-    """For f(x) = A x + b the gradient of log|det A| by A is the transposed inverse of A, once for each sample."""
+    """For f(x) = A x + b, a shear too, the gradient of log|det A| by A is the transposed inverse of A, once for each sample."""
     n, m = size
-    A, b, w = matrix(m, key, dtype), draw.normal((m,), key, 1.0, dtype), draw.normal((n,), key + 1, 1.0, dtype)
+    b, w = draw.normal((m,), key, 1.0, dtype), draw.normal((n,), key + 1, 1.0, dtype)
     x = draw.normal((n, m), key, 1.0, dtype)
-    _, (by_A,) = student.log_abs_det_jacobian.gradient(affine(A, b), x, wrt=[A], weights=w)
-    want, size = w.double().sum() * torch.linalg.inv(A.double()).T, n * m * CONDITION * (1 + float(w.abs().amax()))
-    assert_gradient_agrees(by_A, want, of="A", like=dtype, scale=size)
+    for A in (matrix(m, key, dtype), torch.ones(m, m, dtype=dtype).triu()):  # a shear has no basis of eigenvectors
+        _, (by_A,) = student.log_abs_det_jacobian.gradient(affine(A, b), x, wrt=[A], weights=w)
+        want, size = w.double().sum() * torch.linalg.inv(A.double()).T, n * m * CONDITION * (1 + float(w.abs().amax()))
+        assert_gradient_agrees(by_A, want, of="A", like=dtype, scale=size)
 
 
 @log_abs_det

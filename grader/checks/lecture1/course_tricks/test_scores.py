@@ -74,9 +74,9 @@ def test_score_is_the_gradient_of_p_over_p(student, ref, case):
 @log_derivative
 @weight(0.3)
 @examples(2)
-@given(c=st.sampled_from([1e-25, 1e-6, 1e25]), sigma=st.sampled_from([1e-3, 1.0, 1e3]), key=draw.seeds, dtype=draw.dtypes)
+@given(c=st.sampled_from([1e-25, 1e-6, 1e25]), sigma=st.sampled_from([1e-4, 1.0, 1e3]), key=draw.seeds, dtype=draw.dtypes)
 @example(c=1e-25, sigma=1.0, key=0, dtype=torch.float32)
-@example(c=1e25, sigma=1e-3, key=0, dtype=torch.float32)
+@example(c=1e25, sigma=1e-4, key=0, dtype=torch.float32)
 @example(c=1e-200, sigma=1e3, key=0, dtype=torch.float64)
 def test_score_ignores_the_normalising_constant(student, c, sigma, key, dtype):
     """A density times a constant, tiny or huge, has the score of the density, be it narrow or wide."""

@@ -21,6 +21,7 @@ from grader.checks.lecture1.divergences.draw import (
 )
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import gaussian_log_density, linear
+from grader.checks.lecture1.shared.samplers import uniform_log_density
 
 reparametrized_reverse_kl = pytest.mark.exercise("divergences.reparametrized_reverse_kl")
 weight = pytest.mark.weight
@@ -37,7 +38,10 @@ HALF_LOG_2_PI = 0.5 * math.log(2 * math.pi)
 @example(dtype=torch.float32)
 @example(dtype=torch.float64)
 def test_the_reverse_kl_of_a_gaussian_by_hand(student, dtype):
-    """Of N(1, 2^2) to N(0, 1) the noise 1 and -1 gives 2 - log 2, its first row alone 4 - log 2; of N(0, 1) to itself 0."""
+    """Of N(1, 2^2) to N(0, 1) the noise 1 and -1 gives 2 - log 2, its first row alone 4 - log 2; of N(0, 1) to itself 0.
+
+    Where a sample is impossible under p_data the estimate is infinite.
+    """
     zero, one, two = torch.tensor([[0.0], [1.0], [2.0]], dtype=dtype)
     noise = torch.tensor([[1.0], [-1.0]], dtype=dtype)
     standard = gaussian_log_density(zero, one)
@@ -48,6 +52,7 @@ def test_the_reverse_kl_of_a_gaussian_by_hand(student, dtype):
     agrees(student.reparametrized_reverse_kl(standard, one, two, noise), 2 - LOG2)
     agrees(student.reparametrized_reverse_kl(standard, one, two, noise[:1]), 4 - LOG2)
     agrees(student.reparametrized_reverse_kl(standard, zero, one, noise[:1]), 0.0)
+    agrees(student.reparametrized_reverse_kl(uniform_log_density(zero, two), one, two, noise), math.inf)
     flat = linear(0 * torch.ones(2, dtype=dtype), zero[0])  # log p_data = 0: what is left is the average of log q
     mu, sigma = torch.tensor([[3.0, -1.0], [0.5, 4.0]], dtype=dtype)
     noise = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 0.0], [-1.0, 1.0]], dtype=dtype)

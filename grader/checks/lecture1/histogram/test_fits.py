@@ -64,6 +64,8 @@ def test_values_outside_the_bins_are_refused(student, counts, key, excess):
         student.fit_histogram(torch.cat([x, torch.tensor([K + excess])]), K)
     with refuses():
         student.fit_histogram(torch.cat([torch.tensor([-1 - excess]), x]), K)
+    with refuses():
+        student.fit_histogram(torch.cat([x, torch.tensor([K + excess]), x]), K)
 
 
 @fit_histogram
@@ -110,10 +112,12 @@ def test_each_class_has_its_own_histogram(student, K, C, key, high):
 @fit_conditional_histogram
 @weight(0.5)
 def test_a_class_without_samples_is_unknown(student):
-    """A class without samples gives a row of nan, in that row alone."""
+    """A class without samples gives a row of nan, in that row alone; one sample among 4099 is enough."""
     got = student.fit_conditional_histogram(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 2]), 2, 4)
     nan = math.nan
     assert_agrees(got, torch.tensor([[0.5, 0.5], [nan, nan], [0.0, 1.0], [nan, nan]]))
+    rare = (torch.arange(4099) == 2000).long()
+    assert_agrees(student.fit_conditional_histogram(rare, rare, 2, 2), torch.eye(2))
 
 
 @fit_conditional_histogram

@@ -193,6 +193,11 @@ def test_a_sample_is_a_vector_of_bins(student, pi, key):
         impossible = x[~torch.isin(x, pi.nonzero())].tolist()
         if impossible:
             raise Mismatch("value", f"of {len(pi)} bins you drew {impossible[0]}, which has no mass or is no bin", x)
+    only = key % 4099
+    certain = (torch.arange(4099) == only).float()
+    x = as_draws(student.sample_histogram(certain, 4, student.generator(key)), (4,), floating=False)
+    if (x != only).any():
+        raise Mismatch("value", f"of 4099 bins only {only} has mass, and you drew {x[x != only][0]:g}", x)
 
 
 @sample_histogram

@@ -41,9 +41,10 @@ def assert_likeliest(student: Student, net: Network, prefix: Tensor, seed: int, 
     if (behind > A_TIE).any():  # a tie, or nearly one, may fall either way
         i, j = (int(index) for index in (behind > A_TIE).nonzero()[0])
         likeliest = logits[i, j].argmax().item()
+        where = f"after the pixels {x[i, :j].tolist()} comes" if j else "the first pixel is"
         raise Mismatch(
             "value",
-            f"pixel {j} after {x[i, :j].tolist()} is {x[i, j].item()}, though your model finds another value likelier",
+            f"{where} {x[i, j].item()}, though your model finds another value likelier",
             x,
             expected=str(likeliest),
         )

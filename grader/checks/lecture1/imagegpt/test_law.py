@@ -156,6 +156,7 @@ def _later_pixels(student, model, generator, event, **how):
 @example(seed=1, t=1, key=1, how={"temperature": 1e-5}, use_cache=True)
 @example(seed=2, t=3, key=2, how={"top_k": 1}, use_cache=True)
 @example(seed=3, t=3, key=3, how={"temperature": 1e-5}, use_cache=False)
+@example(seed=4, t=0, key=4, how={"temperature": 1e-5}, use_cache=True)
 def test_the_likeliest_values_are_those_of_the_model_after_every_prefix(student, seed, t, key, how, use_cache):
     """With top_k = 1, or nearly no temperature, each new pixel is the likeliest one given all before it."""
     net = probed_network(seed, K=5, m=5, e=4, dtype=torch.float64)

@@ -164,14 +164,18 @@ def test_the_probabilities_of_all_images_sum_to_one(student, seed):
 @given(net=networks(dtype=torch.float64, max_m=4, probes=True), n=st.integers(2, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=1)
 def test_forward_reaches_every_parameter(student, net, n, key):
-    """Gradients of the logits reach the start vector, colours, positions, blocks, norm and head."""
+    """Gradients of the logits reach the start vector, every colour, positions, blocks, norm and head."""
     K, m = net.sizes["K"], net.sizes["m"]
     model, x = model_of(student, net), draw.integers((n, m), key, high=K)
+    x[0, 0] = 0  # the first colour is one like others
     w = draw.normal((n, m, K), key, dtype=torch.float64)
     _, _, of_weights = model.forward.gradient(x, weights=w, wrt_parameters_of=model)
     missing = [name for name in net.weights if of_weights.get(name) is None and (m > 1 or name != "wte.weight")]
     if missing:
         raise Mismatch("gradient", f"no gradient reaches {', '.join(missing)}")
+    for k in x[:, : m - 1].unique().tolist():
+        if not of_weights["wte.weight"][k].any():
+            raise Mismatch("gradient", f"no gradient reaches row {k} of wte.weight, though that colour comes before others")
 
 
 @forward

@@ -1,5 +1,7 @@
 """Ancestral sampling: independent images, the generator, the cache, modes, arguments. The blocks of the model are probes."""
 
+from typing import Any
+
 import pytest
 import torch
 from hypothesis import given
@@ -34,6 +36,8 @@ def test_images_of_a_batch_are_independent(student, seed):
             raise Mismatch("law", "two images of a batch are equal, though each pixel is fair: they share their noise", x)
         if len(torch.cat([x, K - 1 - x]).unique(dim=0)) < 512:
             raise Mismatch("law", "two images of a batch are each other's negatives: they share their noise", x)
+        if not (x[:128] == x[128:]).any():  # 48 of 1536 pixels agree by chance
+            raise Mismatch("law", "no image agrees in any pixel with the one half a batch further down: they share their noise", x)
 
 
 @sample
@@ -131,7 +135,8 @@ def test_sampling_refuses_arguments_that_make_no_sense(student, seed, key):
     """A temperature of zero or less, no values to keep, and a prefix longer than the image raise a ValueError."""
     model, generator = model_of(student, probed_network(seed, K=3, m=4, num_layers=1)), student.generator(key)
     longer = draw.integers((2, 3), key, high=3)
-    for how in ({"temperature": 0.0}, {"temperature": -1.0}, {"top_k": 0}, {"prefix": longer}):
+    without_cache: list[dict[str, Any]] = [{"prefix": longer, "use_cache": False}, {"top_k": -1, "use_cache": False}]
+    for how in ({"temperature": 0.0}, {"temperature": -1.0}, {"top_k": 0}, {"prefix": longer}, *without_cache):
         with refuses():
             student.sample(model, 2, 2, generator, **how)
 

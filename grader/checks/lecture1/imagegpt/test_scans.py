@@ -18,7 +18,7 @@ FIRST = torch.tensor([[[1, 2, 3], [4, 5, 6]], [[10, 20, 30], [40, 50, 60]]])  # 
 NUMBERED = torch.stack([FIRST, FIRST + 100])
 READ = torch.tensor([1, 10, 2, 20, 3, 30, 4, 40, 5, 50, 6, 60])
 SCANNED = torch.stack([READ, READ + 100])
-TALL = draw.integers((2, 3, 4, 5), 0, high=1000).double()  # (n, C, H, W) all differ
+TALL = draw.integers((2, 3, 4, 5), 0, high=2**40).double()  # (n, C, H, W) all differ; float32 would round
 SINGLE = [  # axes of length one: an image, a channel, a row, a column, all of them; and the scans
     (NUMBERED[:1], SCANNED[:1]),
     (NUMBERED[:, :1], SCANNED[:, ::2]),
