@@ -1,5 +1,7 @@
 """What a student reads when a random function fails."""
 
+import math
+
 import pytest
 import torch
 
@@ -55,6 +57,15 @@ def test_draws_that_repeat_each_other_are_told_as_dependent():
     g = torch.Generator().manual_seed(0)
     twice = lambda n: torch.multinomial(P.flatten(), (n + 1) // 2, True, generator=g).repeat_interleave(2)[:n]  # noqa: E731
     assert "a draw repeats the draw before it too often" in failure(assert_follows_pmf, twice, P).sentence
+
+
+def test_a_wrong_law_is_told_with_its_own_evidence_and_not_that_of_a_wrong_order():
+    g = torch.Generator().manual_seed(1)
+    eight_values = lambda n: torch.randint(0, 20, (8,), generator=g).repeat_interleave(n // 8)  # noqa: E731
+    told = failure(assert_follows_pmf, eight_values, torch.full((20,), 0.05), first=512)
+    power = int(told.sentence.partition("10^")[2].rstrip(")"))
+    assert told.sentence.startswith("outcome")
+    assert power <= 512 * math.log10(20 / 8)  # whoever bets on their order wins more
 
 
 def test_a_sampler_that_restarts_its_noise_is_told_so():

@@ -166,8 +166,10 @@ class SequentialPmf:
         best = max(log_wealth, key=log_wealth.__getitem__)
         on_law = {name: w for name, w in log_wealth.items() if name.startswith(("learns", "named"))}
         order = next((sentence for kind, sentence in ORDER_SENTENCES.items() if best.startswith(kind)), None)
-        if order is not None and max(on_law.values()) < math.log(2 / self.alpha):
-            return Verdict(False, self.n, f"{order} ({self.n} draws; {odds(log_evidence)})")
+        if order is not None:
+            if max(on_law.values()) < math.log(2 / self.alpha):
+                return Verdict(False, self.n, f"{order} ({self.n} draws; {odds(log_evidence)})")
+            log_evidence = torch.tensor(list(on_law.values())).logsumexp(0).item() - math.log(2 * len(log_wealth))  # of the law alone
         k = int(((self.counts - self.n * self.p).abs() / self.order.near.sqrt()).argmax())
         got, want = self.counts[k].item() / self.n, self.p[k].item()
         sentence = f"{self._outcome(k)} is {100 * got:.3g} % of {self.n} draws ({odds(log_evidence)})"
