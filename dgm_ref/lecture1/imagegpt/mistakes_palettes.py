@@ -111,7 +111,6 @@ def last_of_equals(images: Tensor, palette: Tensor) -> Tensor:
     killed_by=NEAREST,
     says="You keep tokens in a byte, where 256 is 0 again. A palette may have more colours.",
     when=lambda palette: len(palette) > 256,
-    green_at_home="The public palettes have 256 colours at most.",
 )
 def tokens_in_a_byte(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images, palette).argmin(-1).to(torch.uint8).long()
@@ -122,7 +121,6 @@ def tokens_in_a_byte(images: Tensor, palette: Tensor) -> Tensor:
     killed_by=NEAREST,
     says="You take colours below 0 for 0. Images and palettes may hold any numbers.",
     when=lambda images, palette: min(images.min(), palette.min()) < 0,
-    green_at_home="The public colours lie in 0..1.",
 )
 def colours_below_zero_taken_for_zero(images: Tensor, palette: Tensor) -> Tensor:
     return _squared_distances(images.clamp(min=0), palette.clamp(min=0)).argmin(-1)

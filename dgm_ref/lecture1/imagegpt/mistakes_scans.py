@@ -108,7 +108,6 @@ def from_the_bottom(images: Tensor) -> Tensor:
     SCAN,
     killed_by=IN_ORDER,
     says="You go through float32, which rounds what other dtypes hold.",
-    green_at_home="Public images hold whole numbers, which float32 holds as well.",
 )
 def scanned_in_single_precision(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(1).float().to(images.dtype)
@@ -199,7 +198,6 @@ def single_axes_lost(x: Tensor, C: int, H: int, W: int) -> Tensor:
     UNSCAN,
     killed_by=IN_PLACE,
     says="You go through float32, which rounds what other dtypes hold.",
-    green_at_home="Public images hold whole numbers, which float32 holds as well.",
 )
 def unscanned_in_single_precision(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.float().reshape(len(x), H, W, C).permute(0, 3, 1, 2).to(x.dtype)

@@ -53,9 +53,11 @@ def test_quantize_of_small_pictures(student):
 @quantize
 @weight(0.1)
 def test_each_of_256_greys_is_itself(student):
-    """With a palette of all grey levels an image of bytes is its own tokens."""
+    """With a palette of all grey levels an image of bytes is its own tokens; so are 300 levels from -100 on."""
     ramp = torch.arange(256).reshape(2, 8, 16)
     assert_agrees(student.quantize(ramp[:, None] / 255, GREYS), ramp)
+    levels = torch.arange(300).reshape(2, 10, 15)
+    assert_agrees(student.quantize(levels[:, None] - 100.0, torch.arange(-100.0, 200.0)[:, None]), levels)
 
 
 @quantize

@@ -48,8 +48,9 @@ def scans(draw_):
 @scan
 @weight(0.25)
 def test_raster_scan_of_numbered_images(student):
-    """2 x 3 images with two channels are read as text is, the channels of a pixel together."""
+    """2 x 3 images with two channels are read as text is, the channels of a pixel together, whatever stands in them."""
     assert_agrees(student.raster_scan(NUMBERED), SCANNED)
+    assert_agrees(student.raster_scan(NUMBERED.double() / 3), SCANNED.double() / 3)
 
 
 @scan
@@ -100,8 +101,9 @@ def test_raster_scan_hands_gradients_back_to_the_pixels(student):
 @unscan
 @weight(0.25)
 def test_inverse_raster_scan_of_numbered_images(student):
-    """Twelve numbers become a 2 x 3 image with two channels."""
+    """Twelve numbers, whatever they are, become a 2 x 3 image with two channels."""
     assert_agrees(student.inverse_raster_scan(SCANNED, 2, 2, 3), NUMBERED)
+    assert_agrees(student.inverse_raster_scan(SCANNED.double() / 3, 2, 2, 3), NUMBERED.double() / 3)
 
 
 @unscan
