@@ -96,8 +96,9 @@ class Scheduler:
             security = Security(tls_ca_file=certificate, tls_client_cert=certificate, tls_client_key=key, require_encryption=True)
         try:
             return Client(self.address, timeout=CONNECT_SECONDS, security=security)
-        except (OSError, ValueError, TypeError) as error:
-            raise CannotGrade(f"there is no Dask scheduler at {self.address}: {error}") from None
+        except (OSError, ValueError, TypeError, AssertionError) as error:  # it asserts that its own thread starts in 10 s
+            why = str(error) or "Dask did not start in time, is this machine busy?"
+            raise CannotGrade(f"there is no Dask scheduler at {self.address}: {why}") from None
 
     @property
     def encrypted(self) -> bool:
