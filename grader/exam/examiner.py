@@ -218,13 +218,11 @@ class Examiner:
             return self.run(check, self.examples(check)[number], transport)  # no input is drawn before a body is run
 
         def failures() -> Iterator[Failure | None]:
-            if isinstance(transport, PlannedTransport):
-                transport.send_ahead(plans)
+            planned = transport if plans and isinstance(transport, PlannedTransport) else None
+            if planned:
+                planned.send_ahead(plans)
             for number in range(len(plans) or len(self.examples(check))):
-                if plans and isinstance(transport, PlannedTransport):
-                    failure = judge(plans[number], transport, functools.partial(run, number))
-                else:
-                    failure = run(number)
+                failure = judge(plans[number], planned, functools.partial(run, number)) if planned else run(number)
                 yield failure
                 if transport.waited > limit:
                     said = f"the check took longer than {check.seconds:g} s: far too slow"

@@ -82,7 +82,7 @@ class Worker:
     def exchange(self, calls: Sequence[bytes], seconds: float, altogether: float) -> list[bytes]:
         """The answers, as they came, to calls that are encoded already and sent together; `open` gives their values.
 
-        Each may take `seconds`, from the moment at which the grader waits for it.
+        Each may take `seconds`, from the moment at which the grader waits for it, and all `altogether` seconds.
         """
         begin = self._meter()
 
