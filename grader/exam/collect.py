@@ -20,7 +20,6 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, Assignment, AssignmentError
 
 NOT_EVIDENCE = "earns_nothing_alone.txt"  # beside the checks
-TORCHS_COMPILER = "torch._dynamo"  # torch.optim and torch.func import it on first use, which takes as long as all of torch
 REPLAYING = "replaying"  # the answers to the exam at home, whose inputs are public
 FIXTURES = ("student", "ref", "seed", "device", "figures")
 
@@ -196,11 +195,6 @@ def worker_modules(lecture: str) -> list[str]:
     """The lecture's modules of public callables: what a worker imports before it meets a submission."""
     package = importlib.import_module(f"grader.checks.{lecture}")
     return [f"{package.__name__}.{module}" for module in package.IN_THE_WORKER]
-
-
-def graded_worker_modules(lecture: str) -> list[str]:
-    """The same, and what a submission would import for itself in each of its workers."""
-    return [TORCHS_COMPILER, *worker_modules(lecture)]
 
 
 class _Collector:

@@ -17,7 +17,7 @@ import msgspec
 
 from grader import assignment as assignments
 from grader.assignment import Exercise
-from grader.exam.collect import collect, graded_worker_modules
+from grader.exam.collect import collect, worker_modules
 from grader.exam.examiner import NO_GPU, Examiner
 from grader.exam.failure import not_graded
 from grader.exam.transport import WorkerTransport
@@ -85,7 +85,7 @@ class DeviceSession:
         """Take the device into use if the kit's own solutions pass on it."""
         device = environment_of_the_device()
         try:
-            self._workers = open_device_workers(self.options.isolation, graded_worker_modules(self.options.lecture), hidden(), device)
+            self._workers = open_device_workers(self.options.isolation, worker_modules(self.options.lecture), hidden(), device)
         except (IsolationError, RuntimeError, WorkerGone) as obstacle:  # all else can be graded
             self._why_not = f"there is a GPU here ({name}), but no worker may use it: {obstacle}"
             return

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from grader import assignment as assignments
-from grader.exam.collect import graded_worker_modules
+from grader.exam.collect import worker_modules
 from grader.grading.faults import CannotGrade, guarded, not_graded
 from grader.grading.gpu import name_of, out_of_sight
 from grader.grading.kit import hidden, kit_record
@@ -90,7 +90,7 @@ def grade(
                 yield Done(seen.earlier, found=True)
             elif seen.earlier is not None or not options.only:
                 if not left:  # what workers are forked from loads torch while the rest is read
-                    workers = begin_workers(options.isolation, graded_worker_modules(options.lecture), hidden())
+                    workers = begin_workers(options.isolation, worker_modules(options.lecture), hidden())
                 left[name] = replace(seen, earlier=None)
         if left:
             yield from examine_all(left, workers)

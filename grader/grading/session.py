@@ -9,7 +9,7 @@ import msgspec
 import torch
 
 from grader import assignment as assignments
-from grader.exam.collect import Check, collect, graded_worker_modules
+from grader.exam.collect import Check, collect, worker_modules
 from grader.exam.examiner import Examiner
 from grader.exam.replay import Rehearsal, empty_plans
 from grader.exam.timeouts import Timeouts
@@ -54,7 +54,7 @@ class GradingSession:
         return self
 
     def _open_workers(self) -> Workers:
-        return open_workers(self.options.isolation, graded_worker_modules(self.options.lecture), hidden())
+        return open_workers(self.options.isolation, worker_modules(self.options.lecture), hidden())
 
     def restart(self) -> None:
         """New workers in the place of those that have all died."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import importlib
 
 from dgm_ref import catalogue
 from grader import assignment as assignments
@@ -32,8 +31,7 @@ class InstructorsKey:
         self.recognise = NameFromCatalogue(lecture, self.solution) if names else _nobody
 
     def load_mistakes(self) -> None:
-        """Import what recognising a mistake needs, before graders are forked that would each do so: seconds, and torch._dynamo."""
-        importlib.import_module("torch._dynamo")
+        """Import what recognising a mistake needs, before graders are forked that would each do so: seconds."""
         catalogue.load(self.lecture)
 
     def fails(self, examiner: Examiner, check: Check, mistake: str) -> bool:

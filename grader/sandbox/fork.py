@@ -30,7 +30,7 @@ from grader.sandbox.zygote import READY
 if TYPE_CHECKING:
     from grader.sandbox.workers import Worker
 
-START_SECONDS = 120.0  # the zygote imports torch and torch._dynamo once: 4 s here, much longer on a busy machine
+START_SECONDS = 120.0  # the zygote imports torch once: 2 s here, much longer on a busy machine
 LOCK_SECONDS = 30.0
 DYING_SECONDS = 0.5  # between the end of the connection and the end of the process, where it is ending
 SEALS = 1 | 2 | 4  # F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_GROW

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 import warnings
 
@@ -82,19 +83,46 @@ COMPILED = """
     def helper(x):
         return double(x)
 """
+TRAINED = """
+    import sys
+
+    import torch
+    from torch.utils.checkpoint import checkpoint
+
+    def compiler_is_loaded(x):
+        optimizer = torch.optim.Adam([torch.nn.Parameter(x.clone())])
+        optimizer.zero_grad()
+        optimizer.step()
+        torch.func.vmap(torch.func.jacrev(torch.sin))(x)
+        return "torch._dynamo.utils" in sys.modules
+
+    def checkpointed(x):
+        return checkpoint(torch.sin, x, use_reentrant=False)
+"""
 SETTINGS = ["torch.float32", "torch.float32", True, False, False, 1]
 
 
 @pytest.fixture(scope="module")
-def student():
+def workers():
     workers = open_workers("default", [])
-    topics = {name: [textwrap.dedent(text)] for name, text in [("loud", LOUD), ("calm", CALM), ("compiled", COMPILED)]}
+    yield workers
+    workers.close()
+
+
+@contextlib.contextmanager
+def _handed_in(workers, **modules):
+    topics = {name: [textwrap.dedent(text)] for name, text in modules.items()}
     transport = WorkerTransport(workers, "assignments.demo", topics, Timeouts(call=20.0))
     try:
         yield lambda topic: Student(topic, transport)
     finally:
         transport.close()
-        workers.close()
+
+
+@pytest.fixture(scope="module")
+def student(workers):
+    with _handed_in(workers, loud=LOUD, calm=CALM, compiled=COMPILED) as student:
+        yield student
 
 
 def test_what_one_module_or_function_sets_is_put_back(student):
@@ -130,6 +158,14 @@ def test_flex_attention_runs(student):
     q = torch.randn(1, 1, 16, 16, generator=torch.Generator().manual_seed(0))
     expected = torch.nn.functional.scaled_dot_product_attention(q, q, q)
     assert torch.allclose(student("compiled").attention(q), expected, atol=1e-5)
+
+
+def test_an_optimizer_needs_no_compiler_and_what_needs_it_gets_it(workers):
+    with _handed_in(workers, trained=TRAINED) as student:
+        one, x = student("trained"), torch.ones(2)
+        assert one.compiler_is_loaded(x) is False
+        assert torch.equal(one.checkpointed(x), torch.sin(x))
+        assert one.compiler_is_loaded(x) is True
 
 
 def test_the_grader_is_told_who_calls_whom(student):
