@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -53,6 +54,7 @@ class NameFromCatalogue:
         """`solution`: the kit's own answer to a topic."""
         self.lecture, self._solution = lecture, solution
         self._remembered: dict[Hashable, _Seen] = {}
+        self._ruled_out: weakref.WeakKeyDictionary[Transport, set[Mistake]] = weakref.WeakKeyDictionary()  # by an earlier failure
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
         registered = self._registered(check)
@@ -72,21 +74,24 @@ class NameFromCatalogue:
             return []
         if failure.calls and failure.calls[-1].answer.get("value", ...) is None:
             return []
-        possible = [m for m in registered if m.raises or failure.outcome != "error"]
-        alike = self._answering_alike(examiner, check, failure.example, possible, failure)
-        matching = [m for m in alike if self._is_true(examiner, check, failure, m)]
+        ruled_out = self._ruled_out.setdefault(transport, set())
+        possible = [m for m in registered if m not in ruled_out and (m.raises or failure.outcome != "error")]
+        alike, matching = self._answering_alike(examiner, check, failure.example, possible, failure)
+        if failure.outcome == "failed":
+            ruled_out.update(set(possible).difference(alike))
+        matching = [m for m in matching if self._is_true(examiner, check, failure, m)]
         for number, (asked, example) in enumerate(_larger_first(examiner, check)):
             if number >= FURTHER_INPUTS or (number >= LARGE_INPUTS + OTHER_INPUTS and len({m.says for m in matching}) == 1) or not matching:
                 break
             mine = _seen(examiner, asked, example, transport)
             if mine.outcome not in ("timeout", "crashed"):
-                matching = self._answering_alike(examiner, asked, example, matching, mine)
+                _, matching = self._answering_alike(examiner, asked, example, matching, mine)
         return matching
 
     def _answering_alike(
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
-    ) -> list[Mistake]:
-        """The mistakes that end as the student does on this input, with the same answers."""
+    ) -> tuple[list[Mistake], list[Mistake]]:
+        """The mistakes that end as the student does on this input, with the same answers; those of them that explain what is wrong."""
         known = self._known(examiner, check, example)
         right: list[dict[str, Any] | None] = [call.answer for call in known().calls]
         right += [None] * (len(mine.calls) - len(right))
@@ -95,17 +100,19 @@ class NameFromCatalogue:
             theirs = known(mistake)
             if (theirs.outcome, len(theirs.calls)) != (mine.outcome, len(mine.calls)):
                 return False
-            both = list(zip(mine.calls, theirs.calls, right, strict=False))
-            if not all(_alike(one, other, answer) for one, other, answer in both):
-                return False
+            return all(_alike(*both) for both in zip(mine.calls, theirs.calls, right, strict=False))
+
+        def explains(mistake: Mistake) -> bool:
             if mine.outcome != "failed":
                 return True
+            both = list(zip(mine.calls, known(mistake).calls, right, strict=False))
             if isinstance(mine, Failure) and mine.rung == "dtype":
                 return all(_dtypes(one.answer) == _dtypes(other.answer) for one, other, _ in both)
             parts = [part for one, other, answer in both for part in _explained(one.answer, other.answer, answer)]
             return all(parts) and bool(parts)
 
-        return [mistake for mistake in mistakes if alike(mistake)]
+        same = [mistake for mistake in mistakes if alike(mistake)]
+        return same, [mistake for mistake in same if explains(mistake)]
 
     def _is_true(self, examiner: Examiner, check: Check, failure: Failure, mistake: Mistake) -> bool:
         """Whether what the mistake says is true of the input that the student sees."""

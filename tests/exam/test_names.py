@@ -70,6 +70,23 @@ def test_in_a_class_a_mistake_is_tried_once_on_an_input_and_everybody_gets_the_s
     assert len(tried) == after_one > 0
 
 
+def test_a_mistake_that_once_answered_otherwise_is_not_tried_on_the_submission_again():
+    tried, seen = [], []
+
+    def watched(f, x):
+        tried.append(x)
+        return sum_instead_of_mean(f, x)
+
+    examiner = _examiner(_mistake(watched))
+    transport = known_submissions.with_function(LECTURE, MONTE_CARLO, lambda f, x: 1.01 * f(x).mean(dim=0))
+    for check in examiner.checks:
+        seen.append((examiner.examine(check, transport).outcome == "failed", len(tried)))
+    counts = [number for wrong, number in seen if wrong]
+    assert len(counts) > 1
+    assert counts == [counts[0]] * len(counts)
+    assert counts[0] > 0
+
+
 def test_no_mistake_is_tried_where_nothing_was_returned():
     tried = []
     assert _names(lambda f, x: None, _mistake(lambda f, x: tried.append(x))) == set()
