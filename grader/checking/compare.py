@@ -20,8 +20,8 @@ from grader.checking.wording import Wording, answer_is, both_numbers, differs, d
 from grader.sandbox.wire.objects import Unsendable
 
 __all__ = [
-    "Mismatch", "assert_agrees", "assert_calls_agree", "assert_dtype", "assert_form", "assert_gradient_agrees", "assert_unchanged",
-    "refuses",
+    "Mismatch", "assert_agrees", "assert_calls_agree", "assert_dtype", "assert_form", "assert_gradient_agrees", "assert_reached",
+    "assert_unchanged", "refuses",
 ]  # fmt: skip
 
 
@@ -150,9 +150,15 @@ def assert_gradient_agrees(got: Tensor | None, want: Tensor, *, of: str, **accur
 
     `accuracy`: `like`, `scale`, `condition` and `error`, as there.
     """
-    if got is None:
-        raise Mismatch("gradient", f"no gradient reaches {of}: the graph is cut between {of} and the result", got, want)
+    assert_reached({of: got})
     assert_agrees(got, want, **accuracy, what=f"the gradient with respect to {of}")
+
+
+def assert_reached(gradients: Mapping[str, Tensor | None]) -> None:
+    """Raise `Mismatch` where a gradient, by the name of what it is with respect to, did not arrive."""
+    missing = ", ".join(name for name, gradient in gradients.items() if gradient is None)
+    if missing:
+        raise Mismatch("gradient", f"no gradient reaches {missing}: the graph is cut between {missing} and the result")
 
 
 @contextlib.contextmanager

@@ -49,6 +49,19 @@ def test_whoever_spoils_an_argument_is_told(lecture: str, exercise: str) -> None
     assert (place == 0) == (exercise in WITHOUT_TENSORS)
 
 
+def test_a_buffer_that_a_call_makes_is_no_change() -> None:
+    def with_a_mask(right: Function) -> Function:
+        def function(model: nn.Module, *args: Any, **kwargs: Any) -> Any:
+            model.register_buffer("mask", torch.ones(3))
+            return right(model, *args, **kwargs)
+
+        return function
+
+    masked = known_submissions.with_changed("lecture1", ["imagegpt.sample"], with_a_mask)
+    checks = _that_observe("lecture1", "imagegpt.sample")
+    assert {_examiner("lecture1").examine(check, masked).outcome for check in checks} == {"passed"}
+
+
 class _Spoils:
     """Makes of a right function one that then changes the tensor or model at `place` among what it was given, `self` included."""
 

@@ -1,6 +1,7 @@
 """Which of its arguments a call changes in place: the numbers of tensors, also inside lists and families, lists, and modules.
 
 Whether a tensor takes gradients, and has one, is no number of it: how a function has autograd run is its own business.
+So are the buffers of a module: a mask may be made at the first call.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ class Arguments:
         self._values = {**_names(function, args), **kwargs}
         families = zip(list(self._values), given, strict=False)
         self._values |= {f"the parameters of {name}": value for name, value in families if isinstance(value, Family)}
-        if isinstance(model := getattr(function, "__self__", None), torch.nn.Module):  # whose buffers are its own business
+        if isinstance(model := getattr(function, "__self__", None), torch.nn.Module):
             self._values["the parameters of the model"] = list(model.parameters())
         self._before = {name: _state(value) for name, value in self._values.items()}
 
@@ -35,8 +36,9 @@ class Arguments:
 
 
 def _state(value: Any) -> State:
+    tensors: list[Tensor]
     if isinstance(value, torch.nn.Module):
-        tensors, parts = [*value.parameters(), *value.buffers()], [int(child.training) for child in value.modules()]
+        tensors, parts = list(value.parameters()), [int(child.training) for child in value.modules()]
     else:
         tensors, parts = tensors_in(value), [id(member) for member in value] if isinstance(value, list) else []
     return [tensor.detach().clone() for tensor in tensors], parts

@@ -14,6 +14,7 @@ from grader.checking.compare import (
     assert_dtype,
     assert_form,
     assert_gradient_agrees,
+    assert_reached,
     assert_unchanged,
 )
 from grader.checking.student import CannotObserve
@@ -212,9 +213,9 @@ def test_gradients_reach_queries_keys_and_values(student):
     """None of the three is cut off from the graph."""
     q, k, v = (x.double() for x in KNOWN)
     _, gradients = student.causal_attention.gradient(q, k, v, wrt=[q, k, v], weights=ATTENDED.double())
-    for name, gradient in zip("qkv", gradients, strict=True):
-        if gradient is None or not gradient.any():
-            raise Mismatch("gradient", f"no gradient reaches {name}: the graph is cut between {name} and the result", gradient)
+    assert_reached(
+        {name: gradient if gradient is not None and gradient.any() else None for name, gradient in zip("qkv", gradients, strict=True)}
+    )
 
 
 @attention

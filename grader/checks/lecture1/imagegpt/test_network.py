@@ -6,12 +6,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checking.compare import (
-    Mismatch,
     assert_agrees,
     assert_calls_agree,
     assert_dtype,
     assert_form,
     assert_gradient_agrees,
+    assert_reached,
     assert_unchanged,
 )
 from grader.checking.tolerance import condition_of
@@ -147,7 +147,7 @@ def test_gradients_reach_every_parameter_of_a_block(student):
     net = network(7)
     own = block_of(student, net)
     _, [of_h], of_weights = own.forward.gradient(POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own)
-    _assert_reached({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
+    assert_reached({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
 
 
 @block
@@ -241,7 +241,7 @@ def test_decode_reaches_every_parameter_behind_it(student, net, key):
     w = draw.normal((2, 3, net.sizes["K"]), key, dtype=h.dtype)
     _, [of_h], of_weights = model.decode.gradient(h, wrt=[h], weights=w, wrt_parameters_of=model)
     behind = [name for name in net.weights if not name.startswith(("wte", "wpe", "sos"))]
-    _assert_reached({"h": of_h} | {name: of_weights.get(name) for name in behind})
+    assert_reached({"h": of_h} | {name: of_weights.get(name) for name in behind})
 
 
 @decode
@@ -256,12 +256,6 @@ def test_decode_keeps_the_dtype(student):
 def _assert_block_agrees(student, ref, net, h):
     got = block_of(student, net)(h, 0)
     assert_network_agrees(got, lambda w, h: ref.block(w, net.num_heads, h), h, net.block(), h)
-
-
-def _assert_reached(gradients):
-    missing = [name for name, gradient in gradients.items() if gradient is None]
-    if missing:
-        raise Mismatch("gradient", f"no gradient reaches {', '.join(missing)}")
 
 
 def _assert_stored(student, cache, want):
