@@ -12,6 +12,7 @@ plan and on its own answers, never on time or on other submissions.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -39,12 +40,6 @@ class Plan:
     calls: list[bytes] = field(default_factory=list)  # the frames that carry them
     passed: set[bytes] = field(default_factory=set)  # digests of answers with which the check has passed
 
-    def remember(self, digest: bytes) -> None:
-        """Let whoever gives the answers of this digest pass."""
-        if len(self.passed) >= MAX_PASSED:
-            self.passed.clear()
-        self.passed.add(digest)
-
 
 Plans = dict[str, list[Plan]]  # by the check, in the order of its inputs
 
@@ -56,7 +51,7 @@ def empty_plans(check: str, inputs: int) -> list[Plan]:
 
 
 class PlanDiverged(BaseException):
-    """The check makes another call than the plan has. No `Exception`: a check must not take it for an answer."""
+    """The check makes a call that no plan can have, or another one. No `Exception`: a check must not take it for an answer."""
 
 
 class PlannedTransport(WorkerTransport):
@@ -75,10 +70,8 @@ class PlannedTransport(WorkerTransport):
         self._plan = None
 
     def digest(self) -> bytes:
-        """A digest of the answers to all calls of the check, or nothing where it makes others than those of a plan."""
-        if self._plan is None or not len(self._answers) == len(self._plan.calls) > 0:
-            return b""
-        return hashlib.blake2b(b"".join(self._answers), digest_size=16).digest()
+        """A digest of the answers to all calls of the plan, or nothing where it has none."""
+        return hashlib.blake2b(b"".join(self._answers), digest_size=16).digest() if self._answers else b""
 
     def _exchange(self, calls: Sequence[bytes]) -> list[bytes]:
         """The answers to calls that are sent together, each within the time of one call."""
@@ -95,8 +88,8 @@ def judge(plan: Plan, transport: PlannedTransport, run: Callable[[], Result | No
         if transport.digest() in plan.passed:
             return None
         failure = run()
-        if failure is None and (digest := transport.digest()):
-            plan.remember(digest)
+        if failure is None and (digest := transport.digest()) and len(plan.passed) < MAX_PASSED:
+            plan.passed.add(digest)
         return failure
     except PlanDiverged:
         pass
@@ -111,7 +104,6 @@ class Rehearsal(PlannedTransport):
     def begin(self, plan: Plan) -> None:
         super().begin(plan)
         self._tensors: list[Tensor] = []  # of answers; kept, so that no other tensor gets their place in memory
-        self._independent = True
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan
@@ -119,15 +111,11 @@ class Rehearsal(PlannedTransport):
             return super().ask(message)
         answered = {tensor.untyped_storage().data_ptr() for tensor in self._tensors if tensor.numel()}
         if any(tensor.untyped_storage().data_ptr() in answered for tensor in tensors_in(message)) or Boxes(message):
-            self._independent = False  # what a black box is asked depends on its answers
-            plan.calls.clear()
-        message = {**message, "run": plan.run}
-        if self._independent:
-            plan.calls.append(encode(message, to_wire, TO_WORKER))
-            self._answers = [*self._answers, *self._exchange(plan.calls[-1:])]
-            answer = self._open(self._answers[-1], message["mode"])
-        else:
-            answer = super().ask(message)
+            plan.calls.clear()  # what a black box is asked depends on its answers
+            raise PlanDiverged
+        plan.calls.append(encode({**message, "run": plan.run}, to_wire, TO_WORKER))
+        self._answers = [*self._answers, *self._exchange(plan.calls[-1:])]
+        answer = self._open(self._answers[-1], message["mode"])
         self._tensors += tensors_in(answer)
         return answer
 
@@ -137,21 +125,15 @@ class Replay(PlannedTransport):
 
     def send_ahead(self, plans: Sequence[Plan]) -> None:
         self._ahead: dict[int, list[bytes]] = {}  # answers by the run
-        if self._call_seconds < self._timeouts.call:  # something loops here: one call at a time shows which
-            return
         calls = [call for plan in plans for call in plan.calls]
-        try:
-            answers = iter(self._exchange(calls) if calls else [])
-        except WorkerGone:  # one call at a time shows which call ends it
-            return
-        self._ahead = {plan.run: [next(answers) for _ in plan.calls] for plan in plans}
+        if calls and self._call_seconds == self._timeouts.call:  # else something loops here: one call at a time shows which
+            with contextlib.suppress(WorkerGone):  # one call at a time shows which call ends it
+                answers = iter(self._exchange(calls))
+                self._ahead = {plan.run: [next(answers) for _ in plan.calls] for plan in plans}
 
     def begin(self, plan: Plan) -> None:
-        super().begin(plan)
-        self._answers = self._ahead.pop(plan.run, ())
-        self._asked = 0  # calls of the plan that the check has made
-        if not self._answers:
-            self.end()
+        self._answers, self._asked = self._ahead.pop(plan.run, ()), 0  # calls of the plan that the check has made
+        self._plan = plan if self._answers else None
 
     def ask(self, message: dict[str, Any]) -> dict[str, Any]:
         plan = self._plan

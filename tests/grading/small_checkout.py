@@ -38,16 +38,7 @@ def build(checkout: Path, device: bool = False) -> None:
         for package in [*Path(name).parents][:-1]:
             (checkout / package / "__init__.py").touch()
     shutil.copy(REPO_ROOT / "dgm_ref/catalogue.py", checkout / "dgm_ref/catalogue.py")
-    if not device:
-        _without_the_compiler(checkout / "grader/exam/collect.py")
     _keep_exercises(checkout, LECTURE, [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)])
-
-
-def _without_the_compiler(collect: Path) -> None:
-    """Histograms need neither torch.optim nor torch.func: no run loads for them what takes as long as all of torch."""
-    text = collect.read_text("utf-8")
-    assert text.count("[TORCHS_COMPILER, ") == 1
-    collect.write_text(text.replace("[TORCHS_COMPILER, ", "["), "utf-8")
 
 
 def add(checkout: Path, lecture: str, topic: str) -> None:
