@@ -100,7 +100,8 @@ def _name_and_cost(examiner: Examiner, checks: Sequence[Check], killing: Sequenc
         if not named and check not in killing and not check.gpu:
             named = [record for record in [examiner.examine(check, transport)] if record.mistake]
     found.named += any(record.mistake_says == mistake.says for record in named)
-    wrongly = {record.mistake for record in named if record.mistake_says != mistake.says}
+    others = {other.name for other in catalogue.load(examiner.assignment.name).mistakes[mistake.exercise]}
+    wrongly = {record.mistake for record in named if record.mistake in others and record.mistake_says != mistake.says}
     found.faults += [f"mistake {mistake.name} is called {name}" for name in wrongly]
 
 

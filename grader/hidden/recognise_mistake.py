@@ -12,6 +12,8 @@ A name is never a guess. It is given only when exactly one registered mistake
 A failure by an exception is named only where the registered mistake raises on purpose, and the student does so too. A
 mere yes or no stays unnamed: it tells no mistake from another that is not registered. So does a result that is None: no
 registered mistake forgets to return.
+
+Where no mistake fits, a simple relation to the right answer may be told: see `recognise_relation`.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ import functools
 import hashlib
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -33,7 +35,7 @@ from grader.exam.collect import Check
 from grader.exam.examiner import Examiner
 from grader.exam.failure import Failure
 from grader.exam.inputs import Example
-from grader.hidden import known_submissions
+from grader.hidden import known_submissions, recognise_relation
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import to_wire
@@ -41,10 +43,13 @@ from grader.sandbox.wire.objects import to_wire
 LARGE_INPUTS = 3  # of the check, on which a name must hold beside the failing one
 OTHER_INPUTS = 2  # the same, of the checks beside it
 FURTHER_INPUTS = 12  # asked while more than one mistake still fits
+COMPARED_INPUTS = 8  # with the right answers, beside the failing one
 RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 MAX_UNEXPLAINED = 0.05  # at most this part of the error may be left over
 MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
+
+Answers = tuple[Sequence[Call], Sequence[Call]]  # of the student and of the solution, to the calls of a check
 
 
 class NameFromCatalogue:
@@ -54,12 +59,17 @@ class NameFromCatalogue:
         """`solution`: the kit's own answer to a topic."""
         self.lecture, self._solution = lecture, solution
         self._remembered: dict[Hashable, _Seen] = {}
-        self._ruled_out: weakref.WeakKeyDictionary[Transport, set[Mistake]] = weakref.WeakKeyDictionary()  # by an earlier failure
+        self._submissions: weakref.WeakKeyDictionary[Transport, _Submission] = weakref.WeakKeyDictionary()
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
         registered = self._registered(check)
         matching = self._fitting(examiner, check, failure, transport, registered)
-        return (matching[0].name, matching[0].says) if len({mistake.says for mistake in matching}) == 1 else None
+        if len({mistake.says for mistake in matching}) == 1:
+            return matching[0].name, matching[0].says
+        if matching or failure.outcome != "failed" or examiner.assignment.shares(check.exercise):  # a rubric waits for one name
+            return None
+        here = failure.calls, self._known(examiner, check, failure.example)().calls
+        return recognise_relation.recognise([here, *self._answers_beside(examiner, check.exercise, transport)])
 
     def _registered(self, check: Check) -> Sequence[Mistake]:
         return catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # of a topic alone: they import much
@@ -74,7 +84,7 @@ class NameFromCatalogue:
             return []
         if failure.calls and failure.calls[-1].answer.get("value", ...) is None:
             return []
-        ruled_out = self._ruled_out.setdefault(transport, set())
+        ruled_out = self._submissions.setdefault(transport, _Submission()).ruled_out
         possible = [m for m in registered if m not in ruled_out and (m.raises or failure.outcome != "error")]
         alike, matching = self._answering_alike(examiner, check, failure.example, possible, failure)
         if failure.outcome == "failed":
@@ -128,6 +138,16 @@ class NameFromCatalogue:
             for number, (said, call) in enumerate(zip(theirs.said, theirs.calls, strict=True))
         )
 
+    def _answers_beside(self, examiner: Examiner, exercise: str, transport: Transport) -> list[Answers]:
+        """The answers of the submission and of the solution on the largest inputs of an exercise."""
+        answers = self._submissions.setdefault(transport, _Submission()).answers
+        if exercise not in answers:
+            answers[exercise] = [
+                (_seen(examiner, check, example, transport).calls, self._known(examiner, check, example)().calls)
+                for check, example in [each for one in _drawn(examiner, exercise) for each in _largest(examiner, one, 2)][:COMPARED_INPUTS]
+            ]
+        return answers[exercise]
+
     def _known(self, examiner: Examiner, check: Check, example: Example) -> Callable[..., _Seen]:
         """How the solution, or a mistake where one is given, ends on an input."""
         asked = check.identity, _digest(example)
@@ -154,6 +174,14 @@ class NameFromCatalogue:
     @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _with(self, mistake: Mistake) -> _Watched:
         return _Watched(self.lecture, mistake)
+
+
+@dataclass
+class _Submission:
+    """What is known of a submission."""
+
+    ruled_out: set[Mistake] = field(default_factory=set)  # by an earlier failure
+    answers: dict[str, list[Answers]] = field(default_factory=dict)  # by the exercise, on its largest inputs
 
 
 class _Watched:
@@ -200,16 +228,20 @@ def _seen(examiner: Examiner, check: Check, example: Example, transport: Transpo
 
 def _larger_first(examiner: Examiner, check: Check) -> Iterator[tuple[Check, Example]]:
     """The largest inputs of the check, then of its neighbours, which tell apart what is alike here."""
-
-    def largest(of: Check, most: int) -> Iterator[tuple[Check, Example]]:
-        for example in sorted(examiner.examples(of), key=_size, reverse=True)[:most]:
-            yield of, example
-
     if check.drawn:
-        yield from largest(check, LARGE_INPUTS)
-    for other in examiner.checks:
-        if other.exercise == check.exercise and other != check and other.drawn and not other.gpu and not other.training:
-            yield from largest(other, 1)
+        yield from _largest(examiner, check, LARGE_INPUTS)
+    for other in _drawn(examiner, check.exercise):
+        if other != check:
+            yield from _largest(examiner, other, 1)
+
+
+def _drawn(examiner: Examiner, exercise: str) -> list[Check]:
+    """The checks of an exercise that have many inputs."""
+    return [one for one in examiner.checks if one.exercise == exercise and one.drawn and not one.gpu and not one.training]
+
+
+def _largest(examiner: Examiner, check: Check, most: int) -> list[tuple[Check, Example]]:
+    return [(check, example) for example in sorted(examiner.examples(check), key=_size, reverse=True)[:most]]
 
 
 def _size(example: Example) -> int:

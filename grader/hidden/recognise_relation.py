@@ -1,0 +1,143 @@
+"""Says how a wrong answer follows from the right one, where no registered mistake gives it: its negative, a multiple, its logarithm.
+
+It is said only where it holds to the last of the answers compared, on several inputs, and where enough numbers are wrong:
+of a few, much is true by accident.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from grader.checking.student import Call
+
+AGREEMENT = 1e-4  # relative to the largest number: float32, after a logarithm
+MIN_WRONG = 4  # numbers
+MIN_INPUTS = 2
+
+Place = tuple[int, int]  # an argument, counted from 1, and an axis of it
+Relation = Callable[["Part"], Tensor]
+
+
+@dataclass(frozen=True)
+class Part:
+    """What a call returned, or one part of that, beside the right answer, in float64; and how long the axes are of what was given."""
+
+    of: tuple[str, int | None]  # the function, and which part
+    mine: Tensor
+    right: Tensor
+    lengths: dict[Place, int]
+
+    @property
+    def wrong(self) -> int:
+        """How many numbers are visibly wrong."""
+        if _agree(self.mine, self.right):
+            return 0
+        return int((~torch.isclose(self.mine, self.right, rtol=AGREEMENT, atol=0.0, equal_nan=True)).sum())
+
+
+RELATIONS: tuple[tuple[str, str, Relation], ...] = (
+    ("negative_of_it", "the right answer with the other sign", lambda part: -part.right),
+    ("exponential_of_it", "the exponential of the right answer", lambda part: part.right.exp()),
+    ("logarithm_of_it", "the logarithm of the right answer", lambda part: part.right.log()),
+    ("square_of_it", "the square of the right answer", lambda part: part.right.square()),
+    ("root_of_it", "the square root of the right answer", lambda part: part.right.sqrt()),
+    ("absolute_value_of_it", "the absolute value of the right answer", lambda part: part.right.abs()),
+    ("complement_of_it", "1 minus the right answer", lambda part: 1 - part.right),
+    ("inverse_of_it", "1 divided by the right answer", lambda part: 1 / part.right),
+    ("average_of_it", "the average of all numbers of the right answer", lambda part: part.right.mean().expand_as(part.right)),
+    ("reverse_of_it", "the right answer in reverse along its first axis", lambda part: part.right.flip(0)),
+    ("reverse_of_it", "the right answer in reverse along its last axis", lambda part: part.right.flip(-1)),
+)
+
+LENGTHS = {  # by the power that the right answer is multiplied with
+    1.0: "times the length",
+    -1.0: "divided by the length",
+    0.5: "times the root of the length",
+    -0.5: "divided by the root of the length",
+}
+
+
+def recognise(inputs: Iterable[tuple[Sequence[Call], Sequence[Call]]]) -> tuple[str, str] | None:
+    """The name of a relation and what it says, or None. `inputs`: for each input the calls with the student's and the right answers."""
+    of_inputs = []
+    for mine, right in inputs:
+        if (parts := _parts(mine, right)) is None:
+            return None
+        of_inputs.append(parts)
+    spoilt = {part.of for parts in of_inputs for part in parts if part.wrong}
+    of_inputs = [[part for part in parts if part.of in spoilt] for parts in of_inputs]
+    of_all = [part for parts in of_inputs for part in parts]
+    enough = sum(part.wrong for part in of_all) >= MIN_WRONG and sum(any(p.wrong for p in parts) for parts in of_inputs) >= MIN_INPUTS
+    if len(spoilt) != 1 or not enough:
+        return None
+    ((_, number),) = spoilt
+    subject = "What you return" if number is None else f"Part {number + 1} of what you return"
+    for name, says, relation in _relations(of_all):
+        if all(_agree(part.mine, relation(part)) for part in of_all):
+            return name, f"{subject} is {says}, on every input that was compared."
+    return None
+
+
+def _relations(parts: Sequence[Part]) -> Iterator[tuple[str, str, Relation]]:
+    yield from RELATIONS
+    mine, right = (torch.cat([getattr(part, side).flatten() for part in parts]) for side in ("mine", "right"))
+    size = right.abs()
+    factor = (mine / right)[size.nan_to_num(0.0, 0.0, 0.0).argmax()].item()
+    offset = (mine - right)[size.nan_to_num(torch.inf).argmin()].item()
+    yield "multiple_of_it", f"{factor:.4g} times the right answer", lambda part: factor * part.right
+    yield "sum_of_it_and_a_constant", f"the right answer plus {offset:.4g}", lambda part: part.right + offset
+    for place in dict.fromkeys(place for part in parts for place in part.lengths):
+        if len({part.lengths.get(place) for part in parts}) > 1 and all(place in part.lengths for part in parts):
+            for power, how in LENGTHS.items():
+                argument, axis = place
+                says = f"the right answer {how} of axis {axis} of argument {argument}"
+                yield "multiple_of_it_by_a_length", says, functools.partial(_scaled, place, power)
+
+
+def _scaled(place: Place, power: float, part: Part) -> Tensor:
+    return part.right * float(part.lengths[place]) ** power
+
+
+def _lengths(call: Call) -> dict[Place, int]:
+    given = enumerate(call.message["args"], start=1)
+    return {(place, axis): length for place, tensor in given if isinstance(tensor, Tensor) for axis, length in enumerate(tensor.shape)}
+
+
+def _parts(mine: Sequence[Call], right: Sequence[Call]) -> list[Part] | None:
+    """All that can be compared; None where answers are of another form than the right ones."""
+    found = []
+    for one, other in zip(mine, right, strict=False):  # a check that fails makes no further calls
+        if one.name != other.name or ("error" in one.answer) != ("error" in other.answer):
+            return None
+        for number, value, answer in _values(one.answer.get("value"), other.answer.get("value")):
+            a, b = _numbers(value), _numbers(answer)
+            if (a is None) != (b is None) or (a is not None and b is not None and a.shape != b.shape):
+                return None
+            if a is not None and b is not None and a.numel():
+                found.append(Part((one.name, number), a, b, _lengths(one)))
+    return found
+
+
+def _values(mine: Any, right: Any) -> Iterator[tuple[int | None, Any, Any]]:
+    if isinstance(mine, list | tuple) and isinstance(right, list | tuple):
+        yield from zip(range(max(len(mine), len(right))), mine, right, strict=False)
+    else:
+        yield None, mine, right
+
+
+def _numbers(value: Any) -> Tensor | None:
+    if isinstance(value, Tensor) and value.is_floating_point():
+        return value.detach().double()
+    return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else None
+
+
+def _agree(one: Tensor, other: Tensor) -> bool:
+    same = (one == other) | (one.isnan() & other.isnan())
+    difference = torch.where(same, 0.0, (one - other).abs()).nan_to_num(torch.inf)
+    return bool(difference.max() <= AGREEMENT * one.abs().nan_to_num(0.0, 0.0, 0.0).max())
