@@ -102,13 +102,13 @@ def watch(
     state = progress.load(folder)
     with contextlib.suppress(KeyboardInterrupt), Practice(meant.name, folder, warm=True) as practice, single_keys() as read_key:
         watcher = Watcher(folder, meant, read_key, poll)
-        console.clear()
+        _clear()
         on_screen = _show(practice, state, [state.current(meant).name])
         console.print(overview.KEYS)
         hints = 0  # on the screen
         for event in watcher.events():
             if not isinstance(event, str):
-                console.clear()
+                _clear()
                 on_screen, hints = _show(practice, state, event), 0
                 console.print(overview.KEYS)
             elif event in "qQ\x04":
@@ -150,7 +150,7 @@ def debug(
         failure = practice.failure(exercise.name)
         sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
     if failure is None:
-        console.print(f"{exercise.function} passes all public checks: there is nothing to debug")
+        console.print(f"{exercise.function} fails no check that can be run here: there is nothing to debug")
         return
     program = debugging.write(exercise, failure, folder, sources)
     console.print(program, soft_wrap=True)
@@ -189,6 +189,12 @@ def pack(
     console.print(f"sha256 {packed.digest}", style="dim")
 
 
+def _clear() -> None:
+    """An empty screen that says what it waits for, until the first result is printed over it."""
+    console.clear()
+    console.print("checking …", style="dim", end="\r")
+
+
 def _show(practice: Practice, state: Progress, names: list[str]) -> Exercise:
     """The results of these exercises and the way still to go. Returns the exercise to work on.
 
@@ -217,7 +223,9 @@ def _check(practice: Practice, state: Progress, names: list[str], said: bool = F
         if not records and not said:
             _say_what_is_checked(practice, names)
         records.append(record)
-        console.print(terminal.exercise_view(record, short_name))
+        assert practice.submission is not None
+        files = practice.submission.taken.get(practice.assignment[record.exercise].topic, [])
+        console.print(terminal.exercise_view(record, short_name, files[0] if len(files) == 1 else ""))
         for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
             console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
         state.note(record)

@@ -166,7 +166,7 @@ def test_pack_says_what_is_not_written_and_what_is_no_python(work: Path) -> None
         notebook.unlink()
     write(work, RIGHT)
     (work / "histogram.py").write_text("def fit_histogram(x, num_bins)\n    return x\n", "utf-8")
-    said = " ".join(dgm("pack", "--folder", work, "-o", target).split())
+    said = " ".join(dgm("pack", "--folder", work, "-o", target.with_suffix("")).split())
     assert "course_tricks: not written yet: monte_carlo_standard_error, lotus" in said
     assert "divergences: not written yet: all of it" in said
     assert "histogram.py is no Python (expected ':'" in said
@@ -187,6 +187,8 @@ def test_pack_takes_modules_along_that_the_work_imports(work: Path) -> None:
 
 def test_what_is_missing_is_said_with_the_file_to_write_it_in(work: Path) -> None:
     assert "monte_carlo  ○  not implemented yet, in course_tricks.py" in dgm("check", "monte_carlo", "--folder", work, expect=1)
+    (work / "course_tricks.py").unlink()
+    assert "monte_carlo  ○  not implemented yet, in course_tricks.ipynb" in dgm("check", "monte_carlo", "--folder", work, expect=1)
 
 
 def test_a_shell_completes_commands_and_exercises_without_loading_torch() -> None:
@@ -211,6 +213,7 @@ def test_watch_answers_a_save_and_keys(work: Path) -> None:
         timeout=120,
         encoding="utf-8",
     )
+    session.expect("checking …")
     session.expect("not implemented yet")
     session.expect("q quit")
     session.send("h")
@@ -267,6 +270,7 @@ def test_what_is_put_back_is_not_done_any_more(work: Path) -> None:
 
 def test_what_nothing_here_can_check_is_never_ticked(work: Path) -> None:
     assert "–" in dgm("check", "imagegpt.gpu", "--folder", work)
+    assert "no check that can be run here" in dgm("debug", "imagegpt.gpu", "--folder", work)
     assert "✓" not in dgm("list", "--folder", work)
 
 
