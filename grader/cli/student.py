@@ -17,7 +17,7 @@ from grader.cli.chosen import AssignmentName, at_work
 from grader.practice import overview, progress
 from grader.practice.names import exactly_one, select, short_name
 from grader.practice.progress import Progress
-from grader.practice.work import remarks_on
+from grader.practice.work import read_work, remarks_on
 from grader.record import ExerciseRecord
 from grader.renderings import terminal
 
@@ -171,6 +171,10 @@ def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) 
     state.states.pop(exercise.name, None)
     progress.save(state, folder)
     console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
+    work = read_work(meant, folder)
+    if exercise.name in work.written:
+        elsewhere = ", ".join(name for name in work.taken[exercise.topic] if name != f"{exercise.topic}.py")
+        console.print(f"it is still written in {elsewhere}, which is what counts now", style="yellow")
 
 
 def pack(

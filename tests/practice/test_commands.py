@@ -147,6 +147,14 @@ def test_reset_asks_keeps_a_backup_and_touches_one_function(work: Path) -> None:
     assert backup.read_text("utf-8") == mine
 
 
+def test_reset_says_where_the_function_is_written_besides(work: Path) -> None:
+    assert "still written" not in dgm("reset", "monte_carlo", "--folder", work, typed="y\n")
+    notebook = work / "course_tricks.ipynb"
+    notebook.write_text(notebook.read_text("utf-8").replace('raise NotImplementedError(\\"monte_carlo\\")', "return f(x).mean(0)"), "utf-8")
+    said = dgm("reset", "monte_carlo", "--folder", work, typed="y\n")
+    assert "still written in course_tricks.ipynb" in said
+
+
 def test_pack_says_what_is_missing_and_is_the_same_twice(work: Path) -> None:
     (work / "histogram.py").unlink()
     (work / "histogram.ipynb").unlink()
