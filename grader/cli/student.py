@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.control import Control
+from rich.segment import ControlType
 from rich.text import Text
 
 from grader import assignment as assignments
@@ -196,7 +198,8 @@ def pack(
 def _clear() -> None:
     """An empty screen that says what it waits for, until the first result is printed over it."""
     console.clear()
-    console.print("checking …", style="dim", end="\r")
+    console.print("checking …", style="dim", end="")
+    console.control(Control((ControlType.CARRIAGE_RETURN,)))
 
 
 def _show(practice: Practice, state: Progress, names: list[str]) -> Exercise:

@@ -26,7 +26,7 @@ class Watcher:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
         self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
-        self._seen = self._look()
+        self._seen, self._broken = self._look(), set[str]()
 
     def events(self) -> Iterator[Event]:
         """Saves and keys until `stop`."""
@@ -44,9 +44,20 @@ class Watcher:
 
         Where a module is no Python, that is all of them; once it is mended, only what differs from before it broke.
         """
-        before, now = self._seen, self._look()
-        self._seen = {topic: now[topic] if now[topic].keys() != {""} else before[topic] for topic in now}
-        return [name for topic in self._assignment.topics for name in self._changed(topic, before[topic], now[topic])]
+        changed: list[str] = []
+        for topic, now in self._look().items():
+            if not any(now.values()):  # an empty file is one that is being saved
+                continue
+            differs = self._changed(topic, self._seen[topic], now)
+            if now.keys() == {""}:
+                self._broken.add(topic)
+            else:
+                if topic in self._broken and not differs:  # the slip was taken back: what was said of it is not true any more
+                    differs = [f"{topic}.{name}" for name in self._assignment.functions(topic)]
+                self._broken.discard(topic)
+                self._seen[topic] = now
+            changed += differs
+        return changed
 
     def _watch(self) -> None:
         for changes in watchfiles.watch(

@@ -221,7 +221,7 @@ def test_watch_answers_a_save_and_keys(work: Path) -> None:
         timeout=120,
         encoding="utf-8",
     )
-    session.expect("checking …")
+    session.expect("checking …[^ ]*\r")
     session.expect("not implemented yet")
     session.expect("q quit")
     session.send("h")

@@ -74,10 +74,15 @@ def test_a_slip_of_the_pen_and_its_correction_leave_the_other_functions_alone(wo
     module, assignment = work / "divergences.py", load("lecture1")
     stub = module.read_text("utf-8")
     watcher = Watcher(work, assignment, str)
+    everything = [f"divergences.{name}" for name in assignment.functions("divergences")]
     for written, changed in (
-        ("return (p - q", [f"divergences.{name}" for name in assignment.functions("divergences")]),
+        ("return (p - q", everything),
         ("return (p - q)", ["divergences.kl_divergence"]),
         ("return (p - q)  # a remark", []),
+        ("return (p - ", everything),
+        ("return (p - q)", everything),
     ):
+        module.write_text("", "utf-8")  # as it is for a moment while it is saved
+        assert watcher.changed() == []
         module.write_text(stub.replace('raise NotImplementedError("kl_divergence")', written), "utf-8")
         assert watcher.changed() == changed
