@@ -189,8 +189,14 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def read(folder: Path) -> list[Record]:
-    """Every record in a folder of results, by the submission's name."""
-    return [records.decode(path.read_bytes()) for path in _paths(folder)]
+    """Every record in a folder of results, by the submission's name. Raises: `StoreError`."""
+    found = []
+    for path in _paths(folder):
+        try:
+            found.append(records.decode(path.read_bytes()))
+        except (OSError, msgspec.DecodeError) as error:
+            raise StoreError(f"{path} is a record that cannot be read: {error}") from None
+    return found
 
 
 def _readable(folder: Path) -> Iterator[Record]:
