@@ -83,6 +83,11 @@ def test_no_line_is_longer_than_80_columns_nor_read_as_markup() -> None:
     assert "\x1b" not in text
 
 
+def test_names_are_whole_where_a_terminal_is_narrow(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "…" not in dgm("list", "--folder", work)
+
+
 def test_one_more_hint_each_time(work: Path) -> None:
     assert dgm("hint", "monte_carlo", "--folder", work).count("hint ") == 1
     assert dgm("hint", "monte_carlo", "--folder", work).count("hint ") == 2
