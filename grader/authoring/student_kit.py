@@ -90,8 +90,11 @@ def release(lecture: str, target: Path) -> list[Path]:
 
 
 def kit(lecture: str) -> dict[str, bytes]:
-    """Every file that students get, by its path. Stubs and notebooks are made from the sources at this moment:
-    a solution that someone wrote into ``assignments/`` never gets out. Of a course.toml they get what it says of points."""
+    """Every file that students get, by its path.
+
+    Stubs and notebooks are made from the sources at this moment: a solution that someone wrote into ``assignments/`` never
+    gets out. Of a course.toml they get what it says of points. Raises: `CannotRelease` outside of a checkout.
+    """
     if not (REPO_ROOT / "pyproject.toml").exists():
         raise CannotRelease(f"{REPO_ROOT} is no checkout of the instructor's repository, from which a kit is made")
     assignment = load(lecture)

@@ -54,9 +54,13 @@ class Transport(Protocol):
     def calls(self) -> Mapping[str, Mapping[str, Sequence[str]]]:
         """By topic: which of its functions each function calls."""
 
-    def ask(self, message: dict[str, Any]) -> dict[str, Any]: ...
+    def ask(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The answer to one message. Raises: `WorkerGone` where none comes."""
+        ...
 
-    def begin_exercise(self) -> None: ...
+    def begin_exercise(self) -> None:
+        """Give calls their full time again: what ran into a limit before was another exercise."""
+        ...
 
     def begin_check(self, seconds: float) -> None:
         """From now on the submission may take so long; a call that would take longer is interrupted."""

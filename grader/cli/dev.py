@@ -85,7 +85,9 @@ def new(name: Annotated[str, typer.Argument(help="TOPIC.FUNCTION", show_default=
     """Start an exercise: all its places, each with a reminder of what to write there."""
     from grader.authoring.new import new_exercise
 
-    for path in new_exercise(load(chosen(assignment, [name.split(".")[0]])), name):
+    topic = name.split(".")[0]
+    known = any(topic in load(lecture).topics for lecture in lectures())
+    for path in new_exercise(load(chosen(assignment, [topic] if known else [])), name):
         console.print(path, soft_wrap=True)
     console.print(f"replace every REPLACE ME, then: dgm dev update {name} && dgm dev check {name}")
 

@@ -31,7 +31,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def grade(
-    submissions: Annotated[Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", show_default=False)],
+    submissions: Annotated[
+        Path, typer.Argument(help="A folder of submissions: folders, .py, .ipynb, .zip.", exists=True, show_default=False)
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", "--into", help="Where the records go.")] = Path("results"),
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Graders side by side.")] = os.cpu_count() or 1,
     isolation: Annotated[str, typer.Option(help="default: the strongest that holds here; strict; none: for code you trust.")] = "default",

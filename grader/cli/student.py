@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.control import Control
+from rich.segment import ControlType
 from rich.text import Text
 
 from grader import assignment as assignments
@@ -17,7 +19,7 @@ from grader.cli.chosen import AssignmentName, at_work
 from grader.practice import overview, progress
 from grader.practice.names import exactly_one, select, short_name
 from grader.practice.progress import Progress
-from grader.practice.work import remarks_on
+from grader.practice.work import read_work, remarks_on
 from grader.record import ExerciseRecord
 from grader.renderings import terminal
 
@@ -102,13 +104,13 @@ def watch(
     state = progress.load(folder)
     with contextlib.suppress(KeyboardInterrupt), Practice(meant.name, folder, warm=True) as practice, single_keys() as read_key:
         watcher = Watcher(folder, meant, read_key, poll)
-        console.clear()
+        _clear()
         on_screen = _show(practice, state, [state.current(meant).name])
         console.print(overview.KEYS)
         hints = 0  # on the screen
         for event in watcher.events():
             if not isinstance(event, str):
-                console.clear()
+                _clear()
                 on_screen, hints = _show(practice, state, event), 0
                 console.print(overview.KEYS)
             elif event in "qQ\x04":
@@ -150,7 +152,7 @@ def debug(
         failure = practice.failure(exercise.name)
         sources = practice.submission.topics.get(exercise.topic, []) if practice.submission else []
     if failure is None:
-        console.print(f"{exercise.function} passes all public checks: there is nothing to debug")
+        console.print(f"{exercise.function} fails no check that can be run here: there is nothing to debug")
         return
     program = debugging.write(exercise, failure, folder, sources)
     console.print(program, soft_wrap=True)
@@ -171,6 +173,10 @@ def reset(name: Name, folder: Folder = None, assignment: AssignmentName = None) 
     state.states.pop(exercise.name, None)
     progress.save(state, folder)
     console.print(f"{exercise.function} is as it was handed out. Your version: {backup}")
+    work = read_work(meant, folder)
+    if exercise.name in work.written:
+        elsewhere = ", ".join(name for name in work.taken[exercise.topic] if name != f"{exercise.topic}.py")
+        console.print(f"it is still written in {elsewhere}, which is what counts now", style="yellow")
 
 
 def pack(
@@ -187,6 +193,13 @@ def pack(
         console.print(Text.assemble(("note: ", "yellow"), remark))
     console.print(f"{packed.path} is ready to hand in: {', '.join(packed.files)}", soft_wrap=True)
     console.print(f"sha256 {packed.digest}", style="dim")
+
+
+def _clear() -> None:
+    """An empty screen that says what it waits for, until the first result is printed over it."""
+    console.clear()
+    console.print("checking …", style="dim", end="")
+    console.control(Control((ControlType.CARRIAGE_RETURN,)))
 
 
 def _show(practice: Practice, state: Progress, names: list[str]) -> Exercise:
@@ -217,7 +230,9 @@ def _check(practice: Practice, state: Progress, names: list[str], said: bool = F
         if not records and not said:
             _say_what_is_checked(practice, names)
         records.append(record)
-        console.print(terminal.exercise_view(record, short_name))
+        assert practice.submission is not None
+        files = practice.submission.taken.get(practice.assignment[record.exercise].topic, [])
+        console.print(terminal.exercise_view(record, short_name, files[0] if len(files) == 1 else ""))
         for measured, figure in (pair for check in record.checks for pair in check.figures.items()):
             console.print(terminal.below(Text(f"{measured}: {figure}", "dim")))
         state.note(record)

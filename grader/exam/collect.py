@@ -106,7 +106,10 @@ def collect(lecture: str, root: Path = REPO_ROOT, topics: frozenset[str] = froze
 
 @functools.cache
 def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check, ...]:
-    """The checks as their marks have them. Collected once per process: pytest takes a while, and points may change."""
+    """The checks as their marks have them. Collected once per process: pytest takes a while, and points may change.
+
+    Raises: `AssignmentError` where they cannot be collected, or a mark makes no sense.
+    """
     collector = _Collector()
     here = str(folder(lecture))
     folders = [str(path) for topic in sorted(topics) if (path := Path(here, topic)).is_dir()] or [here]
@@ -124,7 +127,10 @@ def collected(lecture: str, topics: frozenset[str] = frozenset()) -> tuple[Check
 
 
 def with_points(checks: Sequence[Check], assignment: Assignment, topics: frozenset[str] = frozenset()) -> Iterator[Check]:
-    """The checks with their points: those of an exercise sum to its points, in parts of 0.01 that follow the weights."""
+    """The checks with their points: those of an exercise sum to its points, in parts of 0.01 that follow the weights.
+
+    Raises: `AssignmentError` where a check has no exercise, or an exercise no check.
+    """
     known = {exercise.name: exercise for exercise in assignment.exercises}
     of_exercise: dict[str, list[Check]] = {name: [] for name in known}
     for check in checks:
@@ -184,7 +190,7 @@ def _plain_pytest() -> Iterator[None]:
 
 
 def folder(lecture: str) -> Path:
-    """Where the lecture's checks lie."""
+    """Where the lecture's checks lie. Raises: `AssignmentError` where it has none."""
     spec = importlib.util.find_spec(f"grader.checks.{lecture}")
     if spec is None or not spec.submodule_search_locations:
         raise AssignmentError(f"there are no checks for {lecture!r}: the folder grader/checks/{lecture} is missing")

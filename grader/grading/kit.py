@@ -28,7 +28,8 @@ class SeedError(GraderError):
 def grading_seed(seed_file: Path | None = None, folder: Path = Path(), first: bool = True) -> str:
     """The instructor's secret: from `seed_file`, else `$DGM_SEED`, else the course's `seed_file`, else `.dgm-seed` in `folder`.
 
-    There it is made, with a word about it, unless something was graded before (`first`), which another seed would not match.
+    There it is made, with a word about it, unless something was graded before (not `first`), which another seed would not match.
+    Raises: `SeedError`.
     """
     if seed_file is None and (seed := os.environ.get(SEED_VARIABLE)):
         return _long_enough(seed, f"${SEED_VARIABLE}")

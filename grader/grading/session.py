@@ -57,7 +57,7 @@ class GradingSession:
         return open_workers(self.options.isolation, worker_modules(self.options.lecture), hidden())
 
     def restart(self) -> None:
-        """New workers in the place of those that have all died."""
+        """New workers in the place of those that have all died. Raises: `CannotGrade` where other layers hold now."""
         self.workers.close()
         self.workers = self._open_workers()
         if self.workers.isolation.layers != tuple(self.kit.layers):

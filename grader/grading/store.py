@@ -92,7 +92,8 @@ class Store:
         if options.only:
             differs = [name for name in differs if name not in SOFTWARE]
         if differs and not (regrade and "assignment" not in differs):
-            said = "; ".join(f"{name}: {before.get(name)} there, {now[name]} now" for name in differs)
+            called = {"version": "kit, points or rubric"}  # all of them change the kit's version
+            said = "; ".join(f"{called.get(name, name)}: {before.get(name)} there, {now[name]} now" for name in differs)
             raise StoreError(
                 f"{self.folder} holds records that were graded differently ({said}). Keep them and grade into a new "
                 f"folder with --into NEW (dgm diff shows what changed), or grade all of them again here with --regrade."
@@ -188,8 +189,14 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def read(folder: Path) -> list[Record]:
-    """Every record in a folder of results, by the submission's name."""
-    return [records.decode(path.read_bytes()) for path in _paths(folder)]
+    """Every record in a folder of results, by the submission's name. Raises: `StoreError`."""
+    found = []
+    for path in _paths(folder):
+        try:
+            found.append(records.decode(path.read_bytes()))
+        except (OSError, msgspec.DecodeError) as error:
+            raise StoreError(f"{path} is a record that cannot be read: {error}") from None
+    return found
 
 
 def _readable(folder: Path) -> Iterator[Record]:

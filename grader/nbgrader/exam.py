@@ -40,7 +40,9 @@ class IsolatedExam(NbGraderPreprocessor):
     person, unless `run_own_cells` says that the student's code may run in a kernel with all rights of this account.
     """
 
-    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED or .dgm-seed in the course folder.").tag(config=True)
+    seed_file = Unicode("", help="The grading seed; without it $DGM_SEED, what course.toml pins, or .dgm-seed in the course folder.").tag(
+        config=True
+    )
     isolation = Unicode("default", help="As in dgm grade --isolation.").tag(config=True)
     jobs = Int(os.cpu_count() or 1, help="Graders side by side.").tag(config=True)
     quick = Bool(False, help="Leave out checks that train a model.").tag(config=True)

@@ -19,7 +19,7 @@ from grader import assignment as assignments
 from grader.exam.collect import collect
 from grader.exam.examiner import Examiner
 from grader.exam.transport import LocalTransport
-from grader.practice.names import UnknownName, exactly_one, select, short_name
+from grader.practice.names import exactly_one, select, short_name
 from grader.practice.progress import Progress
 from grader.practice.run import PUBLIC_SEED
 from grader.record import ExerciseRecord
@@ -32,15 +32,18 @@ from grader.sandbox.workers import WorkerTimeout
 CALL_SECONDS = 10
 
 
+Named = str | Callable[..., Any]  # an exercise: its name, or the function itself
+
+
 def checker(lecture: str, topic: str) -> Callable[..., Report]:
     """The `check` of one notebook: of the exercises named, or of the whole topic without a name."""
     assignment = assignments.load(lecture)
 
-    def check(*names: str) -> Report:
-        """Run the public checks of these exercises on what this notebook defines."""
+    def check(*names: Named) -> Report:
+        """Run the public checks of these exercises on what this notebook defines. Raises: `UnknownName`."""
         transport = _KernelTransport(topic)
         records: list[ExerciseRecord] = []
-        for name in select(assignment, _of_topic(topic, names)):
+        for name in select(assignment, _as_names(names), topic):
             records.append(_examiner(lecture, topic).exercise(name, transport, [one.exercise for one in records if one.failed]))
         report = Report(records)
         if os.environ.get("NBGRADER_EXECUTION") == "validate" and any(one.score < one.max_score for one in records if not one.bonus):
@@ -55,17 +58,13 @@ def _examiner(lecture: str, topic: str) -> Examiner:
     return Examiner(assignments.load(lecture), collect(lecture, topics=frozenset([topic])), PUBLIC_SEED)
 
 
-def hinter(lecture: str, topic: str) -> Callable[[str], None]:
+def hinter(lecture: str, topic: str) -> Callable[[Named], None]:
     """The `hint` of one notebook: one more hint for an exercise each time."""
     assignment, read = assignments.load(lecture), Progress()
 
-    def hint(name: str) -> None:
-        """Show the hints for this exercise that you have read, and one more."""
-        try:
-            exercise = exactly_one(assignment, *_of_topic(topic, [name]))
-        except UnknownName as error:
-            print(error)
-            return
+    def hint(name: Named) -> None:
+        """Show the hints for this exercise that you have read, and one more. Raises: `UnknownName`."""
+        exercise = exactly_one(assignment, _as_names([name])[0], topic)
         for number, text in enumerate(read.next_hint(exercise), start=1):
             print(f"hint {number} of {len(exercise.hints)}: {text}")
 
@@ -76,14 +75,14 @@ def painter(lecture: str, topic: str) -> Callable[..., None]:
     """The `show` of one notebook: the pictures of the exercises named, or of the whole topic without a name."""
     assignment = assignments.load(lecture)
 
-    def show(*names: str, steps: int = 600) -> None:
-        """Draw what these functions do; `steps` is how long a picture's network is trained."""
+    def show(*names: Named, steps: int = 600) -> None:
+        """Draw what these functions do; `steps` is how long a picture's network is trained. Raises: `UnknownName`."""
         from IPython.display import display
 
         from grader.practice import gallery
 
         mine = gallery.Work(sys.modules["__main__"], steps)
-        for _, picture in gallery.chosen(assignment, select(assignment, _of_topic(topic, names))):
+        for _, picture in gallery.chosen(assignment, select(assignment, _as_names(names), topic)):
             try:
                 with contextlib.redirect_stdout(io.StringIO()):
                     png = base64.b64encode(picture.png(mine)).decode()
@@ -95,8 +94,8 @@ def painter(lecture: str, topic: str) -> Callable[..., None]:
     return show
 
 
-def _of_topic(topic: str, names: Sequence[str]) -> list[str]:
-    return [f"{topic}.{name}" if "." not in name or name[0].isupper() else name for name in names] or [topic]
+def _as_names(named: Sequence[Named]) -> list[str]:
+    return [one if isinstance(one, str) else getattr(one, "__qualname__", repr(one)) for one in named]
 
 
 class Report:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from rich.console import Group
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from grader.assignment import REPO_ROOT, Assignment, Exercise
@@ -22,7 +22,7 @@ KEYS = Text("h hint · l list · q quit", "dim")
 
 def exercise_list(assignment: Assignment, progress: Progress) -> Group:
     """Every exercise with its points and its state."""
-    table = Table("", "exercise", "points", "slide", box=None, pad_edge=False)
+    table = Table("", Column("exercise", overflow="fold"), "points", "slide", box=None, pad_edge=False)
     for exercise in assignment.exercises:
         state = progress.states.get(exercise.name, "missing")
         points = f"{exercise.points:g}{' bonus' if exercise.bonus else ''}"

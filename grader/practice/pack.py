@@ -37,6 +37,8 @@ class CannotPack(GraderError):
 
 def pack(folder: Path, assignment: Assignment, target: Path) -> Packed:
     """Write the zip of what is work in the folder. Raises: `CannotPack`; `NoWorkFound`."""
+    if target.suffix.lower() != ".zip" and not target.is_dir():  # without it the grader takes an archive for some other file
+        target = target.with_name(f"{target.name}.zip")
     submission = read_work(assignment, folder)
     taken = {name for names in submission.taken.values() for name in names}
     files = [file for file in Folder(folder).files() if file.name in taken]

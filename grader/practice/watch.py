@@ -26,7 +26,7 @@ class Watcher:
         self._folder, self._assignment, self._read_key, self._polling = folder, assignment, read_key, polling
         self._events: queue.Queue[Event] = queue.Queue()
         self._stop = threading.Event()
-        self._seen = self._look()
+        self._seen, self._broken = self._look(), set[str]()
 
     def events(self) -> Iterator[Event]:
         """Saves and keys until `stop`."""
@@ -39,15 +39,33 @@ class Watcher:
         """End the session after the present event."""
         self._stop.set()
 
+    def changed(self) -> list[str]:
+        """The exercises whose code changed since this was last asked.
+
+        Where a module is no Python, that is all of them; once it is mended, only what differs from before it broke.
+        """
+        changed: list[str] = []
+        for topic, now in self._look().items():
+            if not any(now.values()):  # an empty file is one that is being saved
+                continue
+            differs = self._changed(topic, self._seen[topic], now)
+            if now.keys() == {""}:
+                self._broken.add(topic)
+            else:
+                if topic in self._broken and not differs:  # the slip was taken back: what was said of it is not true any more
+                    differs = [f"{topic}.{name}" for name in self._assignment.functions(topic)]
+                self._broken.discard(topic)
+                self._seen[topic] = now
+            changed += differs
+        return changed
+
     def _watch(self) -> None:
         for changes in watchfiles.watch(
             self._folder, stop_event=self._stop, debounce=SETTLE, step=SETTLE // 2, force_polling=self._polling or None
         ):
             if not any(Path(path).suffix in (".py", ".ipynb") for _, path in changes):
                 continue
-            before, self._seen = self._seen, self._look()
-            changed = [name for topic in self._assignment.topics for name in self._changed(topic, before[topic])]
-            if changed:
+            if changed := self.changed():
                 self._events.put(changed)
 
     def _listen(self) -> None:
@@ -67,9 +85,8 @@ class Watcher:
         own = {name: "".join(cells) for name, cells in sources.items() if name not in self._assignment.topics}
         return {topic: fingerprints(sources.get(topic, []), own) for topic in self._assignment.topics}
 
-    def _changed(self, topic: str, before: dict[str, str]) -> list[str]:
+    def _changed(self, topic: str, before: dict[str, str], now: dict[str, str]) -> list[str]:
         """The exercises of a topic whose own code changed; all of them when anything around them did."""
-        now = self._seen[topic]
         functions = self._assignment.functions(topic)
         owners = {function.split(".")[0] for function in functions}
         around = {name for name in before.keys() | now.keys() if before.get(name) != now.get(name) and name not in owners}

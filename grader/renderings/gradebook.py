@@ -19,6 +19,7 @@ from grader.renderings.platforms import feedback
 CANVAS_COLUMN = re.compile(r".*\S \(\d+\)")  # the title of an assignment, and its number
 CANVAS_FIXED = 4  # columns about a student, at least; the first is the name, the second Canvas' own id
 IDENTIFIER = re.compile(r"\D*(\d+)")  # Moodle's: "Participant 12345", in any language
+OWN_NUMBERS = ("canvas", "moodle")  # their downloads tell it; Gradescope tells the university's
 COMMENTS = re.compile(r"feedback|comment|komment|coment|retroal|reactie|отзыв|обратн|反馈|评语|フィードバック", re.IGNORECASE)
 
 
@@ -78,7 +79,7 @@ def _fill_rows(rows: list[list[str]], columns: _Columns, records: Sequence[Recor
         if len(row) <= columns.grade:
             continue
         named = row[: columns.about_student]
-        record = next((known[key] for key in _row_keys(named) if key in known), None)
+        record = next((known[key] for key in _row_keys(named, columns.maximum is None) if key in known), None)
         if record is None:
             filled.without_record.append(row[0] if columns.maximum is None else " ".join(named[:2]))
             continue
@@ -98,18 +99,17 @@ def _fill_rows(rows: list[list[str]], columns: _Columns, records: Sequence[Recor
         filled.remarks.append("the worksheet has no column for feedback: switch on feedback comments in the assignment's settings")
 
 
-def _keys(record: Record) -> Iterator[str]:
-    """What the student, and the others of a group, may be called in a platform's file."""
+def _keys(record: Record) -> Iterator[tuple[bool, str]]:
+    """What the student, and the others of a group, may be called in a platform's file, and whether by the platform's own number."""
     for person in (record.student, *record.student.members) if record.student else ():
-        yield from (key.casefold() for key in (person.id, person.email) if key)
+        yield from ((person.platform in OWN_NUMBERS and key == person.id, key.casefold()) for key in (person.id, person.email) if key)
 
 
-def _row_keys(cells: Sequence[str]) -> Iterator[str]:
-    """What a row calls its student."""
-    yield from (cell.strip().casefold() for cell in cells)
+def _row_keys(cells: Sequence[str], canvas: bool) -> Iterator[tuple[bool, str]]:
+    """What a row calls its student. Another's number may stand in it, such as the university's: only one column has the platform's."""
     participant = IDENTIFIER.fullmatch(cells[0].strip())
-    if participant:
-        yield participant[1]
+    yield True, cells[1].strip() if canvas or participant is None else participant[1]
+    yield from ((False, cell.strip().casefold()) for cell in cells)
 
 
 def _moodle(rows: list[list[str]]) -> _Columns | None:

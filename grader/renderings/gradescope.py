@@ -17,7 +17,7 @@ def gradescope(record: Record) -> str:
     results = {
         "score": record.grade,
         "execution_time": round(record.seconds),
-        "output": "\n".join([*explained(record), *([beside] if record.bonus else []), *record.problems]),
+        "output": "\n".join([*explained(record), *([beside] if record.bonus_score else []), *record.problems]),
         "output_format": "text",
         "visibility": "visible",
         "stdout_visibility": "hidden",

@@ -138,7 +138,7 @@ class Worker:
         except WireTimeout:
             raise self._fail(WorkerTimeout(f"no answer within {seconds:g} s")) from None
         except WireClosed:
-            raise self._fail(WorkerCrashed("the process ended without an answer")) from None
+            raise self._fail(WorkerCrashed("it gave no answer")) from None
         except WireError as error:
             raise self._fail(ProtocolError(f"what came back is not an answer: {error}")) from None
 

@@ -29,7 +29,7 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
     Raises: ``FileNotFoundError`` if there is no such path.
     """
     if not path.exists():
-        raise FileNotFoundError(f"there is no {path}")
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
     path = path.resolve()
     entries = _entries(path, layout, assignment)
     if layout == "auto":
@@ -62,7 +62,7 @@ def _sorted_out(entries: list[Entry], kind: Layout, assignment: Assignment) -> F
 def lone(path: Path) -> HandedIn:
     """What lies at a path, as one submission whatever it is. Raises: ``FileNotFoundError``."""
     if not path.exists():
-        raise FileNotFoundError(f"there is no {path}")
+        raise FileNotFoundError(f"{path}: there is no such file or folder")
     path = path.resolve()
     return _found([_whole(path)], "")[0]
 

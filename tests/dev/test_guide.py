@@ -71,6 +71,7 @@ def test_an_exercise_by_the_guide(copy: Path) -> None:
 
 def test_an_assignment_by_the_guide(copy: Path) -> None:
     assert dgm(copy, "dev", "new-assignment", "lecture2").returncode == 0
+    assert "which assignment?" in dgm(copy, "dev", "new", "energies.log_partition").stdout  # the topic is not there yet
     made = dgm(copy, "dev", "new", "energies.log_partition", "--assignment", "lecture2")
     assert made.returncode == 0, made.stdout + made.stderr
     for path in pieces("lecture2", "energies", "log_partition", copy):

@@ -77,9 +77,9 @@ def run(shown: list[str], cwd: Path, environment: dict[str, str]) -> Iterator[tu
 
 
 @pytest.fixture
-def session(tmp_path: Path) -> Path:
+def session(page: str, tmp_path: Path) -> Path:
     """What a reader has in front of them: the assignments, and two submissions to grade."""
-    here = tmp_path / "lecture1" / "kit"  # below a folder of this name it is this assignment that is meant
+    here = tmp_path / ("lecture1" if page == "student.md" else "course") / "kit"  # below lecture1 that is meant: a kit has no other
     shutil.copytree(REPO_ROOT / "assignments", here / "assignments", ignore=shutil.ignore_patterns(".dgm*", "__pycache__"))
     for name, of_divergences in (("half_done", "solutions"), ("nothing_done", "assignments")):
         (here / "submissions" / name).mkdir(parents=True)

@@ -134,7 +134,8 @@ def test_a_term(checkout: Path, tmp_path: Path) -> None:
     assert (float(on_time["final"]), on_time["late_days"]) == (whole, "0")  # within the grace
 
     settings.write_text(top + COURSE.format(points='"lecture1.histogram.fit_histogram" = 4'), "utf-8")
-    assert "graded differently" in dgm("grade", "a", "-o", "lecture1", code=2)
+    assert "does not exist" in dgm("grade", "nowhere", code=2)
+    assert "graded differently (kit, points or rubric: " in dgm("grade", "a", "-o", "lecture1", code=2)
     for section in ("a", "b"):
         dgm("grade", section, "-o", "lecture1", "--only", "histogram.fit_histogram", "-j", "1")
     expected = {anna: (12, 9.6), bert: (10, 10), carla: (10, 11.5), dan: (12, 12)}

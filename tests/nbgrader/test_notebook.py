@@ -23,9 +23,9 @@ MORE = (
     'hint("kl_divergence")\nhint("kl_divergence")',
     'print(check("forward_kl"))',
     "from grader.practice import notebook\nnotebook.CALL_SECONDS = 1\ndef kl_divergence(p, q):\n    while True: pass",
-    'print(check("kl_divergence"))',
+    "print(check(kl_divergence))",
 )
-TIMED = 'import time; started = time.perf_counter(); report = check("kl_divergence"); took = time.perf_counter() - started; print(took)'
+TIMED = 'import time; started = time.process_time(); report = check("kl_divergence"); took = time.process_time() - started; print(took)'
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,8 @@ def executed():
     """A student's session: a right answer, then a wrong one."""
     setup = SETUP.format(kit="", assignment="lecture1", of='"lecture1", "divergences"')
     cells = [setup, RIGHT, 'check("kl_divergence")', TIMED, WRONG, 'check("kl_divergence")', "print(report)", *MORE]
-    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    elsewhere = new_code_cell('check("monte_carlo")', metadata={"tags": ["raises-exception"]})
+    notebook = new_notebook(cells=[*map(new_code_cell, cells), elsewhere])
     nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(REPO_ROOT)}}).execute()
     nbformat.validate(notebook)
     return [cell.outputs for cell in notebook.cells]
@@ -85,3 +86,8 @@ def test_the_first_failure_is_open_and_the_rest_folded(executed):
     assert shown.count("<li") == 1
     assert "you returned" in shown
     assert folded.count("<li") > 3
+
+
+def test_a_name_of_another_notebook_is_a_sentence_and_no_traceback(executed):
+    (error,) = executed[11]
+    assert error.traceback == ["there is no exercise 'monte_carlo' in divergences. `dgm list` shows all."]

@@ -83,6 +83,11 @@ def test_no_line_is_longer_than_80_columns_nor_read_as_markup() -> None:
     assert "\x1b" not in text
 
 
+def test_names_are_whole_where_a_terminal_is_narrow(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "…" not in dgm("list", "--folder", work)
+
+
 def test_one_more_hint_each_time(work: Path) -> None:
     assert dgm("hint", "monte_carlo", "--folder", work).count("hint ") == 1
     assert dgm("hint", "monte_carlo", "--folder", work).count("hint ") == 2
@@ -147,6 +152,14 @@ def test_reset_asks_keeps_a_backup_and_touches_one_function(work: Path) -> None:
     assert backup.read_text("utf-8") == mine
 
 
+def test_reset_says_where_the_function_is_written_besides(work: Path) -> None:
+    assert "still written" not in dgm("reset", "monte_carlo", "--folder", work, typed="y\n")
+    notebook = work / "course_tricks.ipynb"
+    notebook.write_text(notebook.read_text("utf-8").replace('raise NotImplementedError(\\"monte_carlo\\")', "return f(x).mean(0)"), "utf-8")
+    said = dgm("reset", "monte_carlo", "--folder", work, typed="y\n")
+    assert "still written in course_tricks.ipynb" in said
+
+
 def test_pack_says_what_is_missing_and_is_the_same_twice(work: Path) -> None:
     (work / "histogram.py").unlink()
     (work / "histogram.ipynb").unlink()
@@ -166,7 +179,7 @@ def test_pack_says_what_is_not_written_and_what_is_no_python(work: Path) -> None
         notebook.unlink()
     write(work, RIGHT)
     (work / "histogram.py").write_text("def fit_histogram(x, num_bins)\n    return x\n", "utf-8")
-    said = " ".join(dgm("pack", "--folder", work, "-o", target).split())
+    said = " ".join(dgm("pack", "--folder", work, "-o", target.with_suffix("")).split())
     assert "course_tricks: not written yet: monte_carlo_standard_error, lotus" in said
     assert "divergences: not written yet: all of it" in said
     assert "histogram.py is no Python (expected ':'" in said
@@ -187,6 +200,8 @@ def test_pack_takes_modules_along_that_the_work_imports(work: Path) -> None:
 
 def test_what_is_missing_is_said_with_the_file_to_write_it_in(work: Path) -> None:
     assert "monte_carlo  ○  not implemented yet, in course_tricks.py" in dgm("check", "monte_carlo", "--folder", work, expect=1)
+    (work / "course_tricks.py").unlink()
+    assert "monte_carlo  ○  not implemented yet, in course_tricks.ipynb" in dgm("check", "monte_carlo", "--folder", work, expect=1)
 
 
 def test_a_shell_completes_commands_and_exercises_without_loading_torch() -> None:
@@ -211,6 +226,7 @@ def test_watch_answers_a_save_and_keys(work: Path) -> None:
         timeout=120,
         encoding="utf-8",
     )
+    session.expect("checking …[^ ]*\r")
     session.expect("not implemented yet")
     session.expect("q quit")
     session.send("h")
@@ -267,6 +283,7 @@ def test_what_is_put_back_is_not_done_any_more(work: Path) -> None:
 
 def test_what_nothing_here_can_check_is_never_ticked(work: Path) -> None:
     assert "–" in dgm("check", "imagegpt.gpu", "--folder", work)
+    assert "no check that can be run here" in dgm("debug", "imagegpt.gpu", "--folder", work)
     assert "✓" not in dgm("list", "--folder", work)
 
 

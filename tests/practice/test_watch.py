@@ -68,3 +68,21 @@ def test_a_module_of_their_own_counts_for_who_imports_it_and_so_does_what_that_i
     (work / "sums.py").write_text("from laws import entropy\n", encoding="utf-8")
     seen = first_event(work, lambda n: (work / "laws.py").write_text(f"def entropy(p):\n    return {n}\n") and None)
     assert seen == [f"divergences.{name}" for name in load("lecture1").functions("divergences")]
+
+
+def test_a_slip_of_the_pen_and_its_correction_leave_the_other_functions_alone(work: Path) -> None:
+    module, assignment = work / "divergences.py", load("lecture1")
+    stub = module.read_text("utf-8")
+    watcher = Watcher(work, assignment, str)
+    everything = [f"divergences.{name}" for name in assignment.functions("divergences")]
+    for written, changed in (
+        ("return (p - q", everything),
+        ("return (p - q)", ["divergences.kl_divergence"]),
+        ("return (p - q)  # a remark", []),
+        ("return (p - ", everything),
+        ("return (p - q)", everything),
+    ):
+        module.write_text("", "utf-8")  # as it is for a moment while it is saved
+        assert watcher.changed() == []
+        module.write_text(stub.replace('raise NotImplementedError("kl_divergence")', written), "utf-8")
+        assert watcher.changed() == changed

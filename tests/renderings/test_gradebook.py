@@ -36,6 +36,7 @@ CANVAS = '''\ufeffStudierende,ID,SIS-Benutzer-ID,SIS-Anmelde-ID,Abschnitt,Quiz (
 "Schmidt, Bert",2,u2,b@x.org,B,340934,1,7,80
 "Cohen, Carla",3,u3,c@X.org,B,3,,7,80
 "Young, ""Dan""",4,u4,dan,B,,,,=1+1
+"Adler, Eve",5,340934,eve,B,,,,
 '''
 MOODLE = """ID,Vollständiger Name,E-Mail-Adresse,Status,Bewertung,Bestwertung,Bewertung kann geändert werden,\
 Zuletzt geändert (Abgabe),Zuletzt geändert (Bewertung),Feedback als Kommentar
@@ -53,10 +54,10 @@ def test_canvas_column_is_filled_and_all_else_is_kept() -> None:
     before = CANVAS.encode()
     filled = gradebook.fill(before, CLASS, "Lecture 1: tricks (12)")
     old, new = rows(before), rows(filled.content)
-    assert [row[6] for row in new] == ["Lecture 1: tricks (12)", "", "98.00", "83.5", "98", "98", ""]
+    assert [row[6] for row in new] == ["Lecture 1: tricks (12)", "", "98.00", "83.5", "98", "98", "", ""]
     assert [[*row[:6], *row[7:]] for row in new] == [[*row[:6], *row[7:]] for row in old]
     assert filled.content.startswith(b"\xef\xbb\xbf")
-    assert (filled.graded, filled.without_record, filled.unknown) == (3, ['Young, "Dan"'], ["s07"])
+    assert (filled.graded, filled.without_record, filled.unknown) == (3, ['Young, "Dan"', "Adler, Eve"], ["s07"])
     assert rows(gradebook.fill(before, CLASS).content) == new  # "Lecture 1…" is lecture1
     with pytest.raises(gradebook.CannotFill, match="Say --column with one of 'Quiz \\(11\\)', 'Lecture 1: tricks \\(12\\)'"):
         gradebook.fill(before, CLASS, "Lecture")

@@ -123,6 +123,14 @@ def test_a_students_page_names_nobody_else(records: list[Record]) -> None:
     assert not any(other.submission in page for other in records if other is not records[3])
 
 
+def test_what_was_not_written_is_said_once_and_the_rest_is_folded() -> None:
+    missing = [CheckRecord(check=f"test_{n}", outcome="missing", points=0, max_points=1, message="not implemented yet") for n in range(3)]
+    passed = CheckRecord(check="test_3", outcome="passed", points=1, max_points=1)
+    for checks, open_ones in ((missing, 1), ([*missing, passed], 4)):
+        shown = html.exercises([exercise_record("divergences.kl_divergence", "34", checks)])
+        assert shown.split("<details>")[0].count("<li") == open_ones
+
+
 def test_the_bonus_is_shown_and_changes_no_share(records: list[Record], written: Path) -> None:
     without = [msgspec.structs.replace(record, bonus=[], bonus_score=0.0) for record in records]
     with_bonus, plain = class_statistics.summarise(records), class_statistics.summarise(without)

@@ -82,3 +82,7 @@ def test_what_a_library_that_is_not_here_would_have_given_costs_itself_alone():
     said = loaded(cell, then="one.f(0) > 9, hasattr(one, 'g'), hasattr(one, 'h'), problems[-2:]")
     skipped = "one.py, line 9: NameError: name 'Float' is not defined (this statement was skipped)"
     assert said == f"""(True, False, True, ['one.py, line 6: defined without @typed(Float), which is not known here', "{skipped}"])"""
+
+
+def test_a_breakpoint_where_nobody_can_type_leads_to_the_debugger():
+    assert "dgm debug stops there" in loaded("breakpoint()\npass", then="problems[-1]")

@@ -252,7 +252,7 @@ def test_an_encoding_that_had_to_be_guessed_is_graded_and_told(session):
 
 
 def test_no_such_path_is_the_graders_own_mistake(session):
-    with pytest.raises(FileNotFoundError, match="there is no "):
+    with pytest.raises(FileNotFoundError, match="there is no such file"):
         find(session.folder / "nowhere", session.assignment)
 
 

@@ -17,7 +17,6 @@ LAW = "test_draws_from_another_law_are_rejected"
 SUPPORT = "test_an_impossible_draw_is_rejected"
 NEIGHBOURS = "test_neighbours_that_depend_on_each_other_are_rejected"
 CALLS = "test_calls_that_depend_on_each_other_are_rejected"
-PUBLIC = "test_a_coin_and_a_die_are_judged"
 BOOL = "test_a_verdict_is_a_python_bool"
 
 Density = Callable[[Tensor], Tensor]

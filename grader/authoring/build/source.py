@@ -62,7 +62,7 @@ def read(path: Path) -> Source:
 
 
 def parse(path: Path, text: str) -> Source:
-    """The same for the text of a file."""
+    """The same for the text of a file. Raises: `SourceError`."""
     try:
         tree = ast.parse(text)
     except SyntaxError as error:

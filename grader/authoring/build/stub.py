@@ -19,7 +19,7 @@ def stub(source: Source) -> str:
 
     A region inside a function becomes ``raise NotImplementedError("name")``. Regions of helpers vanish, and so do
     imports from modules that only solutions use, which would give the answer away, and picture cells, which only run
-    in notebooks. Everything else stays letter by letter.
+    in notebooks. Everything else stays letter by letter. Raises: `SourceError` where what is left is no Python.
     """
     rewrite = for_students(source)
     cells = split_cells(source.text.splitlines())

@@ -15,6 +15,7 @@ import itertools
 import linecache
 import os
 import sys
+from bdb import BdbQuit
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import Any
@@ -113,6 +114,8 @@ def _execute_bare(
 
 def describe(error: BaseException) -> str:
     """`TypeError: …`, whatever the exception's own `__str__` may do."""
+    if isinstance(error, BdbQuit):
+        return "BdbQuit: a breakpoint() where nobody can type; dgm debug stops there"
     try:
         text = str(error)[:500]
     except BaseException:

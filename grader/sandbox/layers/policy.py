@@ -117,7 +117,10 @@ def missing_layers() -> list[str]:
 
 
 def begin_strongest(mode: str, modules: Sequence[str]) -> Callable[[], tuple[Fork, dict[str, str]]]:
-    """Begins workers with every layer that works here; called, it gives them, and for the other layers what stood in the way."""
+    """Begins workers with every layer that works here; called, it gives them, and for the other layers what stood in the way.
+
+    What is called raises `IsolationError` where no worker can be started.
+    """
     from grader.sandbox.fork import Fork
 
     layers = (*(["user"] if os.geteuid() == 0 else []), "namespaces", *REQUIRED_LAYERS)
