@@ -140,9 +140,10 @@ def test_the_bonus_is_shown_and_changes_no_share(records: list[Record], written:
     assert [one.whole for one in with_bonus.exercises[:-1]] == [one.whole for one in plain.exercises]
     assert "<button>bonus</button>" in written.read_text("utf-8")
     assert "<button>bonus</button>" not in report.class_page(without, {record.submission: "" for record in records})
-    page = report.student_page(records[3])
-    assert f"; bonus {records[3].bonus_score:g} of 5" in page
-    assert "<h2>Bonus</h2>" in page
+    some, none = (msgspec.structs.replace(records[3], bonus_score=score) for score in (2.5, 0.0))
+    assert "; bonus 2.5 of 5" in report.student_page(some)
+    assert "; bonus" not in report.student_page(none)  # nobody is told that these points are missing
+    assert "<h2>Bonus</h2>" in report.student_page(none)
     assert "onus" not in report.student_page(without[3])
 
 
