@@ -91,10 +91,7 @@ def _export(results: Path, records: list[Record], target: Target) -> None:
     console.print(f"{len(records)} submissions: {results / name}")
     unknown = platforms.without_id(records, target) if target is not Target.JUNIT else []
     if unknown:
-        console.print(
-            f"{len(unknown)} of them have no {target} id, because they are not from its bulk download; "
-            f"fill the id in by hand: {listed(unknown)}"
-        )
+        console.print(f"{len(unknown)} without a {target} id, because not from its bulk download: {listed(unknown)}. Fill it in by hand.")
     if target is Target.CANVAS:
         console.print(
             f"Canvas makes a new column {records[0].assignment!r} unless it has one of exactly this title: to fill one that it "
