@@ -177,7 +177,7 @@ def test_the_command_writes_into_the_results(results, target):
         "junit": "junit.xml",
     }
     assert (results / files[target]).read_text("utf-8").strip()
-    assert ("have no moodle id" in outcome.output) == (target == "moodle")
+    assert ("without a moodle id" in outcome.output) == (target == "moodle")
 
 
 def test_nothing_to_export_is_an_error(tmp_path):
