@@ -57,6 +57,8 @@ def test_one_step_on_exponential_growth_known_by_hand(student):
         for steps, gain in ((1, 25 / 24), (2, 385 / 384), (10, 1 + 1 / 24e4)):  # (0 + 4 (1/2)^4 + 1) 5 / 6; over k parts 1 + 1 / (24 k^4)
             want = draw.tensor([[0.5 + gain, 1.0 - gain]])
             assert_agrees(student.runge_kutta(power_field(rate, 4), x, 0.0, 1.0, steps), want, like=torch.float32, scale=20.0)
+        want = draw.tensor([[0.5 + 745 / 24, 1.0 - 745 / 24]])  # (1 + 4 (3/2)^4 + 2^4) 5 / 6, from 1 to 2
+        assert_agrees(student.runge_kutta(power_field(rate, 4), x, 1.0, 2.0, 1), want, like=torch.float32, scale=200.0)
 
 
 @runge_kutta
