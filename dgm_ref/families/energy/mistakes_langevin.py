@@ -81,6 +81,18 @@ def noise_of_the_global_generator(score: Map, x: Tensor, step: float, generator:
     return x + step / 2 * score(x) + math.sqrt(step) * torch.randn_like(x)
 
 
+@mistake(STEP, killed_by=SHAKES, says="The score is asked after the noise is added. It is asked at x.")
+def shaken_before_the_score(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    y = x + math.sqrt(step) * _noise(x, generator)
+    return y + step / 2 * score(y)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise is uniform. It is normal.")
+def uniform_shaking(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    noise = (torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5) * 12**0.5
+    return x + step / 2 * score(x) + math.sqrt(step) * noise
+
+
 @variant(STEP)
 def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -173,6 +185,16 @@ def impossible_made_finite(log_p: Map, score: Map, x: Tensor, y: Tensor, step: f
 @mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.")
 def acceptance_detached(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, y, step).clamp(max=0).detach()
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The squared distances of the proposal are averaged over the dimensions. They are added up.")
+def distance_averaged(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (log_p(y) - log_p(x) + (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / x.shape[1]).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="-inf is replaced by a finite number. An impossible proposal is never accepted: -inf.")
+def impossible_made_unlikely(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, y, step).nan_to_num(neginf=-1e4).clamp(max=0)
 
 
 @variant(ACCEPT)
