@@ -80,6 +80,11 @@ def product_from_the_end(betas: Tensor) -> Tensor:
     return signal(betas.flip(0)).flip(0)
 
 
+@mistake(BAR, killed_by=BAR_BY_HAND, says="Every value is the product of all factors. alpha_bar_t has those up to t.")
+def product_of_all(betas: Tensor) -> Tensor:
+    return (1 - betas).prod().expand(len(betas))
+
+
 @variant(BAR)
 def bar_by_logarithms(betas: Tensor) -> Tensor:
     return torch.log1p(-betas).cumsum(0).exp()
@@ -168,6 +173,22 @@ def times_of_a_square_batch(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor)
     a = signal(betas)[t]
     a = a if x0.shape[0] == x0.shape[1] else a[:, None]
     return a.sqrt() * x0 + (1 - a).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The noise is added as it is. Its factor is sqrt(1 - alpha_bar).")
+def noise_as_it_is(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return column(signal(betas), t).sqrt() * x0 + noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The data lack their root: their factor is sqrt(alpha_bar).")
+def data_without_their_root(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a * x0 + (1 - a).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="All rows have all the noise there is. Each row has a time of its own.")
+def last_time_for_all(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, torch.full_like(t, len(betas) - 1), noise, betas)
 
 
 @variant(ADD)
@@ -289,6 +310,19 @@ def first_variance_for_all(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> 
     return mean, variance[:1].expand(len(t))
 
 
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The division by 1 - alpha_bar_t is missing.")
+def not_divided_by_the_noise(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a = 1 - signal(betas)[t]
+    mean, variance = step_before(x0, xt, t, betas)
+    return a[:, None] * mean, a * variance
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The variance lacks its factor beta_t.")
+def variance_without_beta(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance / betas[t]
+
+
 @variant(POSTERIOR)
 def posterior_with_padded_signal(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a = torch.nn.functional.pad(signal(betas), (1, 0), value=1.0)
@@ -378,6 +412,23 @@ def mean_of_the_step_before(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor)
 def first_time_of_all(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = signal(betas)[t[0]]
     return (xt - (1 - a).sqrt() * noise) / a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="You multiply by sqrt(alpha_bar). The data were shrunk by it: divide.")
+def multiplied_by_the_root(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - (1 - a).sqrt() * noise) * a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The two roots are swapped: the noise has sqrt(1 - alpha_bar), the data sqrt(alpha_bar).")
+def roots_swapped(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - a.sqrt() * noise) / (1 - a).sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The noise is taken away as it is. Its factor is sqrt(1 - alpha_bar).")
+def noise_taken_as_it_is(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (xt - noise) / column(signal(betas), t).sqrt()
 
 
 @variant(PREDICT)

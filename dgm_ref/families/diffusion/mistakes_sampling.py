@@ -132,6 +132,25 @@ def guess_clipped_in_a_step(model: Model, x: Tensor, t: int, betas: Tensor, gene
     return mean + variance[:, None].sqrt() * randn(x, generator)
 
 
+@mistake(STEP, killed_by=S_LAW, says="The noise has the variance 1 - alpha_bar_t. That of the posterior is smaller.")
+def noise_of_all_steps(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, _ = _parts(model, x, t, betas)
+    return mean if t == 0 else mean + (1 - signal(betas)[t]).sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="Fresh noise is put on the guess. The step before lies between the guess and x.")
+def guess_with_fresh_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = _times(x, t)
+    data = guess(x, times, model(x, times), betas)
+    return data if t == 0 else noisy(data, times - 1, randn(x, generator), betas)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="You multiply by sqrt(alpha_t). One step back divides by it.")
+def shrunk_once_more(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean * (1 - betas[t]) + variance.sqrt() * randn(x, generator)
+
+
 @variant(STEP)
 def step_as_in_algorithm_two(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
@@ -362,6 +381,14 @@ def model_at_the_earlier_time(model: Model, x: Tensor, t: int, previous: int, be
     noise = model(x, earlier)
     data = guess(x, times, noise, betas)
     return data if previous < 0 else noisy(data, earlier, noise, betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The predicted noise is subtracted. It is added again.")
+def noise_turned_round(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    noise = model(x, times)
+    data = guess(x, times, noise, betas)
+    return data if previous < 0 else noisy(data, _times(x, previous), -noise, betas)
 
 
 @variant(DDIM)

@@ -86,6 +86,28 @@ def divided_by_the_variance_of_the_noise(model: Model, x0: Tensor, t: Tensor, no
     return (weight * (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)).mean()
 
 
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The data have one step of noise. All steps up to t are asked for: alpha_bar, not alpha.")
+def one_step_of_noise_in_the_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    beta = betas[t][:, None]
+    return (noise - model((1 - beta).sqrt() * x0 + beta.sqrt() * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The model is asked at the noise. It sees the noisy data.")
+def model_at_the_noise(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The noisy data lack their roots: alpha_bar is a share of the variance.")
+def noisy_without_roots(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)[t][:, None]
+    return (noise - model(a * x0 + (1 - a) * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The model is asked for the first row's time. Each row has a time of its own.")
+def asked_for_the_first_time(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t[:1].expand(len(t)))).square().sum(1).mean()
+
+
 @variant(SIMPLE)
 def simple_by_mse(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(model(noisy(x0, t, noise, betas), t), noise, reduction="sum") / len(x0)
@@ -276,6 +298,21 @@ def weights_normalised(model: Model, x: Tensor, t: Tensor, label: Tensor, scale:
 )
 def unlabelled_detached(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return (1 + scale) * model(x, t, label) - scale * model(x, t, None).detach()
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The unlabelled prediction is not subtracted.")
+def labelled_alone_and_more(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="This goes twice as far: the weights are 1 + w and -w.")
+def guided_twice_as_far(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + 2 * scale) * model(x, t, label) - 2 * scale * model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The label is not used.")
+def without_the_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return model(x, t, None)
 
 
 @variant(GUIDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -153,6 +154,16 @@ def constant_partition(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return -energy(x) - torch.logsumexp(-energy(states), 0).detach()
 
 
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="This is the logarithm of the mean of e^-E. The partition function is the sum.")
+def mean_weight_for_the_partition(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - torch.logsumexp(-energy(states), 0) + math.log(len(states))
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The lowest energy stands for -log Z. The other states have a share, too.")
+def measured_from_the_ground_state(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return energy(states).min() - energy(x)
+
+
 @variant(LOG_PROB)
 def log_prob_relative_to_x(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return -(energy(x) + torch.logsumexp(-energy(states), dim=-1))
@@ -240,6 +251,20 @@ def all_rows_averaged(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
 def rows_in_pairs(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     pairs = min(len(data), len(samples))
     return (energy(data)[:pairs] - energy(samples.detach())[:pairs]).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The difference is squared. Its gradient is no longer that of the likelihood.")
+def squared_gap(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return (energy(data).mean() - energy(samples.detach()).mean()).square()
+
+
+@mistake(
+    LOSS,
+    killed_by=L_BY_HAND,
+    says="The samples' term is the logarithm of a mean. They are drawn from the model already: average their energies.",
+)
+def samples_by_logsumexp(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() + torch.logsumexp(-energy(samples.detach()), 0) - math.log(len(samples))
 
 
 @variant(LOSS)

@@ -93,6 +93,11 @@ def uniform_shaking(score: Map, x: Tensor, step: float, generator: torch.Generat
     return x + step / 2 * score(x) + math.sqrt(step) * noise
 
 
+@mistake(STEP, killed_by=SHAKES, says="The noise has the variance step / 2. It is step.")
+def noise_of_half_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step / 2) * _noise(x, generator)
+
+
 @variant(STEP)
 def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -195,6 +200,23 @@ def distance_averaged(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float)
 @mistake(ACCEPT, killed_by=HOPELESS, says="-inf is replaced by a finite number. An impossible proposal is never accepted: -inf.")
 def impossible_made_unlikely(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, y, step).nan_to_num(neginf=-1e4).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The way back has no drift. It starts at the proposal, with the drift there.")
+def no_drift_on_the_way_back(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    back = -(x - y).square().sum(1) / (2 * step)
+    return (log_p(y) + back - log_p(x) - _log_q(score, x, y, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="Both ways have the drift at the proposal. The way there starts at x, with the drift there.")
+def drift_at_the_proposal_both_ways(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    drift = score(y)
+    return _log_ratio(log_p, lambda _: drift, x, y, step).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The exponent is divided by step. A normal density has 2 step there, twice its variance.")
+def exponent_not_halved(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (log_p(y) - log_p(x) + 2 * (_log_q(score, y, x, step) - _log_q(score, x, y, step))).clamp(max=0)
 
 
 @variant(ACCEPT)

@@ -133,6 +133,23 @@ def whole_path(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     return torch.stack(path)
 
 
+@mistake(EULER, killed_by=E_BY_HAND, says="There is one step more than asked for.")
+def one_step_beyond(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps + 1):
+        x = x + v(x, _at(x, i / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="These are steps of Heun's method. Euler's method takes one slope a step.")
+def heun_steps(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        slope = v(x, _at(x, i / steps))
+        x = x + (slope + v(x + slope / steps, _at(x, (i + 1) / steps))) / (2 * steps)
+    return x
+
+
 @variant(EULER)
 def euler_without_a_graph(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     dt, x = 1.0 / steps, x0.clone()
@@ -275,6 +292,18 @@ def nan_at_the_start(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     return (x - noise) / s
 
 
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="What is left, 1 - t, is squared in the covariance. It is squared in the variance alone.")
+def covariance_with_a_square_too_many(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s) ** 2, _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="t is squared in the covariance. It is squared in the variance alone.")
+def covariance_with_the_square_of_t(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s**2 * sigma**2 - (1 - s), _variance(t, sigma))
+
+
 @variant(VELOCITY)
 def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t.unsqueeze(1)
@@ -363,6 +392,16 @@ def predicted_data(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
 @mistake(SCORE, killed_by=S_SQUARE, says="The velocity is detached: a score is differentiable in it.")
 def velocity_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return (t[:, None] * velocity.detach() - x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The velocity has the wrong sign: t v is added to -x.")
+def velocity_with_a_minus(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (-t[:, None] * velocity - x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="This is x - t v, the predicted noise. The score is minus that, divided by 1 - t.")
+def predicted_noise(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return x - t[:, None] * velocity
 
 
 @variant(SCORE)

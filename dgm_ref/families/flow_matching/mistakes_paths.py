@@ -86,6 +86,17 @@ def velocity_by_what_is_left(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return x, (x1 - x) / (1 - t[:, None])
 
 
+@mistake(PATH, killed_by=P_BY_HAND, says="The velocity is x1 alone. The noise fades out on the way: subtract it.")
+def velocity_of_the_data(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, t), x1
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The weights are a cosine and a sine: this path is no straight line.")
+def path_of_a_quarter_circle(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    s = t[:, None] * torch.pi / 2
+    return s.cos() * x0 + s.sin() * x1, x1 - x0
+
+
 @variant(PATH)
 def path_by_lerp(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return torch.lerp(x0, x1, t.unsqueeze(-1)), x1 - x0
@@ -175,6 +186,17 @@ def field_at_what_is_left(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Ten
 def ends_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     x0, x1 = x0.detach(), x1.detach()
     return (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The target is what is left of the way, x1 - x_t. It is x1 - x0.")
+def target_of_what_is_left(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    x = _path(x0, x1, t)
+    return (v(x, t) - (x1 - x)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is asked at the data, not where the line is at time t.")
+def field_at_the_data(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(x1, t) - (x1 - x0)).square().sum(1).mean()
 
 
 @variant(LOSS)
@@ -284,6 +306,22 @@ def sums_of_absolute_differences(x0: Tensor, x1: Tensor) -> Tensor:
 @mistake(PAIRS, killed_by=BY_HAND, says="The rows of x1 are returned, in their new order. Their numbers are asked for.")
 def rows_for_their_numbers(x0: Tensor, x1: Tensor) -> Tensor:
     return x1[permutation_by_trying(x0, x1)]
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="Both samples are sorted by the sum of their dimensions: that is optimal on a line alone.")
+def sorted_by_the_sum(x0: Tensor, x1: Tensor) -> Tensor:
+    perm = torch.empty(len(x0), dtype=torch.int64)
+    perm[x0.sum(1).argsort()] = x1.sum(1).argsort()
+    return perm
+
+
+@mistake(
+    PAIRS,
+    killed_by=BY_HAND,
+    says="For each row of x1 this is the nearest one of x0. Asked for is a permutation: for each row of x0 one of x1.",
+)
+def nearest_of_the_other_side(x0: Tensor, x1: Tensor) -> Tensor:
+    return _cost(x0, x1).argmin(0)
 
 
 @variant(PAIRS)

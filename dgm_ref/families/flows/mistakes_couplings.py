@@ -373,6 +373,17 @@ def log_dets_averaged(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return log_p_z(z) + sum(log_dets) / max(len(layers), 1)
 
 
+@mistake(
+    FLOW, killed_by="test_a_flow_can_be_trained", says="What a layer returned is detached: earlier layers learn nothing from later ones."
+)
+def detached_between_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    total = torch.zeros_like(x[:, 0])
+    for layer in layers:
+        x, log_det = layer(x.detach())
+        total = total + log_det
+    return log_p_z(x) + total
+
+
 @variant(FLOW)
 def flow_with_a_running_sum(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     total = torch.zeros(x.shape[0], dtype=x.dtype)

@@ -164,6 +164,11 @@ def start_carried_in_place(f: Field, x: Tensor, t0: float, t1: float, steps: int
         return x.copy_(_steps(_classical, f, x, t0, t1, steps))
 
 
+@mistake(RK, killed_by=RK_BY_HAND, says="There are twice as many steps as asked for.")
+def twice_as_many_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_classical, f, x, t0, t1, 2 * steps)
+
+
 @variant(RK)
 def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
@@ -260,6 +265,11 @@ def divergence_averaged_over_the_batch(f: Field, t: float, x: Tensor) -> Tensor:
 @mistake(DIV, killed_by=DIV_TRAINS, says="The points are detached: the divergence changes with them, too.")
 def divergence_at_detached_points(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, t, x.detach()).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is twice the trace.")
+def twice_the_trace(f: Field, t: float, x: Tensor) -> Tensor:
+    return 2 * _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
 
 
 @variant(DIV)
@@ -518,6 +528,16 @@ def integral_by_trapezia(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -
 def determinant_of_the_numerical_map(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     jacobian = _jacobian(lambda t, z: _steps(_classical, f, z, 0.0, 1.0, steps), 0.0, x)
     return log_p_z(_steps(_classical, f, x, 0.0, 1.0, steps)) + torch.linalg.slogdet(jacobian)[1]
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="This is minus the log-density, the loss. Asked for is the log-density itself.")
+def negative_log_density(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return -_density(f, log_p_z, x, steps)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="Every step takes a whole unit of time. All steps together lead from 0 to 1.")
+def one_unit_of_time_a_step(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(lambda t, z: steps * f(steps * t, z), log_p_z, x, steps)
 
 
 @variant(ODE)

@@ -125,6 +125,33 @@ def u_along_the_last_axis(critic: Critic, real: Tensor, fake: Tensor, u: Tensor)
     return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+@mistake(PENALTY, killed_by=BY_HAND, says="The slope is taken at the generated samples. The points lie between real and generated ones.")
+def at_the_generated_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    slopes = _slopes(critic, fake, fake, u)
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The slope is taken in the middle between the samples. It is taken at u of the way.")
+def at_the_middle(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    slopes = _slopes(critic, real, fake, torch.full_like(u, 0.5))
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The distance of the slope from one is not squared.")
+def absolute_distance_from_one(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).abs().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The norm is the sum of absolute values. It is Euclidean.")
+def sum_of_absolute_slopes(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).abs().sum(1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The squares are averaged under the root. The norm adds them up.")
+def root_mean_square_slope(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).square().mean(1).sqrt() - 1).square().mean()
+
+
 @variant(PENALTY)
 def penalty_with_grad_outputs(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     x = torch.lerp(fake, real, u.view(-1, *(1,) * (real.dim() - 1))).detach().requires_grad_(True)
@@ -208,6 +235,16 @@ def root_of_order_two(x: Tensor, y: Tensor) -> Tensor:
 @mistake(W1, killed_by=W1_BY_HAND, says="Every sample goes to its nearest one, which may be taken. Mass is carried one to one.")
 def nearest_sample(x: Tensor, y: Tensor) -> Tensor:
     return (x[:, None] - y).abs().amin(1).mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="This is the longest way. The distance is the mean of all.")
+def longest_way(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).abs().amax()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="You divide by n - 1. Each sample carries the mass 1/n.")
+def over_one_less(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).abs().sum() / max(len(x) - 1, 1)
 
 
 @variant(W1)
@@ -312,6 +349,16 @@ def first_style_for_all(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
 )
 def every_line_normalised(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return _styled(x, scale, bias, (3,))
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The bias is missing.")
+def without_the_bias(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, 0 * bias)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The bias is added before the scale multiplies. It is added last.")
+def bias_before_scale(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, scale * bias)
 
 
 @variant(STYLE)

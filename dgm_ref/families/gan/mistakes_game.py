@@ -179,6 +179,23 @@ def js_where_both_have_mass(p: Tensor, q: Tensor) -> Tensor:
     return torch.where(both, terms, 0.0).sum(-1)
 
 
+@mistake(JS, killed_by=JS_BY_HAND, says="This is the total variation, half the summed absolute differences.")
+def total_variation(p: Tensor, q: Tensor) -> Tensor:
+    return 0.5 * (p - q).abs().sum(-1)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The sign is turned: the entropy of the middle is the larger one.")
+def js_turned_round(p: Tensor, q: Tensor) -> Tensor:
+    entropy = lambda r: torch.special.entr(r).sum(-1)  # noqa: E731
+    return 0.5 * (entropy(p) + entropy(q)) - entropy((p + q) / 2)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The middle is a geometric mean. It is (p + q) / 2.")
+def geometric_middle(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p * q).sqrt()
+    return 0.5 * (_kl(p, middle) + _kl(q, middle))
+
+
 @variant(JS)
 def js_by_entropies(p: Tensor, q: Tensor) -> Tensor:
     H = torch.special.entr
@@ -293,6 +310,21 @@ def clamped_logits(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real.clamp(-50, 50)).mean() + F.softplus(fake.clamp(-50, 50)).mean()
 
 
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The generated samples count as real ones. Their term is -log(1 - D).")
+def generated_taken_for_real(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() + F.softplus(-fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The generated half is subtracted. Both halves are added.")
+def halves_subtracted(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() - F.softplus(fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="These are bits. Losses here are in nats: take the natural logarithm.")
+def loss_in_bits(real: Tensor, fake: Tensor) -> Tensor:
+    return (F.softplus(-real).mean() + F.softplus(fake).mean()) / math.log(2)
+
+
 @variant(D_LOSS)
 def loss_by_binary_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     bce = F.binary_cross_entropy_with_logits
@@ -377,6 +409,11 @@ def other_loss_without_its_minus(fake: Tensor, saturating: bool) -> Tensor:
 @mistake(G_LOSS, killed_by=G_BY_HAND, says="This is the generator's loss of a Wasserstein GAN, without the logarithms of probabilities.")
 def generator_of_a_critic(fake: Tensor, saturating: bool) -> Tensor:
     return -fake.mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The logits are averaged before the logarithm. Average the losses.")
+def loss_of_the_mean_logit(fake: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake.mean()) if saturating else F.softplus(-fake.mean())
 
 
 @variant(G_LOSS)

@@ -107,6 +107,16 @@ def colours_everywhere(kind: str, in_channels: int, out_channels: int, size: int
     return mask * mask[:, :, size // 2, size // 2][:, :, None, None]
 
 
+@mistake(MASK, killed_by=GREY, says="The kind is ignored: in kind B a channel may look at its own colour at the centre.")
+def first_layer_always(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    return _mask("A", in_channels, out_channels, size, groups)
+
+
+@mistake(MASK, killed_by=GREY, says="This mask is 1 where a weight may not be used.")
+def what_is_forbidden(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    return 1 - _mask(kind, in_channels, out_channels, size, groups)
+
+
 @variant(MASK)
 def mask_weight_by_weight(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask, centre = torch.ones(out_channels, in_channels, size, size), size // 2
@@ -329,6 +339,22 @@ def last_bin_closed(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: T
 def single_bin_closed(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     log_mass = torch.where(x[:, None] == 0, _log_mass(x, means, log_scales, K + 1), _log_mass(x, means, log_scales, K))
     return torch.logsumexp(log_weights + log_mass, 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The ends are swapped: the first bin reaches to -inf, the last to +inf.")
+def ends_swapped(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    upper, lower = (x[:, None] + 0.5 - means) * (-log_scales).exp(), (x[:, None] - 0.5 - means) * (-log_scales).exp()
+    log_mass = torch.where(x[:, None] == 0, F.logsigmoid(-lower), torch.where(x[:, None] == K - 1, F.logsigmoid(upper), 0.0))
+    inside = (x[:, None] > 0) & (x[:, None] < K - 1)
+    return torch.logsumexp(log_weights + torch.where(inside, _log_mass(x, means, log_scales, K), log_mass if K > 1 else 0.0), 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The bins are those of a normal distribution. The logistic's distribution function is the sigmoid.")
+def normal_bins(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    z = x[:, None] - means
+    upper, lower = torch.special.ndtr((z + 0.5) * (-log_scales).exp()), torch.special.ndtr((z - 0.5) * (-log_scales).exp())
+    mass = torch.where(x[:, None] == K - 1, 1.0, upper) - torch.where(x[:, None] == 0, 0.0, lower)
+    return torch.logsumexp(log_weights + mass.log(), 1)
 
 
 @variant(MIXTURE)

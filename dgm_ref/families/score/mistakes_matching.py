@@ -104,6 +104,24 @@ def noise_by_the_variance_of_the_level(score: Score, x: Tensor, noise: Tensor, s
     return (s * score(x + s**2 * noise, sigma) + noise).square().sum(1).mean()
 
 
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The rows are weighed by sigma^2 once more. The weight is in the formula already.")
+def weighed_twice(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (sigma**2 * (s * score(x + s * noise, sigma) + noise).square().sum(1)).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is asked for the level sigma^2. Its level is sigma.")
+def variance_for_the_level(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma**2) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The noise is subtracted from the data. The noisy data are x + sigma noise.")
+def data_without_their_noise(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x - s * noise, sigma) + noise).square().sum(1).mean()
+
+
 @variant(DSM)
 def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.unsqueeze(-1)
@@ -281,6 +299,16 @@ def score_at_the_first_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 @mistake(DENOISE, killed_by=D_BY_HAND, says="The score is divided by sigma^2. It is multiplied.")
 def divided_by_the_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + score(x, sigma) / sigma[:, None] ** 2
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="All rows go the way of the mean level. Each row has its own.")
+def mean_level_for_all(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma.mean() ** 2 * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="The score is asked for the level sigma^2. Its level is sigma.")
+def asked_for_the_variance(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None] ** 2 * score(x, sigma**2)
 
 
 @variant(DENOISE)
