@@ -540,6 +540,15 @@ def one_unit_of_time_a_step(f: Field, log_p_z: LogDensity, x: Tensor, steps: int
     return _density(lambda t, z: steps * f(steps * t, z), log_p_z, x, steps)
 
 
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You add up the whole Jacobian. The divergence is its trace: f_j by x_j alone.")
+def integral_of_the_whole_jacobian(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    def augmented(t: float, state: Tensor) -> Tensor:
+        return torch.cat([f(t, state[:, :-1]), _jacobian(f, t, state[:, :-1]).sum((1, 2))[:, None]], 1)
+
+    end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
+    return log_p_z(end[:, :-1]) + end[:, -1]
+
+
 @variant(ODE)
 def density_from_two_states(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     z, integral, h = x, x.new_zeros(len(x)), 1.0 / steps

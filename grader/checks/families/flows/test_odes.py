@@ -278,7 +278,8 @@ def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(studen
         assert_agrees(got, want, like=torch.float32, scale=400.0, unit="nats")
         zero = torch.zeros(2, dtype=dtype)
         base = base_log_density(zero, torch.ones(2, dtype=dtype))
-        got = student.ode_log_prob(linear_field(A, zero), base, draw.tensor([[0.0, 0.0]], dtype), 2)
+        mixing = linear_field(draw.tensor([[1.0, 4.0], [3.0, -2.0]], dtype), zero)  # at zero nothing moves, and the trace alone counts
+        got = student.ode_log_prob(mixing, base, draw.tensor([[0.0, 0.0]], dtype), 2)
         assert_agrees(got, draw.tensor([-3.337877066409345]), like=torch.float32, scale=20.0, unit="nats")
 
 
