@@ -56,6 +56,35 @@ def exponential_of_the_sum(betas: Tensor) -> Tensor:
     return torch.exp(-torch.cumsum(betas, 0))
 
 
+@mistake(
+    BAR,
+    killed_by=BAR_BY_HAND,
+    says="Each factor is raised to a power, as if all betas were alike. alpha_bar_t is the product of all factors up to t.",
+)
+def powers_of_the_single_factors(betas: Tensor) -> Tensor:
+    return (1 - betas) ** torch.arange(1, len(betas) + 1)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="There is a 1 in front. The list starts with alpha_bar_0, and has as many values as betas.")
+def one_value_too_many(betas: Tensor) -> Tensor:
+    return torch.cat([betas.new_ones(1), signal(betas)])
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="This is 1 - alpha_bar, the variance of the noise.")
+def variance_of_the_noise(betas: Tensor) -> Tensor:
+    return 1 - signal(betas)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="The product runs from the end. alpha_bar_t has the steps up to t.")
+def product_from_the_end(betas: Tensor) -> Tensor:
+    return signal(betas.flip(0)).flip(0)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="Every value is the product of all factors. alpha_bar_t has those up to t.")
+def product_of_all(betas: Tensor) -> Tensor:
+    return (1 - betas).prod().expand(len(betas))
+
+
 @variant(BAR)
 def bar_by_logarithms(betas: Tensor) -> Tensor:
     return torch.log1p(-betas).cumsum(0).exp()
@@ -110,6 +139,56 @@ def first_time_for_all(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> T
 @mistake(ADD, killed_by=ADD_BY_HAND, says="The data are not shrunk: the variance explodes.")
 def data_not_shrunk(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return x0 + (1 - column(signal(betas), t)).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The noise lacks its root: its factor is sqrt(1 - alpha_bar).")
+def noise_without_its_root(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a.sqrt() * x0 + (1 - a) * noise
+
+
+@mistake(
+    ADD, killed_by=ADD_BY_HAND, says="The noise has the variance beta_t, of the last step alone. That of all steps is 1 - alpha_bar_t."
+)
+def noise_of_the_last_step_alone(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return column(signal(betas), t).sqrt() * x0 + column(betas, t).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The noise is subtracted. It is added.")
+def noise_taken_away(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, t, -noise, betas)
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The noisy data are clipped to [-1, 1]. Nothing is clipped here.")
+def noisy_data_clipped(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, t, noise, betas).clamp(-1, 1)
+
+
+@mistake(
+    ADD,
+    killed_by="test_all_steps_to_a_time_are_one",
+    says="In a square batch your times go along the dimensions. They belong to the rows: alpha_bar[t][:, None].",
+)
+def times_of_a_square_batch(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)[t]
+    a = a if x0.shape[0] == x0.shape[1] else a[:, None]
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The noise is added as it is. Its factor is sqrt(1 - alpha_bar).")
+def noise_as_it_is(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return column(signal(betas), t).sqrt() * x0 + noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The data lack their root: their factor is sqrt(alpha_bar).")
+def data_without_their_root(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a * x0 + (1 - a).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="All rows have all the noise there is. Each row has a time of its own.")
+def last_time_for_all(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, torch.full_like(t, len(betas) - 1), noise, betas)
 
 
 @variant(ADD)
@@ -204,6 +283,46 @@ def mean_detached(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     return mean.detach(), variance
 
 
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficients of the mean lack their roots: sqrt(alpha_bar_{t-1}) and sqrt(alpha_t).")
+def coefficients_without_roots(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a, earlier, beta = column(signal(betas), t), column(before(betas), t), column(betas, t)
+    return (earlier * beta * x0 + (1 - beta) * (1 - earlier) * xt) / (1 - a), coefficients(t, betas)[2]
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The second part is the log-variance. The variance is asked for.")
+def log_variance_of_the_step_before(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance.log()
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The mean does not look at xt. It lies between the data and the noisy data.")
+def mean_without_the_noisy_data(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    return column(before(betas), t).sqrt() * x0, coefficients(t, betas)[2]
+
+
+@mistake(
+    POSTERIOR,
+    killed_by="test_the_step_before_by_bayes_rule",
+    says="All rows have the variance of the first one. Each row has a time of its own.",
+)
+def first_variance_for_all(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance[:1].expand(len(t))
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The division by 1 - alpha_bar_t is missing.")
+def not_divided_by_the_noise(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a = 1 - signal(betas)[t]
+    mean, variance = step_before(x0, xt, t, betas)
+    return a[:, None] * mean, a * variance
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The variance lacks its factor beta_t.")
+def variance_without_beta(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, variance / betas[t]
+
+
 @variant(POSTERIOR)
 def posterior_with_padded_signal(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a = torch.nn.functional.pad(signal(betas), (1, 0), value=1.0)
@@ -263,6 +382,53 @@ def one_step_undone(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tens
 def guess_clipped(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = column(signal(betas), t)
     return ((xt - (1 - a).sqrt() * noise) / a.sqrt()).clamp(-1, 1)
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="You divide by alpha_bar. The data were shrunk by its root.")
+def divided_without_the_root(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - (1 - a).sqrt() * noise) / a
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The noise lacks its root: its factor is sqrt(1 - alpha_bar).")
+def noise_taken_without_its_root(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - (1 - a) * noise) / a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The time is off by one: x_t has t + 1 steps of noise.")
+def one_time_too_early(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(before(betas), t)
+    return (xt - (1 - a).sqrt() * noise) / a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="This is the mean of one step back. The data are asked for.")
+def mean_of_the_step_before(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a, beta = column(signal(betas), t), column(betas, t)
+    return (xt - beta / (1 - a).sqrt() * noise) / (1 - beta).sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="All rows have the first row's time. Each row has a time of its own.")
+def first_time_of_all(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)[t[0]]
+    return (xt - (1 - a).sqrt() * noise) / a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="You multiply by sqrt(alpha_bar). The data were shrunk by it: divide.")
+def multiplied_by_the_root(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - (1 - a).sqrt() * noise) * a.sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The two roots are swapped: the noise has sqrt(1 - alpha_bar), the data sqrt(alpha_bar).")
+def roots_swapped(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - a.sqrt() * noise) / (1 - a).sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The noise is taken away as it is. Its factor is sqrt(1 - alpha_bar).")
+def noise_taken_as_it_is(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (xt - noise) / column(signal(betas), t).sqrt()
 
 
 @variant(PREDICT)

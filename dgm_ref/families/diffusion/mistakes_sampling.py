@@ -98,6 +98,59 @@ def step_by_the_global_generator(model: Model, x: Tensor, t: int, betas: Tensor,
     return _step(model, x, t, betas, torch.default_generator)
 
 
+@mistake(STEP, killed_by=S_BY_HAND, says="The predicted noise is added. It is taken away.")
+def noise_added_back(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _step(lambda x, t: -model(x, t), x, t, betas, generator)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="The division by sqrt(alpha_t) is missing: one step has shrunk the data, too.")
+def not_grown_again(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean * (1 - betas[t]).sqrt() + variance.sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="You divide by sqrt(alpha_bar_t). One step back divides by sqrt(alpha_t).")
+def grown_by_all_steps(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean * (1 - betas[t]).sqrt() / signal(betas)[t].sqrt() + variance.sqrt() * randn(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=S_BY_HAND,
+    says="The coefficient of the predicted noise is beta_t / (1 - alpha_bar_t). It has a root: beta_t / sqrt(1 - alpha_bar_t).",
+)
+def noise_coefficient_without_its_root(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    a = signal(betas)[t]
+    return _step(lambda x, t: model(x, t) / (1 - a).sqrt(), x, t, betas, generator)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="The guess of the data is clipped to [-1, 1]. Nothing is clipped here.")
+def guess_clipped_in_a_step(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = _times(x, t)
+    mean, variance = step_before(guess(x, times, model(x, times), betas).clamp(-1, 1), x, times, betas)
+    return mean + variance[:, None].sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="The noise has the variance 1 - alpha_bar_t. That of the posterior is smaller.")
+def noise_of_all_steps(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, _ = _parts(model, x, t, betas)
+    return mean if t == 0 else mean + (1 - signal(betas)[t]).sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="Fresh noise is put on the guess. The step before lies between the guess and x.")
+def guess_with_fresh_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = _times(x, t)
+    data = guess(x, times, model(x, times), betas)
+    return data if t == 0 else noisy(data, times - 1, randn(x, generator), betas)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="You multiply by sqrt(alpha_t). One step back divides by it.")
+def shrunk_once_more(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean * (1 - betas[t]) + variance.sqrt() * randn(x, generator)
+
+
 @variant(STEP)
 def step_as_in_algorithm_two(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
@@ -205,6 +258,16 @@ def start_by_the_global_generator(model: Model, n: int, m: int, betas: Tensor, g
     return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
 
 
+@mistake(SAMPLE, killed_by=ONE, says="All rows start at the same noise: draw noise of its own for every row.")
+def one_start_for_all(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _run(model, _start(1, m, betas, generator).repeat(n, 1), [*reversed(range(len(betas)))], betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The samples are clipped to [-1, 1]. Nothing is clipped here.")
+def samples_clipped(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _run(model, _start(n, m, betas, generator), [*reversed(range(len(betas)))], betas, generator).clamp(-1, 1)
+
+
 @variant(SAMPLE)
 def sample_without_a_graph(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -266,6 +329,66 @@ def one_step_back_only(model: Model, x: Tensor, t: int, previous: int, betas: Te
     noise = model(x, _times(x, t))
     found = guess(x, _times(x, t), noise, betas)
     return noisy(found, _times(x, t - 1), noise, betas) if previous >= 0 else found
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The index -1 takes the first noise level. It means the data, without noise.")
+def minus_one_is_the_first(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times, back = _times(x, t), _times(x, max(previous, 0))
+    return noisy(guess(x, times, model(x, times), betas), back, model(x, times), betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="Fresh noise is drawn. The predicted noise is added again.")
+def noise_of_chance(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    data = guess(x, times, model(x, times), betas)
+    return data if previous < 0 else noisy(data, _times(x, previous), torch.randn_like(x), betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The predicted noise is not added again.")
+def guess_shrunk_without_noise(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    data = guess(x, times, model(x, times), betas)
+    return data if previous < 0 else noisy(data, _times(x, previous), 0 * x, betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The noise lacks its root: its factor is sqrt(1 - alpha_bar).")
+def direction_without_its_root(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    noise = model(x, times)
+    data, a = guess(x, times, noise, betas), signal(betas)[previous]
+    return data if previous < 0 else a.sqrt() * data + (1 - a) * noise
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The predicted data are clipped to [-1, 1]. Nothing is clipped here.")
+def guess_clipped_in_a_jump(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    noise = model(x, times)
+    data = guess(x, times, noise, betas).clamp(-1, 1)
+    return data if previous < 0 else noisy(data, _times(x, previous), noise, betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="You take the single factors alpha_t. A jump over all steps has their products, alpha_bar.")
+def single_factors_in_a_jump(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times, alpha = _times(x, t), 1 - betas
+    noise = model(x, times)
+    data = (x - betas[t].sqrt() * noise) / alpha[t].sqrt()
+    return data if previous < 0 else alpha[previous].sqrt() * data + betas[previous].sqrt() * noise
+
+
+@mistake(DDIM, killed_by=D_AGAIN, says="The model is asked at the earlier time. x has the noise of time t.")
+def model_at_the_earlier_time(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times, earlier = _times(x, t), _times(x, max(previous, 0))
+    noise = model(x, earlier)
+    data = guess(x, times, noise, betas)
+    return data if previous < 0 else noisy(data, earlier, noise, betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The predicted noise is subtracted. It is added again.")
+def noise_turned_round(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    noise = model(x, times)
+    data = guess(x, times, noise, betas)
+    return data if previous < 0 else noisy(data, _times(x, previous), -noise, betas)
 
 
 @variant(DDIM)

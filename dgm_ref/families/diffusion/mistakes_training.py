@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, step_before
+from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, signal, step_before
 
 SIMPLE, BOUND, GUIDED = "diffusion.simple_loss", "diffusion.bound_term", "diffusion.guided_noise"
 S_BY_HAND, S_ASKS = "test_simple_losses_known_by_hand", "test_the_simple_loss_asks_for_the_noise"
@@ -63,6 +63,49 @@ def noisy_data_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, beta
 def prediction_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     predicted = model(noisy(x0, t, noise, betas), t)
     return (noise - predicted.detach()).square().sum(1).mean() + 0 * predicted.sum()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The prediction is added to the noise. Their difference is asked for.")
+def prediction_added(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise + model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="These are absolute differences. The loss has squares.")
+def absolute_differences(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).abs().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="This is the Huber loss, which grows less far out. The loss has squares.")
+def huber_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return torch.nn.functional.smooth_l1_loss(model(noisy(x0, t, noise, betas), t), noise, reduction="sum") / len(x0)
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The squares are divided by 1 - alpha_bar. The simple loss has no weights.")
+def divided_by_the_variance_of_the_noise(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    weight = 1 / (1 - signal(betas)[t])
+    return (weight * (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The data have one step of noise. All steps up to t are asked for: alpha_bar, not alpha.")
+def one_step_of_noise_in_the_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    beta = betas[t][:, None]
+    return (noise - model((1 - beta).sqrt() * x0 + beta.sqrt() * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The model is asked at the noise. It sees the noisy data.")
+def model_at_the_noise(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The noisy data lack their roots: alpha_bar is a share of the variance.")
+def noisy_without_roots(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)[t][:, None]
+    return (noise - model(a * x0 + (1 - a) * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The model is asked for the first row's time. Each row has a time of its own.")
+def asked_for_the_first_time(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t[:1].expand(len(t)))).square().sum(1).mean()
 
 
 @variant(SIMPLE)
@@ -151,6 +194,30 @@ def bound_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Te
     return ((mean - other).square().sum(1) / (2 * variance)).detach()
 
 
+@mistake(BOUND, killed_by=B_BY_HAND, says="The sign is turned. A divergence is never negative.")
+def negative_bound(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return -(mean - other).square().sum(1) / (2 * variance)
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="You averaged over the batch. Each row has a term of its own.")
+def bound_averaged_over_rows(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return ((mean - other).square().sum(1) / (2 * variance)).mean().expand(len(t))
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The weight has alpha_bar_t where alpha_t belongs.")
+def alpha_bar_in_the_weight(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance) * (1 - betas[t]) / signal(betas)[t]
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The model's step has the variance one in your divergence. It has that of the posterior.")
+def bound_with_unit_variance(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return 0.5 * ((mean - other).square() + (variance - 1 - variance.log())[:, None]).sum(1)
+
+
 @variant(BOUND)
 def bound_by_torch_distributions(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     mean, other, variance = _means(model, x0, t, noise, betas)
@@ -209,6 +276,43 @@ def guidance_clamped(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: f
         if scale > 1
         else ((1 + scale) * model(x, t, label) - scale * model(x, t, None))
     )
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The empty label is None. You hand over a number, which is a label like the others.")
+def zero_for_no_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label) - scale * model(x, t, torch.zeros_like(label))
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The empty label is None. You hand over a number, which is a label like the others.")
+def minus_one_for_no_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label) - scale * model(x, t, torch.full_like(label, -1))
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="You divide by 1 + 2 w. The weights 1 + w and -w sum to one already.")
+def weights_normalised(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return ((1 + scale) * model(x, t, label) - scale * model(x, t, None)) / (1 + 2 * scale)
+
+
+@mistake(
+    GUIDED, killed_by="test_guided_noise_has_gradients", says="The unlabelled prediction is detached: the model is trained through both."
+)
+def unlabelled_detached(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label) - scale * model(x, t, None).detach()
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The unlabelled prediction is not subtracted.")
+def labelled_alone_and_more(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="This goes twice as far: the weights are 1 + w and -w.")
+def guided_twice_as_far(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + 2 * scale) * model(x, t, label) - 2 * scale * model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The label is not used.")
+def without_the_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return model(x, t, None)
 
 
 @variant(GUIDED)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -54,6 +55,14 @@ def exponentials_added(energy: Energy, states: Tensor) -> Tensor:
 def partition_detached(energy: Energy, states: Tensor) -> Tensor:
     value = torch.logsumexp(-energy(states), 0)
     return value.detach() + 0 * value
+
+
+@mistake(
+    Z, killed_by=Z_FAR, says="The largest energy is taken out of the sum. It is the smallest that weighs most: -E has to be at most 0."
+)
+def largest_energy_taken_out(energy: Energy, states: Tensor) -> Tensor:
+    energies = energy(states)
+    return (energies.max() - energies).exp().sum().log() - energies.max()
 
 
 @variant(Z)
@@ -109,6 +118,50 @@ def probabilities(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
 @mistake(LOG_PROB, killed_by=P_FAR, says="The exponentials over- or underflow before their ratio is taken: stay with logarithms.")
 def ratio_of_exponentials(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return ((-energy(x)).exp() / (-energy(states)).exp().sum()).log()
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The sign of the energy is missing: likely states have a low energy, and weigh e^-E.")
+def sign_of_the_energies(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return energy(x) - torch.logsumexp(energy(states), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="This is minus the log-probability.")
+def negative_log_probability(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return energy(x) + torch.logsumexp(-energy(states), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The rows of x are added to the states. They are among them already.")
+def data_counted_as_states(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - torch.logsumexp(-energy(torch.cat([states, x])), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The batch is added up. Each row has a log-probability of its own.")
+def log_probability_of_the_batch(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return (-energy(x) - torch.logsumexp(-energy(states), 0)).sum().expand(len(x))
+
+
+@mistake(LOG_PROB, killed_by=P_FAR, says="The exponentials over- or underflow before they are added: use logsumexp.")
+def partition_by_exponentials(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - (-energy(states)).exp().sum().log()
+
+
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_probabilities_can_be_trained",
+    says="log Z is detached. It depends on the energy, and holds back what the data pull down.",
+)
+def constant_partition(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - torch.logsumexp(-energy(states), 0).detach()
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="This is the logarithm of the mean of e^-E. The partition function is the sum.")
+def mean_weight_for_the_partition(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - torch.logsumexp(-energy(states), 0) + math.log(len(states))
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="The lowest energy stands for -log Z. The other states have a share, too.")
+def measured_from_the_ground_state(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return energy(states).min() - energy(x)
 
 
 @variant(LOG_PROB)
@@ -185,6 +238,33 @@ def samples_term_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tens
 @mistake(LOSS, killed_by=L_MANY, says="Only part of a large batch is used: average over all rows.")
 def at_most_64_rows(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return energy(data[:64]).mean() - energy(samples[:64].detach()).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="Both sums are divided by the number of all rows. Each is divided by its own number of rows.")
+def all_rows_averaged(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return (energy(data).sum() - energy(samples.detach()).sum()) / (len(data) + len(samples))
+
+
+@mistake(
+    LOSS, killed_by=L_BY_HAND, says="Data and samples are taken in pairs, the rest is left out. Each term is the mean of all its rows."
+)
+def rows_in_pairs(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    pairs = min(len(data), len(samples))
+    return (energy(data)[:pairs] - energy(samples.detach())[:pairs]).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The difference is squared. Its gradient is no longer that of the likelihood.")
+def squared_gap(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return (energy(data).mean() - energy(samples.detach()).mean()).square()
+
+
+@mistake(
+    LOSS,
+    killed_by=L_BY_HAND,
+    says="The samples' term is the logarithm of a mean. They are drawn from the model already: average their energies.",
+)
+def samples_by_logsumexp(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() + torch.logsumexp(-energy(samples.detach()), 0) - math.log(len(samples))
 
 
 @variant(LOSS)

@@ -81,6 +81,23 @@ def noise_of_the_global_generator(score: Map, x: Tensor, step: float, generator:
     return x + step / 2 * score(x) + math.sqrt(step) * torch.randn_like(x)
 
 
+@mistake(STEP, killed_by=SHAKES, says="The score is asked after the noise is added. It is asked at x.")
+def shaken_before_the_score(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    y = x + math.sqrt(step) * _noise(x, generator)
+    return y + step / 2 * score(y)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise is uniform. It is normal.")
+def uniform_shaking(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    noise = (torch.rand(x.shape, generator=generator, dtype=x.dtype) - 0.5) * 12**0.5
+    return x + step / 2 * score(x) + math.sqrt(step) * noise
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise has the variance step / 2. It is step.")
+def noise_of_half_the_step(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step / 2) * _noise(x, generator)
+
+
 @variant(STEP)
 def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -173,6 +190,33 @@ def impossible_made_finite(log_p: Map, score: Map, x: Tensor, y: Tensor, step: f
 @mistake(ACCEPT, killed_by=BELOW, says="The result has lost its graph.")
 def acceptance_detached(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, y, step).clamp(max=0).detach()
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The squared distances of the proposal are averaged over the dimensions. They are added up.")
+def distance_averaged(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (log_p(y) - log_p(x) + (_log_q(score, y, x, step) - _log_q(score, x, y, step)) / x.shape[1]).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="-inf is replaced by a finite number. An impossible proposal is never accepted: -inf.")
+def impossible_made_unlikely(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, y, step).nan_to_num(neginf=-1e4).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The way back has no drift. It starts at the proposal, with the drift there.")
+def no_drift_on_the_way_back(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    back = -(x - y).square().sum(1) / (2 * step)
+    return (log_p(y) + back - log_p(x) - _log_q(score, x, y, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="Both ways have the drift at the proposal. The way there starts at x, with the drift there.")
+def drift_at_the_proposal_both_ways(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    drift = score(y)
+    return _log_ratio(log_p, lambda _: drift, x, y, step).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The exponent is divided by step. A normal density has 2 step there, twice its variance.")
+def exponent_not_halved(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    return (log_p(y) - log_p(x) + 2 * (_log_q(score, y, x, step) - _log_q(score, x, y, step))).clamp(max=0)
 
 
 @variant(ACCEPT)

@@ -84,6 +84,72 @@ def one_step_short(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     return x
 
 
+@mistake(EULER, killed_by=E_BY_HAND, says="The clock runs from 1 to 0. Noise is at t = 0, data at t = 1.")
+def clock_from_one(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x - v(x, _at(x, 1 - i / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="These are steps of the midpoint rule. Euler's method takes one slope a step.")
+def midpoint_steps(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        middle = x + v(x, _at(x, i / steps)) / (2 * steps)
+        x = x + v(middle, _at(x, (i + 0.5) / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The time stays 0. It moves on by 1/steps with every step.")
+def clock_stands_still(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for _ in range(steps):
+        x = x + v(x, _at(x, 0.0)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The field gets the number of the step. The time is that divided by steps.")
+def number_of_the_step_for_the_time(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x + v(x, _at(x, float(i))) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="You divide by steps - 1: so many steps go beyond t = 1.")
+def one_interval_too_few(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x, intervals = x0, max(steps - 1, 1)
+    for i in range(steps):
+        x = x + v(x, _at(x, i / intervals)) / intervals
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="The whole path is returned. Its end is asked for.")
+def whole_path(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    path = [x0]
+    for i in range(steps):
+        path.append(path[-1] + v(path[-1], _at(x0, i / steps)) / steps)
+    return torch.stack(path)
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="There is one step more than asked for.")
+def one_step_beyond(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps + 1):
+        x = x + v(x, _at(x, i / steps)) / steps
+    return x
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="These are steps of Heun's method. Euler's method takes one slope a step.")
+def heun_steps(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        slope = v(x, _at(x, i / steps))
+        x = x + (slope + v(x + slope / steps, _at(x, (i + 1) / steps))) / (2 * steps)
+    return x
+
+
 @variant(EULER)
 def euler_without_a_graph(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     dt, x = 1.0 / steps, x0.clone()
@@ -190,6 +256,54 @@ def deviation_detached(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tenso
     return _line(x, t, mu, s * sigma**2 - (1 - s), _variance(t, sigma))
 
 
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="You have sigma where its square, the variance, belongs.")
+def covariance_with_the_deviation(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma - (1 - s), _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The slope has the wrong sign: t sigma^2 - (1 - t) is the covariance of velocity and x_t.")
+def slope_turned_round(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, (1 - s) - s * sigma**2, _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The ends are swapped: noise is at t = 0, data at t = 1.")
+def clock_turned_round(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = 1 - t
+    return _line(x, s, mu, s[:, None] * sigma**2 - (1 - s[:, None]), _variance(s, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The covariance is divided by the deviation of x_t. It is divided by the variance.")
+def divided_by_the_deviation(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s), _variance(t, sigma).sqrt())
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="This leads straight to mu, as if the data were one point. They have a spread.")
+def straight_to_the_mean(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return (mu - x) / (1 - t[:, None])
+
+
+@mistake(VELOCITY, killed_by=V_ENDS, says="Dividing by t gives nan at the start. The form with both variances holds at both ends.")
+def nan_at_the_start(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    noise = (1 - s) / _variance(t, sigma) * (x - s * mu)
+    return (x - noise) / s
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="What is left, 1 - t, is squared in the covariance. It is squared in the variance alone.")
+def covariance_with_a_square_too_many(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s) ** 2, _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="t is squared in the covariance. It is squared in the variance alone.")
+def covariance_with_the_square_of_t(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s**2 * sigma**2 - (1 - s), _variance(t, sigma))
+
+
 @variant(VELOCITY)
 def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t.unsqueeze(1)
@@ -258,6 +372,36 @@ def divided_by_the_square(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
 def score_along_the_dimensions(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t if x.shape[0] == x.shape[1] else t[:, None]
     return (s * velocity - x) / (1 - s)
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="x is added. It is subtracted: at t = 0 the score is -x.")
+def point_added(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity + x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The ends are swapped: noise is at t = 0, data at t = 1.")
+def clock_of_the_score_turned_round(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return ((1 - t[:, None]) * velocity - x) / t[:, None]
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="This is x + (1 - t) v, the predicted data. The score is asked for.")
+def predicted_data(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return x + (1 - t[:, None]) * velocity
+
+
+@mistake(SCORE, killed_by=S_SQUARE, says="The velocity is detached: a score is differentiable in it.")
+def velocity_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity.detach() - x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The velocity has the wrong sign: t v is added to -x.")
+def velocity_with_a_minus(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (-t[:, None] * velocity - x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="This is x - t v, the predicted noise. The score is minus that, divided by 1 - t.")
+def predicted_noise(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return x - t[:, None] * velocity
 
 
 @variant(SCORE)

@@ -59,6 +59,44 @@ def times_along_the_dimensions(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return (1 - s) * x0 + s * x1, x1 - x0
 
 
+@mistake(PATH, killed_by=P_BY_HAND, says="All lines are at the first row's time. Each row has its own.")
+def first_time_for_all_lines(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, t[:1].expand(len(t))), x1 - x0
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The two parts are swapped: first the point, then the velocity.")
+def parts_swapped(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return x1 - x0, _path(x0, x1, t)
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The weights are roots, as in diffusion: this path is no straight line.")
+def path_on_a_circle(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    s = t[:, None]
+    return (1 - s**2).sqrt() * x0 + s * x1, x1 - x0
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The noise keeps its weight: it fades out by 1 - t.")
+def noise_not_faded_out(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return x0 + t[:, None] * x1, x1 - x0
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="Dividing by 1 - t gives nan at the end. The velocity is x1 - x0.")
+def velocity_by_what_is_left(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    x = _path(x0, x1, t)
+    return x, (x1 - x) / (1 - t[:, None])
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The velocity is x1 alone. The noise fades out on the way: subtract it.")
+def velocity_of_the_data(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, t), x1
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The weights are a cosine and a sine: this path is no straight line.")
+def path_of_a_quarter_circle(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    s = t[:, None] * torch.pi / 2
+    return s.cos() * x0 + s.sin() * x1, x1 - x0
+
+
 @variant(PATH)
 def path_by_lerp(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return torch.lerp(x0, x1, t.unsqueeze(-1)), x1 - x0
@@ -122,6 +160,43 @@ def target_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
 def field_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     value = v(_path(x0, x1, t), t)
     return (value.detach() - (x1 - x0)).square().sum(1).mean() + 0 * value.sum()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="This is the norm, not its square.")
+def plain_norms(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x1 - x0)).norm(dim=1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="These are absolute differences. The loss has squares.")
+def absolute_differences(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - (x1 - x0)).abs().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The ends are swapped: at t = 0 there is noise, x0, at t = 1 data, x1.")
+def path_turned_round(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x1, x0, t), t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is asked at the time 1 - t. The lines are at t.")
+def field_at_what_is_left(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), 1 - t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_TRAINS, says="Noise and data are detached: the gradient in them is not right.")
+def ends_detached(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    x0, x1 = x0.detach(), x1.detach()
+    return (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The target is what is left of the way, x1 - x_t. It is x1 - x0.")
+def target_of_what_is_left(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    x = _path(x0, x1, t)
+    return (v(x, t) - (x1 - x)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is asked at the data, not where the line is at time t.")
+def field_at_the_data(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(x1, t) - (x1 - x0)).square().sum(1).mean()
 
 
 @variant(LOSS)
@@ -201,6 +276,52 @@ def pairs_as_they_came(x0: Tensor, x1: Tensor) -> Tensor:
 def lengths_not_squared(x0: Tensor, x1: Tensor) -> Tensor:
     cost, every = _cost(x0, x1).sqrt(), torch.tensor(list(permutations(range(len(x0)))))
     return every[cost[torch.arange(len(x0)), every].sum(1).argmin()]
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="These lines are longest in sum. The shortest are asked for.")
+def longest_lines(x0: Tensor, x1: Tensor) -> Tensor:
+    every = torch.tensor(list(permutations(range(len(x0)))))
+    return every[_cost(x0, x1)[torch.arange(len(x0)), every].sum(1).argmax()]
+
+
+@mistake(
+    PAIRS,
+    killed_by=SHORTEST,
+    says="The shortest line of all is taken first, then the next one. That is greedy: the last ones have to take what is left.",
+)
+def shortest_line_first(x0: Tensor, x1: Tensor) -> Tensor:
+    cost, perm = _cost(x0, x1).clone(), torch.zeros(len(x0), dtype=torch.int64)
+    for _ in perm:
+        i, j = divmod(int(cost.argmin()), len(x0))
+        perm[i], cost[i], cost[:, j] = j, torch.inf, torch.inf
+    return perm
+
+
+@mistake(PAIRS, killed_by=SHORTEST, says="The lengths are sums of absolute differences. They are sums of squares.")
+def sums_of_absolute_differences(x0: Tensor, x1: Tensor) -> Tensor:
+    cost, every = (x0[:, None] - x1).abs().sum(2), torch.tensor(list(permutations(range(len(x0)))))
+    return every[cost[torch.arange(len(x0)), every].sum(1).argmin()]
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="The rows of x1 are returned, in their new order. Their numbers are asked for.")
+def rows_for_their_numbers(x0: Tensor, x1: Tensor) -> Tensor:
+    return x1[permutation_by_trying(x0, x1)]
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="Both samples are sorted by the sum of their dimensions: that is optimal on a line alone.")
+def sorted_by_the_sum(x0: Tensor, x1: Tensor) -> Tensor:
+    perm = torch.empty(len(x0), dtype=torch.int64)
+    perm[x0.sum(1).argsort()] = x1.sum(1).argsort()
+    return perm
+
+
+@mistake(
+    PAIRS,
+    killed_by=BY_HAND,
+    says="For each row of x1 this is the nearest one of x0. Asked for is a permutation: for each row of x0 one of x1.",
+)
+def nearest_of_the_other_side(x0: Tensor, x1: Tensor) -> Tensor:
+    return _cost(x0, x1).argmin(0)
 
 
 @variant(PAIRS)

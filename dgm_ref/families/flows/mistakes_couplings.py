@@ -140,6 +140,22 @@ def log_det_squeezed(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1).squeeze()
 
 
+@mistake(COUPLING, killed_by=BY_HAND, says="You multiply by log_scale itself. The scale is its exponential.")
+def log_scale_for_the_scale(x: Tensor, net: Net) -> Pair:
+    x_1, x_2 = _halves(x)
+    log_scale, shift = net(x_1)
+    return torch.cat([x_1, x_2 * log_scale + shift], 1), log_scale.abs().log().sum(1)
+
+
+@mistake(COUPLING, killed_by=TRAINS, says="You write into x itself: its gradients are lost, and the caller's tensor changes.")
+def data_scaled_in_place(x: Tensor, net: Net) -> Pair:
+    x_1, x_2 = _halves(x.data)
+    log_scale, shift = net(x_1)
+    x_2 *= log_scale.detach().exp()
+    x_2 += shift.detach()
+    return x, log_scale.sum(1)
+
+
 @variant(COUPLING)
 def coupling_in_a_copy(x: Tensor, net: Net) -> Pair:
     k = x.size(1) // 2
@@ -218,6 +234,32 @@ def inverse_detached(z: Tensor, net: Net) -> Tensor:
     a, b = _halves(z)
     log_scale, shift = net(a)
     return torch.cat([a, (b - shift) * (-log_scale).exp()], 1).detach()
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="The shift is added. The way back takes it away.")
+def shift_added_again(z: Tensor, net: Net) -> Tensor:
+    z_1, z_2 = _halves(z)
+    log_scale, shift = net(z_1)
+    return torch.cat([z_1, (z_2 + shift) * (-log_scale).exp()], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="The network's answers are taken in the wrong order: first log_scale, then shift.")
+def answers_swapped(z: Tensor, net: Net) -> Tensor:
+    z_1, z_2 = _halves(z)
+    shift, log_scale = net(z_1)
+    return torch.cat([z_1, (z_2 - shift) * (-log_scale).exp()], 1)
+
+
+@mistake(
+    INVERSE,
+    killed_by="test_the_inverse_coupling_has_gradients",
+    says="The network is asked without a graph: no gradient reaches what it holds.",
+)
+def network_without_a_graph(z: Tensor, net: Net) -> Tensor:
+    z_1, z_2 = _halves(z)
+    with torch.no_grad():
+        log_scale, shift = net(z_1)
+    return torch.cat([z_1, (z_2 - shift) * (-log_scale).exp()], 1)
 
 
 @variant(INVERSE)
@@ -307,6 +349,37 @@ def layers_taken_out_of_the_list(layers: list[Net], log_p_z: LogDensity, x: Tens
     total = x.new_zeros(len(x))
     while layers:
         x, log_det = layers.pop(0)(x)
+        total = total + log_det
+    return log_p_z(x) + total
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="This is minus the log-density, the loss. Asked for is the log-density itself.")
+def negative_log_likelihood_of_a_flow(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return -log_p_z(z) - sum(log_dets)
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The first layer is left out.")
+def first_layer_left_out(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers[1:], x)
+    return log_p_z(z) + sum(log_dets)
+
+
+@mistake(
+    FLOW, killed_by=FLOW_BY_HAND, says="The log-determinants are averaged over the layers. Determinants multiply: add their logarithms."
+)
+def log_dets_averaged(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) + sum(log_dets) / max(len(layers), 1)
+
+
+@mistake(
+    FLOW, killed_by="test_a_flow_can_be_trained", says="What a layer returned is detached: earlier layers learn nothing from later ones."
+)
+def detached_between_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    total = torch.zeros_like(x[:, 0])
+    for layer in layers:
+        x, log_det = layer(x.detach())
         total = total + log_det
     return log_p_z(x) + total
 

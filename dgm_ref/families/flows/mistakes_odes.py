@@ -147,6 +147,28 @@ def detached_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Ten
     return _steps(lambda f, t, h, x: _classical(f, t, h, x.detach()), f, x, t0, t1, steps)
 
 
+@mistake(RK, killed_by=RK_BY_HAND, says="There is one step more than asked for.")
+def one_step_more(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    return _steps(_classical, f, x, t0, t1 + h, steps + 1)
+
+
+@mistake(RK, killed_by=RK_STEPS, says="The clock starts at zero. It starts at t0.")
+def start_at_zero(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_classical, f, x, 0.0, t1 - t0, steps)
+
+
+@mistake(RK, killed_by=RK_TRAINS, says="You move the start itself: x += changes the caller's tensor.")
+def start_carried_in_place(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    with torch.no_grad():
+        return x.copy_(_steps(_classical, f, x, t0, t1, steps))
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="There are twice as many steps as asked for.")
+def twice_as_many_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_classical, f, x, t0, t1, 2 * steps)
+
+
 @variant(RK)
 def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
@@ -218,6 +240,36 @@ def finite_differences(f: Field, t: float, x: Tensor) -> Tensor:
 @mistake(DIV, killed_by=DIV_TRAINS, says="The divergence has no graph of its own: without create_graph=True nothing can be trained by it.")
 def divergence_without_a_graph(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1).detach()
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="You add up absolute values. A divergence has a sign: what runs together is negative.")
+def sizes_of_the_diagonal(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).abs().sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is the norm of the Jacobian. The divergence is its trace.")
+def norm_of_the_jacobian(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).flatten(1).norm(dim=1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="The last dimension is left out.")
+def last_dimension_left_out(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2)[:, :-1].sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="You averaged over the batch. Each row has a divergence of its own.")
+def divergence_averaged_over_the_batch(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1).mean().expand(len(x))
+
+
+@mistake(DIV, killed_by=DIV_TRAINS, says="The points are detached: the divergence changes with them, too.")
+def divergence_at_detached_points(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x.detach()).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is twice the trace.")
+def twice_the_trace(f: Field, t: float, x: Tensor) -> Tensor:
+    return 2 * _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
 
 
 @variant(DIV)
@@ -301,6 +353,37 @@ def squared_products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
 @mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate has no graph of its own: nothing can be trained by it.")
 def estimate_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (_products(f, t, x, v) * v).sum(2).mean(0).detach()
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="Only the first probe is used. Average over all of them.")
+def first_probe_alone(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x, v[:1]) * v[:1]).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="The probe stands on one side of the Jacobian. It stands on both: v'Jv.")
+def probe_on_one_side(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return _products(f, t, x, torch.ones_like(v)).mul(v).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="The probe stands on one side of the Jacobian. It stands on both: v'Jv.")
+def probe_before_the_jacobian_alone(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return _products(f, t, x, v).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="The probes are averaged before they are used. Average their estimates.")
+def one_averaged_probe(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    probe = v.mean(0, keepdim=True)
+    return (_products(f, t, x, probe) * probe).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_BY_HAND, says="Only the signs of the probes are used. They may follow any law: take them as they are.")
+def signs_of_the_probes(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x, v.sign()) * v.sign()).sum(2).mean(0)
+
+
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The points are detached: the estimate changes with them, too.")
+def estimate_at_detached_points(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (_products(f, t, x.detach(), v) * v).sum(2).mean(0)
 
 
 @variant(HUTCHINSON)
@@ -417,6 +500,53 @@ def divergence_at_detached_states(f: Field, log_p_z: LogDensity, x: Tensor, step
 @mistake(ODE, killed_by=ODE_TRAINS, says="The data are detached: no gradient reaches x.")
 def data_detached(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return _density(f, log_p_z, x.detach(), steps)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="The field is always asked at the time 0. It may change on the way.")
+def field_at_time_zero(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(lambda t, z: f(0.0, z), log_p_z, x, steps)
+
+
+@mistake(
+    ODE,
+    killed_by=ODE_CARRIED,
+    says="The integral is a sum of trapezia beside a Runge-Kutta path. Append it to the state: the same method carries both.",
+)
+def integral_by_trapezia(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    rates, z = [divergence_by_forward_mode(f, 0.0, x)], x
+    for i in range(steps):
+        z = _classical(f, i / steps, 1 / steps, z)
+        rates.append(divergence_by_forward_mode(f, (i + 1) / steps, z))
+    return log_p_z(z) + (sum(rates) - (rates[0] + rates[-1]) / 2) / steps
+
+
+@mistake(
+    ODE,
+    killed_by=ODE_BY_HAND,
+    says="This is the determinant of the map that your steps make. Asked for is the integral of the divergence, by the same steps.",
+)
+def determinant_of_the_numerical_map(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    jacobian = _jacobian(lambda t, z: _steps(_classical, f, z, 0.0, 1.0, steps), 0.0, x)
+    return log_p_z(_steps(_classical, f, x, 0.0, 1.0, steps)) + torch.linalg.slogdet(jacobian)[1]
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="This is minus the log-density, the loss. Asked for is the log-density itself.")
+def negative_log_density(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return -_density(f, log_p_z, x, steps)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="Every step takes a whole unit of time. All steps together lead from 0 to 1.")
+def one_unit_of_time_a_step(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(lambda t, z: steps * f(steps * t, z), log_p_z, x, steps)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You add up the whole Jacobian. The divergence is its trace: f_j by x_j alone.")
+def integral_of_the_whole_jacobian(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    def augmented(t: float, state: Tensor) -> Tensor:
+        return torch.cat([f(t, state[:, :-1]), _jacobian(f, t, state[:, :-1]).sum((1, 2))[:, None]], 1)
+
+    end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
+    return log_p_z(end[:, :-1]) + end[:, -1]
 
 
 @variant(ODE)

@@ -97,6 +97,61 @@ def mixed_into_the_generated_samples(critic: Critic, real: Tensor, fake: Tensor,
     return (slope.flatten(1).norm(dim=1) - 1).square().mean()
 
 
+@mistake(PENALTY, killed_by=ROWS, says="The norm is over the last axis alone. It is over all axes of a row: flatten first.")
+def norm_of_the_last_axis(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).norm(dim=-1) - 1).square().mean()
+
+
+@mistake(
+    PENALTY, killed_by=BY_HAND, says="The mean of the critic is differentiated: every slope is n times too small. Differentiate its sum."
+)
+def slope_of_the_mean(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    slopes = _slopes(critic, real, fake, u) / len(real)
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The penalty is multiplied by 10, as in a training loop. Here it stands alone.")
+def weighed_penalty(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return 10 * (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=ROWS, says="u goes along the last axis where sizes allow. It belongs to the rows.")
+def u_along_the_last_axis(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    if real.shape[-1] == len(u):
+        x = (u * real + (1 - u) * fake).detach().requires_grad_()
+        slopes = torch.autograd.grad(critic(x).sum(), x, create_graph=True)[0]
+    else:
+        slopes = _slopes(critic, real, fake, u)
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The slope is taken at the generated samples. The points lie between real and generated ones.")
+def at_the_generated_samples(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    slopes = _slopes(critic, fake, fake, u)
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The slope is taken in the middle between the samples. It is taken at u of the way.")
+def at_the_middle(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    slopes = _slopes(critic, real, fake, torch.full_like(u, 0.5))
+    return (slopes.flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The distance of the slope from one is not squared.")
+def absolute_distance_from_one(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).abs().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The norm is the sum of absolute values. It is Euclidean.")
+def sum_of_absolute_slopes(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).abs().sum(1) - 1).square().mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The squares are averaged under the root. The norm adds them up.")
+def root_mean_square_slope(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).square().mean(1).sqrt() - 1).square().mean()
+
+
 @variant(PENALTY)
 def penalty_with_grad_outputs(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     x = torch.lerp(fake, real, u.view(-1, *(1,) * (real.dim() - 1))).detach().requires_grad_(True)
@@ -160,6 +215,36 @@ def difference_of_the_means(x: Tensor, y: Tensor) -> Tensor:
 @mistake(W1, killed_by=W1_BY_HAND, says="This is the mean distance of all pairs, as if mass were carried at random.")
 def mean_of_all_pairs(x: Tensor, y: Tensor) -> Tensor:
     return (x[:, None] - y).abs().mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="The absolute value is missing: a way to the left is work, too.")
+def ways_without_absolute_values(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="One sample rises and the other one falls: that is the longest way, not the shortest.")
+def one_sample_falling(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort(descending=True).values).abs().mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="This is the distance of order two. Order one takes absolute differences.")
+def root_of_order_two(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).square().mean().sqrt()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="Every sample goes to its nearest one, which may be taken. Mass is carried one to one.")
+def nearest_sample(x: Tensor, y: Tensor) -> Tensor:
+    return (x[:, None] - y).abs().amin(1).mean()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="This is the longest way. The distance is the mean of all.")
+def longest_way(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).abs().amax()
+
+
+@mistake(W1, killed_by=W1_BY_HAND, says="You divide by n - 1. Each sample carries the mass 1/n.")
+def over_one_less(x: Tensor, y: Tensor) -> Tensor:
+    return (x.sort().values - y.sort().values).abs().sum() / max(len(x) - 1, 1)
 
 
 @variant(W1)
@@ -238,6 +323,42 @@ def divided_by_the_variance(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
 def statistics_detached(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     mean, variance = x.mean((2, 3), keepdim=True).detach(), x.var((2, 3), correction=0, keepdim=True).detach()
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The mean is not subtracted.")
+def mean_not_subtracted(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    deviation = (x.var((2, 3), correction=0, keepdim=True) + 1e-5).sqrt()
+    return scale[:, :, None, None] * x / deviation + bias[:, :, None, None]
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="There is no 1e-5 inside the root: a channel of one colour becomes nan.")
+def without_epsilon(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    variance, mean = torch.var_mean(x, (2, 3), correction=0, keepdim=True)
+    return scale[:, :, None, None] * (x - mean) / variance.sqrt() + bias[:, :, None, None]
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="All images get the style of the first one.")
+def first_style_for_all(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale[:1], bias[:1])
+
+
+@mistake(
+    STYLE,
+    killed_by=STYLE_BY_HAND,
+    says="Every line of pixels is normalised alone. A channel has one mean and one variance, over all its pixels.",
+)
+def every_line_normalised(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, bias, (3,))
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The bias is missing.")
+def without_the_bias(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, 0 * bias)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The bias is added before the scale multiplies. It is added last.")
+def bias_before_scale(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, scale * bias)
 
 
 @variant(STYLE)

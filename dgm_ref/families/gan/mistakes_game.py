@@ -48,6 +48,36 @@ def epsilon_in_the_denominator(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return torch.where(both > 0, p_data / (both + 1e-12), math.nan)
 
 
+@mistake(
+    BEST,
+    killed_by=BEST_BY_HAND,
+    says="You make the values sum to one. A discriminator says for each point how likely it is real; that is no pmf.",
+)
+def discriminator_normalised(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    best = p_data / (p_data + p_theta)
+    return best / best.nansum()
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="You divide by the mean of the two laws. The share is taken of their sum.")
+def share_of_the_middle(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data / ((p_data + p_theta) / 2)
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="You divide by the mass of all values. At each point the two laws are compared there alone.")
+def share_of_all_mass(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data / (p_data + p_theta).sum()
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="This is the sigmoid of the difference. It is that of the log-ratio, log p_data - log p_theta.")
+def sigmoid_of_the_difference(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return torch.sigmoid(p_data - p_theta)
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="This is the logarithm of the probability.")
+def log_of_the_share(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return (p_data / (p_data + p_theta)).log()
+
+
 @variant(BEST)
 def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.div(p_data.add(p_theta))
@@ -140,6 +170,30 @@ def js_averaged_over_values(p: Tensor, q: Tensor) -> Tensor:
 @mistake(JS, killed_by=JS_BY_HAND, says="The whole batch is added up. Each pair of pmfs has its own divergence.")
 def js_of_the_batch(p: Tensor, q: Tensor) -> Tensor:
     return (js_without_halves(p, q) / 2).sum()
+
+
+@mistake(JS, killed_by=JS_ZEROS, says="A value where one of the laws has no mass is left out for both. The other one still pays there.")
+def js_where_both_have_mass(p: Tensor, q: Tensor) -> Tensor:
+    both, middle = (p > 0) & (q > 0), (p + q) / 2
+    terms = (torch.xlogy(p, p) - torch.xlogy(p, middle) + torch.xlogy(q, q) - torch.xlogy(q, middle)) / 2
+    return torch.where(both, terms, 0.0).sum(-1)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="This is the total variation, half the summed absolute differences.")
+def total_variation(p: Tensor, q: Tensor) -> Tensor:
+    return 0.5 * (p - q).abs().sum(-1)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The sign is turned: the entropy of the middle is the larger one.")
+def js_turned_round(p: Tensor, q: Tensor) -> Tensor:
+    entropy = lambda r: torch.special.entr(r).sum(-1)  # noqa: E731
+    return 0.5 * (entropy(p) + entropy(q)) - entropy((p + q) / 2)
+
+
+@mistake(JS, killed_by=JS_BY_HAND, says="The middle is a geometric mean. It is (p + q) / 2.")
+def geometric_middle(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p * q).sqrt()
+    return 0.5 * (_kl(p, middle) + _kl(q, middle))
 
 
 @variant(JS)
@@ -236,6 +290,41 @@ def fake_detached(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() + F.softplus(fake.detach()).mean()
 
 
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="This is the hinge loss, without the logarithms of probabilities.")
+def hinge_loss(real: Tensor, fake: Tensor) -> Tensor:
+    return F.relu(1 - real).mean() + F.relu(1 + fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The label of real samples is 0.9: label smoothing is not asked for here.")
+def smoothed_labels(real: Tensor, fake: Tensor) -> Tensor:
+    return F.binary_cross_entropy_with_logits(real, torch.full_like(real, 0.9)) + F.softplus(fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The logits are taken for probabilities. D is their sigmoid.")
+def logits_for_probabilities(real: Tensor, fake: Tensor) -> Tensor:
+    return -real.clamp(1e-6, 1 - 1e-6).log().mean() - (1 - fake.clamp(1e-6, 1 - 1e-6)).log().mean()
+
+
+@mistake(D_LOSS, killed_by=D_FAR, says="You clamp the logits. Far out the loss grows with them.")
+def clamped_logits(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real.clamp(-50, 50)).mean() + F.softplus(fake.clamp(-50, 50)).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The generated samples count as real ones. Their term is -log(1 - D).")
+def generated_taken_for_real(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() + F.softplus(-fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The generated half is subtracted. Both halves are added.")
+def halves_subtracted(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() - F.softplus(fake).mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="These are bits. Losses here are in nats: take the natural logarithm.")
+def loss_in_bits(real: Tensor, fake: Tensor) -> Tensor:
+    return (F.softplus(-real).mean() + F.softplus(fake).mean()) / math.log(2)
+
+
 @variant(D_LOSS)
 def loss_by_binary_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     bce = F.binary_cross_entropy_with_logits
@@ -300,6 +389,31 @@ def clamped_logits_in_the_slope(fake: Tensor, saturating: bool) -> Tensor:
     clamped = fake.clamp(-50, 50)
     slope = -F.softplus(clamped).mean() if saturating else F.softplus(-clamped).mean()
     return value.detach() + slope - slope.detach()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The flag is ignored: with saturating=False the other loss is asked for.")
+def always_saturating(fake: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The saturating loss has log D in it. It is the mean of log(1 - D).")
+def log_d_for_saturating(fake: Tensor, saturating: bool) -> Tensor:
+    return F.logsigmoid(fake).mean() if saturating else F.softplus(-fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The other loss lacks its minus: the generator minimises -log D.")
+def other_loss_without_its_minus(fake: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake).mean() if saturating else F.logsigmoid(fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="This is the generator's loss of a Wasserstein GAN, without the logarithms of probabilities.")
+def generator_of_a_critic(fake: Tensor, saturating: bool) -> Tensor:
+    return -fake.mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The logits are averaged before the logarithm. Average the losses.")
+def loss_of_the_mean_logit(fake: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake.mean()) if saturating else F.softplus(-fake.mean())
 
 
 @variant(G_LOSS)

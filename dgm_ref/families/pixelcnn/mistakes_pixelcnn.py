@@ -86,6 +86,37 @@ def later_colours_seen(kind: str, in_channels: int, out_channels: int, size: int
     return mask
 
 
+@mistake(
+    MASK,
+    killed_by=COLOURS,
+    says="The centre is closed for all channels. In kind B a channel may look at its own colour there, in both at the colours before it.",
+)
+def centre_closed(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    mask = _mask(kind, in_channels, out_channels, size, groups)
+    mask[:, :, size // 2, size // 2] = 0
+    return mask
+
+
+@mistake(
+    MASK,
+    killed_by=GREY,
+    says="The rule for the channels is applied to all pixels. It belongs to the centre: pixels before that are seen in all channels.",
+)
+def colours_everywhere(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    mask = _mask(kind, in_channels, out_channels, size, groups)
+    return mask * mask[:, :, size // 2, size // 2][:, :, None, None]
+
+
+@mistake(MASK, killed_by=GREY, says="The kind is ignored: in kind B a channel may look at its own colour at the centre.")
+def first_layer_always(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    return _mask("A", in_channels, out_channels, size, groups)
+
+
+@mistake(MASK, killed_by=GREY, says="This mask is 1 where a weight may not be used.")
+def what_is_forbidden(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    return 1 - _mask(kind, in_channels, out_channels, size, groups)
+
+
 @variant(MASK)
 def mask_weight_by_weight(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask, centre = torch.ones(out_channels, in_channels, size, size), size // 2
@@ -173,6 +204,37 @@ def field_of_each_channel(model: Model, x: Tensor, i: int, j: int) -> Tensor:
 @mistake(FIELD, killed_by=MOVES, says="The whole output is differentiated, not the one at (i, j).")
 def field_of_the_whole_output(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (torch.func.jacrev(lambda image: model(image)[0].flatten())(x) != 0).flatten(0, 2).any(0)
+
+
+@mistake(FIELD, killed_by=MOVES, says="Only the first output is differentiated. All K outputs at the pixel count.")
+def first_output_alone(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    return (_derivatives(model, x, i, j)[0] != 0).any(0)
+
+
+@mistake(FIELD, killed_by=MOVES, says="Only the first channel of x is looked at. A pixel has C of them.")
+def first_channel_alone(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    return (_derivatives(model, x, i, j)[:, 0] != 0).any(0)
+
+
+@mistake(FIELD, killed_by=MOVES, says="A pixel counts if all its channels are seen. One is enough.")
+def seen_by_every_channel(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    return (_derivatives(model, x, i, j) != 0).any(0).all(0)
+
+
+@mistake(FIELD, killed_by=MOVES, says="The pixel itself is left out. It is in the field where the output depends on it.")
+def without_the_pixel_itself(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    field = (_derivatives(model, x, i, j) != 0).any(0).any(0)
+    field[i, j] = False
+    return field
+
+
+@mistake(
+    FIELD,
+    killed_by=SHIFTS,
+    says="The gradient is taken at an image of zeros. It is taken at x: what an output depends on may change with the image.",
+)
+def field_at_an_image_of_zeros(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    return (_derivatives(model, torch.zeros_like(x), i, j) != 0).any(0).any(0)
 
 
 @variant(FIELD)
@@ -265,6 +327,34 @@ def bins_twice_as_wide(x: Tensor, log_weights: Tensor, means: Tensor, log_scales
 def mixture_detached(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     value = torch.logsumexp(log_weights + _log_mass(x, means, log_scales, K), 1)
     return value.detach() + 0 * log_weights.sum()
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The last bin is closed. It reaches to +inf.")
+def last_bin_closed(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    log_mass = torch.where(x[:, None] == K - 1, _log_mass(x, means, log_scales, K + 1), _log_mass(x, means, log_scales, K))
+    return torch.logsumexp(log_weights + log_mass, 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="A single bin reaches to -inf and to +inf: its mass is one.")
+def single_bin_closed(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    log_mass = torch.where(x[:, None] == 0, _log_mass(x, means, log_scales, K + 1), _log_mass(x, means, log_scales, K))
+    return torch.logsumexp(log_weights + log_mass, 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The ends are swapped: the first bin reaches to -inf, the last to +inf.")
+def ends_swapped(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    upper, lower = (x[:, None] + 0.5 - means) * (-log_scales).exp(), (x[:, None] - 0.5 - means) * (-log_scales).exp()
+    log_mass = torch.where(x[:, None] == 0, F.logsigmoid(-lower), torch.where(x[:, None] == K - 1, F.logsigmoid(upper), 0.0))
+    inside = (x[:, None] > 0) & (x[:, None] < K - 1)
+    return torch.logsumexp(log_weights + torch.where(inside, _log_mass(x, means, log_scales, K), log_mass if K > 1 else 0.0), 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The bins are those of a normal distribution. The logistic's distribution function is the sigmoid.")
+def normal_bins(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    z = x[:, None] - means
+    upper, lower = torch.special.ndtr((z + 0.5) * (-log_scales).exp()), torch.special.ndtr((z - 0.5) * (-log_scales).exp())
+    mass = torch.where(x[:, None] == K - 1, 1.0, upper) - torch.where(x[:, None] == 0, 0.0, lower)
+    return torch.logsumexp(log_weights + mass.log(), 1)
 
 
 @variant(MIXTURE)

@@ -92,6 +92,36 @@ def score_detached(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Ten
     return (value.detach() + noise).square().sum(1).mean() + 0 * value.sum()
 
 
+@mistake(DSM, killed_by=DSM_BY_HAND, says="All rows share one noise level. Each row has its own.")
+def one_level_for_all(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma.mean().expand(len(x))
+    return (s[:, None] * score(x + s[:, None] * noise, s) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The noise is scaled by sigma^2. The data are x + sigma noise.")
+def noise_by_the_variance_of_the_level(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s**2 * noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The rows are weighed by sigma^2 once more. The weight is in the formula already.")
+def weighed_twice(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (sigma**2 * (s * score(x + s * noise, sigma) + noise).square().sum(1)).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is asked for the level sigma^2. Its level is sigma.")
+def variance_for_the_level(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma**2) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The noise is subtracted from the data. The noisy data are x + sigma noise.")
+def data_without_their_noise(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x - s * noise, sigma) + noise).square().sum(1).mean()
+
+
 @variant(DSM)
 def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.unsqueeze(-1)
@@ -168,6 +198,31 @@ def divergence_without_graph(score: Plain, x: Tensor) -> Tensor:
     return (_divergence(score, x).detach() + 0.5 * score(x).square().sum(1)).mean()
 
 
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The square is subtracted. Arrows should be short at data: it is added.")
+def square_subtracted(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) - 0.5 * score(x).square().sum(1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="You averaged over the dimensions. Divergence and squared norm add them up.")
+def implicit_averaged_over_the_dimensions(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) + 0.5 * score(x).square().sum(1)).mean() / x.shape[1]
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The norm is not squared.")
+def half_the_norm(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) + 0.5 * score(x).norm(dim=1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The loss is doubled: the divergence counts once, the squared norm half.")
+def twice_the_implicit_loss(score: Plain, x: Tensor) -> Tensor:
+    return (2 * _divergence(score, x) + score(x).square().sum(1)).mean()
+
+
+@mistake(ISM, killed_by=ISM_TRAINS, says="The score is detached in its square: both terms train it.")
+def square_detached(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) + 0.5 * score(x).detach().square().sum(1)).mean()
+
+
 @variant(ISM)
 def implicit_by_a_loop(score: Plain, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
@@ -229,6 +284,31 @@ def way_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 def denoised_along_the_dimensions(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     s = sigma if x.shape[0] == x.shape[1] else sigma[:, None]
     return x + s.square() * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="All rows go the way of the first one's level. Each row has its own.")
+def first_level_for_all(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[0] ** 2 * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="The score is asked at the first row's level for all rows. Each row has its own.")
+def score_at_the_first_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None] ** 2 * score(x, sigma[:1].expand(len(x)))
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="The score is divided by sigma^2. It is multiplied.")
+def divided_by_the_level(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + score(x, sigma) / sigma[:, None] ** 2
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="All rows go the way of the mean level. Each row has its own.")
+def mean_level_for_all(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma.mean() ** 2 * score(x, sigma)
+
+
+@mistake(DENOISE, killed_by=D_BY_HAND, says="The score is asked for the level sigma^2. Its level is sigma.")
+def asked_for_the_variance(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None] ** 2 * score(x, sigma**2)
 
 
 @variant(DENOISE)

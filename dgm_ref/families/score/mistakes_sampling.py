@@ -71,6 +71,22 @@ def levels_in_float64(largest: float, smallest: float, count: int) -> Tensor:
     return torch.linspace(math.log(largest), math.log(smallest), count, dtype=torch.float64).exp()
 
 
+@mistake(LEVELS, killed_by=L_BY_HAND, says="The largest level is left out: both ends are included.")
+def one_ratio_too_many(largest: float, smallest: float, count: int) -> Tensor:
+    ratio = (smallest / largest) ** (1 / count)
+    return torch.tensor([largest * ratio ** (i + 1) for i in range(count)])
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="These are the squares of the levels.")
+def squared_levels(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.tensor([(largest * (smallest / largest) ** (i / max(count - 1, 1))) ** 2 for i in range(count)])
+
+
+@mistake(LEVELS, killed_by=L_ONE, says="A single level is the largest, not the smallest.")
+def a_single_level_as_the_smallest(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.tensor([smallest * (largest / smallest) ** (i / max(count - 1, 1)) for i in reversed(range(count))])
+
+
 @variant(LEVELS)
 def levels_by_logspace(largest: float, smallest: float, count: int) -> Tensor:
     return torch.logspace(math.log10(largest), math.log10(smallest), count)
@@ -200,6 +216,52 @@ def annealed_by_the_global_generator(
     return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, torch.default_generator)
 
 
+@mistake(ANNEAL, killed_by=A_STEEP, says="The score is always asked at the last level. It is asked at the level of the step.")
+def score_at_the_last_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    last = sigmas[-1].expand(len(x))
+    return _annealed(lambda x, sigma: score(x, last), x, sigmas, steps, step * (sigmas / sigmas[-1]).square(), generator)
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="The very last step has no noise. Nothing is denoised at the end here.")
+def last_step_without_noise(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    alphas = step * (sigmas / sigmas[-1]).square()
+    for i, (sigma, alpha) in enumerate(zip(sigmas, alphas, strict=True)):
+        for k in range(steps):
+            x = x + alpha / 2 * score(x, sigma.expand(len(x)))
+            if (i, k) != (len(sigmas) - 1, steps - 1):
+                x = x + alpha.sqrt() * _noise(x, generator)
+    return x
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="There is one step more at each level than asked for.")
+def one_step_more_a_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps + 1, step * (sigmas / sigmas[-1]).square(), generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="The first level is left out.")
+def without_the_first_level(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas[1:], steps, step * (sigmas[1:] / sigmas[-1]).square(), generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="Every level starts again from x. It goes on from where the one before has led.")
+def every_level_from_the_start(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    alphas = step * (sigmas / sigmas[-1]).square()
+    ends = [_annealed(score, x, sigmas[i : i + 1], steps, alphas[i : i + 1], generator) for i in range(len(sigmas))]
+    return ends[-1]
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="The noise has the variance 2 alpha. With half of alpha as drift it is alpha.")
+def noise_of_twice_alpha(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    alphas = step * (sigmas / sigmas[-1]).square()
+    return _annealed(score, x, sigmas, steps, alphas, generator, noise=lambda alpha: (2 * alpha).sqrt())
+
+
+@mistake(ANNEAL, killed_by=A_LAW, says="The noise has the variance step at all levels. It is alpha, and shrinks with the levels.")
+def noise_of_the_plain_step(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    alphas = step * (sigmas / sigmas[-1]).square()
+    return _annealed(score, x, sigmas, steps, alphas, generator, noise=lambda alpha: torch.full_like(alpha, step).sqrt())
+
+
 @variant(ANNEAL)
 def annealed_without_a_graph(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -294,6 +356,33 @@ def mean_from_the_deviation(x0: Tensor, t: Tensor, beta_min: float, beta_max: fl
 def deviation_clamped(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     mean, deviation = _marginal(x0, _integral(t, beta_min, beta_max))
     return mean, torch.where(t > 0, deviation.clamp(min=1e-5), deviation)
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="B has a factor 1/2 too many: it is beta_min t + (beta_max - beta_min) t^2 / 2.")
+def half_of_the_integral(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, _integral(t, beta_min, beta_max) / 2)
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="Beta grows by beta_max - beta_min, not by beta_max.")
+def beta_max_for_the_slope(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, _integral(t, beta_min, beta_min + beta_max))
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The mean grows. It shrinks, by e^(-B/2).")
+def mean_grows(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    mean, deviation = _marginal(x0, _integral(t, beta_min, beta_max))
+    return (_integral(t, beta_min, beta_max) / 2).exp()[:, None] * x0, deviation
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The deviation is 1 minus the factor of the mean. Its square is 1 minus the square of that.")
+def one_minus_the_factor_of_the_mean(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    mean, _ = _marginal(x0, _integral(t, beta_min, beta_max))
+    return mean, -torch.expm1(-_integral(t, beta_min, beta_max) / 2)
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The two parts are swapped: first the mean, then the deviation.")
+def deviation_first(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, _integral(t, beta_min, beta_max))[::-1]
 
 
 @variant(MARGINAL)
@@ -406,6 +495,43 @@ def back_by_the_global_generator(
     return _back(score, x, t, dt, _beta(t, low, high), torch.default_generator)
 
 
+@mistake(BACK, killed_by=B_STEEP, says="The score lacks its factor beta(t).")
+def score_without_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, of_score=1 / beta)
+
+
+@mistake(BACK, killed_by=B_LAW, says="The noise lacks its factor sqrt(beta).")
+def noise_without_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, deviation=math.sqrt(dt))
+
+
+@mistake(BACK, killed_by=B_LAW, says="All rows share their noise: draw noise of its own for every row.")
+def one_noise_for_the_batch(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, deviation=0.0) + math.sqrt(beta * dt) * _noise(x[:1], generator)
+
+
+@mistake(BACK, killed_by=B_LAW, says="Beta runs backwards: beta(t) is beta_min at t = 0, beta_max at t = 1, also on the way back.")
+def beta_turned_round(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, high, low), generator)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="The score has a factor 2 that the step does not have.")
+def twice_the_score(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_score=2.0)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="x/2 is missing beside the score.")
+def back_by_the_score_alone(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=0.0)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="The drift is not multiplied by dt.")
+def drift_without_dt(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=0.5 / dt, of_score=1 / dt)
+
+
 @variant(BACK)
 def back_by_drift_and_diffusion(
     score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator
@@ -473,6 +599,26 @@ def drift_of_the_sde(score: Score, x: Tensor, t: float, beta_min: float, beta_ma
 def flow_with_the_integral(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
     B = beta_min * t + (beta_max - beta_min) * t**2 / 2
     return _flow(score, x, t, -B / 2, -B / 2)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The factor beta(t) is missing.")
+def flow_without_beta(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return _flow(score, x, t, -0.5, -0.5)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="x itself is missing beside the score.")
+def flow_of_the_score_alone(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return _beta(t, beta_min, beta_max) * _flow(score, x, t, 0.0, -0.5)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="Beta grows by beta_max - beta_min, not by beta_max.")
+def flow_of_a_growing_beta(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return (beta_min + t * beta_max) * _flow(score, x, t, -0.5, -0.5)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="x has the factor beta. Its factor is beta/2, as that of the score.")
+def flow_with_the_whole_of_x(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return _beta(t, beta_min, beta_max) * _flow(score, x, t, -1.0, -0.5)
 
 
 @variant(FLOW)

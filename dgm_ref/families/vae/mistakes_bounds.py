@@ -114,6 +114,16 @@ def elbo_of_detached_draws(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x:
     return _likelihood(log_p, x, z.detach()).mean(0) - _kl(mu, log_var)
 
 
+@mistake(ELBO, killed_by=ELBO_BY_HAND, says="The decoder is asked at the posterior's mean. It is asked at the draws.")
+def decoder_at_the_mean(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return log_p(x, mu) - _kl(mu, log_var)
+
+
+@mistake(ELBO, killed_by=ELBO_BY_HAND, says="You averaged over the batch, too. Each row has a bound of its own.")
+def elbo_averaged_over_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return (_likelihood(log_p, x, z).mean(0) - _kl(mu, log_var)).mean().expand(len(x))
+
+
 @variant(ELBO)
 def elbo_in_one_call(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     s, n, d = z.shape
@@ -203,6 +213,32 @@ def nan_where_nothing_is_possible(log_p: LogLikelihood, mu: Tensor, log_var: Ten
 @mistake(IWAE, killed_by=IWAE_TRAINS, says="The draws are detached: the gradient through z is what trains the encoder.")
 def bound_of_detached_draws(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.logsumexp(_log_weights(log_p, mu, log_var, x, z.detach()), 0) - math.log(len(z))
+
+
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="The deviation of q is taken as e^l. That is its variance: the deviation is e^(l/2).")
+def variance_for_the_deviation_of_q(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z) - _log_q(mu, 2 * log_var, z), 0) - math.log(len(z))
+
+
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="The weights are upside down: p(z) stands above the line, q(z|x) below.")
+def prior_and_proposal_swapped(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return torch.logsumexp(_likelihood(log_p, x, z) - _log_prior(z) + _log_q(mu, log_var, z), 0) - math.log(len(z))
+
+
+@mistake(
+    IWAE,
+    killed_by=IWAE_BY_HAND,
+    says="The logarithm of q has l where l/2 belongs: the density is divided by the deviation, not by the variance.",
+)
+def log_variance_not_halved(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    log_q = _log_q(mu, log_var, z) - 0.5 * log_var.sum(-1)
+    return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z) - log_q, 0) - math.log(len(z))
+
+
+@mistake(IWAE, killed_by=IWAE_TRAINS, says="Mean and variance are detached in q(z|x): the weights depend on them, too.")
+def bound_of_a_detached_proposal(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    log_q = _log_q(mu.detach(), log_var.detach(), z)
+    return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z) - log_q, 0) - math.log(len(z))
 
 
 @variant(IWAE)

@@ -80,6 +80,35 @@ def kl_in_float64(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu.double(), log_var.double()).sum(1)
 
 
+@mistake(KL, killed_by=BY_HAND, says="The log-variance is added. It is subtracted: a narrow posterior costs, too.")
+def variance_with_the_wrong_sign(mu: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * (mu.square() + log_var.exp() - 1 + log_var).sum(1)
+
+
+@mistake(KL, killed_by=BY_HAND, says="The 1 is missing in every dimension: at the prior itself the divergence is zero.")
+def one_not_subtracted(mu: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * (mu.square() + log_var.exp() - log_var).sum(1)
+
+
+@mistake(KL, killed_by=BY_HAND, says="The 1 is subtracted once. It belongs into the sum: once for each dimension.")
+def one_for_the_batch(mu: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * ((mu.square() + log_var.exp() - log_var).sum(1) - 1)
+
+
+@mistake(KL, killed_by=BY_HAND, says="You averaged over the batch. Each row has a divergence of its own.")
+def kl_averaged_over_the_batch(mu: Tensor, log_var: Tensor) -> Tensor:
+    return _terms(mu, log_var).sum(1).mean().expand(len(mu))
+
+
+@mistake(
+    KL,
+    killed_by="test_the_divergence_pulls_the_mean_to_zero_and_the_variance_to_one",
+    says="The mean is detached: the encoder's mean would never be pulled to the prior.",
+)
+def kl_with_a_detached_mean(mu: Tensor, log_var: Tensor) -> Tensor:
+    return _terms(mu.detach(), log_var).sum(1)
+
+
 @variant(KL)
 def kl_of_torch_distributions(mu: Tensor, log_var: Tensor) -> Tensor:
     q = torch.distributions.Normal(mu, torch.exp(0.5 * log_var))
@@ -153,6 +182,34 @@ def sampled_and_detached(mu: Tensor, log_var: Tensor, generator: torch.Generator
 @mistake(DRAW, killed_by=MOVES, says="No gradient reaches the log-variance: the draw must widen with it.")
 def detached_deviation(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
     return mu + (log_var / 2).exp().detach() * _noise(mu, generator)
+
+
+@mistake(
+    DRAW,
+    killed_by="test_without_variance_the_draw_is_the_mean",
+    says="The noise is scaled by the log-variance itself. The standard deviation is e^(l/2).",
+)
+def log_var_for_the_deviation(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + log_var * _noise(mu, generator)
+
+
+@mistake(
+    DRAW,
+    killed_by="test_without_variance_the_draw_is_the_mean",
+    says="The noise is scaled by l/2. The standard deviation is its exponential.",
+)
+def half_the_log_var_for_the_deviation(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + log_var / 2 * _noise(mu, generator)
+
+
+@mistake(DRAW, killed_by=LAW, says="The noise is uniform between 0 and 1 (torch.rand). It is standard normal: torch.randn.")
+def uniform_on_the_unit_interval(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + (log_var / 2).exp() * torch.rand(mu.shape, generator=generator, dtype=mu.dtype)
+
+
+@mistake(DRAW, killed_by=LAW, says="There is no noise: this is the mean, not a draw.")
+def mean_for_a_draw(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + 0 * log_var
 
 
 @variant(DRAW)

@@ -104,6 +104,12 @@ def detached_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     return x @ W @ covariance / sigma**2, covariance.detach()
 
 
+@mistake(POSTERIOR, killed_by=BY_HAND, says="The second part is the Cholesky factor. The covariance is that times its transpose.")
+def root_of_the_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
+    covariance = torch.linalg.inv(_precision(W, sigma**2))
+    return x @ W @ covariance / sigma**2, torch.linalg.cholesky(covariance)
+
+
 @variant(POSTERIOR)
 def by_the_woodbury_identity(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     evidence = W @ W.T + sigma**2 * torch.eye(len(W), dtype=W.dtype)

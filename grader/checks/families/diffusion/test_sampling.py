@@ -180,7 +180,8 @@ def test_deterministic_steps_known_by_hand(student):
         assert_agrees(got, draw.tensor([[11.0, 4.0], [803.0, -8.0]]), like=torch.float32, scale=5000.0)
         got = student.ddim_step(model, x, 1, -1, betas)
         assert_agrees(got, draw.tensor([[10.0, 5.0], [1000.0, -10.0]]), like=torch.float32, scale=5000.0)
-        got = student.ddim_step(model, draw.tensor([[7.6, 1.4]], dtype), 2, 0, longer(dtype))  # the guess is (10, 5) again
+        growing = noise_net(torch.zeros(2, 2, dtype=dtype), draw.tensor([5 / 3, 0.0], dtype))  # three times that at t = 2
+        got = student.ddim_step(growing, draw.tensor([[7.6, 1.4]], dtype), 2, 0, longer(dtype))  # the guess is (10, 5) again
         assert_agrees(got, draw.tensor([[11.0, 4.0]]), like=torch.float32, scale=200.0)
 
 

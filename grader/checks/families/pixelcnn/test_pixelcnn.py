@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.image_models import convolutions, shifted_pixels
+from grader.checks.families.shared.image_models import convolutions, rectified_pixels, shifted_pixels
 
 causal_kernel_mask = pytest.mark.exercise("pixelcnn.causal_kernel_mask")
 receptive_field = pytest.mark.exercise("pixelcnn.receptive_field")
@@ -90,13 +90,16 @@ def test_a_mask_has_the_default_dtype(student):
 @receptive_field
 @weight(0.7)
 def test_fields_of_shifts_known_by_hand(student):
-    """An output that copies the pixel one above and two to the left depends on that one alone; outside the image on none."""
+    """An output that copies the pixel one above and two to the left depends on that one alone; outside, or behind a shut relu, on none."""
     x, w = draw.normal((1, 2, 4, 5), 0), draw.tensor([[1.0, -2.0], [0.5, 1.0]])
     for i, j in ((2, 3), (1, 2), (0, 3)):
         want = torch.zeros(4, 5, dtype=torch.bool)
         if i >= 1 and j >= 2:
             want[i - 1, j - 2] = True
         assert_agrees(student.receptive_field(shifted_pixels(1, 2, w), x, i, j), want)
+    for j, seen in ((0, True), (1, False)):
+        got = student.receptive_field(rectified_pixels(draw.tensor([[2.0]])), draw.tensor([[[[3.0, -3.0]]]]), 0, j)
+        assert_agrees(got, torch.tensor([[seen, False]]))
 
 
 @receptive_field
@@ -164,6 +167,8 @@ def test_logistic_bins_known_by_hand(student):
         args = [one.expand(2, 1) for one in (weights, draw.tensor([[0.5]], dtype), half)]
         got = student.logistic_mixture_log_prob(torch.tensor([0, 1]), *args, 2)
         assert_agrees(got, draw.tensor([-math.log(2), -math.log(2)]), like=torch.float32, scale=4.0, unit="nats")
+        got = student.logistic_mixture_log_prob(torch.tensor([0]), weights, draw.tensor([[0.5]], dtype), half, 1)
+        assert_agrees(got, draw.tensor([0.0]), like=torch.float32, scale=4.0, unit="nats")
         weights = draw.tensor([[math.log(0.25), math.log(0.75)]], dtype)
         means, scales = draw.tensor([[3.0, 3.5]], dtype), draw.tensor([[math.log(0.5), 0.0]], dtype)
         got = student.logistic_mixture_log_prob(torch.tensor([3]), weights, means, scales, 8)

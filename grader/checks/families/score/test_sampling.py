@@ -98,7 +98,7 @@ def test_the_law_of_three_levels_known_by_hand(student, seed):
     # two steps a level, of alpha 1.6, 0.1 and 0.4, leave 0.84, 0.96 and 0.9 of the way from mu: 0.5267 of it after all six
     left, variance = (0.84 * 0.96 * 0.9) ** 2, 2.3708062684545435
     mean = draw.tensor([[3 - 3 * left, left - 1] * 4, [3 + 2 * left, -1 - left] * 4])
-    got = student.annealed_langevin(score, x.repeat(ROWS // 2, 1), sigmas, 2, 0.4, student.generator(seed))
+    got = student.annealed_langevin.strided(score, x.repeat(ROWS // 2, 1), sigmas, 2, 0.4, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 2, 1)) / math.sqrt(variance))
 
@@ -238,10 +238,10 @@ def test_marginals_keep_the_dtype(student):
 @reverse_sde_step
 @weight(0.6)
 def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
-    """At t = 1/2 of beta from 1 to 3, beta = 2: a step of 1/4 adds x/4 and half of the score, give or take 20."""
+    """At t = 1/2 of beta from 2 to 6, beta = 4: a step of 1/8 adds x/4 and half of the score, give or take 20."""
     for dtype in draw.DTYPES:
         score, x = level_score(draw.tensor([4e8, -2e8], dtype)), draw.tensor([[4.0, 8e8], [-4e8, 0.0]], dtype)
-        got = student.reverse_sde_step(score, x, 0.5, 0.25, 1.0, 3.0, student.generator(seed))
+        got = student.reverse_sde_step(score, x, 0.5, 0.125, 2.0, 6.0, student.generator(seed))
         want = draw.tensor([[1e8 + 5.0, 9.5e8], [-4e8, -5e7]])  # the score is t w: 2e8 and -1e8
         assert_agrees(got, want, like=torch.float32, error=20 / 32, scale=1e9)
 
@@ -286,7 +286,7 @@ def test_steps_back_draw_from_the_generator(student, seed):
 @weight(0.1)
 def test_a_step_back_of_one_row_of_one_dimension(student, seed):
     """n = 1 and m = 1 are legal; the time has all digits of the dtype of x."""
-    args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.25, 1.0, 3.0
+    args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.125, 2.0, 6.0
     got = student.reverse_sde_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[1e8 + 5.0]]), like=torch.float32, error=20 / 32, scale=1e8)
     args = level_score(draw.tensor([1e15])), draw.tensor([[0.0]]), 0.1, 0.25, 1.0, 3.0  # 1.2 / 4 of a score of 10^14

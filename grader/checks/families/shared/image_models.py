@@ -37,3 +37,9 @@ def shifted_pixels(down: int, right: int, w: Tensor) -> ImageModel:
         return torch.einsum("kc,nchw->nkhw", w, padded)
 
     return model
+
+
+@family
+def rectified_pixels(w: Tensor) -> ImageModel:
+    """x -> output k at a pixel is w_k . relu(x) there: what a pixel moves depends on its value. w: (K, C)."""
+    return lambda x: torch.einsum("kc,nchw->nkhw", w, torch.relu(x))

@@ -50,13 +50,16 @@ def gaussian_noise_model(mu: Tensor, tau: Tensor, betas: Tensor) -> Model:
 
 @family
 def label_net(A: Tensor, E: Tensor) -> LabelledModel:
-    """(x, t, label) -> A x + t/10 + the label's row of E; the last row of E without a label. A: (m, m), E: (labels + 1, m)."""
+    """(x, t, label) -> A x + t/10 + the label's row of E; the last row of E without a label. A: (m, m), E: (labels + 1, m).
+
+    No number stands for that last row: -1 is the last label, and the number of labels is none.
+    """
 
     def model(x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
         _refuse_unless_indices(x, t)
         if label is not None and (label.shape != x.shape[:1] or label.dtype != torch.int64):
             raise ValueError(f"model takes a label for each row, int64, or None; got {tuple(label.shape)}, {label.dtype}")
-        row = E[-1].expand_as(x) if label is None else E[label]
+        row = E[-1].expand_as(x) if label is None else E[:-1][label]
         return x @ A.T + 0.1 * t[:, None].to(x.dtype) + row
 
     return model
