@@ -250,13 +250,17 @@ def test_bad_input_gets_a_sentence_and_costs_nobody_else_anything(session, case)
 def test_a_folder_that_nobody_may_open_is_named(session):
     session.lay("class/anna/flows.py", FLOWS)
     session.lay("class/anna/more/vaes.py", VAES)
-    (session.folder / "class/anna/more").chmod(0)
+    closed = [session.folder / "class/anna/more", session.lay("class/bert/flows.py", FLOWS).parent]
+    for folder in closed:
+        folder.chmod(0)
     try:
-        anna = session.submissions("class")["anna"]
+        found = session.submissions("class")
     finally:
-        (session.folder / "class/anna/more").chmod(0o700)
-    assert anna.topics == {"flows": [FLOWS]}
-    assert "more/….zip was not read: the folder cannot be opened (Permission denied)" in anna.problems
+        for folder in closed:
+            folder.chmod(0o700)
+    assert found["anna"].topics == {"flows": [FLOWS]}
+    assert found["anna"].problems == ("more/….zip was not read: the folder cannot be opened (Permission denied)",)
+    assert found["bert"].problems[0] == "….zip was not read: the folder cannot be opened (Permission denied)"
 
 
 def test_good_files_beside_bad_ones_are_read(session):
