@@ -6,7 +6,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-import msgspec
 import typer
 
 from grader.assignment import load
@@ -159,10 +158,7 @@ def gradescope_autograder(
 
 def _read(results: Path) -> list[Record]:
     """The records, or the end of the command; says which of them are not what they seem."""
-    try:
-        records = store.read(results)
-    except (OSError, msgspec.DecodeError) as error:
-        stop(f"{results} holds a record that cannot be read: {error}")
+    records = store.read(results)
     if not records:
         stop(f"there are no records in {results}: run dgm grade first")
     holds = store.manifest(results)

@@ -154,7 +154,7 @@ def manifest(folder: Path) -> Manifest:
     """What a folder of results holds; in one of an earlier version its first record tells."""
     try:
         return msgspec.json.decode((folder / MADE_BY_DGM).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # damaged, in JSON or below it
         first = next(_readable(folder), None)
         return Manifest(first.assignment, identity(first.kit)) if first else Manifest()
 
@@ -188,13 +188,19 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def read(folder: Path) -> list[Record]:
-    """Every record in a folder of results, by the submission's name."""
-    return [records.decode(path.read_bytes()) for path in _paths(folder)]
+    """Every record in a folder of results, by the submission's name. Raises: `StoreError` where one cannot be read."""
+    found = []
+    for path in _paths(folder):
+        try:
+            found.append(records.decode(path.read_bytes()))
+        except (OSError, msgspec.DecodeError) as error:
+            raise StoreError(f"{path} cannot be read: {error}. Delete it and run dgm grade again: only it is graded.") from None
+    return found
 
 
 def _readable(folder: Path) -> Iterator[Record]:
     for path in _paths(folder):
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
             yield records.decode(path.read_bytes())
 
 
