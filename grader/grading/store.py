@@ -138,7 +138,7 @@ class Store:
                 for path in _paths(self.folder):
                     try:
                         record = records.decode(path.read_bytes())
-                    except msgspec.DecodeError as error:
+                    except (OSError, msgspec.DecodeError) as error:
                         self.note_fault(path.parent.name, f"{path} is damaged and in no table ({error}): delete it and grade again")
                         continue
                     file.write(msgspec.json.encode(record) + b"\n")

@@ -88,13 +88,17 @@ def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(tmp_path: Path) 
     assert small_checkout.notes(tmp_path) == {"s00": "", "s01": "late; removed: no longer among the submissions", "s02": ""}
 
 
-@pytest.mark.parametrize("damage", [b"{", b"", b'{"submission": "\xff"}'])
-def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path, damage: bytes) -> None:
+@pytest.mark.parametrize("damage", [b"{", b"", b'{"submission": "\xff"}', None])
+def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path, damage: bytes | None) -> None:
     with Store(tmp_path) as store:
         for name in ("s00", "s01"):
             store.write(_record(name))
-        (tmp_path / "s00" / "record.json").write_bytes(damage)
-        (tmp_path / ".dgm-made").write_bytes(damage)
+        (tmp_path / "s00" / "record.json").unlink()
+        if damage is None:
+            (tmp_path / "s00" / "record.json").mkdir()
+        else:
+            (tmp_path / "s00" / "record.json").write_bytes(damage)
+            (tmp_path / ".dgm-made").write_bytes(damage)
         store.finish()
     with pytest.raises(StoreError, match="s00/record.json cannot be read: .* run dgm grade again"):
         read(tmp_path)
