@@ -143,8 +143,11 @@ def encode(record: Record) -> bytes:
 
 
 def decode(data: bytes) -> Record:
-    """The record in JSON; raises `msgspec.ValidationError` with the path of what does not fit."""
-    return msgspec.json.decode(data, type=Record)
+    """The record in JSON; raises `msgspec.DecodeError`, which says what does not fit and where."""
+    try:
+        return msgspec.json.decode(data, type=Record)
+    except UnicodeDecodeError as error:  # of a disk's damage in a text: msgspec leaves it to Python
+        raise msgspec.DecodeError(f"no UTF-8: {error}") from None
 
 
 def exercise_record(

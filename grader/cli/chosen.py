@@ -106,7 +106,7 @@ def _file_names(path: Path) -> Iterator[str]:
 def _inside(path: Path) -> Sequence[str]:
     """The names of files in a small archive."""
     try:
-        if path.suffix.lower() != ".zip" or path.stat().st_size > SMALL_ARCHIVE:
+        if path.suffix.lower() != ".zip" or not path.is_file() or path.stat().st_size > SMALL_ARCHIVE:  # a pipe would be waited for
             return []
         with zipfile.ZipFile(path) as archive:
             return archive.namelist()[:LOOKED_AT]

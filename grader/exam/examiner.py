@@ -23,6 +23,7 @@ from grader.exam.inputs import Example, derive, draw_examples, shrink
 from grader.exam.replay import PlannedTransport, Plans, judge
 from grader.record import CheckRecord, ExerciseRecord, Outcome, exercise_record
 from grader.sandbox.workers import WorkerGone
+from grader.values import mapped
 
 NO_GPU = "needs a GPU, and this machine has none"
 APOLOGY = "our grader broke at this check, which is no fault of yours: it does not count. Please tell the course staff."
@@ -168,9 +169,10 @@ class Examiner:
         except Exception:
             if not student.calls or self._like_the_solution(check, example, student.calls):
                 raise
-            answer = student.calls[-1].answer.get("value")
-            sentence = f"this check cannot compare what your code returned: {counterexample.form(answer)}"
-            return Failure("failed", sentence, example, tuple(student.calls), "type", got=answer)
+            answer = student.calls[-1].answer
+            beside = ", and its gradients" if answer.get("gradients") else ""
+            sentence = f"this check cannot compare what your code returned: {counterexample.form(answer.get('value'))}{beside}"
+            return Failure("failed", sentence, example, tuple(student.calls), "type", got=answer.get("value"))
         return None
 
     def _put(self, check: Check, example: Example, student: Student) -> None:
@@ -199,7 +201,7 @@ class Examiner:
             self._put(check, example, solution)
         except Exception:
             return True
-        forms = [[counterexample.form(call.answer.get("value")) for call in of] for of in (calls, solution.calls)]
+        forms = [[_form(call.answer) for call in of] for of in (calls, solution.calls)]
         return all(mine == right for mine, right in zip(*forms, strict=False))
 
     def _unable(self, check: Check) -> str:
@@ -259,6 +261,12 @@ class Examiner:
         """Whether a registered mistake fails the check of this record, too."""
         (check,) = (one for one in checks if one.name == record.check)
         return self._key is not None and self._key.fails(self, check, mistake)
+
+
+def _form(answer: dict[str, Any]) -> Any:
+    """The form of an answer, gradients included: whoever writes the worker's answers could take a check out of the maximum."""
+    gradients = [answer.get("gradients"), answer.get("parameter_gradients")]
+    return counterexample.form(answer.get("value")), mapped(gradients, counterexample.form)
 
 
 def _since(started: float) -> float:

@@ -159,7 +159,8 @@ class WorkerTransport:
                 kept = itertools.islice(problems.items(), MAX_PROBLEMS)
                 return {_cut(topic): [_cut(one) for one in said[:MAX_PROBLEMS]] for topic, said in kept}
             case answer:
-                raise ProtocolError(f"the submission could not be loaded: {str(answer)[:300]}")
+                error = checked(answer, "load").get("error", {"type": "nothing was loaded", "message": ""})
+                raise ProtocolError(f"the submission could not be loaded: {error['type']} {error['message']}".strip())
 
 
 class LocalTransport:

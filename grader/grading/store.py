@@ -139,7 +139,7 @@ class Store:
                 for path in _paths(self.folder):
                     try:
                         record = records.decode(path.read_bytes())
-                    except msgspec.DecodeError as error:
+                    except (OSError, msgspec.DecodeError) as error:
                         self.note_fault(path.parent.name, f"{path} is damaged and in no table ({error}): delete it and grade again")
                         continue
                     file.write(msgspec.json.encode(record) + b"\n")
@@ -155,7 +155,7 @@ def manifest(folder: Path) -> Manifest:
     """What a folder of results holds; in one of an earlier version its first record tells."""
     try:
         return msgspec.json.decode((folder / MADE_BY_DGM).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # damaged, in JSON or below it
         first = next(_readable(folder), None)
         return Manifest(first.assignment, identity(first.kit)) if first else Manifest()
 
@@ -189,19 +189,19 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def read(folder: Path) -> list[Record]:
-    """Every record in a folder of results, by the submission's name. Raises: `StoreError`."""
+    """Every record in a folder of results, by the submission's name. Raises: `StoreError` where one cannot be read."""
     found = []
     for path in _paths(folder):
         try:
             found.append(records.decode(path.read_bytes()))
         except (OSError, msgspec.DecodeError) as error:
-            raise StoreError(f"{path} is a record that cannot be read: {error}") from None
+            raise StoreError(f"{path} cannot be read: {error}. Delete it and run dgm grade again: only it is graded.") from None
     return found
 
 
 def _readable(folder: Path) -> Iterator[Record]:
     for path in _paths(folder):
-        with contextlib.suppress(msgspec.DecodeError):
+        with contextlib.suppress(OSError, msgspec.DecodeError):
             yield records.decode(path.read_bytes())
 
 

@@ -48,7 +48,7 @@ def load(folder: Path) -> Progress:
     """The progress kept in `folder`."""
     try:
         return msgspec.json.decode((folder / FILE).read_bytes(), type=Progress)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # damaged, in JSON or below it
         return Progress()
 
 

@@ -21,7 +21,9 @@ def read_work(assignment: Assignment, folder: Path) -> Submission:
     """
     submission = read(lone(folder), assignment, archives=False) if folder.exists() else None
     if submission is None or all("/" in submission.taken.get(topic, "/")[0] for topic in assignment.topics):
-        raise NoWorkFound(f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder")
+        said = f"{folder}: no modules or notebooks of {assignment.name} here; name the right folder with --folder"
+        why = [problem for problem in (submission.problems if submission else ()) if not problem.startswith("nothing to grade")]
+        raise NoWorkFound("\n".join([said, *why[:3]]))
     return submission
 
 

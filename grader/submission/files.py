@@ -84,17 +84,23 @@ class Folder:
     def files(self) -> Iterator[File]:
         """The files in it and below."""
         entries = 0
-        for here, folders, names in os.walk(self.path):
+        closed: list[OSError] = []
+        for here, folders, names in os.walk(self.path, onerror=closed.append):
             inside = Path(here).relative_to(self.path)
             entries += len(names) + len(folders)
             if entries > MAX_ENTRIES:
                 why_not = f"the folder has more than {MAX_ENTRIES} entries"
-                yield File(f"{inside.as_posix()}/….zip", bytes, why_not)
+                yield File((inside / "….zip").as_posix(), bytes, why_not)
                 return
             too_deep = f"it is nested deeper than {DEEPEST} folders" if len(inside.parts) > DEEPEST else None
+            if too_deep and folders:
+                yield File((inside / "….zip").as_posix(), bytes, too_deep)
             folders[:] = [] if too_deep else sorted(name for name in folders if not is_skipped(name))
             for name in sorted(name for name in names if not is_skipped(name)):
                 yield file_at(Path(here) / name, (inside / name).as_posix(), too_deep)
+        for error in closed:
+            inside = Path(error.filename).relative_to(self.path)
+            yield File((inside / "….zip").as_posix(), bytes, f"the folder cannot be opened ({error.strerror})")
 
 
 def file_at(path: Path, name: str, why_not: str | None = None) -> File:

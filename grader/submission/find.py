@@ -88,8 +88,7 @@ def _whole(path: Path) -> HandedIn:
 def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
     """What lies at the top of a folder or a zip; nothing where that is no matter, since it is one submission."""
     if path.is_dir():
-        inside = [entry for entry in sorted(path.iterdir()) if not is_skipped(entry.name)]
-        return [_entry(entry) for entry in inside if entry.exists()]
+        return [_entry(entry) for entry in sorted(path.iterdir()) if not is_skipped(entry.name)]
     file = file_at(path, path.name)
     is_packed = any(is_plain(file.stem, name) for name in (assignment.name, *assignment.topics))  # as `dgm pack` calls a zip
     if file.suffix != ".zip" or (layout == "auto" and is_packed):
@@ -105,7 +104,7 @@ def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
 
 def _entry(path: Path) -> Entry:
     name = clean(path.name)
-    return Entry(name, Folder(path) if path.is_dir() and not path.is_symlink() else file_at(path, path.name))
+    return Entry(name, Folder(path) if not path.is_symlink() and path.is_dir() else file_at(path, path.name))
 
 
 def _grouped(files: list[File]) -> list[Entry]:

@@ -12,6 +12,7 @@ student, and in it one for each assignment.
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -68,7 +69,7 @@ class Entry:
     def has(self, name: str) -> bool:
         """Whether a folder has a folder or file of this name in it."""
         if isinstance(self.content, Folder):
-            return (self.content.path / name).exists()
+            return os.path.exists(self.content.path / name)  # pathlib raises where a folder may not be looked into
         return any(file.name.split("/")[0] == name for file in self.files if isinstance(file, File)) and self.is_folder
 
 
@@ -172,15 +173,16 @@ def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, m
         with contextlib.suppress(Exception):  # whatever is wrong with the file, it costs only the names
             people = dict(_gradescope_students(metadata))
     owned: dict[str, HandedIn] = {}
-    for entry in entries:
+    for number, entry in enumerate(entries):
         key, one = _owner(entry, layout, assignment, people)
+        key = key or f"/{number}"  # names of two may look alike
         earlier = owned.get(key)
         owned[key] = replace(earlier, files=earlier.files + one.files) if earlier else one
     return list(owned.values())
 
 
 def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[str, Person]) -> tuple[str, HandedIn]:
-    """What says that entries belong together, and this entry's share."""
+    """What says that entries belong together, if anything does, and this entry's share."""
     name = entry.name
     if layout == "canvas" and (match := CANVAS.fullmatch(name)) and isinstance(entry.content, File):
         mine = replace(entry.content, name=match["file"] or match["own"] or match["note"])
@@ -194,9 +196,9 @@ def _owner(entry: Entry, layout: Layout, assignment: Assignment, people: dict[st
         person = people.get(match["id"])
         return name, HandedIn(f"{person.name}_{person.id}" if person else name, entry.files, person)
     if layout == "nbgrader" and isinstance(entry.content, Folder):
-        return f"/{name}", HandedIn(name, (Folder(entry.content.path / assignment.name),))
+        return "", HandedIn(name, (Folder(entry.content.path / assignment.name),))
     own = entry.content.stem if isinstance(entry.content, File) else name
-    return f"/{name}", HandedIn(own, entry.files)
+    return "", HandedIn(own, entry.files)
 
 
 def _persons(match: re.Match[str], files: tuple[File | Folder, ...], layout: Layout) -> HandedIn:

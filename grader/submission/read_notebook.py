@@ -27,8 +27,12 @@ def parse_notebook(name: str, content: bytes) -> Notebook:
         return Notebook(list(_sources(tree)), _python(tree), remarks)
     except MemoryError:
         raise Unreadable(f"{name} was not read: it takes too much memory") from None
-    except (ValueError, RecursionError, TypeError, KeyError, AttributeError) as error:
+    except RecursionError:
+        raise Unreadable(f"{name} is no notebook: it is nested too deeply") from None
+    except ValueError as error:
         raise Unreadable(f"{name} is no notebook: {type(error).__name__}: {str(error)[:200]}") from None
+    except (TypeError, KeyError, AttributeError):
+        raise Unreadable(f"{name} is no notebook: it is JSON, but not a list of cells with their sources") from None
 
 
 def _decoded(name: str, content: bytes) -> tuple[str, list[str]]:

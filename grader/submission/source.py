@@ -77,7 +77,7 @@ class Source:
         try:
             parsed(self.cells[0], strict=True)
         except SyntaxError as error:
-            return f"{error.msg}, line {error.lineno or 1}{_if_newer(self.cells[0], error)}"
+            return (f"{error.msg}, line {error.lineno}" if error.lineno else f"{error.msg}") + _if_newer(self.cells[0], error)
         return ""
 
     def mentions(self, function: str) -> bool:

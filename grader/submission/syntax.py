@@ -44,7 +44,9 @@ def _parsed(text: str) -> list[ast.stmt] | Exception:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about "\d" and the like: the student's own matter
             return ast.parse(text).body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+    except (RecursionError, MemoryError):  # of the parser, whose words say nothing of the source
+        return SyntaxError("it is nested too deeply")
+    except (SyntaxError, ValueError) as error:
         return error
 
 

@@ -24,6 +24,8 @@ VALUES = {  # returned in place of a tensor of log-probabilities
     "half a character": (r"'\\ud800'", ""),
     "an enormous string": ("'x' * 10**7", ""),
     "a dictionary with odd keys": ("{1: 2, (3, 4): 5}", ""),
+    "a dictionary with half a key": (r"{'\\ud800': 1}", "a Python dict"),
+    "a dictionary with an enormous key": ("{'x' * 10**6: 1}", "cannot be sent"),
     "a strange tuple": ("__import__('collections').namedtuple('T', 'a b')(1, 2)", ""),
     "bytes": ("b'abc'", ""),
     "a class": ("torch.Tensor", ""),

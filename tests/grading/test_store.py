@@ -15,7 +15,7 @@ import pytest
 from grader.grading.grade import submissions_in
 from grader.grading.kit import SeedError, grading_seed
 from grader.grading.options import GradingOptions
-from grader.grading.store import UNFINISHED, Store, StoreError
+from grader.grading.store import UNFINISHED, Store, StoreError, read
 from grader.record import KitRecord, Person, Record
 from grader.submission import Submission
 from tests.grading import small_checkout
@@ -88,12 +88,20 @@ def test_the_tables_are_of_the_whole_folder_and_say_who_is_gone(tmp_path: Path) 
     assert small_checkout.notes(tmp_path) == {"s00": "", "s01": "late; removed: no longer among the submissions", "s02": ""}
 
 
-def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", [b"{", b"", b'{"submission": "\xff"}', None])
+def test_a_damaged_record_costs_nobody_else_a_row(tmp_path: Path, damage: bytes | None) -> None:
     with Store(tmp_path) as store:
         for name in ("s00", "s01"):
             store.write(_record(name))
-        (tmp_path / "s00" / "record.json").write_text("{")
+        (tmp_path / "s00" / "record.json").unlink()
+        if damage is None:
+            (tmp_path / "s00" / "record.json").mkdir()
+        else:
+            (tmp_path / "s00" / "record.json").write_bytes(damage)
+            (tmp_path / ".dgm-made").write_bytes(damage)
         store.finish()
+    with pytest.raises(StoreError, match="s00/record.json cannot be read: .* run dgm grade again"):
+        read(tmp_path)
     assert [line.split(",")[0] for line in (tmp_path / "grades.csv").read_text().splitlines()] == ['"submission"', '"s01"']
     assert "delete it and grade again" in (tmp_path / "faults.log").read_text()
 

@@ -161,15 +161,15 @@ def test_the_kind_can_be_said(tmp_path: Path, layout: str, number: int) -> None:
     assert len(find(tmp_path / "class.zip", LECTURE)) == 1
 
 
-def test_links_are_not_followed_and_broken_ones_are_nobody(tmp_path: Path) -> None:
+def test_links_are_not_followed_and_everybody_has_a_row(tmp_path: Path) -> None:
     lay(tmp_path / "secret", {"flows.py": flows("secret")})
     lay(tmp_path / "class", STUDENTS)
     (tmp_path / "class/link").symlink_to(tmp_path / "secret")
     (tmp_path / "class/link.py").symlink_to(tmp_path / "secret/flows.py")
     (tmp_path / "class/broken").symlink_to(tmp_path / "nowhere")
     found = of_class(tmp_path / "class")
-    assert len(found) == 5
-    for name in ("link", "link (2)"):
+    assert len(found) == 6
+    for name in ("link", "link (2)", "broken"):
         assert not found[name].topics
         assert "a link or a device" in found[name].problems[0]
 

@@ -61,6 +61,12 @@ def test_a_folder_without_work_is_a_sentence(tmp_path: Path) -> None:
             read_work(LECTURE, folder)
 
 
+def test_work_that_cannot_be_read_is_not_missing_without_a_word(tmp_path: Path) -> None:
+    lay(tmp_path, {"flows.ipynb": "<!DOCTYPE html>", "vaes.py": b"\0"})
+    with pytest.raises(NoWorkFound, match=r"(?s)no modules.*flows.ipynb is no notebook: .*vaes.py is no text"):
+        read_work(LECTURE, tmp_path)
+
+
 @pytest.fixture
 def original(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resetting, "_original", lambda *_: ORIGINAL)

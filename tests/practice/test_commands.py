@@ -133,7 +133,7 @@ def test_all_is_done_without_the_bonus() -> None:
 
 
 def test_a_damaged_file_of_progress_starts_anew(tmp_path: Path) -> None:
-    for damaged in (b"{", b'{"states": {"histogram.fit": "bogus"}}'):
+    for damaged in (b"{", b'{"states": {"histogram.fit": "bogus"}}', b'{"states": {"\xff": "passed"}}'):
         (tmp_path / progress.FILE).write_bytes(damaged)
         assert progress.load(tmp_path) == Progress()
 

@@ -133,3 +133,19 @@ def test_what_is_no_plain_data_stays_behind_a_handle_until_the_run_ends():
     }
     assert host.answer(message)["value"] == 3
     assert "error" in host.answer(message | {"run": host.run + 1})
+
+
+def test_a_class_that_ends_whoever_looks_at_it_hides_calls_and_no_more():
+    host = hosted("""
+        class Closed(type):
+            def __getattribute__(cls, name):
+                raise SystemExit
+
+        class C(metaclass=Closed):
+            pass
+
+        def f():
+            return 1.0
+    """)
+    assert host.calls() == {}
+    assert call("", host=host)["value"] == 1.0

@@ -35,6 +35,11 @@ def test_a_statement_that_raises_is_noted_and_the_rest_goes_on():
     assert "line 3: ZeroDivisionError" in said
 
 
+def test_a_cell_on_which_the_parser_gives_up_is_told_so():
+    for cell in (f"x = {'-' * 50_000}1", f"x = {' + '.join('1' * 20_000)}"):
+        assert loaded(cell, "def f():\n    return 7", then="one.f(), *problems") == "(7, 'one, cell 1: it is nested too deeply')"
+
+
 def test_a_statement_that_never_ends_is_interrupted():
     assert (
         loaded("while True:\n    pass\ndef f():\n    return 7", then="one.f(), problems[0]")

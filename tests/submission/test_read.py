@@ -138,6 +138,11 @@ def lay_symlink(session):
     (session.folder / "class/anna/flows.py").symlink_to(session.folder / "secret.txt")
 
 
+def lay_dangling(session):
+    (session.folder / "class").mkdir()
+    (session.folder / "class/anna.zip").symlink_to(session.folder / "nowhere.zip")
+
+
 def lay_fifo(session):
     (session.folder / "class/anna").mkdir(parents=True)
     os.mkfifo(session.folder / "class/anna/flows.py")
@@ -214,11 +219,15 @@ BAD = {
     "a path with a drive": (zipping({"C:\\flows.py": FLOWS}), "leads out of the archive"),
     "a climb the Windows way": (zipping({"..\\flows.py": FLOWS}), "leads out of the archive"),
     "a deep path": (zipping({"a/" * 20 + "flows.py": FLOWS}), "nested deeper than 12"),
-    "a deep folder": (laying("anna/" + "a/" * 20 + "flows.py", FLOWS), "nothing to grade was found"),
+    "a deep folder": (laying("anna/" + "a/" * 20 + "flows.py", FLOWS), "….zip was not read: it is nested deeper than 12 folders"),
+    "a link to nothing": (lay_dangling, "anna.zip was not read: it is a link or a device"),
     "a link in a zip": (lay_symlink_in_zip, "flows.py was not read: it is a link or a device"),
     "a link": (lay_symlink, "flows.py was not read: it is a link or a device"),
     "a pipe": (lay_fifo, "flows.py was not read: it is a link or a device"),
     "no notebook": (laying("anna/flows.ipynb", "not json"), "flows.ipynb is no notebook: JSONDecodeError"),
+    "JSON": (laying("anna/flows.ipynb", "[]"), "flows.ipynb is no notebook: it is JSON, but not a list of cells"),
+    "deep JSON": (laying("anna/flows.ipynb", "[" * 100_000), "flows.ipynb is no notebook: it is nested too deeply"),
+    "too many signs": (laying("anna/flows.py", f"{FLOWS}x = {'-' * 50_000}1"), "flows.py is no Python (it is nested too deeply)"),
     "a binary": (laying("anna/flows.py", b"\x7fELF\0\0"), "flows.py is no text"),
     "a long line": (laying("anna.py", FLOWS + "x = '" + "y" * 70_000 + "'"), "more than 60000 characters"),
     "too much code": (lay_too_much, "more than 800000"),
@@ -235,6 +244,23 @@ def test_bad_input_gets_a_sentence_and_costs_nobody_else_anything(session, case)
     assert set(found) == {"anna", "bert"}
     assert (found["bert"].topics, found["bert"].problems) == ({"flows": [FLOWS]}, ())
     assert sentence in "\n".join(found["anna"].problems)
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may look everywhere")
+def test_a_folder_that_nobody_may_open_is_named(session):
+    session.lay("class/anna/flows.py", FLOWS)
+    session.lay("class/anna/more/vaes.py", VAES)
+    closed = [session.folder / "class/anna/more", session.lay("class/bert/flows.py", FLOWS).parent]
+    for folder in closed:
+        folder.chmod(0)
+    try:
+        found = session.submissions("class")
+    finally:
+        for folder in closed:
+            folder.chmod(0o700)
+    assert found["anna"].topics == {"flows": [FLOWS]}
+    assert found["anna"].problems == ("more/….zip was not read: the folder cannot be opened (Permission denied)",)
+    assert found["bert"].problems[0] == "….zip was not read: the folder cannot be opened (Permission denied)"
 
 
 def test_good_files_beside_bad_ones_are_read(session):

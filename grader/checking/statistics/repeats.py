@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grader.checking.mismatch import Mismatch
 from grader.checking.statistics.inequalities import plus
-from grader.checking.statistics.verdict import as_draws, odds
+from grader.checking.statistics.verdict import odds
 
 
 def assert_no_stretch_comes_twice(x: Tensor, pmf: Tensor, *, alpha: float = 1e-12) -> None:
@@ -46,7 +46,6 @@ def assert_repeats_are_those_of_chance(x: Tensor, K: int, *, alpha: float = 1e-1
     Raises: ``Mismatch`` if the draws repeat, or avoid, each other.
     """
     n = len(x)
-    x = as_draws(x, (n,), floating=False)
     repeats = n - len(x.unique())
     past = torch.arange(n, dtype=torch.float64)
     at_most, at_least = past.sum().item() / K, (past - repeats).clamp(min=0).sum().item() / K

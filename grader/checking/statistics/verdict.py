@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from grader.checking.mismatch import Mismatch
+from grader.checking.wording import kind_of
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ def report(verdict: Verdict) -> None:
 def as_draws(x: object, shape: tuple[int, ...], floating: bool) -> Tensor:
     """The draws of one call, or a ``Mismatch`` that says why they cannot be draws."""
     if not isinstance(x, Tensor):
-        raise Mismatch("type", f"the draws are a {type(x).__name__}", expected="a torch.Tensor")
+        raise Mismatch("type", f"you returned {kind_of(x)}", expected="a torch.Tensor")
     if x.shape != shape:
         sentence = f"asked for {shape[0]} draw{'s' * (shape[0] != 1)}, you returned a tensor of shape {tuple(x.shape)}"
         raise Mismatch("shape", sentence, got=x, want=shape, expected=f"shape {shape}")

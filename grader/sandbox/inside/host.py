@@ -109,7 +109,7 @@ class Host:
         """By topic, which of its functions each function calls."""
         try:
             return {name: calls_within(topic.module) for name, topic in self.topics.items()}
-        except Exception:  # a module may hold objects that answer to nothing as they should
+        except BaseException:  # a module may hold objects that answer to nothing as they should
             return {}
 
     def _load(self, message: dict[str, Any]) -> dict[str, Any]:

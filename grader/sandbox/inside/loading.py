@@ -57,7 +57,10 @@ def _fill(topic: Topic, cells: list[str], seconds: float, definitions_only: bool
         linecache.cache[place] = (len(source), None, source.splitlines(keepends=True), place)
         try:
             statements = ast.parse(source, place).body
-        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        except (RecursionError, MemoryError):  # of the parser, whose words say nothing of the source
+            topic.problems.append(f"{place}: it is nested too deeply")
+            continue
+        except (SyntaxError, ValueError) as error:
             line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
             topic.problems.append(f"{place}{line}: {type(error).__name__}: {getattr(error, 'msg', None) or error}")
             continue

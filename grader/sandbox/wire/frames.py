@@ -116,9 +116,7 @@ class _Encoder:
         if kind is int:
             return _bounded(value, self.limits)
         if kind is str:
-            if len(value) > self.limits.string:
-                raise WireError("the string is too long")
-            return value.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
+            return self.string(value)
         if kind is Tensor or kind is torch.nn.Parameter:
             node = self.tensor(value)
             if node is not None:
@@ -126,13 +124,18 @@ class _Encoder:
         if kind is list:
             return ["l", *[self.tree(item, depth + 1) for item in value]]
         if kind is dict and all(type(key) is str for key in value):
-            return {key: self.tree(item, depth + 1) for key, item in value.items()}
+            return {self.string(key): self.tree(item, depth + 1) for key, item in value.items()}
         if isinstance(value, tuple):  # also named tuples, torch.Size and what torch.max returns
             return ["u", *[self.tree(item, depth + 1) for item in value]]
         known = self.to_wire(value)
         if known is None:
             raise WireError(f"a {kind.__name__} cannot be sent")
         return ["s", known[0], self.tree(known[1], depth + 1)]
+
+    def string(self, value: str) -> str:
+        if len(value) > self.limits.string:
+            raise WireError("the string is too long")
+        return value.encode("utf-8", "replace").decode()  # half a surrogate pair is no text
 
     def tensor(self, value: Tensor) -> list[Any] | None:
         name = NAMES.get(value.dtype)
