@@ -423,6 +423,12 @@ def data_and_jacobian_by_vjp(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
 
 
 @variant(LOG_PROB_Z)
+def latents_in_float64(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    wide = z.double()
+    return (log_p_x(f_inverse(wide)) + log_abs_det(f_inverse, wide)).to(z.dtype)
+
+
+@variant(LOG_PROB_Z)
 def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     x = f_inverse(z)
     jacobians = torch.stack([

@@ -408,3 +408,8 @@ def columns_by_forward_derivatives(f: Map, x: Tensor) -> Tensor:
 @variant(LOG_DET)
 def slogdet_in_float64(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.slogdet(jacobian_of(f, x).double()).logabsdet.to(x.dtype)
+
+
+@variant(LOG_DET)
+def all_in_float64(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x.double()).to(x.dtype)

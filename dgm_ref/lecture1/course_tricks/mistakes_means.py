@@ -179,6 +179,12 @@ def gap_from_sums(f, x):
     return sum(f(row)[0] for row in x.split(1)) / n - f(x.sum(dim=0, keepdim=True) / n).squeeze()
 
 
+@variant(JENSEN)
+def gap_in_float64(f, x):
+    wide = x.double()
+    return (f(wide).mean() - f(wide.mean(0, keepdim=True))[0]).to(x.dtype)
+
+
 # -- dirac_expectation --
 
 
