@@ -15,6 +15,7 @@ Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 LOG_PROB = "autoregressive.gaussian_log_prob"
 SUM = "test_gaussian_log_prob_is_the_sum_of_the_log_conditionals"
 WIDTH = "test_gaussian_log_prob_holds_for_any_width_and_784_dimensions"
+AWAY_FROM_ZERO = "You keep sigma away from zero, by a clamp or a small number. A sigma of 10^-9 is legal, and its density is high."
 MEAN = "test_a_narrower_gaussian_is_higher_at_its_mean"
 GRADIENT = "test_gaussian_log_prob_has_the_gradient_that_training_needs"
 
@@ -79,12 +80,12 @@ def logarithm_of_the_product_of_densities(conditional: Conditional, x: Tensor) -
     return _log_densities(conditional, x).exp().prod(dim=1).log()
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says="You keep sigma away from zero. A sigma of 10^-9 is legal, and its density is high.")
+@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO)
 def clamps_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(min=math.log(1e-6))), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says="The small number added to the variance swallows every narrower Gaussian.")
+@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO)
 def epsilon_in_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     variance = (2 * log_sigma).exp() + 1e-12

@@ -123,7 +123,7 @@ def kl_div_without_care_for_empty_values(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_is_infinite_outside_the_support",
-    says="You left out the values that q excludes. If p takes one of them, the divergence is infinite.",
+    says="You left out what is infinite: where p has mass and q has none, so is the divergence.",
 )
 def drops_zero_terms_of_q(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
@@ -237,7 +237,7 @@ def clamped_pmfs(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_is_infinite_outside_the_support",
-    says="An infinite divergence became zero or finite: where p has mass and q none, it is infinite.",
+    says="You left out what is infinite: where p has mass and q has none, so is the divergence.",
 )
 def infinite_terms_left_out(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)

@@ -288,7 +288,7 @@ def reverse_without_the_entropy(
 @mistake(
     REVERSE,
     killed_by="test_reverse_kl_has_its_gradient_through_the_draws",
-    says="You detached the draws. They move with theta, and most of the gradient comes through them.",
+    says="Your draws are detached, or made under no_grad. They move with theta, and most of the gradient comes through them.",
 )
 def reverse_with_detached_draws(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
@@ -373,7 +373,7 @@ def reverse_ratio_of_densities(
 @mistake(
     REVERSE,
     killed_by="test_reverse_kl_has_gradients_in_the_densities_and_through_the_draws",
-    says="You sampled under no_grad. The draws move with theta, and most of the gradient comes through them.",
+    says="Your draws are detached, or made under no_grad. They move with theta, and most of the gradient comes through them.",
 )
 def reverse_sampled_under_no_grad(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
