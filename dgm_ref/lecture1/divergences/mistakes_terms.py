@@ -270,6 +270,27 @@ def likelihood_in_float32(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).float().mean()
 
 
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_by_hand",
+    says="One number for each sample; their mean is asked for.",
+)
+def one_for_each_sample(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x)
+
+
+@mistake(
+    LIKELIHOOD, killed_by="test_the_likelihood_by_hand", says="These are bits. The result is in nats: take the natural logarithm as it is."
+)
+def likelihood_in_bits(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x).mean() / math.log(2)
+
+
+@mistake(LIKELIHOOD, killed_by="test_the_likelihood_has_its_gradient", says="The samples are cut off the graph: no gradient reaches them.")
+def likelihood_of_detached_samples(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x.detach()).mean()
+
+
 @variant(LIKELIHOOD)
 def likelihood_one_sample_at_a_time(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     terms = [log_p_theta(row[None])[0] for row in x]
