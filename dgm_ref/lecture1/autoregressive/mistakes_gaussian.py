@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -149,6 +149,28 @@ def multiplies_the_square_out(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     squares = (x**2 - 2 * x * mu + mu**2) * (-2 * log_sigma).exp()
     return (-0.5 * squares - log_sigma - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The model gives log sigma, and you take it for sigma: exponentiate it.")
+def log_sigma_as_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, sigma = conditional(x)
+    return (-0.5 * ((x - mu) / sigma).square() - sigma.log() - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The constant is log(2 pi) / 2 for each variable: the half is missing.")
+def whole_log_two_pi(conditional: Conditional, x: Tensor) -> Tensor:
+    return (_log_densities(conditional, x) - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You score x_{j+1} with mu and sigma of x_j. `mu[:, j]` belongs to `x[:, j]` already.",
+    when=size_of("x", axis=1, at_least=2),
+)
+def density_of_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return _log_densities(lambda _: (mu[:, :-1], log_sigma[:, :-1]), x[:, 1:]).sum(dim=1)
 
 
 @variant(LOG_PROB)

@@ -209,6 +209,22 @@ def takes_the_mean_out(conditional: ClassConditional, x: Tensor, log_prior: Tens
     return (weights / weights.sum(dim=1, keepdim=True)).to(log_prior.dtype)
 
 
+@mistake(
+    POSTERIOR,
+    killed_by=BAYES,
+    says="You add up logits. Each conditional has to be normalised first: its constant differs from class to class.",
+)
+def adds_raw_logits(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    labels = [torch.full((len(x),), c) for c in range(len(log_prior))]
+    scores = [conditional(x, y).gather(2, x[..., None]).sum(dim=(1, 2)) for y in labels]
+    return (torch.stack(scores, dim=1) + log_prior).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=GRADIENTS, says="The prior is cut off the graph. The posterior is differentiable in it, too.")
+def detached_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior.detach()).softmax(dim=1)
+
+
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)

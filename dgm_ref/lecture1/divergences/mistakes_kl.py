@@ -266,6 +266,27 @@ def kl_of_pmfs_in_one_batch_axis(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, q).squeeze(0)
 
 
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="This is KL(p‖q) plus KL(q‖p). The divergence asked for is not symmetric.",
+)
+def sum_of_both_divergences(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p, q) + _kl(q, p)
+
+
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You sum over the first axis. The values are on the last one.",
+    when=lambda p, q: max(p.ndim, q.ndim) > 1,
+)
+def kl_over_the_first_axis(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(0)
+
+
 @variant(KL)
 def kl_by_loops(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))

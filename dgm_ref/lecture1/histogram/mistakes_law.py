@@ -107,6 +107,20 @@ def through_numbers_of_python(pi: Tensor, x: Tensor) -> Tensor:
     return torch.tensor([math.log(p) if p > 0 else -math.inf for p in pi[x].tolist()], dtype=pi.dtype)
 
 
+@mistake(
+    LOG_PROB,
+    killed_by=EMPTY,
+    says="A one-hot times logarithms is 0 times -inf where a bin is empty, which is nan. Pick the entry by its index.",
+)
+def masks_by_multiplication(pi: Tensor, x: Tensor) -> Tensor:
+    return (torch.nn.functional.one_hot(x, len(pi)) * pi.log()).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=HALVES, says="Bins are numbered from 0: you look one place too low.")
+def bins_counted_from_one(pi: Tensor, x: Tensor) -> Tensor:
+    return pi[x - 1].log()
+
+
 @variant(LOG_PROB)
 def by_gather(pi: Tensor, x: Tensor) -> Tensor:
     return pi.gather(0, x).log()

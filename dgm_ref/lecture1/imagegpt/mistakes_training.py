@@ -178,6 +178,18 @@ def clears_gradients_after_the_step(model: Any, optimizer: Any, x: Tensor) -> fl
     return loss.item()
 
 
+@mistake(STEP, killed_by=LOSS, says="These are bits. The loss is in nats: do not divide by log 2.")
+def trains_on_bits(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: _loss(model, x) / math.log(2))
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="You make two steps. One batch, one step.")
+def two_steps_of_their_own(model: Any, optimizer: Any, x: Tensor) -> float:
+    loss = _step(model, optimizer, x, _loss)
+    _step(model, optimizer, x, _loss)
+    return loss
+
+
 @variant(STEP)
 def step_in_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
     model.train()
