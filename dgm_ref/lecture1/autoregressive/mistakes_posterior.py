@@ -225,6 +225,15 @@ def detached_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) 
     return _log_joint(conditional, x, log_prior.detach()).softmax(dim=1)
 
 
+@mistake(
+    POSTERIOR, killed_by=BAYES, says="Only the last variable is looked at. The likelihood is of the whole sequence: add over all variables."
+)
+def last_variable_alone(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    labels = [torch.full((len(x),), c) for c in range(len(log_prior))]
+    last = [conditional(x, y).log_softmax(dim=-1).gather(2, x[..., None])[:, -1, 0] for y in labels]
+    return (torch.stack(last, dim=1) + log_prior).softmax(dim=1)
+
+
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)

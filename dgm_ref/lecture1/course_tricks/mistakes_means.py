@@ -174,6 +174,15 @@ def variance_of_f(f, x):
     return f(x).var(correction=0)
 
 
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_gradient_of_both_terms",
+    says="f at the mean is cut off the graph. Both terms have a gradient.",
+)
+def detached_f_of_the_mean(f, x):
+    return f(x).mean() - f(x.mean(dim=0, keepdim=True))[0].detach()
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()
@@ -339,6 +348,15 @@ def f_of_weighted_points(f, points, weights):
 )
 def sum_without_weights(f, points, weights):
     return f(points).sum(dim=0)
+
+
+@mistake(
+    DIRAC,
+    killed_by="test_dirac_expectation_is_linear_in_the_weights",
+    says="The values of f are cut off the graph: no gradient reaches the points or the parameters of f.",
+)
+def detached_values(f, points, weights):
+    return weights @ f(points).detach()
 
 
 @variant(DIRAC)

@@ -287,6 +287,23 @@ def kl_over_the_first_axis(p: Tensor, q: Tensor) -> Tensor:
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(0)
 
 
+@mistake(KL, killed_by="test_kl_has_its_gradients", says="p is cut off the graph. The divergence has a gradient by both pmfs.")
+def detached_p(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p.detach(), q))
+
+
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You refuse batches of different shapes. They broadcast; only the last axes have to agree.",
+    raises=True,
+)
+def refuses_to_broadcast(p: Tensor, q: Tensor) -> Tensor:
+    if p.shape != q.shape:
+        raise ValueError("p and q must have the same shape")
+    return _kl(p, q)
+
+
 @variant(KL)
 def kl_by_loops(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))

@@ -430,6 +430,18 @@ def reverse_in_absolute_values(
     return (log_p_theta(x) - log_p_data(x)).abs().mean()
 
 
+@mistake(
+    REVERSE,
+    killed_by="test_reverse_kl_has_gradients_in_the_densities_and_through_the_draws",
+    says="log p_theta is cut off the graph. Both log-densities have a gradient.",
+)
+def reverse_with_detached_log_p_theta(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_theta(n, generator)
+    return (log_p_theta(x).detach() - log_p_data(x)).mean()
+
+
 @variant(REVERSE)
 def reverse_as_difference_of_means(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator

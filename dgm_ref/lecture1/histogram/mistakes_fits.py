@@ -127,7 +127,7 @@ def always_float32(x: Tensor, num_bins: int) -> Tensor:
     FIT, killed_by="test_each_bin_has_its_share", says="You counted in half precision, which holds no whole numbers beyond 2048 exactly."
 )
 def counts_in_half_precision(x: Tensor, num_bins: int) -> Tensor:
-    return _counts(x, num_bins).half().float() / len(x)
+    return _counts(x, num_bins).half().to(torch.get_default_dtype()) / len(x)
 
 
 @mistake(FIT, killed_by="test_each_bin_has_its_share", says="You counted in 8 bits, which overflow at 256.")

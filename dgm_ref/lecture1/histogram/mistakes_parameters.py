@@ -163,6 +163,21 @@ def independent_first_variables(m: int, K: int, order: int | None) -> int:
     return K**m - 1 if d == m - 1 else d * (K - 1) + (m - d) * (K - 1) * K**d
 
 
+@mistake(COUNT, killed_by=MNIST, says="One variable too many is in the contexts. Order d depends on the d before.")
+def order_one_too_large(m: int, K: int, order: int | None) -> int:
+    return _count(m, K, _order(m, None if order is None else order + 1))
+
+
+@mistake(
+    COUNT,
+    killed_by=MNIST,
+    says="You subtract 1 once for all. Every context of every variable has a distribution with K - 1 free parameters.",
+)
+def one_normalisation_in_all(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return sum(K ** (min(j, d) + 1) for j in range(m)) - 1
+
+
 @variant(COUNT)
 def table_by_table(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)

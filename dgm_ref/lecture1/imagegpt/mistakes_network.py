@@ -303,6 +303,12 @@ def block_in_single_precision(self: Any, h: Tensor, layer: int, cache: Any = Non
     return _right(self, h, layer, cache).float()
 
 
+@mistake(BLOCK, killed_by=ADDS, says="The MLP sees its input unnormalised: ln_2 is missing.")
+def no_norm_before_the_mlp(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + _mlp(self, h)
+
+
 @variant(BLOCK)
 def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     B, T, C = h.size()

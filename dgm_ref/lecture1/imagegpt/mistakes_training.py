@@ -51,7 +51,7 @@ def loss_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
     says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().",
 )
 def returns_a_tensor(model: Any, optimizer: Any, x: Tensor) -> Tensor:
-    return torch.tensor(_step(model, optimizer, x, _loss))
+    return torch.tensor(_step(model, optimizer, x, _loss), dtype=model.head.weight.dtype)
 
 
 @mistake(
