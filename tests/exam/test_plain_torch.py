@@ -28,7 +28,7 @@ def run(script: Script) -> dict[str, object]:
 @pytest.mark.parametrize(
     ("family", "written"),
     [
-        (families.affine(A, b), "f = lambda x: x @ A.T + b"),
+        (families.affine(A, b), "f = lambda x: x @ A.T.to(x.dtype) + b"),
         (families.elementwise("sin"), "f = torch.sin"),
         (families.compose(families.affine(A, b), families.affine(2 * A, b)), "f2 = lambda x: g(f(x))"),
         (families.gaussian_log_density(b, b.abs()), "f = lambda x: _gaussian_log_density(x, mu, sigma)"),

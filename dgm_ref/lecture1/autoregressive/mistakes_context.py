@@ -150,6 +150,16 @@ def unfolds_floats(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x.float(), d, start).long()
 
 
+@mistake(WINDOWS, killed_by=BEFORE, says="These are the values after x_j. Its context is the d before it.")
+def looks_ahead(x: Tensor, d: int, start: int) -> Tensor:
+    return F.pad(x, (0, d), value=start).unfold(1, d, 1)[:, 1:]
+
+
+@mistake(WINDOWS, killed_by=BEFORE, says="The last two axes are exchanged: variable first, then the places of its window.")
+def places_before_variables(x: Tensor, d: int, start: int) -> Tensor:
+    return _windows(x, d, start).transpose(1, 2)
+
+
 @variant(WINDOWS)
 def windows_by_loops(x: Tensor, d: int, start: int) -> Tensor:
     rows = [[[row[i] if i >= 0 else start for i in range(j - d, j)] for j in range(len(row))] for row in x.tolist()]
@@ -275,6 +285,34 @@ def never_empty(m: int, d: int) -> Tensor:
 def at_most_64_values(m: int, d: int) -> Tensor:
     lag = _lag(m)
     return (lag >= 1) & (lag <= min(d, 64))
+
+
+@mistake(MASK, killed_by=SHOWS, says="You count x_j among the d. Its context is the d values before it, without itself.")
+def counts_itself_among_the_d(m: int, d: int) -> Tensor:
+    lag = _lag(m)
+    return (lag >= 0) & (lag < d)
+
+
+@mistake(
+    MASK, killed_by=SHOWS, says="j - d is negative for the first variables, and a slice then counts from the end. Start at max(j - d, 0)."
+)
+def slices_from_the_end(m: int, d: int) -> Tensor:
+    mask = torch.zeros(m, m, dtype=torch.bool)
+    for j in range(m):
+        mask[j, j - d : j] = True
+    return mask
+
+
+@mistake(MASK, killed_by=SHOWS, says="Only the value d steps back is in the context. All the d values before x_j belong to it.")
+def one_value_d_steps_back(m: int, d: int) -> Tensor:
+    lag = _lag(m)
+    return (lag == d) & (lag > 0)
+
+
+@mistake(MASK, killed_by=SHOWS, says="This is what one adds to scores, 0 and -inf. Booleans are asked for, true where a value is seen.")
+def additive_mask(m: int, d: int) -> Tensor:
+    lag = _lag(m)
+    return torch.zeros(m, m).masked_fill((lag < 1) | (lag > d), -torch.inf)
 
 
 @variant(MASK)

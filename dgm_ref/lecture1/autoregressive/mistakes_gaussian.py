@@ -8,13 +8,14 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 LOG_PROB = "autoregressive.gaussian_log_prob"
 SUM = "test_gaussian_log_prob_is_the_sum_of_the_log_conditionals"
 WIDTH = "test_gaussian_log_prob_holds_for_any_width_and_784_dimensions"
+AWAY_FROM_ZERO = "You keep sigma away from zero, by a clamp or a small number. A sigma of 10^-9 is legal, and its density is high."
 MEAN = "test_a_narrower_gaussian_is_higher_at_its_mean"
 GRADIENT = "test_gaussian_log_prob_has_the_gradient_that_training_needs"
 
@@ -79,12 +80,12 @@ def logarithm_of_the_product_of_densities(conditional: Conditional, x: Tensor) -
     return _log_densities(conditional, x).exp().prod(dim=1).log()
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says="You keep sigma away from zero. A sigma of 10^-9 is legal, and its density is high.")
+@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO)
 def clamps_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(min=math.log(1e-6))), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says="The small number added to the variance swallows every narrower Gaussian.")
+@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO)
 def epsilon_in_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     variance = (2 * log_sigma).exp() + 1e-12
@@ -148,6 +149,28 @@ def multiplies_the_square_out(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     squares = (x**2 - 2 * x * mu + mu**2) * (-2 * log_sigma).exp()
     return (-0.5 * squares - log_sigma - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The model gives log sigma, and you take it for sigma: exponentiate it.")
+def log_sigma_as_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, sigma = conditional(x)
+    return (-0.5 * ((x - mu) / sigma).square() - sigma.log() - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The constant is log(2 pi) / 2 for each variable: the half is missing.")
+def whole_log_two_pi(conditional: Conditional, x: Tensor) -> Tensor:
+    return (_log_densities(conditional, x) - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You score x_{j+1} with mu and sigma of x_j. `mu[:, j]` belongs to `x[:, j]` already.",
+    when=size_of("x", axis=1, at_least=2),
+)
+def density_of_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return _log_densities(lambda _: (mu[:, :-1], log_sigma[:, :-1]), x[:, 1:]).sum(dim=1)
 
 
 @variant(LOG_PROB)

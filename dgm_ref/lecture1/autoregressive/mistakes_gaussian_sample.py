@@ -283,6 +283,15 @@ def tenth_of_the_vectors_copied(conditional: Conditional, n: int, m: int, genera
     return torch.cat([x[: n - n // 10], x[: n // 10]])
 
 
+@mistake(SAMPLE, killed_by=JOINT, says="You draw x_j with mu and sigma of the variable before it. `mu[:, j]` belongs to `x[:, j]` already.")
+def parameters_of_the_variable_before(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        mu, sigma = conditional(x)[0][:, max(j - 1, 0)], conditional(x)[1][:, max(j - 1, 0)].exp()
+        return mu + sigma * noise(mu, generator)
+
+    return gaussian_ancestral(n, m, step)
+
+
 @variant(SAMPLE)
 def by_torch_normal_with_a_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

@@ -281,6 +281,20 @@ def asks_for_the_first_columns_alone(conditional: Conditional, x: Tensor) -> Ten
     return at(log_pi_of_prefixes(conditional, x), x).sum(dim=-1)
 
 
+@mistake(LOG_PROB, killed_by=SUM, says="This is minus the log-likelihood, the cost of a sequence. The log-likelihood itself is asked for.")
+def negative(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You roll x round, so that x_{j+1} meets the logits of x_j. `logits[:, j]` is already the distribution of `x[:, j]`.",
+)
+def scores_the_rolled_sequence(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x.roll(-1, dims=1)).sum(dim=-1)
+
+
 @variant(LOG_PROB)
 def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor:
     terms = []

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import contains, mistake, size_of, variant
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 
 LOSS = "autoregressive.negative_log_likelihood"
@@ -99,6 +99,44 @@ def counts_equal_sequences_once(conditional: Conditional, x: Tensor) -> Tensor:
 )
 def asks_for_the_first_columns_alone(conditional: Conditional, x: Tensor) -> Tensor:
     return -at(log_pi_of_prefixes(conditional, x), x).mean()
+
+
+@mistake(LOSS, killed_by=MEAN, says="You add everything up. The loss is the mean over sequences and dimensions.")
+def added_up(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).sum()
+
+
+@mistake(LOSS, killed_by=MEAN, says="The one-hot product has n m K entries, and its mean divides by K once too often. Divide by n m.")
+def divided_by_K_too(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).mean() / (x.shape[1] * conditional(x).shape[-1])
+
+
+@mistake(LOSS, killed_by=MEAN, says="cross_entropy takes logits and normalises them itself: a softmax before it makes another law of them.")
+def cross_entropy_of_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(lambda x: conditional(x).softmax(dim=-1), x).mean().neg() / x.shape[1]
+
+
+@mistake(LOSS, killed_by=MEAN, says="You bring classes to axis 1 by a reshape, which mixes them with the positions. Transpose.")
+def reshaped_instead_of_transposed(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    return F.cross_entropy(logits.reshape(len(x), logits.shape[2], logits.shape[1]), x)
+
+
+@mistake(
+    LOSS,
+    killed_by=MEAN,
+    says="You score x_{j+1} with the logits of x_j. `logits[:, j]` is already the distribution of `x[:, j]`.",
+    when=size_of("x", axis=1, at_least=2),
+)
+def loss_of_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
+    return -at(log_pi(conditional, x)[:, :-1], x[:, 1:]).mean()
+
+
+@mistake(
+    LOSS, killed_by=MEAN, says="You leave out the value 0: ignore_index is meant for padding, and there is none.", when=contains("x", 0)
+)
+def ignores_the_first_value(conditional: Conditional, x: Tensor) -> Tensor:
+    return F.cross_entropy(conditional(x).transpose(1, 2), x, ignore_index=0)
 
 
 @variant(LOSS)

@@ -162,6 +162,19 @@ def views_x_as_one_row(self: Any, x: Tensor) -> Tensor:
     return _logits(self, windows)
 
 
+@mistake(
+    MLP,
+    killed_by=LOGITS,
+    says="Start tokens stand behind the values that there are. The oldest places of a window are empty: pad on the left.",
+)
+def start_tokens_on_the_right(self: Any, x: Tensor) -> Tensor:
+    windows = torch.full((*x.shape, self.d), self.K)
+    for j in range(x.shape[1]):
+        before = x[:, max(0, j - self.d) : j]
+        windows[:, j, : before.shape[1]] = before
+    return _logits(self, windows)
+
+
 @variant(MLP)
 def one_variable_after_another(self: Any, x: Tensor) -> Tensor:
     tokens = torch.cat([torch.full((len(x), self.d), self.K), x], dim=1)

@@ -16,6 +16,7 @@ ClassConditional = Callable[[Tensor, Tensor], Tensor]
 POSTERIOR = "autoregressive.class_posterior"
 BAYES = "test_the_posterior_is_bayes_rule"
 UNDERFLOW = "test_the_posterior_of_784_dimensions_where_every_likelihood_underflows"
+FIRST = "Every likelihood underflows to 0, and 0 / 0 is nan; float64 only moves the end. Normalise while they are logarithms."
 GRADIENTS = "test_the_posterior_has_gradients"
 IMPOSSIBLE = "test_an_impossible_class_has_posterior_zero"
 OWN = "test_the_posterior_of_a_sequence_is_its_own"
@@ -39,7 +40,7 @@ def ignores_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tenso
     return _log_joint(conditional, x, torch.zeros_like(log_prior)).softmax(dim=1)
 
 
-@mistake(POSTERIOR, killed_by=UNDERFLOW, says="Every likelihood underflows to 0, and 0 / 0 is nan. Normalise while they are logarithms.")
+@mistake(POSTERIOR, killed_by=UNDERFLOW, says=FIRST)
 def exponentiates_first(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior).exp()
     return joint / joint.sum(dim=1, keepdim=True)
@@ -165,11 +166,7 @@ def one_maximum_for_all_sequences(conditional: ClassConditional, x: Tensor, log_
     return weights / weights.sum(dim=1, keepdim=True)
 
 
-@mistake(
-    POSTERIOR,
-    killed_by=UNDERFLOW,
-    says="Float64 only moves the end: these likelihoods underflow there as well. Normalise while they are logarithms.",
-)
+@mistake(POSTERIOR, killed_by=UNDERFLOW, says=FIRST)
 def exponentiates_in_float64(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     joint = _log_joint(conditional, x, log_prior).double().exp()
     return (joint / joint.sum(dim=1, keepdim=True)).to(log_prior.dtype)
@@ -210,6 +207,31 @@ def takes_the_mean_out(conditional: ClassConditional, x: Tensor, log_prior: Tens
     joint = _log_joint(conditional, x, log_prior).double()
     weights = (joint - joint.where(joint.isfinite(), 0).mean(dim=1, keepdim=True)).exp()
     return (weights / weights.sum(dim=1, keepdim=True)).to(log_prior.dtype)
+
+
+@mistake(
+    POSTERIOR,
+    killed_by=BAYES,
+    says="You add up logits. Each conditional has to be normalised first: its constant differs from class to class.",
+)
+def adds_raw_logits(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    labels = [torch.full((len(x),), c) for c in range(len(log_prior))]
+    scores = [conditional(x, y).gather(2, x[..., None]).sum(dim=(1, 2)) for y in labels]
+    return (torch.stack(scores, dim=1) + log_prior).softmax(dim=1)
+
+
+@mistake(POSTERIOR, killed_by=GRADIENTS, says="The prior is cut off the graph. The posterior is differentiable in it, too.")
+def detached_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, log_prior.detach()).softmax(dim=1)
+
+
+@mistake(
+    POSTERIOR, killed_by=BAYES, says="Only the last variable is looked at. The likelihood is of the whole sequence: add over all variables."
+)
+def last_variable_alone(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    labels = [torch.full((len(x),), c) for c in range(len(log_prior))]
+    last = [conditional(x, y).log_softmax(dim=-1).gather(2, x[..., None])[:, -1, 0] for y in labels]
+    return (torch.stack(last, dim=1) + log_prior).softmax(dim=1)
 
 
 @variant(POSTERIOR)

@@ -213,7 +213,7 @@ def remembers_only_the_newest_value(conditional: Conditional, n: int, m: int, ge
     says="You draw x_j from the logits of the variable before it. `logits[:, j]` is already the distribution of `x[:, j]`.",
 )
 def logits_of_the_variable_before(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
-    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, max(j - 1, 0)), generator))
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j - 1), generator))
 
 
 @mistake(SAMPLE, killed_by=JOINT, says="The sequences are right but for their direction: they run backwards.")
@@ -327,6 +327,11 @@ def squeezes_too_much(conditional: Conditional, n: int, m: int, generator: Gener
 )
 def cuts_large_logits_off(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].clamp(max=50).softmax(dim=-1), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="You take a sigmoid of each logit. The K probabilities of a variable are the softmax of its logits.")
+def sigmoid_for_softmax(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].sigmoid(), generator))
 
 
 @variant(SAMPLE)

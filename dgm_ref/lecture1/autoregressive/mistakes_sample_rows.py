@@ -11,6 +11,7 @@ from dgm_ref.lecture1.autoregressive.parts import Conditional, ancestral, pick, 
 SAMPLE = "autoregressive.sample"
 JOINT = "test_samples_follow_the_joint_law"
 GENERATOR = "test_sampling_reads_its_generator_and_moves_it_on"
+REPEATS = "You draw from a copy of the generator, or restart it from its seed: the next call repeats this one. Let it go on."
 ROWS = "test_no_row_of_a_large_batch_repeats_or_mirrors_another"
 
 
@@ -119,17 +120,13 @@ def own_generator(conditional: Conditional, n: int, m: int, generator: Generator
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), own))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR, says="You restart the generator from its seed, so a second call repeats the first. Let it go on.")
+@mistake(SAMPLE, killed_by=GENERATOR, says=REPEATS)
 def restarts_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     generator.manual_seed(generator.initial_seed())
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
 
 
-@mistake(
-    SAMPLE,
-    killed_by=GENERATOR,
-    says="You draw from a copy of the generator: the caller's does not move, and the next call repeats this one.",
-)
+@mistake(SAMPLE, killed_by=GENERATOR, says=REPEATS)
 def copy_of_the_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     copy = Generator()
     copy.set_state(generator.get_state())

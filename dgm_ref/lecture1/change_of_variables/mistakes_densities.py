@@ -404,6 +404,33 @@ def squeezes_the_log_prob_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return (log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)).squeeze()
 
 
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_three_points",
+    says="You add the determinant itself to a log-density. Its logarithm belongs there.",
+)
+def adds_the_bare_determinant_z(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return log_p_x(f_inverse(z)) + torch.linalg.det(jacobian_of(f_inverse, z)).abs()
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_differentiable",
+    says="The volume change is cut off the graph, and with it its part of the gradient.",
+)
+def inverse_volume_change_cut_off(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z).detach()
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_the_change_of_variables",
+    says="You took the derivative of the sum of all outputs. These are the column sums of the Jacobian, not its determinant.",
+)
+def column_sums_of_the_inverse(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return log_p_x(f_inverse(z)) + jacobian_of(f_inverse, z).sum(dim=1).abs().log().sum(dim=1)
+
+
 @variant(LOG_PROB_Z)
 def one_latent_at_a_time(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return torch.cat([log_p_x(f_inverse(z_i)) + log_abs_det(f_inverse, z_i) for z_i in z.split(1)])
@@ -420,6 +447,12 @@ def data_and_jacobian_by_vjp(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     x, pull_back = torch.func.vjp(f_inverse, z)  # type: ignore[misc]
     rows = [pull_back(axis.expand_as(x))[0] for axis in torch.eye(z.shape[1], dtype=z.dtype)]
     return log_p_x(x) + torch.linalg.slogdet(torch.stack(rows, dim=1))[1]
+
+
+@variant(LOG_PROB_Z)
+def latents_in_float64(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    wide = z.double()
+    return (log_p_x(f_inverse(wide)) + log_abs_det(f_inverse, wide)).to(z.dtype)
 
 
 @variant(LOG_PROB_Z)

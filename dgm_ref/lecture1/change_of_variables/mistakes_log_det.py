@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -352,6 +353,43 @@ def views_the_samples(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x.view(-1).view(x.shape))
 
 
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="This is the logarithm of the trace. The volume change is the determinant.",
+)
+def logarithm_of_the_trace(f: Map, x: Tensor) -> Tensor:
+    return jacobian_of(f, x).diagonal(dim1=1, dim2=2).sum(dim=1).abs().log()
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="You take the Jacobian at the mean of the samples. Each sample has its own.",
+    when=size_of("x", axis=0, at_least=2),
+)
+def jacobian_at_the_mean(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x.mean(dim=0, keepdim=True)).expand(len(x))
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="These are bits. Logarithms are natural here.",
+)
+def binary_logarithm(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x) / math.log(2)
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_volumes_of_a_linear_map_and_of_an_exponential",
+    says="You divide by the dimension. The log-determinant is a sum over dimensions, not a mean.",
+)
+def divided_by_the_dimension(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x) / x.shape[1]
+
+
 @variant(LOG_DET)
 def forward_mode_and_singular_values(f: Map, x: Tensor) -> Tensor:
     jacobian = vmap(jacfwd(lambda x_i: f(x_i[None])[0]))(x)
@@ -408,3 +446,8 @@ def columns_by_forward_derivatives(f: Map, x: Tensor) -> Tensor:
 @variant(LOG_DET)
 def slogdet_in_float64(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.slogdet(jacobian_of(f, x).double()).logabsdet.to(x.dtype)
+
+
+@variant(LOG_DET)
+def all_in_float64(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x.double()).to(x.dtype)

@@ -156,6 +156,33 @@ def small_gaps_are_zero(f, x):
     return torch.where(gap.abs() < 1e-6, 0.0, gap)
 
 
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
+    says="You add up the values of f. E f(x) is their average.",
+)
+def sum_minus_f_of_the_mean(f, x):
+    return f(x).sum() - f(x.mean(dim=0, keepdim=True))[0]
+
+
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
+    says="This is the variance of f(x). The gap compares E f(x) with f at E x.",
+)
+def variance_of_f(f, x):
+    return f(x).var(correction=0)
+
+
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_gradient_of_both_terms",
+    says="f at the mean is cut off the graph. Both terms have a gradient.",
+)
+def detached_f_of_the_mean(f, x):
+    return f(x).mean() - f(x.mean(dim=0, keepdim=True))[0].detach()
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()
@@ -177,6 +204,12 @@ def gap_by_vmap(f, x):
 def gap_from_sums(f, x):
     n = len(x)
     return sum(f(row)[0] for row in x.split(1)) / n - f(x.sum(dim=0, keepdim=True) / n).squeeze()
+
+
+@variant(JENSEN)
+def gap_in_float64(f, x):
+    wide = x.double()
+    return (f(wide).mean() - f(wide.mean(0, keepdim=True))[0]).to(x.dtype)
 
 
 # -- dirac_expectation --
@@ -297,6 +330,33 @@ def weighs_in_place(f, points, weights):
 def last_of_equal_points(f, points, weights):
     kept = list({tuple(point.tolist()): i for i, point in enumerate(points)}.values())
     return weights[kept] @ f(points[kept])
+
+
+@mistake(
+    DIRAC,
+    killed_by="test_every_delta_sifts_out_a_value",
+    says="You weigh the points before f sees them. The deltas sift out f at the points; the weights multiply its values.",
+)
+def f_of_weighted_points(f, points, weights):
+    return f(weights[:, None] * points).sum(dim=0)
+
+
+@mistake(
+    DIRAC,
+    killed_by="test_every_delta_sifts_out_a_value",
+    says="You add up the values without their weights.",
+)
+def sum_without_weights(f, points, weights):
+    return f(points).sum(dim=0)
+
+
+@mistake(
+    DIRAC,
+    killed_by="test_dirac_expectation_is_linear_in_the_weights",
+    says="The values of f are cut off the graph: no gradient reaches the points or the parameters of f.",
+)
+def detached_values(f, points, weights):
+    return weights @ f(points).detach()
 
 
 @variant(DIRAC)

@@ -228,6 +228,15 @@ def divides_in_place(f, x):
     return values.sum(dim=0)
 
 
+@mistake(
+    MONTE_CARLO,
+    killed_by="test_average_of_the_squares_is_not_the_square_of_the_average",
+    says="You divide by m, the dimension. The average is over the n samples.",
+)
+def divides_by_the_dimension(f, x):
+    return f(x).sum(dim=0) / x.shape[1]
+
+
 @variant(MONTE_CARLO)
 def one_sample_at_a_time(f, x):
     total = 0
@@ -346,6 +355,42 @@ def lotus_of_the_first_thousand(g, f, x):
 @mistake(LOTUS, killed_by="test_lotus_has_the_gradient_of_an_average", says="The graph is cut at y: the parameters of f get no gradient.")
 def detaches_y(g, f, x):
     return g(f(x).detach()).mean(dim=0)
+
+
+@mistake(
+    LOTUS,
+    killed_by="test_lotus_applies_f_first_to_every_sample",
+    says="You add up without dividing by the number of samples.",
+)
+def sum_of_g(g, f, x):
+    return g(f(x)).sum(dim=0)
+
+
+@mistake(
+    LOTUS,
+    killed_by="test_lotus_applies_f_first_to_every_sample",
+    says="You average over the components, too. Each has its own expectation: average over the samples alone.",
+)
+def lotus_over_everything(g, f, x):
+    return g(f(x)).mean()
+
+
+@mistake(
+    LOTUS,
+    killed_by="test_lotus_applies_f_first_to_every_sample",
+    says="You average over the components of each sample. Average over the samples, the first axis.",
+)
+def lotus_over_components(g, f, x):
+    return g(f(x)).mean(dim=1)
+
+
+@mistake(
+    LOTUS,
+    killed_by="test_lotus_has_the_gradient_of_an_average",
+    says="The result carries no graph: no gradient gets through it.",
+)
+def lotus_without_a_graph(g, f, x):
+    return g(f(x)).mean(dim=0).detach()
 
 
 @variant(LOTUS)

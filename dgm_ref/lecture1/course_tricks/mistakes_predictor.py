@@ -234,6 +234,16 @@ def nan_in_the_first_empty_row(joint, y):
     return mean.where(~first[:, None], torch.nan)
 
 
+@mistake(
+    PREDICTOR,
+    killed_by="test_a_row_without_mass_gives_nan_in_that_row_alone",
+    says="You predict the plain mean of y for an impossible x. Nothing is known there: nan.",
+)
+def plain_mean_for_an_impossible_x(joint, y):
+    mass = joint.sum(dim=1, keepdim=True)
+    return torch.where(mass > 0, joint / mass, 1 / joint.shape[1]) @ y
+
+
 @variant(PREDICTOR)
 def softmax_of_log_masses(joint, y):
     return joint.log().softmax(dim=1) @ y

@@ -124,6 +124,29 @@ def remembers_the_masses(p, f, K):
     return _remembered.setdefault((id(p), p.data_ptr(), len(p), K), p.new_zeros(K).index_add(0, f, p))
 
 
+@mistake(PUSHFORWARD, killed_by="test_masses_that_meet_add_up", says="You keep the largest of the masses that meet. They add up.")
+def largest_preimage(p, f, K):
+    return p.new_zeros(K).scatter_reduce(0, f, p, reduce="amax")
+
+
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="You number the values that are hit anew. The mass of s goes to place f(s) itself.",
+)
+def numbers_the_images_anew(p, f, K):
+    return p.new_zeros(K).index_add(0, f.unique(return_inverse=True)[1], p)
+
+
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="The result has a place for each of the S values of x. It has one for each of the K of y.",
+)
+def as_long_as_p(p, f, K):
+    return p.new_zeros(max(len(p), K)).index_add(0, f, p)
+
+
 @variant(PUSHFORWARD)
 def product_with_one_hot(p, f, K):
     return p @ one_hot(f, K).to(p.dtype)

@@ -180,6 +180,15 @@ def clipped_at_a_thousand(p, x):
     return grad(lambda x: p(x).log().sum())(x).clamp(-1000, 1000)
 
 
+@mistake(
+    LOG_DERIVATIVE,
+    killed_by="test_score_of_a_gaussian_points_to_its_mean",
+    says="You differentiate the binary logarithm. The score is the gradient of the natural one.",
+)
+def score_in_bits(p, x):
+    return grad(lambda x: p(x).log2().sum())(x)
+
+
 @variant(LOG_DERIVATIVE)
 def autograd_of_log_p(p, x):
     with torch.enable_grad():

@@ -166,6 +166,15 @@ def centres_in_place(f, x):
     return (values.square().sum(dim=0) / (n * (n - 1))).sqrt()
 
 
+@mistake(
+    STANDARD_ERROR,
+    killed_by="test_standard_error_of_three_values",
+    says="You take deviations over the components of each sample. They are over the samples, the first axis.",
+)
+def deviation_over_components(f, x):
+    return f(x).std(dim=1) / len(x) ** 0.5
+
+
 @variant(STANDARD_ERROR)
 def two_passes(f, x):
     values, n = f(x), len(x)

@@ -130,6 +130,22 @@ def difference_of_moments_in_float64(x: Tensor) -> Fit:
     return mu.to(x.dtype), (y.square().mean(0) - mu.square()).clamp(min=0).sqrt().to(x.dtype)
 
 
+@mistake(FORWARD, killed_by="test_the_means_by_hand", says="Mean and standard deviation are exchanged: the mean comes first.")
+def sigma_before_mu(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x.std(dim=0, correction=0), x.mean(dim=0)
+
+
+@mistake(FORWARD, killed_by="test_the_spreads_by_hand", says="This is the root mean square. Deviations are from the mean, not from zero.")
+def root_mean_square(x: Tensor) -> tuple[Tensor, Tensor]:
+    return x.mean(dim=0), x.square().mean(dim=0).sqrt()
+
+
+@mistake(FORWARD, killed_by="test_the_means_by_hand", says="One mean and one spread for all coordinates. Each has its own.")
+def one_gaussian_for_all(x: Tensor) -> tuple[Tensor, Tensor]:
+    m = x.shape[1]
+    return x.mean().expand(m), x.std(correction=0).expand(m)
+
+
 @variant(FORWARD)
 def fit_in_float64_inside(x: Tensor) -> Fit:
     wide = x.double()

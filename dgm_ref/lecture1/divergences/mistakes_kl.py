@@ -123,7 +123,7 @@ def kl_div_without_care_for_empty_values(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_is_infinite_outside_the_support",
-    says="You left out the values that q excludes. If p takes one of them, the divergence is infinite.",
+    says="You left out what is infinite: where p has mass and q has none, so is the divergence.",
 )
 def drops_zero_terms_of_q(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
@@ -237,7 +237,7 @@ def clamped_pmfs(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_is_infinite_outside_the_support",
-    says="An infinite divergence became zero or finite: where p has mass and q none, it is infinite.",
+    says="You left out what is infinite: where p has mass and q has none, so is the divergence.",
 )
 def infinite_terms_left_out(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
@@ -264,6 +264,44 @@ def kl_of_pmfs_in_one_batch_axis(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     p, q = p.reshape(-1, p.shape[-1]), q.reshape(-1, q.shape[-1])
     return _kl(p, q).squeeze(0)
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="This is KL(p‖q) plus KL(q‖p). The divergence asked for is not symmetric.",
+)
+def sum_of_both_divergences(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p, q) + _kl(q, p)
+
+
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You sum over the first axis. The values are on the last one.",
+    when=lambda p, q: max(p.ndim, q.ndim) > 1,
+)
+def kl_over_the_first_axis(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(0)
+
+
+@mistake(KL, killed_by="test_kl_has_its_gradients", says="p is cut off the graph. The divergence has a gradient by both pmfs.")
+def detached_p(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p.detach(), q))
+
+
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You refuse batches of different shapes. They broadcast; only the last axes have to agree.",
+    raises=True,
+)
+def refuses_to_broadcast(p: Tensor, q: Tensor) -> Tensor:
+    if p.shape != q.shape:
+        raise ValueError("p and q must have the same shape")
+    return _kl(p, q)
 
 
 @variant(KL)

@@ -203,6 +203,29 @@ def forward_in_float32(
     return (log_p_data(x) - log_p_theta(x)).float().mean()
 
 
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_by_hand",
+    says="You take each log-density at draws of its own. Both are taken at the draws of the data.",
+)
+def forward_each_at_its_own_draws(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    return log_p_data(sample_data(n, generator)).mean() - log_p_theta(sample_theta(n, generator)).mean()
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_by_hand",
+    says="You keep the estimate from going below zero. The divergence is not negative, its estimate may be.",
+)
+def forward_never_negative(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_data(n, generator)
+    return (log_p_data(x) - log_p_theta(x)).mean().clamp(min=0)
+
+
 @variant(FORWARD)
 def forward_as_difference_of_means(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
@@ -288,7 +311,7 @@ def reverse_without_the_entropy(
 @mistake(
     REVERSE,
     killed_by="test_reverse_kl_has_its_gradient_through_the_draws",
-    says="You detached the draws. They move with theta, and most of the gradient comes through them.",
+    says="Your draws are detached, or made under no_grad. They move with theta, and most of the gradient comes through them.",
 )
 def reverse_with_detached_draws(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
@@ -373,7 +396,7 @@ def reverse_ratio_of_densities(
 @mistake(
     REVERSE,
     killed_by="test_reverse_kl_has_gradients_in_the_densities_and_through_the_draws",
-    says="You sampled under no_grad. The draws move with theta, and most of the gradient comes through them.",
+    says="Your draws are detached, or made under no_grad. They move with theta, and most of the gradient comes through them.",
 )
 def reverse_sampled_under_no_grad(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
@@ -393,6 +416,30 @@ def reverse_in_float32(
 ) -> Tensor:
     x = sample_theta(n, generator)
     return (log_p_theta(x) - log_p_data(x)).float().mean()
+
+
+@mistake(
+    REVERSE,
+    killed_by="test_reverse_kl_by_hand",
+    says="You took absolute values of the log-ratios. Single ones may be negative, and so may their mean.",
+)
+def reverse_in_absolute_values(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_theta(n, generator)
+    return (log_p_theta(x) - log_p_data(x)).abs().mean()
+
+
+@mistake(
+    REVERSE,
+    killed_by="test_reverse_kl_has_gradients_in_the_densities_and_through_the_draws",
+    says="log p_theta is cut off the graph. Both log-densities have a gradient.",
+)
+def reverse_with_detached_log_p_theta(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_theta(n, generator)
+    return (log_p_theta(x).detach() - log_p_data(x)).mean()
 
 
 @variant(REVERSE)

@@ -164,6 +164,12 @@ def pathwise_finite_where_data_are_impossible(log_p_data: LogDensity, mu: Tensor
     return _terms(log_p_data, mu, sigma, noise).nan_to_num(posinf=1e6).mean()
 
 
+@mistake(PATHWISE, killed_by=BY_HAND, says="You stretch the noise by sigma squared. x is mu + sigma times noise.")
+def pathwise_with_noise_times_variance(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    x = mu + sigma**2 * noise
+    return (torch.distributions.Normal(mu, sigma, validate_args=False).log_prob(x).sum(dim=1) - log_p_data(x)).mean()
+
+
 @variant(PATHWISE)
 def pathwise_by_hand(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     n, m = noise.shape

@@ -147,6 +147,16 @@ def low_variance_in_float64(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> 
     return (torch.expm1(log_r) - log_r).mean()
 
 
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_by_hand",
+    says="You average the log-ratio first. The terms (r - 1) - log r are averaged.",
+)
+def low_variance_of_the_mean_log_ratio(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
+    log_r = (log_q(x) - log_p(x)).mean()
+    return log_r.expm1() - log_r
+
+
 @variant(LOW_VARIANCE)
 def low_variance_with_exp(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)
@@ -268,6 +278,51 @@ def mean_of_batch_means(log_p_theta: LogDensity, x: Tensor) -> Tensor:
 )
 def likelihood_in_float32(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p_theta(x).float().mean()
+
+
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_by_hand",
+    says="One number for each sample; their mean is asked for.",
+)
+def one_for_each_sample(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x)
+
+
+@mistake(
+    LIKELIHOOD, killed_by="test_the_likelihood_by_hand", says="These are bits. The result is in nats: take the natural logarithm as it is."
+)
+def likelihood_in_bits(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x).mean() / math.log(2)
+
+
+@mistake(LIKELIHOOD, killed_by="test_the_likelihood_has_its_gradient", says="The samples are cut off the graph: no gradient reaches them.")
+def likelihood_of_detached_samples(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x.detach()).mean()
+
+
+@mistake(LIKELIHOOD, killed_by="test_the_likelihood_by_hand", says="You took the logarithm of what is a log-likelihood already.")
+def logarithm_again(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return -log_p_theta(x).log().mean()
+
+
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_by_hand",
+    says="Densities may be above 1, and then the result is negative: change the sign, take no absolute value.",
+)
+def likelihood_in_absolute_values(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return log_p_theta(x).abs().mean()
+
+
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_a_sample_that_the_model_excludes_costs_infinity",
+    says="You leave out what the model excludes. One impossible sample makes the loss infinite.",
+)
+def skips_impossible_samples(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    log_p = log_p_theta(x)
+    return -log_p[log_p.isfinite()].mean()
 
 
 @variant(LIKELIHOOD)

@@ -127,7 +127,7 @@ def always_float32(x: Tensor, num_bins: int) -> Tensor:
     FIT, killed_by="test_each_bin_has_its_share", says="You counted in half precision, which holds no whole numbers beyond 2048 exactly."
 )
 def counts_in_half_precision(x: Tensor, num_bins: int) -> Tensor:
-    return _counts(x, num_bins).half().float() / len(x)
+    return _counts(x, num_bins).half().to(torch.get_default_dtype()) / len(x)
 
 
 @mistake(FIT, killed_by="test_each_bin_has_its_share", says="You counted in 8 bits, which overflow at 256.")
@@ -166,6 +166,11 @@ def equal_samples_counted_once(x: Tensor, num_bins: int) -> Tensor:
 def looks_at_the_ends_alone(x: Tensor, num_bins: int) -> Tensor:
     _checked(x[[0, -1]], num_bins)
     return torch.bincount(x[(x >= 0) & (x < num_bins)], minlength=num_bins) / len(x)
+
+
+@mistake(FIT, killed_by=HALVES, says="You number bins from the smallest sample. They are numbered from 0.", when=lambda x: x.min() > 0)
+def bins_from_the_smallest_sample(x: Tensor, num_bins: int) -> Tensor:
+    return _counts(x - x.min(), num_bins) / len(x)
 
 
 @variant(FIT)
@@ -353,6 +358,14 @@ def rare_classes_are_unknown(x: Tensor, y: Tensor, num_bins: int, num_classes: i
     pairs = torch.bincount(y * num_bins + x, minlength=num_classes * num_bins).view(num_classes, num_bins)
     total = pairs.sum(1, keepdim=True)
     return torch.where(total > 1e-3 * len(x), pairs / total, torch.nan)
+
+
+@mistake(
+    FIT_CONDITIONAL, killed_by=PAIRS, says="A value that a class never took has probability 0. Only a class without samples is unknown."
+)
+def nan_for_unseen_values(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    p = _conditional(x, y, num_bins, num_classes)
+    return torch.where(p == 0, torch.nan, p)
 
 
 @variant(FIT_CONDITIONAL)

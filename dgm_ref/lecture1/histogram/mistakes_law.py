@@ -16,6 +16,7 @@ EMPTY = "test_an_empty_bin_has_log_probability_minus_infinity"
 LAW = "test_samples_follow_the_histogram"
 BATCH = "test_samples_in_a_batch_are_independent"
 GENERATOR = "test_the_generator_decides_and_moves_on"
+NOT_MOVED_ON = "You draw from a copy of the generator, or from a new one with its first seed: the next call repeats this one."
 
 
 # -- histogram_log_prob --
@@ -92,11 +93,6 @@ def without_graph(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x].log().detach()
 
 
-@mistake(LOG_PROB, killed_by=HALVES, says="pi holds probabilities, not logits: a log-softmax makes another law of them.")
-def log_softmax_of_probabilities(pi: Tensor, x: Tensor) -> Tensor:
-    return pi.log_softmax(0)[x]
-
-
 @mistake(LOG_PROB, killed_by=HALVES, says="The sign is wrong: this is the cost of a sample, minus its log-probability.")
 def cost_of_a_sample(pi: Tensor, x: Tensor) -> Tensor:
     return -pi[x].log()
@@ -105,10 +101,24 @@ def cost_of_a_sample(pi: Tensor, x: Tensor) -> Tensor:
 @mistake(
     LOG_PROB,
     killed_by="test_log_prob_is_differentiable",
-    says="The probabilities went through numbers of Python, and their gradient is lost.",
+    says="The result carries no graph: its gradient with respect to pi is lost.",
 )
 def through_numbers_of_python(pi: Tensor, x: Tensor) -> Tensor:
     return torch.tensor([math.log(p) if p > 0 else -math.inf for p in pi[x].tolist()], dtype=pi.dtype)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=EMPTY,
+    says="A one-hot times logarithms is 0 times -inf where a bin is empty, which is nan. Pick the entry by its index.",
+)
+def masks_by_multiplication(pi: Tensor, x: Tensor) -> Tensor:
+    return (torch.nn.functional.one_hot(x, len(pi)) * pi.log()).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=HALVES, says="Bins are numbered from 0: you look one place too low.")
+def bins_counted_from_one(pi: Tensor, x: Tensor) -> Tensor:
+    return pi[x - 1].log()
 
 
 @variant(LOG_PROB)
@@ -217,18 +227,14 @@ def reseeds_the_generator(pi: Tensor, n: int, generator: torch.Generator) -> Ten
     return _multinomial(pi, n, generator.manual_seed(0))
 
 
-@mistake(SAMPLE, killed_by=GENERATOR, says="You drew from a copy of the generator, so that the next call repeats this one.")
+@mistake(SAMPLE, killed_by=GENERATOR, says=NOT_MOVED_ON)
 def draws_from_a_copy_of_the_generator(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     copy = torch.Generator()
     copy.set_state(generator.get_state())
     return _multinomial(pi, n, copy)
 
 
-@mistake(
-    SAMPLE,
-    killed_by=GENERATOR,
-    says="You made a generator of your own with the same first seed: it does not know how far the caller's has come.",
-)
+@mistake(SAMPLE, killed_by=GENERATOR, says=NOT_MOVED_ON)
 def generator_from_the_initial_seed(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, torch.Generator().manual_seed(generator.initial_seed()))
 

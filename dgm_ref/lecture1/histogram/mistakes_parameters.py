@@ -139,6 +139,45 @@ def tables_in_64_bits(m: int, K: int, order: int | None) -> int:
     return _count(m, K, d) if d == m - 1 else int(((K - 1) * torch.tensor(K) ** torch.arange(m).clamp(max=d)).sum())
 
 
+@mistake(
+    COUNT,
+    killed_by=MNIST,
+    says="Order 0 is not None: `if not order` takes them for the same. Ask whether it is None.",
+    when=lambda order: order == 0,
+)
+def zero_means_none(m: int, K: int, order: int | None) -> int:
+    return _count(m, K, _order(m, order or None))
+
+
+@mistake(
+    COUNT, killed_by=FIVE, says="The first variables have no table of their own here. They depend on fewer before them, but they count."
+)
+def leaves_out_the_first_variables(m: int, K: int, order: int | None) -> int:
+    d = min(_order(m, order), m - 1)
+    return K**m - 1 if d == m - 1 else (m - d) * (K - 1) * K**d
+
+
+@mistake(COUNT, killed_by=FIVE, says="The first variables depend on those before them, too: the j-th has K^(j-1) tables.")
+def independent_first_variables(m: int, K: int, order: int | None) -> int:
+    d = min(_order(m, order), m - 1)
+    return K**m - 1 if d == m - 1 else d * (K - 1) + (m - d) * (K - 1) * K**d
+
+
+@mistake(COUNT, killed_by=MNIST, says="One variable too many is in the contexts. Order d depends on the d before.")
+def order_one_too_large(m: int, K: int, order: int | None) -> int:
+    return _count(m, K, _order(m, None if order is None else order + 1))
+
+
+@mistake(
+    COUNT,
+    killed_by=MNIST,
+    says="You subtract 1 once for all. Every context of every variable has a distribution with K - 1 free parameters.",
+)
+def one_normalisation_in_all(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return sum(K ** (min(j, d) + 1) for j in range(m)) - 1
+
+
 @variant(COUNT)
 def table_by_table(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)

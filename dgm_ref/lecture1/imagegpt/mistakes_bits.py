@@ -104,6 +104,28 @@ def bits_in_double_precision(log_prob: Tensor, num_dims: int) -> Tensor:
     return -log_prob.double() / (num_dims * math.log(2))
 
 
+@mistake(BITS, killed_by=DIVIDES, says="You mix logarithms: the log-probability is natural, and so is the log 2 that it is divided by.")
+def divides_by_decimal_log_two(log_prob: Tensor, num_dims: int) -> Tensor:
+    return -log_prob / (num_dims * math.log10(2))
+
+
+@mistake(
+    BITS,
+    killed_by=DIVIDES,
+    says="A density may be above 1, and then the bits are negative: change the sign, take no absolute value.",
+    when=lambda log_prob: bool((log_prob > 0).any()),
+)
+def never_negative_bits(log_prob: Tensor, num_dims: int) -> Tensor:
+    return log_prob.abs() / (num_dims * math.log(2))
+
+
+@mistake(
+    BITS, killed_by=DIVIDES, says="You took the logarithm of what is a log-probability already. Only the unit changes: divide by log 2."
+)
+def binary_logarithm_of_log_prob(log_prob: Tensor, num_dims: int) -> Tensor:
+    return -log_prob.log2() / num_dims
+
+
 @variant(BITS)
 def bits_by_a_tensor(log_prob: Tensor, num_dims: int) -> Tensor:
     return log_prob.neg().div(num_dims).div(torch.log(torch.tensor(2.0, dtype=log_prob.dtype)))

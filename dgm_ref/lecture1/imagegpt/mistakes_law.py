@@ -160,13 +160,23 @@ def one_noise_for_the_batch(logits: Tensor, generator: torch.Generator, temperat
     return (u > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
 
 
-@mistake(SAMPLE, killed_by=EXACT, says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more.")
+@mistake(
+    SAMPLE,
+    killed_by=EXACT,
+    says="You sample at temperature 1.1 where 1 is asked for: that is not p_theta any more.",
+    when=lambda temperature: temperature == 1,
+)
 @sampler_with_pick
 def a_tenth_too_warm(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 1.1 * temperature, top_k)
 
 
-@mistake(SAMPLE, killed_by=EXACT, says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more.")
+@mistake(
+    SAMPLE,
+    killed_by=EXACT,
+    says="You sample at temperature 0.9 where 1 is asked for: that is not p_theta any more.",
+    when=lambda temperature: temperature == 1,
+)
 @sampler_with_pick
 def a_tenth_too_cold(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, 0.9 * temperature, top_k)
@@ -204,7 +214,7 @@ def never_colder_than_a_tenth(logits: Tensor, generator: torch.Generator, temper
 @mistake(
     SAMPLE,
     killed_by="test_the_coldest_temperature_takes_the_likeliest_value",
-    says="A float32 logit divided by 1e-39 is infinite. Subtract the largest logit before you divide.",
+    says="At a temperature of 1e-39 your probabilities are not finite. Subtract the largest logit, and divide by the temperature itself.",
     raises=True,
 )
 @sampler_with_pick

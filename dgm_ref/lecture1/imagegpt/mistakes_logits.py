@@ -208,6 +208,12 @@ def colour_zero_as_padding(self: Any, x: Tensor) -> Tensor:
     return self.decode(_start(self, h) + self.wpe.weight[: x.shape[1]])
 
 
+@mistake(FORWARD, killed_by=LAW, says="The start vector has a position, too: it stands at the first one.")
+def start_without_its_position(self: Any, x: Tensor) -> Tensor:
+    values = self.wte(x[:, :-1]) + self.wpe.weight[1 : x.shape[1]]
+    return self.decode(torch.cat([self.sos.expand(len(x), 1, -1), values], dim=1))
+
+
 @variant(FORWARD)
 def forward_by_a_roll_and_a_start(self: Any, x: Tensor) -> Tensor:
     h = torch.roll(self.wte(x), shifts=1, dims=1).clone()

@@ -190,6 +190,25 @@ def pixels_viewed(images: Tensor, palette: Tensor) -> Tensor:
     return (pixels[..., None, :] - palette).norm(dim=-1).argmin(-1).reshape(n, H, W)
 
 
+@mistake(
+    QUANTIZE,
+    killed_by=NEAREST,
+    says="view or reshape does not move the channels to the end: permute first.",
+    when=size_of("images", axis=1, at_least=2),
+)
+def channels_moved_by_reshape(images: Tensor, palette: Tensor) -> Tensor:
+    n, C, H, W = images.shape
+    return _squared_distances(images.reshape(n, H, W, C).permute(0, 3, 1, 2), palette).argmin(dim=1)
+
+
+@mistake(QUANTIZE, killed_by=NEAREST, says="searchsorted needs a palette in ascending order, which this one is not.")
+def searches_an_unsorted_palette(images: Tensor, palette: Tensor) -> Tensor:
+    if palette.shape[1] > 1:
+        return _squared_distances(images, palette).argmin(dim=1)
+    grey = palette[:, 0].contiguous()
+    return torch.searchsorted((grey[1:] + grey[:-1]) / 2, images[:, 0].contiguous())
+
+
 @variant(QUANTIZE)
 def quantize_by_norm(images: Tensor, palette: Tensor) -> Tensor:
     pixels = images.movedim(1, -1).unsqueeze(-2)  # (n, H, W, 1, C)
@@ -308,6 +327,11 @@ def painted_without_gradient(tokens: Tensor, palette: Tensor) -> Tensor:
 def tokens_viewed(tokens: Tensor, palette: Tensor) -> Tensor:
     n, H, W = tokens.shape
     return palette[tokens.view(-1)].reshape(n, H, W, -1).permute(0, 3, 1, 2)
+
+
+@mistake(DEQUANTIZE, killed_by=PAINTS, says="The channels run backwards.", when=size_of("palette", axis=1, at_least=2))
+def painted_with_channels_backwards(tokens: Tensor, palette: Tensor) -> Tensor:
+    return palette[tokens].permute(0, 3, 1, 2).flip(1)
 
 
 @variant(DEQUANTIZE)

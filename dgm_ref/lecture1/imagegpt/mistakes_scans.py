@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, size_of, variant
 
 SCAN = "imagegpt.raster_scan"
 UNSCAN = "imagegpt.inverse_raster_scan"
@@ -113,6 +113,16 @@ def scanned_in_single_precision(images: Tensor) -> Tensor:
     return images.permute(0, 2, 3, 1).flatten(1).float().to(images.dtype)
 
 
+@mistake(SCAN, killed_by=IN_ORDER, says="The channels of a pixel run backwards.", when=size_of("images", axis=1, at_least=2))
+def scanned_channels_backwards(images: Tensor) -> Tensor:
+    return images.flip(1).permute(0, 2, 3, 1).flatten(1)
+
+
+@mistake(SCAN, killed_by=IN_ORDER, says="Images of the batch are mixed: its axis has to stay first.")
+def batch_behind_the_pixels(images: Tensor) -> Tensor:
+    return images.permute(2, 3, 0, 1).reshape(len(images), -1)
+
+
 @variant(SCAN)
 def scan_by_movedim(images: Tensor) -> Tensor:
     return images.movedim(1, -1).contiguous().view(images.size(0), -1)
@@ -201,6 +211,11 @@ def single_axes_lost(x: Tensor, C: int, H: int, W: int) -> Tensor:
 )
 def unscanned_in_single_precision(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.float().reshape(len(x), H, W, C).permute(0, 3, 1, 2).to(x.dtype)
+
+
+@mistake(UNSCAN, killed_by=IN_PLACE, says="The channels of a pixel run backwards.", when=lambda C: C > 1)
+def unscanned_channels_backwards(x: Tensor, C: int, H: int, W: int) -> Tensor:
+    return x.reshape(-1, H, W, C).permute(0, 3, 1, 2).flip(1)
 
 
 @variant(UNSCAN)

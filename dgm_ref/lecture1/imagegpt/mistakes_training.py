@@ -17,9 +17,12 @@ LOSS = "test_the_loss_is_in_nats_per_dimension_before_the_step"
 FOLLOWS = "test_a_step_follows_the_gradient_of_the_loss"
 LARGE = "test_every_image_of_a_large_batch_counts_alike"
 LEFT = "test_gradients_left_from_before_do_not_count"
+# What no check can tell apart says the same, or it would have no name.
+LEFT_OVER = "Gradients from before are still there and are added. Clear them before backward: after the step is too late for the first."
+NOT_MOVED = "The batch moves nothing: the optimizer is not told to step, or the gradients are cleared between backward and step."
 
 
-@mistake(STEP, killed_by=LEFT, says="Gradients of earlier batches are still there and are added. Clear them before backward.")
+@mistake(STEP, killed_by=LEFT, says=LEFT_OVER)
 def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _loss(model, x)
     loss.backward()
@@ -27,11 +30,7 @@ def never_clears_gradients(model: Any, optimizer: Any, x: Tensor) -> float:
     return loss.item()
 
 
-@mistake(
-    STEP,
-    killed_by=FOLLOWS,
-    says="You clear the gradients between backward and step, so that the step has none to follow.",
-)
+@mistake(STEP, killed_by=FOLLOWS, says=NOT_MOVED)
 def clears_gradients_too_late(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _loss(model, x)
     loss.backward()
@@ -52,7 +51,7 @@ def loss_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
     says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().",
 )
 def returns_a_tensor(model: Any, optimizer: Any, x: Tensor) -> Tensor:
-    return torch.tensor(_step(model, optimizer, x, _loss))
+    return torch.tensor(_step(model, optimizer, x, _loss), dtype=model.head.weight.dtype)
 
 
 @mistake(
@@ -125,7 +124,7 @@ def two_steps(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, _loss, before_step=optimizer.step)
 
 
-@mistake(STEP, killed_by=FOLLOWS, says="No step is made: the optimizer has to be told to.")
+@mistake(STEP, killed_by=FOLLOWS, says=NOT_MOVED)
 def no_step(model: Any, optimizer: Any, x: Tensor) -> float:
     return _loss(model, x).item()
 
@@ -170,18 +169,25 @@ def smooths_the_labels(model: Any, optimizer: Any, x: Tensor) -> float:
     return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x).transpose(1, 2), x, label_smoothing=0.05))
 
 
-@mistake(
-    STEP,
-    killed_by=LEFT,
-    says="You clear the gradients after the step. Those that were there before the first one are added all the same: "
-    "clear them before backward.",
-)
+@mistake(STEP, killed_by=LEFT, says=LEFT_OVER)
 def clears_gradients_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
     loss = _loss(model, x)
     loss.backward()
     optimizer.step()
     optimizer.zero_grad()
     return loss.item()
+
+
+@mistake(STEP, killed_by=LOSS, says="These are bits. The loss is in nats: do not divide by log 2.")
+def trains_on_bits(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: _loss(model, x) / math.log(2))
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="You make two steps. One batch, one step.")
+def two_steps_of_their_own(model: Any, optimizer: Any, x: Tensor) -> float:
+    loss = _step(model, optimizer, x, _loss)
+    _step(model, optimizer, x, _loss)
+    return loss
 
 
 @variant(STEP)

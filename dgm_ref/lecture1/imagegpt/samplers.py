@@ -89,12 +89,12 @@ def multinomial(p: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def sampler_with_pick(pick: Pick) -> Callable[..., Tensor]:
     """The right sampler with another way to pick a value from logits."""
-    return functools.update_wrapper(functools.partial(ancestral, pick=pick), pick)
+    return _named(functools.partial(ancestral, pick=pick), pick)
 
 
 def sampler_with_logits(logits_at: LogitsAt) -> Callable[..., Tensor]:
     """The right sampler with another way to get the logits of a pixel."""
-    return functools.update_wrapper(functools.partial(ancestral, logits_at=logits_at), logits_at)
+    return _named(functools.partial(ancestral, logits_at=logits_at), logits_at)
 
 
 def sampler_of_batches(images: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -105,4 +105,11 @@ def sampler_of_batches(images: Callable[..., Tensor]) -> Callable[..., Tensor]:
             return ancestral(model, n, m, generator, *rest, **how)
         return images(lambda few: ancestral(model, few, m, generator, *rest, **how), n)
 
-    return functools.update_wrapper(sampler, images)
+    return _named(sampler, images)
+
+
+def _named(sampler: Callable[..., Tensor], like: Callable[..., Any]) -> Callable[..., Tensor]:
+    """The sampler under another function's name, but with its own arguments: by these goes what a mistake says `when`."""
+    functools.update_wrapper(sampler, like)
+    del sampler.__wrapped__  # type: ignore[attr-defined]
+    return sampler

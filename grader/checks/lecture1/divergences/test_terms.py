@@ -221,13 +221,13 @@ def test_a_sample_that_the_model_excludes_costs_infinity(student):
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 def test_the_likelihood_has_its_gradient(student, n, m, key, dtype):
-    """The gradient reaches the parameters of the model: for a Gaussian it vanishes at the mean and spread of the sample."""
+    """The gradient reaches samples and parameters; by those of a Gaussian it vanishes at the mean and spread of the sample."""
     x, sigma = draw.normal((n, m), key, dtype=dtype), draw.uniform((m,), key + 2, 0.5, 2, dtype)
     mu = draw.normal((m,), key + 1, dtype=dtype)
-    _, got = student.negative_log_likelihood.gradient(gaussian_log_density(mu, sigma), x, wrt=[mu, sigma])
+    _, got = student.negative_log_likelihood.gradient(gaussian_log_density(mu, sigma), x, wrt=[mu, sigma, x])
     off, spread = x.double() - mu.double(), sigma.double()
-    want = (-off.mean(0) / spread**2, 1 / spread - off.square().mean(0) / spread**3)
-    assert_gradients(got, want, ["mu", "sigma"], dtype, reach(x, mu, sigma))
+    want = (-off.mean(0) / spread**2, 1 / spread - off.square().mean(0) / spread**3, off / spread**2 / n)
+    assert_gradients(got, want, ["mu", "sigma", "x"], dtype, reach(x, mu, sigma))
 
 
 @negative_log_likelihood

@@ -31,7 +31,7 @@ def planar(u: Tensor, w: Tensor, b: Tensor) -> Map:
 @family
 def residual(A: Tensor, B: Tensor) -> Map:
     """x -> x + B tanh(A x), with A: (h, m), B: (m, h) and |A| |B| < 1: a residual flow, a dense Jacobian."""
-    return lambda x: x + torch.tanh(x @ A.T) @ B.T
+    return lambda x: x + torch.tanh(x @ A.T.to(x.dtype)) @ B.T.to(x.dtype)
 
 
 @family
@@ -41,7 +41,7 @@ def coupling(S: Tensor, T: Tensor) -> Map:
 
     def f(x: Tensor) -> Tensor:
         a, b = x[:, :k], x[:, k:]
-        return torch.cat([a, b * torch.exp(torch.tanh(a @ S.T)) + a @ T.T], dim=1)
+        return torch.cat([a, b * torch.exp(torch.tanh(a @ S.T.to(x.dtype))) + a @ T.T.to(x.dtype)], dim=1)
 
     return f
 
@@ -51,8 +51,8 @@ def autoregressive(S: Tensor, T: Tensor) -> Map:
     """x_j -> x_j exp(tanh(S_j . x_{1:j-1})) + T_j . x_{1:j-1}, with S, T: (m, m): a triangular Jacobian."""
 
     def f(x: Tensor) -> Tensor:
-        log_scale = torch.tanh(x @ S.tril(-1).T)
-        return x * log_scale.exp() + x @ T.tril(-1).T
+        log_scale = torch.tanh(x @ S.tril(-1).T.to(x.dtype))
+        return x * log_scale.exp() + x @ T.tril(-1).T.to(x.dtype)
 
     return f
 

@@ -2,7 +2,8 @@
 
 A family travels into the worker as its name and its parameters and is built there, so a student's function meets a
 plain torch callable. Everything is batched: ``(n, m)`` in, ``(n, d)`` or ``(n,)`` out, row by row, differentiable in
-``x`` and in the parameters. Gaussians are diagonal and take ``mu`` and ``sigma`` of shape ``(m,)``.
+``x`` and in the parameters. ``x`` may have another floating dtype than they: a matrix product alone has to be told.
+Gaussians are diagonal and take ``mu`` and ``sigma`` of shape ``(m,)``.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ ELEMENTWISE: dict[str, Map] = {
 @family
 def affine(A: Tensor, b: Tensor) -> Map:
     """x -> A x + b, with A: (d, m) and b: (d,)."""
-    return lambda x: x @ A.T + b  # (n, d)
+    return lambda x: x @ A.T.to(x.dtype) + b  # (n, d)
 
 
 @family
@@ -110,7 +111,7 @@ def linear(w: Tensor, b: Tensor) -> Map:
 @family
 def quadratic(A: Tensor) -> Map:
     """x -> |A x|^2, a convex function, with A: (d, m)."""
-    return lambda x: (x @ A.T).square().sum(dim=1)  # (n,)
+    return lambda x: (x @ A.T.to(x.dtype)).square().sum(dim=1)  # (n,)
 
 
 @family
