@@ -38,6 +38,6 @@ def tanh_critic(A: Tensor, w: Tensor) -> Critic:
         x = x.flatten(1)
         if x.shape[1] != A.shape[1]:
             raise ValueError(f"critic takes rows of {A.shape[1]} numbers, got {x.shape[1]}")
-        return torch.tanh(x @ A.T) @ w
+        return torch.tanh(x @ A.T.to(x.dtype)) @ w.to(x.dtype)
 
     return critic

@@ -20,7 +20,7 @@ def linear_decoder(W: Tensor, b: Tensor, sigma: Tensor) -> Decoder:
 
     def log_p(x: Tensor, z: Tensor) -> Tensor:
         _refuse_unless_rows(x, z, *W.shape)
-        residual = (x - z @ W.T - b) / sigma  # (n, m)
+        residual = (x - z @ W.T.to(z.dtype) - b) / sigma  # (n, m)
         return (-0.5 * residual.square() - sigma.log() - 0.5 * math.log(2 * math.pi)).sum(dim=1)
 
     return log_p
@@ -32,7 +32,7 @@ def bernoulli_decoder(W: Tensor, b: Tensor) -> Decoder:
 
     def log_p(x: Tensor, z: Tensor) -> Tensor:
         _refuse_unless_rows(x, z, *W.shape)
-        logits = z @ W.T + b  # (n, m)
+        logits = z @ W.T.to(z.dtype) + b  # (n, m)
         return (x * logits - F.softplus(logits)).sum(dim=1)
 
     return log_p

@@ -17,19 +17,19 @@ Score = Callable[[Tensor], Tensor]
 @family
 def ising_energy(J: Tensor, h: Tensor) -> Energy:
     """s -> -s'Js / 2 - h . s for spins s of -1 and 1, with J: (m, m), h: (m,)."""
-    return lambda s: -0.5 * ((s @ J) * s).sum(dim=1) - s @ h
+    return lambda s: -0.5 * ((s @ J.to(s.dtype)) * s).sum(dim=1) - s @ h.to(s.dtype)
 
 
 @family
 def linear_energy(w: Tensor) -> Energy:
     """x -> w . x, with w: (m,)."""
-    return lambda x: x @ w
+    return lambda x: x @ w.to(x.dtype)
 
 
 @family
 def quadratic_energy(A: Tensor) -> Energy:
     """x -> |A x|^2 / 2, with A: (d, m)."""
-    return lambda x: 0.5 * (x @ A.T).square().sum(dim=1)
+    return lambda x: 0.5 * (x @ A.T.to(x.dtype)).square().sum(dim=1)
 
 
 @family

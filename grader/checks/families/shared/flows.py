@@ -27,7 +27,7 @@ def coupling_net(S: Tensor, T: Tensor, a: Tensor) -> Net:
     def net(x: Tensor) -> tuple[Tensor, Tensor]:
         if x.ndim != 2 or x.shape[1] != S.shape[1]:
             raise ValueError(f"net takes the first half of x, of shape (n, {S.shape[1]}), got {tuple(x.shape)}")
-        return a * torch.tanh(x @ S.T), x @ T.T + 0.5
+        return a * torch.tanh(x @ S.T.to(x.dtype)), x @ T.T.to(x.dtype) + 0.5
 
     return net
 
@@ -63,13 +63,13 @@ def base_log_density(mu: Tensor, sigma: Tensor) -> LogDensity:
 @family
 def linear_field(A: Tensor, b: Tensor) -> Field:
     """(t, x) -> (1 + t) A x + t^2 b, with A: (m, m), b: (m,)."""
-    return lambda t, x: (1 + t) * (x @ A.T) + t * t * b
+    return lambda t, x: (1 + t) * (x @ A.T.to(x.dtype)) + t * t * b
 
 
 @family
 def constant_field(A: Tensor) -> Field:
     """(t, x) -> A x, at every time, with A: (m, m)."""
-    return lambda t, x: x @ A.T
+    return lambda t, x: x @ A.T.to(x.dtype)
 
 
 @family
@@ -81,7 +81,7 @@ def power_field(c: Tensor, k: int) -> Field:
 @family
 def tanh_field(A: Tensor, B: Tensor) -> Field:
     """(t, x) -> B tanh(A x + t), with A: (h, m), B: (m, h)."""
-    return lambda t, x: torch.tanh(x @ A.T + t) @ B.T
+    return lambda t, x: torch.tanh(x @ A.T.to(x.dtype) + t) @ B.T.to(x.dtype)
 
 
 @family

@@ -21,7 +21,7 @@ def convolutions(kernels: list[Tensor], smooth: bool) -> ImageModel:
         for number, kernel in enumerate(kernels):
             if smooth and number:
                 x = torch.tanh(x)
-            x = F.conv2d(x, kernel, padding=kernel.shape[-1] // 2)
+            x = F.conv2d(x, kernel.to(x.dtype), padding=kernel.shape[-1] // 2)
         return x
 
     return model
@@ -34,7 +34,7 @@ def shifted_pixels(down: int, right: int, w: Tensor) -> ImageModel:
     def model(x: Tensor) -> Tensor:
         _, _, H, W = x.shape
         padded = F.pad(x, (W, W, H, H))[:, :, H - down : 2 * H - down, W - right : 2 * W - right]
-        return torch.einsum("kc,nchw->nkhw", w, padded)
+        return torch.einsum("kc,nchw->nkhw", w.to(x.dtype), padded)
 
     return model
 
@@ -42,4 +42,4 @@ def shifted_pixels(down: int, right: int, w: Tensor) -> ImageModel:
 @family
 def rectified_pixels(w: Tensor) -> ImageModel:
     """x -> output k at a pixel is w_k . relu(x) there: what a pixel moves depends on its value. w: (K, C)."""
-    return lambda x: torch.einsum("kc,nchw->nkhw", w, torch.relu(x))
+    return lambda x: torch.einsum("kc,nchw->nkhw", w.to(x.dtype), torch.relu(x))

@@ -19,7 +19,7 @@ def noise_net(A: Tensor, b: Tensor) -> Model:
 
     def model(x: Tensor, t: Tensor) -> Tensor:
         _refuse_unless_indices(x, t)
-        return x @ A.T + (t[:, None] + 1).to(x.dtype) * b
+        return x @ A.T.to(x.dtype) + (t[:, None] + 1).to(x.dtype) * b
 
     return model
 
@@ -60,7 +60,7 @@ def label_net(A: Tensor, E: Tensor) -> LabelledModel:
         if label is not None and (label.shape != x.shape[:1] or label.dtype != torch.int64):
             raise ValueError(f"model takes a label for each row, int64, or None; got {tuple(label.shape)}, {label.dtype}")
         row = E[-1].expand_as(x) if label is None else E[:-1][label]
-        return x @ A.T + 0.1 * t[:, None].to(x.dtype) + row
+        return x @ A.T.to(x.dtype) + 0.1 * t[:, None].to(x.dtype) + row
 
     return model
 

@@ -40,7 +40,7 @@ def tanh_score(A: Tensor, B: Tensor) -> Score:
 
     def score(x: Tensor, sigma: Tensor) -> Tensor:
         sigma = _one_a_row(x, sigma)
-        return torch.tanh(x @ A.T + sigma[:, None]) @ B.T
+        return torch.tanh(x @ A.T.to(x.dtype) + sigma[:, None]) @ B.T.to(x.dtype)
 
     return score
 
@@ -48,13 +48,13 @@ def tanh_score(A: Tensor, B: Tensor) -> Score:
 @family
 def plain_tanh_score(A: Tensor, B: Tensor) -> Callable[[Tensor], Tensor]:
     """x -> B tanh(A x), with A: (h, m), B: (m, h): a score without a noise level."""
-    return lambda x: torch.tanh(x @ A.T) @ B.T
+    return lambda x: torch.tanh(x @ A.T.to(x.dtype)) @ B.T.to(x.dtype)
 
 
 @family
 def plain_linear_score(A: Tensor, b: Tensor) -> Callable[[Tensor], Tensor]:
     """x -> A x + b, with A: (m, m), b: (m,)."""
-    return lambda x: x @ A.T + b
+    return lambda x: x @ A.T.to(x.dtype) + b
 
 
 def _one_a_row(x: Tensor, level: Tensor) -> Tensor:

@@ -18,7 +18,7 @@ def time_velocity(A: Tensor, b: Tensor) -> Velocity:
 
     def v(x: Tensor, t: Tensor) -> Tensor:
         t = _one_a_row(x, t)
-        return x @ A.T + t[:, None] * b
+        return x @ A.T.to(x.dtype) + t[:, None] * b
 
     return v
 
@@ -29,7 +29,7 @@ def tanh_velocity(A: Tensor, B: Tensor) -> Velocity:
 
     def v(x: Tensor, t: Tensor) -> Tensor:
         t = _one_a_row(x, t)
-        return torch.tanh(x @ A.T + t[:, None]) @ B.T
+        return torch.tanh(x @ A.T.to(x.dtype) + t[:, None]) @ B.T.to(x.dtype)
 
     return v
 
