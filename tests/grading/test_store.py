@@ -33,13 +33,21 @@ except store.StoreBusy:
 """
 
 
-@pytest.mark.parametrize(("name", "value"), [("version", "9"), ("torch", "9"), ("isolation", "strict"), ("options", ["quick"])])
-def test_whatever_else_grades_differently_is_refused_with_what_it_is(tmp_path: Path, name: str, value: Any) -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "called"),
+    [
+        ("version", "9", "kit, points or rubric"),
+        ("torch", "9", "torch"),
+        ("isolation", "strict", "isolation"),
+        ("options", ["quick"], "options"),
+    ],
+)
+def test_whatever_else_grades_differently_is_refused_with_what_it_is(tmp_path: Path, name: str, value: Any, called: str) -> None:
     other = msgspec.structs.replace(_KIT, **{name: value})
     with Store(tmp_path) as store:
         store.begin(OPTIONS, _KIT, None, ["s00"], regrade=False)
         store.write(_record("s00"))
-        with pytest.raises(StoreError, match=f"{name}: .* there, .* now"):
+        with pytest.raises(StoreError, match=f"{called}: .* there, .* now"):
             store.begin(OPTIONS, other, None, ["s00"], regrade=False)
         store.begin(OPTIONS, other, None, ["s01"], regrade=True)
         store.write(msgspec.structs.replace(_record("s01"), kit=other))

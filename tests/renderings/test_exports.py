@@ -185,7 +185,7 @@ def test_nothing_to_export_is_an_error(tmp_path):
     (tmp_path / "s01").mkdir()
     (tmp_path / "s01" / "record.json").write_text("{")
     outcome = CliRunner().invoke(app, ["export", str(tmp_path), "--to", "canvas"])
-    assert (outcome.exit_code, "s01/record.json is a record that cannot be read" in outcome.output) == (2, True)
+    assert (outcome.exit_code, "s01/record.json cannot be read" in outcome.output) == (2, True)
 
 
 def test_a_place_where_nothing_can_be_written_is_said(results, tmp_path):
