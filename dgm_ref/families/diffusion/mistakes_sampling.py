@@ -229,6 +229,16 @@ def without_noise_in_the_last_two_steps(model: Model, n: int, m: int, betas: Ten
     return x
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_have_the_dtype_of_the_schedule",
+    says="The samples are float32 whatever the schedule is: they have its dtype.",
+)
+def samples_in_float32(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas.float(), generator)
+    return _run(model, x, list(reversed(range(len(betas)))), betas.float(), generator)
+
+
 @mistake(SAMPLE, killed_by=LAW, says="Noise is drawn once and used in every step.")
 def one_noise_for_all_steps(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     x = _start(n, m, betas, generator)

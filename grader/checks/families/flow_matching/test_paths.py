@@ -206,10 +206,10 @@ def test_pairs_known_by_hand(student):
 @weight(0.8)
 @examples(6)
 @given(n=st.integers(3, 7), m=st.integers(2, 3), key=draw.seeds, dtype=draw.dtypes)
-@example(n=7, m=2, key=0, dtype=torch.float32)
+@example(n=7, m=2, key=8, dtype=torch.float32)
 @example(n=6, m=3, key=1, dtype=torch.float64)
 def test_no_other_pairs_are_shorter(student, ref, n, m, key, dtype):
-    """The sum of the squared lengths is the least of all permutations; the nearest one for each is not enough."""
+    """The sum of the squared lengths is the least of all permutations: neither the nearest for each nor swaps of two find it."""
     x0, x1 = draw.normal((n, m), key, 1.0, dtype), draw.normal((n, m), key + 1, 0.5, dtype) + 1
     perm = assert_permutation(student.optimal_pairs(x0, x1), n)
     cost = (x0.double() - x1.double()[perm]).square().sum()

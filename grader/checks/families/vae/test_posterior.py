@@ -35,6 +35,7 @@ def test_the_posterior_of_two_codes_known_by_hand(student):
 @given(m=st.integers(2, 5), d=st.integers(2, 5), key=draw.seeds, dtype=draw.dtypes)
 @example(m=5, d=2, key=0, dtype=torch.float32)
 @example(m=3, d=3, key=1, dtype=torch.float64)
+@example(m=2, d=4, key=2, dtype=torch.float64)
 def test_the_posterior_conditions_codes_on_data(student, ref, m, d, key, dtype):
     """Mean and covariance of z given x, whatever the sizes of data and codes."""
     W, x = draw.normal((m, d), key, 1.0, dtype), draw.normal((4, m), key + 1, 2.0, dtype)

@@ -87,6 +87,7 @@ def test_the_posterior_of_784_dimensions_where_every_likelihood_underflows(stude
 @weight(0.25)
 @examples(7)
 @given(C=classes, n=batches, key=draw.seeds, offset=st.sampled_from((0.0, -1000.0, 50.0)), dtype=draw.dtypes)
+@example(C=3, n=2, key=0, offset=-1000.0, dtype=torch.float32)
 def test_what_says_nothing_about_the_class_leaves_the_prior(student, C, n, key, offset, dtype):
     """If all classes have one model the posterior is the prior, normalised if it was not."""
     model, prior = table_model(3, 2, key, dtype=dtype), draw.pmf((C,), key, zeros=True, dtype=dtype)

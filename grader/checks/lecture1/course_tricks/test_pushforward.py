@@ -71,7 +71,7 @@ def test_pushforward_of_many_values(student, key, dtype):
 @examples(2)
 @given(S=st.integers(1, 2), K=st.integers(1, 2), key=draw.seeds, dtype=draw.dtypes)
 @example(S=1, K=1, key=0, dtype=torch.float32)
-@example(S=1, K=3, key=0, dtype=torch.float64)
+@example(S=1, K=3, key=1, dtype=torch.float64)
 @example(S=3, K=1, key=0, dtype=torch.float32)
 def test_pushforward_to_or_from_a_single_value(student, S, K, key, dtype):
     """With one value of x all mass has one place; with one value of y all mass goes there."""
@@ -95,7 +95,7 @@ def test_pushforward_depends_on_the_masses_alone(student):
 @examples(2)
 @given(S=values, K=targets, key=draw.seeds, dtype=draw.dtypes)
 @example(S=3, K=2, key=1, dtype=torch.float32)
-@example(S=2, K=4, key=1, dtype=torch.float64)
+@example(S=2, K=4, key=3, dtype=torch.float64)
 def test_pushforward_is_linear_in_p(student, S, K, key, dtype):
     """Each mass counts as it is, at its image: the gradient by p(x) is the weight of f(x), and nothing is normalised."""
     p, f = draw.pmf((S,), key, dtype=dtype), draw.integers((S,), key, K)
