@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from itertools import combinations, permutations
+from itertools import permutations
 
 import torch
 from torch import Tensor
@@ -322,22 +322,6 @@ def sorted_by_the_sum(x0: Tensor, x1: Tensor) -> Tensor:
 )
 def nearest_of_the_other_side(x0: Tensor, x1: Tensor) -> Tensor:
     return _cost(x0, x1).argmin(0)
-
-
-@mistake(
-    PAIRS,
-    killed_by=SHORTEST,
-    says="You swap partners while that helps. Where no swap of two helps, a cycle of three may: this is no minimum over all permutations.",
-)
-def swaps_of_two(x0: Tensor, x1: Tensor) -> Tensor:
-    cost, partner = _cost(x0, x1), list(range(len(x0)))
-    better = True
-    while better:
-        better = False
-        for i, j in combinations(range(len(partner)), 2):
-            if cost[i, partner[j]] + cost[j, partner[i]] < cost[i, partner[i]] + cost[j, partner[j]] - 1e-6:
-                partner[i], partner[j], better = partner[j], partner[i], True
-    return torch.tensor(partner)
 
 
 @variant(PAIRS)
