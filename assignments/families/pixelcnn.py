@@ -65,7 +65,7 @@ def receptive_field(
 ) -> Bool[Tensor, "H W"]:
     r"""The pixels of ``x`` on which the outputs of a model at one pixel depend, by its gradient.
 
-    Derivatives of several outputs, or in several channels, never cancel here.
+    Take care that derivatives of several outputs, or in several channels, cannot cancel.
 
     Shapes: ``model``: ``(1, C, H, W) -> (1, K, H, W)``; ``x``: ``(1, C, H, W)``; result ``(H, W)``, bool.
     Source: slide 43; van den Oord et al. 2016, section 3.

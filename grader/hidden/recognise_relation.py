@@ -17,6 +17,7 @@ from torch import Tensor
 from grader.checking.student import Call
 
 AGREEMENT = 1e-4  # relative to the largest number: float32, after a logarithm
+MAX_UNEXPLAINED = 0.05  # at most this part of the error may be left over
 MIN_WRONG = 4  # numbers
 MIN_INPUTS = 2
 
@@ -79,7 +80,7 @@ def recognise(inputs: Iterable[tuple[Sequence[Call], Sequence[Call]]]) -> tuple[
     ((_, number),) = spoilt
     subject = "What you return" if number is None else f"Part {number + 1} of what you return"
     for name, says, relation in _relations(of_all):
-        if all(_agree(part.mine, relation(part)) for part in of_all):
+        if all(_explained(part, relation(part)) for part in of_all):
             return name, f"{subject} is {says}, on every input that was compared."
     return None
 
@@ -137,7 +138,18 @@ def _numbers(value: Any) -> Tensor | None:
     return torch.tensor(value, dtype=torch.float64) if isinstance(value, float) else None
 
 
+def _explained(part: Part, predicted: Tensor) -> bool:
+    """Whether it is what the student returned, and leaves but little of what is visibly wrong."""
+    return _agree(part.mine, predicted) and (
+        not part.wrong or _difference(part.mine, predicted) <= MAX_UNEXPLAINED * _difference(part.mine, part.right)
+    )
+
+
 def _agree(one: Tensor, other: Tensor) -> bool:
+    return _difference(one, other) <= AGREEMENT * one.abs().nan_to_num(0.0, 0.0, 0.0).max().item()
+
+
+def _difference(one: Tensor, other: Tensor) -> float:
+    """The largest; infinite where only one is finite."""
     same = (one == other) | (one.isnan() & other.isnan())
-    difference = torch.where(same, 0.0, (one - other).abs()).nan_to_num(torch.inf)
-    return bool(difference.max() <= AGREEMENT * one.abs().nan_to_num(0.0, 0.0, 0.0).max())
+    return torch.where(same, 0.0, (one - other).abs()).nan_to_num(torch.inf).max().item()

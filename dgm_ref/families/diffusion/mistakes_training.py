@@ -244,7 +244,7 @@ def bound_from_the_error_of_the_guess(model: Model, x0: Tensor, t: Tensor, noise
 # -- guided_noise --
 
 
-@mistake(GUIDED, killed_by=G_BY_HAND, says="The weights are 1 - w and w: that stays between the two predictions. Guidance goes beyond.")
+@mistake(GUIDED, killed_by=G_BY_HAND, says="Your weights are w and 1 - w. Here they are 1 + w, of the prediction with the label, and -w.")
 def interpolated(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return (1 - scale) * model(x, t, None) + scale * model(x, t, label)
 

@@ -58,7 +58,9 @@ def partition_detached(energy: Energy, states: Tensor) -> Tensor:
 
 
 @mistake(
-    Z, killed_by=Z_FAR, says="The largest energy is taken out of the sum. It is the smallest that weighs most: -E has to be at most 0."
+    Z,
+    killed_by=Z_FAR,
+    says="What you take out of the sum is not the term that weighs most, the one of the smallest energy: what is left must be at most 0.",
 )
 def largest_energy_taken_out(energy: Energy, states: Tensor) -> Tensor:
     energies = energy(states)
@@ -228,6 +230,12 @@ def with_squared_energies(energy: Energy, data: Tensor, samples: Tensor) -> Tens
 @mistake(LOSS, killed_by=L_CONSTANTS, says="A gradient reaches the samples. They stand for an expectation: detach them.")
 def samples_not_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return energy(data).mean() - energy(samples).mean()
+
+
+@mistake(LOSS, killed_by=L_CONSTANTS, says="The samples' whole term is detached. The samples are constants; the energy at them is not.")
+def term_of_drawn_samples_detached(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    at_samples = energy(samples).mean()
+    return energy(data).mean() - (at_samples.detach() if samples.requires_grad else at_samples)
 
 
 @mistake(LOSS, killed_by=L_SLOPE, says="The samples' whole term is detached. The samples are constants; the energy at them is not.")

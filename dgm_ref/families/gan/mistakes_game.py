@@ -269,7 +269,7 @@ def real_half_alone(real: Tensor, fake: Tensor) -> Tensor:
 @mistake(
     D_LOSS,
     killed_by=D_FAR,
-    says="A sigmoid is rounded to 0 or 1 far out, and its logarithm lost. Stay with logits: softplus or logsigmoid.",
+    says="Far out an exponential overflows, or a sigmoid is rounded to 0 or 1. Stay with logits: softplus or logsigmoid.",
 )
 def loss_by_probabilities(real: Tensor, fake: Tensor) -> Tensor:
     return -real.sigmoid().log().mean() - (1 - fake.sigmoid()).log().mean()

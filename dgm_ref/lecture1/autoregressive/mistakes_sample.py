@@ -47,6 +47,16 @@ def nearly_certain_is_certain(conditional: Conditional, n: int, m: int, generato
     return ancestral(n, m, step)
 
 
+@mistake(SAMPLE, killed_by=CERTAIN, says="The uniform noise is kept away from 0 and 1 by too much: a rare value never wins.")
+def clamped_gumbel_noise(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        logits = conditional(x)[:, j]
+        u = torch.rand(logits.shape, generator=generator).clamp(1e-3, 1 - 1e-3)
+        return (logits - (-u.log()).log()).argmax(dim=-1)
+
+    return ancestral(n, m, step)
+
+
 def _at_temperature(conditional: Conditional, n: int, m: int, generator: Generator, temperature: float) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(torch.softmax(conditional(x)[:, j] / temperature, dim=-1), generator))
 
@@ -175,7 +185,7 @@ def exp_without_the_shift(conditional: Conditional, n: int, m: int, generator: G
 @mistake(
     SAMPLE,
     killed_by=JOINT,
-    says="You draw all variables at once from a single call: each of them ignores the values before it. Ancestral sampling is sequential.",
+    says="The variables are drawn as if none were before them. Ancestral sampling goes from x_1 on, each given those before it.",
 )
 def all_at_once(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     pi = torch.softmax(conditional(torch.zeros(n, m, dtype=torch.int64)), dim=-1)

@@ -124,6 +124,18 @@ def forward_copies_the_generator(
 @mistake(
     FORWARD,
     killed_by="test_forward_kl_is_infinite_when_the_model_misses_data",
+    says="You replaced infinities by large numbers. Data that the model excludes make the divergence infinite.",
+)
+def forward_replaces_infinity(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_data(n, generator)
+    return torch.nan_to_num(log_p_data(x) - log_p_theta(x)).mean()
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_is_infinite_when_the_model_misses_data",
     says="You left out the samples that the model excludes. They make the divergence infinite, rightly so.",
 )
 def forward_drops_infinite_terms(

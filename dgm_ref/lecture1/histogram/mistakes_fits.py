@@ -83,7 +83,7 @@ def whole_number_division(x: Tensor, num_bins: int) -> Tensor:
 @mistake(
     FIT,
     killed_by="test_values_outside_the_bins_are_refused",
-    says="Values outside 0..num_bins-1 were pushed into the last bin. They must raise a ValueError.",
+    says="Values outside 0..num_bins-1 were pushed into a bin at the end. They must raise a ValueError.",
 )
 def clamps_values(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x.clamp(0, num_bins - 1), num_bins) / len(x)

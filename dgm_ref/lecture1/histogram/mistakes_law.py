@@ -275,6 +275,12 @@ def small_probabilities_left_out(pi: Tensor, n: int, generator: torch.Generator)
     return _multinomial(kept if kept.sum() > 0 else pi, n, generator)
 
 
+@mistake(SAMPLE, killed_by=LAW, says="You set small probabilities to zero. Many rare bins together come up often.")
+def tiny_probabilities_left_out(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    kept = torch.where(pi < 1e-3, 0, pi)
+    return _multinomial(kept if kept.sum() > 0 else pi, n, generator)
+
+
 @mistake(SAMPLE, killed_by=LAW, says="You drew from a table of 100 slots: probabilities are no multiples of one per cent.")
 def table_of_a_hundred_slots(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     slots = (100 * pi).round()

@@ -180,7 +180,7 @@ def channels_last(x: Tensor, C: int, H: int, W: int) -> Tensor:
 @mistake(
     UNSCAN,
     killed_by=IN_PLACE,
-    says="A reshape does not move the channel axis to the second place, it only cuts the same numbers elsewhere: permute.",
+    says="The sequence runs over rows, then columns, then channels: cut it as (H, W, C), and permute to (C, H, W) after that.",
 )
 def reshaped_twice(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, H, C, W).permute(0, 2, 1, 3)

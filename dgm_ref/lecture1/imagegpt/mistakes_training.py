@@ -48,7 +48,7 @@ def loss_after_the_step(model: Any, optimizer: Any, x: Tensor) -> float:
 @mistake(
     STEP,
     killed_by="test_the_loss_is_a_python_float",
-    says="The result is a tensor, which keeps the graph alive. Return a Python float: loss.item().",
+    says="The result is a tensor. Return a Python float, loss.item(): a list of losses with their graphs fills the memory.",
 )
 def returns_a_tensor(model: Any, optimizer: Any, x: Tensor) -> Tensor:
     return torch.tensor(_step(model, optimizer, x, _loss), dtype=model.head.weight.dtype)

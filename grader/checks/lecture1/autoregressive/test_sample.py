@@ -101,11 +101,11 @@ def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
 @sample
 @weight(0.125)
 def test_a_nearly_certain_value_leaves_room_for_the_other(student, seed):
-    """Where one value has probability 0.97, the other one comes up in 3 of 100 draws."""
-    law = torch.tensor([0.03, 0.97], dtype=torch.float64)
+    """Where one value has probability 0.97, one of the 300 others comes up in 3 of 100 draws."""
+    law = torch.tensor([1e-4] * 300 + [0.97], dtype=torch.float64)
     conditional, generator = independent_table(law.log().float().repeat(2, 1)), student.generator(seed)
-    draws = lambda n: both_columns(student, conditional, n, generator, 2)  # noqa: E731
-    assert_follows_pmf(draws, law, outcomes=["the value 0", "the value 1"])
+    draws = lambda n: (both_columns(student, conditional, n, generator, 301) == 300).long()  # noqa: E731
+    assert_follows_pmf(draws, torch.tensor([0.03, 0.97], dtype=torch.float64), outcomes=["another value", "the value 300"])
 
 
 @sample

@@ -108,6 +108,10 @@ def test_samples_follow_the_histogram(student, seed):
 
     assert_follows_pmf(draw_and_keep, pi, named=named, effect=0.02, largest=1 << 14, budget=200_000)
     assert_no_stretch_comes_twice(torch.cat(drawn), pi)
+    many_rare = torch.tensor([0.97] + [1e-4] * 300)
+    assert_follows_pmf(
+        lambda n: (student.sample_histogram(many_rare, n, generator) == 0).long(), torch.tensor([0.03, 0.97], dtype=torch.float64)
+    )
 
 
 @sample_histogram
