@@ -36,6 +36,7 @@ from grader.exam.examiner import Examiner
 from grader.exam.failure import Failure
 from grader.exam.inputs import Example
 from grader.hidden import known_submissions, recognise_relation
+from grader.hidden.differences import difference, explains
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import to_wire
@@ -45,7 +46,6 @@ OTHER_INPUTS = 2  # the same, of the checks beside it
 FURTHER_INPUTS = 12  # asked while more than one mistake still fits
 COMPARED_INPUTS = 8  # with the right answers, beside the failing one
 RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
-MAX_UNEXPLAINED = 0.05  # at most this part of the error may be left over
 MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
 
@@ -68,8 +68,12 @@ class NameFromCatalogue:
             return matching[0].name, matching[0].says
         if matching or failure.outcome != "failed" or examiner.assignment.shares(check.exercise):  # a rubric waits for one name
             return None
-        here = failure.calls, self._known(examiner, check, failure.example)().calls
-        return recognise_relation.recognise([here, *self._answers_beside(examiner, check.exercise, transport)])
+
+        def answers() -> Iterator[Answers]:  # no further call is made where nothing here can be compared
+            yield failure.calls, self._known(examiner, check, failure.example)().calls
+            yield from self._answers_beside(examiner, check.exercise, transport)
+
+        return recognise_relation.recognise(answers())
 
     def _registered(self, check: Check) -> Sequence[Mistake]:
         return catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # of a topic alone: they import much
@@ -84,7 +88,7 @@ class NameFromCatalogue:
             return []
         if failure.calls and failure.calls[-1].answer.get("value", ...) is None:
             return []
-        ruled_out = self._submissions.setdefault(transport, _Submission()).ruled_out
+        ruled_out = self._about(transport).ruled_out
         possible = [m for m in registered if m not in ruled_out and (m.raises or failure.outcome != "error")]
         alike, matching = self._answering_alike(examiner, check, failure.example, possible, failure)
         if failure.outcome == "failed":
@@ -140,13 +144,16 @@ class NameFromCatalogue:
 
     def _answers_beside(self, examiner: Examiner, exercise: str, transport: Transport) -> list[Answers]:
         """The answers of the submission and of the solution on the largest inputs of an exercise."""
-        answers = self._submissions.setdefault(transport, _Submission()).answers
+        answers = self._about(transport).answers
         if exercise not in answers:
             answers[exercise] = [
                 (_seen(examiner, check, example, transport).calls, self._known(examiner, check, example)().calls)
                 for check, example in [each for one in _drawn(examiner, exercise) for each in _largest(examiner, one, 2)][:COMPARED_INPUTS]
             ]
         return answers[exercise]
+
+    def _about(self, transport: Transport) -> _Submission:
+        return self._submissions.setdefault(transport, _Submission())
 
     def _known(self, examiner: Examiner, check: Check, example: Example) -> Callable[..., _Seen]:
         """How the solution, or a mistake where one is given, ends on an input."""
@@ -280,7 +287,7 @@ def _same(one: Any, other: Any) -> bool:
             return False
         if not one.is_floating_point():
             return torch.equal(one.long(), other.long())
-        left, size = _left(one, other)
+        left, size = difference(one, other)
         return left <= RELATIVE_AGREEMENT * size
     if isinstance(one, list | tuple) and isinstance(other, list | tuple):
         return type(one) is type(other) and len(one) == len(other) and all(map(_same, one, other))
@@ -304,18 +311,9 @@ def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[bool]:
         if not isinstance(right, Tensor) or right.shape != mine.shape or not right.is_floating_point():
             yield True  # of another form than the right one: there is no difference to explain
             return
-        error, size = _left(mine, right)
-        left, _ = _left(mine, theirs)
+        error, size = difference(mine, right)
+        left, _ = difference(mine, theirs)
         if error > ROUNDING * torch.finfo(mine.dtype).eps * size:
-            yield left <= MAX_UNEXPLAINED * error
+            yield explains(left, error)
     elif not _same(mine, right):
         yield True  # no numbers, or whole ones: the same is the same
-
-
-def _left(one: Tensor, other: Tensor) -> tuple[float, float]:
-    """The largest difference of two tensors of one shape, and the size of the first; infinite where only one is finite."""
-    a, b = one.detach().double(), other.detach().double()
-    if not a.numel():
-        return 0.0, 0.0
-    difference = torch.where((a == b) | (a.isnan() & b.isnan()), 0.0, (a - b).abs()).nan_to_num(torch.inf)
-    return difference.max().item(), a.abs().nan_to_num(0.0, 0.0, 0.0).max().item()

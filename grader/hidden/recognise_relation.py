@@ -15,9 +15,9 @@ import torch
 from torch import Tensor
 
 from grader.checking.student import Call
+from grader.hidden.differences import difference, explains
 
 AGREEMENT = 1e-4  # relative to the largest number: float32, after a logarithm
-MAX_UNEXPLAINED = 0.05  # at most this part of the error may be left over
 MIN_WRONG = 4  # numbers
 MIN_INPUTS = 2
 
@@ -37,7 +37,8 @@ class Part:
     @property
     def wrong(self) -> int:
         """How many numbers are visibly wrong."""
-        if _agree(self.mine, self.right):
+        error, size = difference(self.mine, self.right)
+        if error <= AGREEMENT * size:
             return 0
         return int((~torch.isclose(self.mine, self.right, rtol=AGREEMENT, atol=0.0, equal_nan=True)).sum())
 
@@ -140,16 +141,6 @@ def _numbers(value: Any) -> Tensor | None:
 
 def _explained(part: Part, predicted: Tensor) -> bool:
     """Whether it is what the student returned, and leaves but little of what is visibly wrong."""
-    return _agree(part.mine, predicted) and (
-        not part.wrong or _difference(part.mine, predicted) <= MAX_UNEXPLAINED * _difference(part.mine, part.right)
-    )
-
-
-def _agree(one: Tensor, other: Tensor) -> bool:
-    return _difference(one, other) <= AGREEMENT * one.abs().nan_to_num(0.0, 0.0, 0.0).max().item()
-
-
-def _difference(one: Tensor, other: Tensor) -> float:
-    """The largest; infinite where only one is finite."""
-    same = (one == other) | (one.isnan() & other.isnan())
-    return torch.where(same, 0.0, (one - other).abs()).nan_to_num(torch.inf).max().item()
+    left, size = difference(part.mine, predicted)
+    error, _ = difference(part.mine, part.right)
+    return left <= AGREEMENT * size and (not part.wrong or explains(left, error))

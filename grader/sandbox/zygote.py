@@ -89,7 +89,7 @@ def _import(plan: Plan) -> None:
     from grader.sandbox.inside import host, stand_ins
 
     host.quiet_start()
-    stand_ins.Uncompiled.install()
+    stand_ins.Uncompiled.install()  # before anything below asks torch's optimisers or torch.func for something
     for name in (*PRELOADED, *plan.modules):
         try:
             importlib.import_module(name)

@@ -21,11 +21,11 @@ def _mistake(function, *, raises=False, when=None, exercise=MONTE_CARLO, says=""
     return Mistake(exercise, function.__name__, "", says or function.__name__, function, exercise, False, raises, when, "")
 
 
-def _examiner(*registered, exercise=MONTE_CARLO):
-    key = InstructorsKey(LECTURE)
+def _examiner(*registered, exercise=MONTE_CARLO, lecture=LECTURE):
+    key = InstructorsKey(lecture)
     key.recognise._registered = lambda check: list(registered) if check.exercise == exercise else []
-    checks = [check for check in collect(LECTURE) if check.exercise == exercise]
-    return Examiner(load(LECTURE), checks, "a seed for names", key=key)
+    checks = [check for check in collect(lecture) if check.exercise == exercise]
+    return Examiner(load(lecture), checks, "a seed for names", key=key)
 
 
 def _names(function, *registered, exercise=MONTE_CARLO, examiner=None):
@@ -91,6 +91,17 @@ def test_no_mistake_is_tried_where_nothing_was_returned():
     tried = []
     assert _names(lambda f, x: None, _mistake(lambda f, x: tried.append(x))) == set()
     assert not tried
+
+
+def test_where_nothing_was_returned_naming_asks_nothing_more():
+    def calls(key):
+        asked = []
+        checks = [check for check in collect(LECTURE) if check.exercise == MONTE_CARLO]
+        examiner = Examiner(load(LECTURE), checks, "a seed for names", key=key)
+        examiner.exercise(MONTE_CARLO, known_submissions.with_function(LECTURE, MONTE_CARLO, lambda f, x: asked.append(x)))
+        return len(asked)
+
+    assert calls(InstructorsKey(LECTURE)) == calls(InstructorsKey(LECTURE, names=False)) > 0
 
 
 def test_what_only_looks_alike_on_a_small_input_stays_unnamed():
@@ -187,9 +198,7 @@ def test_where_no_mistake_fits_a_simple_relation_to_the_right_answer_is_said(wro
 
 def test_a_relation_is_said_of_one_part_of_an_answer():
     exercise = "flows.affine_coupling"
-    key = InstructorsKey("families")
-    checks = [check for check in collect("families") if check.exercise == exercise]
-    examiner = Examiner(load("families"), checks, "a seed for names", key=key)
+    examiner = _examiner(exercise=exercise, lecture="families")
 
     def tripled(right):
         return lambda *given: (right(*given)[0], 3 * right(*given)[1])
