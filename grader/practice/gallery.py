@@ -58,7 +58,8 @@ class Picture:
     @contextlib.contextmanager
     def _explained(self, mine: Work) -> Iterator[None]:
         try:
-            yield
+            with contextlib.redirect_stdout(io.StringIO()):  # what they print has nothing to do with the picture
+                yield
         except (Exception, SystemExit) as error:
             raise CannotDraw(self._why(mine, error)) from error
 

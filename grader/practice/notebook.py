@@ -84,8 +84,7 @@ def painter(lecture: str, topic: str) -> Callable[..., None]:
         mine = gallery.Work(sys.modules["__main__"], steps)
         for _, picture in gallery.chosen(assignment, select(assignment, _as_names(names), topic)):
             try:
-                with contextlib.redirect_stdout(io.StringIO()):
-                    png = base64.b64encode(picture.png(mine)).decode()
+                png = base64.b64encode(picture.png(mine)).decode()
                 said = {"image/png": {"alt": picture.sentence}}
                 display({"image/png": png, "text/plain": picture.sentence}, metadata=said, raw=True)
             except gallery.CannotDraw as why:
@@ -105,7 +104,7 @@ class Report:
         self.exercises = exercises
 
     def __repr__(self) -> str:
-        return terminal.as_text(self.exercises, short_name, "this notebook")
+        return terminal.as_text(self.exercises, short_name, "this notebook", '{}("{}")')
 
     def _repr_html_(self) -> str:
         return html.exercises(self.exercises, fold=True)

@@ -39,6 +39,7 @@ WORDS = {
     "not_graded": "later",
 }  # where a terminal has no signs
 IN_ASCII = str.maketrans("✓✗∞☠○–█░·…≥≤", "+x~#o-#-|~><")
+COMMAND = "dgm {} {}"  # how a student asks for more about an exercise
 
 
 class SafeConsole(Console):
@@ -89,19 +90,19 @@ def in_signs(counts: Counter[str]) -> str:
     return " ".join(f"{sign}{counts[outcome]}" for outcome, sign in SIGNS.items() if counts[outcome])
 
 
-def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "") -> str:
+def as_text(exercises: Iterable[ExerciseRecord], call_it: Callable[[str], str] = str, where: str = "", command: str = COMMAND) -> str:
     """Each exercise without colour, for a plain display."""
     console = SafeConsole(width=80, color_system=None, force_terminal=False, force_jupyter=False)
     with console.capture() as shown:
-        console.print(*(exercise_view(exercise, call_it, where) for exercise in exercises))
+        console.print(*(exercise_view(exercise, call_it, where, command) for exercise in exercises))
     return shown.get().rstrip()
 
 
-def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str, where: str = "") -> Group:
+def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str, where: str = "", command: str = COMMAND) -> Group:
     """One exercise: a line when it is fine, the first failure in full when it is not.
 
     `call_it`: the name by which a student calls an exercise; without it that is the full one. `where`: what is missing
-    should stand; without it that is the topic's module.
+    should stand; without it that is the topic's module. `command`: how to ask for more.
     """
     topic, name = exercise.exercise.split(".")[0], call_it(exercise.exercise)
     graded = [check for check in exercise.checks if check.outcome != "not_graded"]
@@ -124,7 +125,7 @@ def exercise_view(exercise: ExerciseRecord, call_it: Callable[[str], str] = str,
     lines += _details(first)
     if len(failures) > 1:
         lines.append(below(Text(f"and {len(failures) - 1} more of {len(graded)} checks fail", "dim")))
-    again, hint = f"again: dgm check {name}", f"hint: dgm hint {name}"
+    again, hint = f"again: {command.format('check', name)}", f"hint: {command.format('hint', name)}"
     gap = " " * 6 if len(again) + 6 + len(hint) <= 78 else "\n"  # below each other where a terminal is not as wide
     return Group(*lines, below(Text(f"{again}{gap}{hint}", "dim")))
 

@@ -50,12 +50,12 @@ def find(path: Path, assignment: Assignment, layout: Layout = "auto") -> Found:
 
 def _sorted_out(entries: list[Entry], kind: Layout, assignment: Assignment) -> Found:
     metadata = next((entry.content for entry in entries if entry.name == METADATA), None)
-    somebody = [entry for entry in entries if not is_nobody(entry)]
+    somebody = [entry for entry in entries if not is_nobody(entry, assignment)]
     owned = sort_out(somebody, kind, assignment, metadata if isinstance(metadata, File) else None)
     count = len(owned)
     one_each = f"{count} submissions, one for each entry" if count != 1 else "1 submission"
     said = f"{SAID[kind]}, {count} student{'s' * (count != 1)}" if kind in SAID else one_each
-    left_out = [entry.name for entry in entries if is_nobody(entry) and entry.name != METADATA]
+    left_out = [entry.name for entry in entries if is_nobody(entry, assignment) and entry.name != METADATA]
     return _found(owned, said + (f" (left out: {', '.join(left_out[:5])})" if left_out else ""))
 
 

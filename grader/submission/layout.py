@@ -86,7 +86,7 @@ class HandedIn:
 def decide(entries: Sequence[Entry], assignment: Assignment, surely: bool) -> Layout:
     """The kind of these entries. ``surely``: of a platform only if every entry is, for this may be a student's own zip."""
     listed = any(entry.name == METADATA for entry in entries)
-    entries = [entry for entry in entries if not is_nobody(entry)]
+    entries = [entry for entry in entries if not is_nobody(entry, assignment)]
     canvas = sum(not entry.is_folder and CANVAS.fullmatch(entry.name) is not None for entry in entries)
     moodle = sum(MOODLE.fullmatch(entry.name) is not None for entry in entries)
     numbered = listed * sum(entry.is_folder and GRADESCOPE.fullmatch(entry.name) is not None for entry in entries)
@@ -159,11 +159,10 @@ def _holds_work(entry: Entry, assignment: Assignment) -> bool:
     )
 
 
-def is_nobody(entry: Entry) -> bool:
-    """Whether an entry of a class is no submission: what systems leave, and results of an earlier run."""
-    return IGNORED_NAMES.fullmatch(entry.name) is not None or (
-        entry.is_folder and (entry.has(MADE_BY_DGM) or (entry.has("records.jsonl") and entry.has(".lock")))
-    )
+def is_nobody(entry: Entry, assignment: Assignment) -> bool:
+    """Whether an entry of a class is no submission: what systems leave, and results of an earlier run, where no work is."""
+    made_here = entry.is_folder and (entry.has(MADE_BY_DGM) or (entry.has("records.jsonl") and entry.has(".lock")))
+    return IGNORED_NAMES.fullmatch(entry.name) is not None or (made_here and not _holds_work(entry, assignment))
 
 
 def sort_out(entries: Sequence[Entry], layout: Layout, assignment: Assignment, metadata: File | None) -> list[HandedIn]:

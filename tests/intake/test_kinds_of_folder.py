@@ -54,6 +54,7 @@ KINDS = {
         STUDENTS | {"results/.lock": "", "results/records.jsonl": "", "results/s00/record.json": "{}", "grades.csv": "", "canvas.csv": "x"},
         3, "3 submissions",
     ),
+    "work beside what marks results": (STUDENTS | {"s9/.dgm-made": "", "s9/flows.py": flows(), "old/.dgm-made": ""}, 4, "4 submissions"),
     "hand-ins called like our tables": (
         {"grades.csv.py": flows(), "records.jsonl.zip": ZIP, "junit.xml.zip": ZIP, "s01.py": flows()}, 4, "4 submissions",
     ),

@@ -112,6 +112,12 @@ def test_an_exception_is_told_with_its_line() -> None:
         one.draw(module_of("def kl_divergence(p, q):\n    raise SystemExit\n"))
 
 
+def test_what_is_printed_while_a_picture_is_drawn_is_not_shown(capsys: pytest.CaptureFixture[str]) -> None:
+    one = next(one for topic, one in ALL if one.name == "both-orders")
+    one.draw(module_of("import torch\ndef kl_divergence(p, q):\n    print('!')\n    return torch.zeros(p.shape[:-1])\n"))
+    assert capsys.readouterr().out == ""
+
+
 def test_what_can_be_drawn_and_not_saved_is_told_as_well() -> None:
     @picture("kl_divergence")
     def line(mine: Work):  # type: ignore[no-untyped-def]

@@ -20,6 +20,7 @@ from grader.assignment import REPO_ROOT, load
 from grader.cli import app
 from grader.practice import overview, progress
 from grader.practice.names import short_name
+from grader.practice.notebook import Report
 from grader.practice.progress import Progress
 from grader.record import CheckRecord, ExerciseRecord, exercise_record
 from grader.renderings import terminal
@@ -74,6 +75,7 @@ def test_the_commands_to_go_on_with_are_those_that_work() -> None:
         "again: dgm check monte_carlo_standard_error",
         "hint: dgm hint monte_carlo_standard_error",
     ]
+    assert 'again: check("kl_divergence")      hint: hint("kl_divergence")' in repr(Report([failure()]))
 
 
 def test_no_line_is_longer_than_80_columns_nor_read_as_markup() -> None:
