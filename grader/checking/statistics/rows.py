@@ -34,26 +34,27 @@ def assert_no_row_repeats(x: Tensor, log2_outcomes: float) -> None:
         )
 
 
-def assert_rows_agree_by_chance(x: Tensor, K: int) -> None:
+def assert_rows_agree_by_chance(x: Tensor, K: int, row: str = "row") -> None:
     r"""Rows of ``x``: ``(n, m)`` of independent variables, uniform in ``0..K-1``, agree in one of K places.
 
     Compared are neighbours, rows half a batch apart, and rows as far from the start as from the end; by Hoeffding the
-    share of places that agree is off by more than the limit at a rate of at most FALSE_ALARM_RATE.
+    share of places that agree is off by more than the limit at a rate of at most FALSE_ALARM_RATE. ``row``: what the
+    sentence calls them; where ``x`` is transposed they are columns.
 
     Raises: ``Mismatch``
     """
     n, m = x.shape
     pairs = {
-        "a row and the row above it": (x[1:], x[:-1]),
-        "a row and the row half a batch further down": (x[: n // 2], x[n - n // 2 :]),
-        "the rows of the first half and those of the second, backwards": (x[: n // 2], x.flip(0)[: n // 2]),
+        f"a {row} and the {row} before it": (x[1:], x[:-1]),
+        f"a {row} and the {row} half a batch further on": (x[: n // 2], x[n - n // 2 :]),
+        f"the {row}s of the first half and those of the second, backwards": (x[: n // 2], x.flip(0)[: n // 2]),
     }
     for which, (one, other) in pairs.items():
         agree = (one == other).double().mean().item()
         if abs(agree - 1 / K) > radius(FALSE_ALARM_RATE / (2 * len(pairs))) / math.sqrt(one.numel()):
             raise Mismatch(
                 "law",
-                f"{which} agree in {100 * agree:.3g} % of all places: the rows of one call depend on each other",
+                f"{which} agree in {100 * agree:.3g} % of all places: the {row}s of one call depend on each other",
                 got=agree,
                 want=1 / K,
                 expected=f"{100 / K:.3g} % by chance",

@@ -110,8 +110,8 @@ def test_annealed_samples_follow_their_exact_law(student, ref, seed):
     key = seed % 2**31
     mu, tau = draw.normal((COLUMNS,), key, 1.0), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5)
     few, sigmas = draw.normal((8, COLUMNS), key + 2, 3.0), draw.tensor([2.0, 1.25, 1.0])
-    mean, deviation = ref.law_of_annealed_langevin(mu, tau, few, sigmas, 2, 0.4)
-    args = noisy_gaussian_score(mu, tau), few.repeat(ROWS // 8, 1), sigmas, 2, 0.4
+    mean, deviation = ref.law_of_annealed_langevin(mu, tau, few, sigmas, 2, 0.25)
+    args = noisy_gaussian_score(mu, tau), few.repeat(ROWS // 8, 1), sigmas, 2, 0.25
     got = student.annealed_langevin(*args, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean.repeat(ROWS // 8, 1)) / deviation)

@@ -100,6 +100,7 @@ def test_logits_come_from_the_mlp_of_the_window(student, ref, n, m, K, d, key, d
 @weight(0.375)
 @examples(6)
 @given(m=lengths, d=orders, key=draw.seeds)
+@example(m=6, d=3, key=8113)  # a logit below zero
 def test_logits_depend_on_exactly_the_d_values_before(student, m, d, key):
     """Changing x_i changes the logits of the d variables after it, and no others: not of itself, not of other rows."""
     K = 4

@@ -119,6 +119,7 @@ def test_standard_error_of_many_samples(student, dtype):
 @example(shape=(4, 1, 2), key=0, dtype=torch.float64)
 @example(shape=(3, 2, 1), key=0, dtype=torch.float32)
 @example(shape=(2, 1, 1), key=0, dtype=torch.float64)
+@example(shape=(2, 4, 1), key=0, dtype=torch.float32)  # more dimensions than samples
 def test_standard_error_of_two_samples_or_one_dimension(student, shape, key, dtype):
     """Two samples, one dimension or one component are enough."""
     case = vector_map("square", max(shape[0], 2), *shape[1:], key, dtype)

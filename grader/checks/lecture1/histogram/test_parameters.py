@@ -47,6 +47,7 @@ def test_five_variables_of_three_values(student):
 @example(m=784, K=256, order=3)
 @example(m=784, K=3, order=None)  # beyond what a float holds exactly
 @example(m=60, K=3, order=36)
+@example(m=2, K=4, order=13)  # more than all that come before
 @example(m=3072, K=256, order=0)
 @example(m=40, K=1, order=None)
 @example(m=1, K=1, order=0)
