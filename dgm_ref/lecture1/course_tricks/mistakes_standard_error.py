@@ -122,7 +122,6 @@ def error_of_the_first_thousand(f, x):
     STANDARD_ERROR,
     killed_by="test_standard_error_is_the_sample_deviation_over_root_n",
     says="You divide by the root of the longer axis of x. The number of samples is the length of the first.",
-    green_at_home="Public samples have more rows than columns.",
 )
 def root_of_the_longer_axis(f, x):
     return f(x).std(dim=0) / max(x.shape) ** 0.5

@@ -89,6 +89,7 @@ def test_only_ratios_of_masses_matter(student, key, c, dtype):
 @examples(2)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(2, 3, 5), key=0, dtype=torch.float32)
+@example(shape=(2, 3, 5), key=0, dtype=torch.float64)
 def test_no_other_prediction_has_a_smaller_error(student, shape, key, dtype):
     """The derivative of the mean squared error by every prediction is zero at the answer: no step improves it."""
     a, b, d = shape
@@ -161,6 +162,7 @@ def test_prediction_depends_on_the_numbers_alone(student):
 @examples(2)
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
+@example(shape=(5, 2, 3), key=98576, dtype=torch.float64)
 def test_prediction_has_the_gradient_of_a_conditional_mean(student, shape, key, dtype):
     """More mass on a value pulls the prediction towards it, and values move it by their probability."""
     a, b, d = shape

@@ -92,6 +92,7 @@ def test_score_ignores_the_normalising_constant(student, c, sigma, key, dtype):
 @given(key=draw.seeds, dtype=draw.dtypes)
 @example(key=0, dtype=torch.float32)
 @example(key=887, dtype=torch.float32)  # a density of 1e-5
+@example(key=887, dtype=torch.float64)
 def test_scores_of_a_product_add_up(student, key, dtype):
     """The score of a product of densities is the sum of their scores."""
     x, mu = draw.uniform((5, 3), key, -1, 1, dtype), draw.uniform((3,), key + 1, -1, 1, dtype)
