@@ -121,6 +121,7 @@ def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
 @weight(0.25)
 @examples(8)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
+@example(n=3, m=4, key=10845, dtype=torch.float32)
 def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n, m, key, dtype):
     """Gradients reach x itself, the means and the log-standard-deviations."""
     conditional, x = gaussian_model(m, key, dtype), quarters((n, m), key + 4, 2, dtype)

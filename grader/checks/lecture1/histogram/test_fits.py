@@ -57,6 +57,7 @@ def test_each_bin_has_its_share(student, counts, key):
 @examples(8)
 @given(counts=counts_of_bins, key=draw.seeds, excess=st.integers(0, 3))
 @example(counts=[2, 1], key=0, excess=0)
+@example(counts=[0, 0, 3, 1, 2, 3], key=24242, excess=0)
 def test_values_outside_the_bins_are_refused(student, counts, key, excess):
     """A value of K or more, or below zero, is refused with a ValueError."""
     x, K = samples(counts, key), len(counts)
