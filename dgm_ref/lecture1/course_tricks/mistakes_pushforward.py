@@ -181,5 +181,10 @@ def one_mass_at_a_time(p, f, K):
 
 
 @variant(PUSHFORWARD)
+def two_nested_loops(p, f, K):
+    return torch.stack([sum((p[s] for s in range(len(p)) if int(f[s]) == k), p.new_zeros(())) for k in range(K)])
+
+
+@variant(PUSHFORWARD)
 def scatter_reduce(p, f, K):
     return p.new_zeros(K).scatter_reduce(0, f, p, reduce="sum")

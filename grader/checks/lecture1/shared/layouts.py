@@ -28,7 +28,7 @@ def every_other(x: Tensor) -> Tensor:
 
 @family
 def expanded(row: Tensor, n: int) -> Tensor:
-    """n rows that are one and the same place in memory."""
+    """n rows that are one and the same place in memory: not for what is differentiated, torch's forward mode refuses it."""
     return row.expand(n, *row.shape)
 
 
