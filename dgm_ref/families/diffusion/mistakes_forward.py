@@ -209,6 +209,12 @@ def add_row_by_row(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tenso
     return torch.stack([a[s] ** 0.5 * row + (1 - a[s]) ** 0.5 * e for row, s, e in zip(x0, t.tolist(), noise, strict=True)])
 
 
+@variant(ADD)
+def add_with_the_schedule_anew_for_each_row(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    shares = [bar_by_a_loop(betas)[int(s)] for s in t]
+    return torch.stack([a.sqrt() * row + (1 - a).sqrt() * e for a, row, e in zip(shares, x0, noise, strict=True)])
+
+
 # -- posterior --
 
 
@@ -344,6 +350,16 @@ def posterior_with_where(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pa
 def posterior_from_the_guess_of_the_noise(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     of_x0, of_xt, variance = coefficients(t, betas)
     return torch.einsum("n,nm->nm", of_x0, x0) + torch.einsum("n,nm->nm", of_xt, xt), variance
+
+
+@variant(POSTERIOR)
+def posterior_with_the_schedule_anew_for_each_row(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    means, variances = [], []
+    for row, later, s in zip(x0, xt, t.tolist(), strict=True):
+        now, earlier = bar_by_a_loop(betas)[s], bar_by_a_loop(betas)[s - 1] if s > 0 else betas.new_ones(())
+        means.append((earlier.sqrt() * betas[s] * row + (1 - betas[s]).sqrt() * (1 - earlier) * later) / (1 - now))
+        variances.append((1 - earlier) / (1 - now) * betas[s])
+    return torch.stack(means), torch.stack(variances)
 
 
 # -- predict_x0 --
