@@ -85,7 +85,7 @@ class Observation:
 
 @dataclass(frozen=True)
 class Call:
-    """One call that a check made, and what came back: the material of counterexamples and of naming a mistake."""
+    """One call that a check made, and what came back (nothing where it never did): for counterexamples and naming mistakes."""
 
     name: str
     message: dict[str, Any]
@@ -181,8 +181,9 @@ class Function:
             "do": "call", "run": self.student.run_number, "target": [self.where, self.name], "mode": mode,
             "args": _messages(list(args)), "kwargs": _messages(kwargs), **more,
         }  # fmt: skip
-        answer = self.student.transport.ask(message)
-        self.student.calls.append(Call(self.name, message, answer))
+        answer: dict[str, Any] = {}
+        self.student.calls.append(Call(self.name, message, answer))  # before it is made: it may be the one that never ends
+        answer |= self.student.transport.ask(message)
         if "missing" in answer:
             raise MissingFunction(answer["missing"])
         if "error" in answer:

@@ -77,7 +77,7 @@ def _gave(call: Call, got: Any) -> bool:
 
 def _marked(line: str, call: Call) -> str:
     """The call with what came back, where that fits beside it: a comment that is broken is none."""
-    said = f" gave {short(call.answer['value'])}" if "value" in call.answer else " failed"
+    said = f" gave {short(call.answer['value'])}" if "value" in call.answer else " failed" if call.answer else " gave no answer"
     room = WIDTH - len(f"{line.split(chr(10))[-1]}   # <- this call")
     return f"{line}   # <- this call{said if len(said) <= room else ''}"
 

@@ -138,4 +138,6 @@ def test_a_worker_that_hangs_or_dies_is_replaced_and_the_next_check_goes_on(exam
     assert records["test_the_total_is_the_sum"].outcome == "passed"
     assert records["test_nothing_to_add_is_refused"].outcome == "crashed"
     assert records["test_the_total_leaves_its_argument_alone"].outcome == "timeout"
+    for name in ("test_nothing_to_add_is_refused", "test_the_total_leaves_its_argument_alone"):
+        assert records[name].counterexample.startswith("total(torch.")  # the very call that never answered
     assert "still running" in transport.problems[0]
