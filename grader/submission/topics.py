@@ -171,7 +171,7 @@ class _Topic:
         for unit, source in picked.items():
             blocks = source.definitions.get(unit, [])
             if len(blocks) > 1 and len({block.says for block in blocks if block.written}) > 1:
-                shared = sum(unit in self.assignment.functions(topic) for topic in self.assignment.topics) > 1
+                shared = len({self._nearest_topic(source, block, unit) for block in blocks}) > 1
                 which = "what stands nearest to this topic" if shared else "the last one"
                 yield f"{self.topic}: {source.shown} defines {unit} {len(blocks)} times: {which} counts"
 

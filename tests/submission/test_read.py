@@ -95,6 +95,13 @@ def test_a_notebook_may_hold_several_topics_and_of_a_name_that_they_share_the_ne
     assert "flows: anna.ipynb defines log_prob 2 times: what stands nearest to this topic counts" in submission.problems
 
 
+def test_of_two_versions_in_the_file_of_one_topic_the_last_counts(session):
+    session.lay("anna/flows.py", FLOWS + FLOWS.replace("return 1", "return 3"))
+    submission = session.the_only("anna")
+    assert "flows: flows.py defines log_prob 2 times: the last one counts" in submission.problems
+    assert submission.topics["flows"][0].rindex("return 3") > submission.topics["flows"][0].rindex("return 1")
+
+
 def test_the_file_with_the_work_in_it_is_graded(session):
     session.lay("anna/flows.py", STUB)
     session.lay("anna/flows.ipynb", session.notebook(FLOWS))
