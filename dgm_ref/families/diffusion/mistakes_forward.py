@@ -191,6 +191,17 @@ def last_time_for_all(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Te
     return noisy(x0, torch.full_like(t, len(betas) - 1), noise, betas)
 
 
+@mistake(
+    ADD,
+    killed_by=ADD_BY_HAND,
+    says="You hold alpha_bar to 10^-5 at least. At the end of a long schedule it is far smaller.",
+    when=lambda betas: signal(betas)[-1] < 1e-5,
+)
+def alpha_bar_held_above_a_floor(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas).clamp(min=1e-5), t)
+    return a.sqrt() * x0 + (1 - a).sqrt() * noise
+
+
 @variant(ADD)
 def add_by_gather(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = torch.cumprod(1.0 - betas, dim=0).gather(0, t).view(-1, 1)
@@ -445,6 +456,17 @@ def roots_swapped(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor
 @mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The noise is taken away as it is. Its factor is sqrt(1 - alpha_bar).")
 def noise_taken_as_it_is(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return (xt - noise) / column(signal(betas), t).sqrt()
+
+
+@mistake(
+    PREDICT,
+    killed_by=PREDICT_BY_HAND,
+    says="You divide by 10^-3 at least. At the end of a long schedule sqrt(alpha_bar) is far smaller.",
+    when=lambda betas: signal(betas)[-1] < 1e-6,
+)
+def divisor_held_above_a_floor(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - (1 - a).sqrt() * noise) / a.sqrt().clamp(min=1e-3)
 
 
 @variant(PREDICT)

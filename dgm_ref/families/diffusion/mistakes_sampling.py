@@ -401,6 +401,19 @@ def noise_turned_round(model: Model, x: Tensor, t: int, previous: int, betas: Te
     return data if previous < 0 else noisy(data, _times(x, previous), -noise, betas)
 
 
+@mistake(
+    DDIM,
+    killed_by=D_BY_HAND,
+    says="You hold alpha_bar to 10^-4 at least. At the end of a long schedule it is far smaller.",
+    when=lambda betas: signal(betas)[-1] < 1e-4,
+)
+def guess_by_a_floored_alpha_bar(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    times = _times(x, t)
+    noise, a = model(x, times), signal(betas)[t].clamp(min=1e-4)
+    x0 = (x - (1 - a).sqrt() * noise) / a.sqrt()
+    return x0 if previous < 0 else noisy(x0, _times(x, previous), noise, betas)
+
+
 @variant(DDIM)
 def ddim_with_padded_signal(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     a = torch.cat([torch.ones(1, dtype=betas.dtype), torch.cumprod(1 - betas, 0)])

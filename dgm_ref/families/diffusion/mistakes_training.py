@@ -108,6 +108,15 @@ def asked_for_the_first_time(model: Model, x0: Tensor, t: Tensor, noise: Tensor,
     return (noise - model(noisy(x0, t, noise, betas), t[:1].expand(len(t)))).square().sum(1).mean()
 
 
+@mistake(
+    SIMPLE,
+    killed_by=S_TRAINS,
+    says="You detach the noise that is asked for. Where the noise carries a graph the loss moves with it there, too.",
+)
+def noise_asked_for_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise.detach() - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
+
+
 @variant(SIMPLE)
 def simple_by_mse(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(model(noisy(x0, t, noise, betas), t), noise, reduction="sum") / len(x0)
@@ -218,6 +227,31 @@ def bound_with_unit_variance(model: Model, x0: Tensor, t: Tensor, noise: Tensor,
     return 0.5 * ((mean - other).square() + (variance - 1 - variance.log())[:, None]).sum(1)
 
 
+@mistake(
+    BOUND,
+    killed_by="test_bound_terms_of_one_row_and_of_many",
+    says="You hold the variance to 10^-4 at least. Where steps are tiny it is smaller, and the term larger.",
+    when=lambda t, betas: coefficients(t, betas)[2].min() < 1e-4,
+    green_at_home="tiny steps are asked of the reference",
+)
+def variance_held_above_a_floor(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance.clamp(min=1e-4))
+
+
+@mistake(
+    BOUND,
+    killed_by="test_bound_terms_of_one_row_and_of_many",
+    says="You hold the predicted data to 20 in size. Nothing is clipped, and data may be larger.",
+    green_at_home="large data are asked of the reference",
+    when=lambda x0: x0.abs().max() > 20,
+)
+def predicted_data_clipped(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    xt = noisy(x0, t, noise, betas)
+    (mean, variance), data = step_before(x0, xt, t, betas), guess(xt, t, model(xt, t), betas).clamp(-20, 20)
+    return (mean - step_before(data, xt, t, betas)[0]).square().sum(1) / (2 * variance)
+
+
 @variant(BOUND)
 def bound_by_torch_distributions(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     mean, other, variance = _means(model, x0, t, noise, betas)
@@ -313,6 +347,12 @@ def guided_twice_as_far(model: Model, x: Tensor, t: Tensor, label: Tensor, scale
 @mistake(GUIDED, killed_by=G_BY_HAND, says="The label is not used.")
 def without_the_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     return model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="You hold the scale to 10 at most. It is taken as it is.", when=lambda scale: scale > 10)
+def scale_held_below_a_ceiling(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    scale = min(scale, 10)
+    return (1 + scale) * model(x, t, label) - scale * model(x, t, None)
 
 
 @variant(GUIDED)

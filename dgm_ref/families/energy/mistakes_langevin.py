@@ -98,6 +98,27 @@ def noise_of_half_the_step(score: Map, x: Tensor, step: float, generator: torch.
     return x + step / 2 * score(x) + math.sqrt(step / 2) * _noise(x, generator)
 
 
+@mistake(
+    STEP,
+    killed_by="test_a_step_has_the_dtype_of_its_start",
+    says="You add the drift to x itself, which the caller still needs: x + ... is a new tensor.",
+)
+def drifts_in_place(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    x = x * 1.0 if x.requires_grad else x
+    x += step / 2 * score(x).detach()
+    return x + math.sqrt(step) * _noise(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=STEEP,
+    says="You halve the step with //, which makes 0 of the whole number 1. Divide with /.",
+    when=lambda step: isinstance(step, int),
+)
+def halves_whole_steps_down(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + (step // 2 if isinstance(step, int) else step / 2) * score(x) + math.sqrt(step) * _noise(x, generator)
+
+
 @variant(STEP)
 def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -217,6 +238,20 @@ def drift_at_the_proposal_both_ways(log_p: Map, score: Map, x: Tensor, y: Tensor
 @mistake(ACCEPT, killed_by=BY_HAND, says="The exponent is divided by step. A normal density has 2 step there, twice its variance.")
 def exponent_not_halved(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return (log_p(y) - log_p(x) + 2 * (_log_q(score, y, x, step) - _log_q(score, x, y, step))).clamp(max=0)
+
+
+@mistake(
+    ACCEPT,
+    killed_by=BY_HAND,
+    says="You halve the step with //, which makes 0 of the whole number 1. Divide with /.",
+    when=lambda step: isinstance(step, int),
+)
+def halves_whole_steps_down_twice(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    def log_q(start: Tensor, to: Tensor) -> Tensor:
+        half = step // 2 if isinstance(step, int) else step / 2
+        return -(to - start - half * score(start)).square().sum(1) / (2 * step)
+
+    return (log_p(proposal) + log_q(proposal, x) - log_p(x) - log_q(x, proposal)).clamp(max=0)
 
 
 @variant(ACCEPT)

@@ -199,6 +199,15 @@ def field_at_the_data(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return (v(x1, t) - (x1 - x0)).square().sum(1).mean()
 
 
+@mistake(
+    LOSS,
+    killed_by=L_TRAINS,
+    says="The point of the line is taken at a detached time: where t carries a graph the loss moves with it there, too.",
+)
+def points_at_detached_times(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t.detach()), t) - (x1 - x0)).square().sum(1).mean()
+
+
 @variant(LOSS)
 def flow_matching_by_mse(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(v(_path(x0, x1, t), t), x1 - x0) * x0.shape[1]
@@ -322,6 +331,25 @@ def sorted_by_the_sum(x0: Tensor, x1: Tensor) -> Tensor:
 )
 def nearest_of_the_other_side(x0: Tensor, x1: Tensor) -> Tensor:
     return _cost(x0, x1).argmin(0)
+
+
+@mistake(
+    PAIRS,
+    killed_by=BY_HAND,
+    says="Far from zero products of points have no digits left for their distance. Take the differences first.",
+    when=lambda x0: x0.abs().max() > 1e3,
+)
+def pairs_by_products(x0: Tensor, x1: Tensor) -> Tensor:
+    products = (x0.float() @ x1.float().T).tolist()
+    return torch.tensor(max(permutations(range(len(x0))), key=lambda perm: sum(products[i][j] for i, j in enumerate(perm))))
+
+
+@mistake(PAIRS, killed_by=BY_HAND, says="You sort by the first dimension. The others count as well.", when=lambda x0: x0.shape[1] > 4)
+def sorted_where_there_are_many_dimensions(x0: Tensor, x1: Tensor) -> Tensor:
+    if x0.shape[1] > 4:
+        return x1[:, 0].argsort()[x0[:, 0].argsort().argsort()]
+    cost = _cost(x0, x1).tolist()
+    return torch.tensor(min(permutations(range(len(x0))), key=lambda perm: sum(cost[i][j] for i, j in enumerate(perm))))
 
 
 @variant(PAIRS)

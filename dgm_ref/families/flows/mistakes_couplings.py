@@ -156,6 +156,19 @@ def data_scaled_in_place(x: Tensor, net: Net) -> Pair:
     return x, log_scale.sum(1)
 
 
+@mistake(
+    COUPLING,
+    killed_by=LARGE,
+    says="Beyond eight dimensions you average the log-scales. The log-determinant is their sum.",
+    when=lambda x: x.shape[1] > 8,
+)
+def log_scales_averaged_when_many(x: Tensor, net: Net) -> Pair:
+    one, two = _halves(x)
+    log_scale, shift = net(one)
+    log_det = log_scale.sum(1) if x.shape[1] <= 8 else log_scale.mean(1)
+    return torch.cat([one, two * log_scale.exp() + shift], 1), log_det
+
+
 @variant(COUPLING)
 def coupling_in_a_copy(x: Tensor, net: Net) -> Pair:
     k = x.size(1) // 2

@@ -169,6 +169,19 @@ def twice_as_many_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -
     return _steps(_classical, f, x, t0, t1, 2 * steps)
 
 
+@mistake(
+    RK,
+    killed_by="test_one_row_of_one_dimension_is_carried",
+    says="You divide the way by the steps with //, which makes 0 of 1/2. Times may be whole numbers: divide with /.",
+    when=lambda t0, t1: isinstance(t0, int) and isinstance(t1, int),
+)
+def whole_steps_between_whole_times(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) // steps if isinstance(t0, int) and isinstance(t1, int) else (t1 - t0) / steps
+    for i in range(steps):
+        x = _classical(f, t0 + i * h, h, x)
+    return x
+
+
 @variant(RK)
 def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
@@ -270,6 +283,30 @@ def divergence_at_detached_points(f: Field, t: float, x: Tensor) -> Tensor:
 @mistake(DIV, killed_by=DIV_BY_HAND, says="This is twice the trace.")
 def twice_the_trace(f: Field, t: float, x: Tensor) -> Tensor:
     return 2 * _jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(
+    DIV,
+    killed_by="test_the_divergence_of_one_row_and_of_one_dimension",
+    says="Beyond eight dimensions you estimate the trace by one random probe. The divergence is exact.",
+    when=lambda x: x.shape[1] > 8,
+)
+def estimated_in_many_dimensions(f: Field, t: float, x: Tensor) -> Tensor:
+    J = _jacobian(f, t, x)
+    if x.shape[1] <= 8:
+        return J.diagonal(dim1=1, dim2=2).sum(1)
+    v = 1.0 - 2 * (torch.arange(x.shape[1]) % 3 == 0).to(x.dtype)
+    return torch.einsum("i,nij,j->n", v, J, v)
+
+
+@mistake(
+    DIV,
+    killed_by="test_the_divergence_of_one_row_and_of_one_dimension",
+    says="You round the time to two digits. The field is asked at the time that was given.",
+    when=lambda t: t != round(t, 2),
+)
+def at_a_rounded_time(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, round(t, 2), x).diagonal(dim1=1, dim2=2).sum(1)
 
 
 @variant(DIV)
@@ -547,6 +584,16 @@ def integral_of_the_whole_jacobian(f: Field, log_p_z: LogDensity, x: Tensor, ste
 
     end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
     return log_p_z(end[:, :-1]) + end[:, -1]
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You hold the integral to 50 in size. It is what it is: here it is larger.")
+def integral_cut_off(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    def augmented(t: float, state: Tensor) -> Tensor:
+        z = state[:, :-1]
+        return torch.cat([f(t, z), divergence_by_forward_mode(f, t, z)[:, None]], 1)
+
+    end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
+    return log_p_z(end[:, :-1]) + end[:, -1].clamp(-50, 50)
 
 
 @variant(ODE)

@@ -78,6 +78,17 @@ def log_of_the_share(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return (p_data / (p_data + p_theta)).log()
 
 
+@mistake(
+    BEST,
+    killed_by=BEST_LITTLE,
+    says="You take masses below 10^-30 for none. They are masses: only their share counts.",
+    when=lambda p_data, p_theta: ((p_data + p_theta > 0) & (p_data + p_theta < 1e-30)).any(),
+)
+def nothing_known_below_a_threshold(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    total = p_data + p_theta
+    return torch.where(total < 1e-30, torch.nan, p_data / total)
+
+
 @variant(BEST)
 def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.div(p_data.add(p_theta))
@@ -194,6 +205,25 @@ def js_turned_round(p: Tensor, q: Tensor) -> Tensor:
 def geometric_middle(p: Tensor, q: Tensor) -> Tensor:
     middle = (p * q).sqrt()
     return 0.5 * (_kl(p, middle) + _kl(q, middle))
+
+
+@mistake(
+    JS,
+    killed_by=JS_ZEROS,
+    says="You leave masses below 10^-7 out. Where the other law has none, one costs log 2 times itself and nothing less.",
+    when=lambda p, q: ((p > 0) & (p < 1e-7)).any() or ((q > 0) & (q < 1e-7)).any(),
+)
+def rare_values_left_out(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    halves = [torch.where(one > 1e-7, one * (one / middle).log(), 0.0).sum(-1) for one in (p, q)]
+    return (halves[0] + halves[1]) / 2
+
+
+@mistake(JS, killed_by=JS_ZEROS, says="You take divergences below 10^-5 for zero. Laws that differ little have a small one.")
+def small_divergences_rounded_to_zero(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    value = (_kl(p, middle) + _kl(q, middle)) / 2
+    return torch.where(value < 1e-5, 0 * value, value)
 
 
 @variant(JS)
@@ -325,6 +355,21 @@ def loss_in_bits(real: Tensor, fake: Tensor) -> Tensor:
     return (F.softplus(-real).mean() + F.softplus(fake).mean()) / math.log(2)
 
 
+@mistake(
+    D_LOSS,
+    killed_by=D_FAR,
+    says="You hold logits to 10,000 in size. A larger one on the wrong side costs as much as it is large.",
+    when=lambda real_logits, fake_logits: max(real_logits.abs().max(), fake_logits.abs().max()) > 1e4,
+)
+def logits_held_below_ten_thousand(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    return F.softplus(-real_logits.clamp(-1e4, 1e4)).mean() + F.softplus(fake_logits.clamp(-1e4, 1e4)).mean()
+
+
+@mistake(D_LOSS, killed_by=D_FAR, says="You take log(1 + e^a) for a from a = 8 on. At 10 that is off by e^-10, which float64 holds.")
+def a_line_from_eight_on(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    return F.softplus(-real_logits, threshold=8).mean() + F.softplus(fake_logits, threshold=8).mean()
+
+
 @variant(D_LOSS)
 def loss_by_binary_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     bce = F.binary_cross_entropy_with_logits
@@ -414,6 +459,22 @@ def generator_of_a_critic(fake: Tensor, saturating: bool) -> Tensor:
 @mistake(G_LOSS, killed_by=G_BY_HAND, says="The logits are averaged before the logarithm. Average the losses.")
 def loss_of_the_mean_logit(fake: Tensor, saturating: bool) -> Tensor:
     return -F.softplus(fake.mean()) if saturating else F.softplus(-fake.mean())
+
+
+@mistake(
+    G_LOSS,
+    killed_by=G_FAR,
+    says="You hold logits to 10,000 in size. A larger one on the wrong side costs as much as it is large.",
+    when=lambda fake_logits: fake_logits.abs().max() > 1e4,
+)
+def generator_logits_held_below_ten_thousand(fake_logits: Tensor, saturating: bool) -> Tensor:
+    a = fake_logits.clamp(-1e4, 1e4)
+    return -F.softplus(a).mean() if saturating else F.softplus(-a).mean()
+
+
+@mistake(G_LOSS, killed_by=G_FAR, says="You take log(1 + e^a) for a from a = 8 on. At 10 that is off by e^-10, which float64 holds.")
+def a_line_from_eight_on_for_the_generator(fake_logits: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake_logits, threshold=8).mean() if saturating else F.softplus(-fake_logits, threshold=8).mean()
 
 
 @variant(G_LOSS)

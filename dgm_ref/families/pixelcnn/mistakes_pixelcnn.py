@@ -237,6 +237,17 @@ def field_at_an_image_of_zeros(model: Model, x: Tensor, i: int, j: int) -> Tenso
     return (_derivatives(model, torch.zeros_like(x), i, j) != 0).any(0).any(0)
 
 
+@mistake(FIELD, killed_by=CANCEL, says="You look at the first three outputs. The pixel may matter for another one.")
+def first_three_outputs(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    return (_derivatives(model, x, i, j)[:3] != 0).any(0).any(0)
+
+
+@mistake(FIELD, killed_by=CANCEL, says="You weigh the outputs 1, 2, 3, ...: derivatives of 2 and -1 cancel. Take one output at a time.")
+def outputs_weighed_by_their_number(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    J = _derivatives(model, x, i, j)
+    return (torch.arange(1, len(J) + 1, dtype=J.dtype)[:, None, None, None] * J).sum(0).ne(0).any(0)
+
+
 @variant(FIELD)
 def field_output_by_output(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     x = x.detach().clone().requires_grad_(True)
@@ -355,6 +366,13 @@ def normal_bins(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tenso
     upper, lower = torch.special.ndtr((z + 0.5) * (-log_scales).exp()), torch.special.ndtr((z - 0.5) * (-log_scales).exp())
     mass = torch.where(x[:, None] == K - 1, 1.0, upper) - torch.where(x[:, None] == 0, 0.0, lower)
     return torch.logsumexp(log_weights + mass.log(), 1)
+
+
+@mistake(
+    MIXTURE, killed_by=FAR, says="You hold weights to a millionth at least. A rarer component may be the only one that reaches a value."
+)
+def weights_held_above_a_floor(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    return (log_weights.clamp(min=math.log(1e-6)) + _log_mass(x, means, log_scales, K)).logsumexp(1)
 
 
 @variant(MIXTURE)

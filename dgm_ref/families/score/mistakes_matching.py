@@ -122,6 +122,16 @@ def data_without_their_noise(score: Score, x: Tensor, noise: Tensor, sigma: Tens
     return (s * score(x - s * noise, sigma) + noise).square().sum(1).mean()
 
 
+@mistake(
+    DSM,
+    killed_by=DSM_TRAINS,
+    says="You detach the noise that the score is compared with. Where the noise carries a graph the loss moves with it there, too.",
+)
+def noise_to_explain_detached(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma) + noise.detach()).square().sum(1).mean()
+
+
 @variant(DSM)
 def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.unsqueeze(-1)
@@ -223,6 +233,17 @@ def square_detached(score: Plain, x: Tensor) -> Tensor:
     return (_divergence(score, x) + 0.5 * score(x).detach().square().sum(1)).mean()
 
 
+@mistake(
+    ISM,
+    killed_by="test_the_implicit_loss_of_single_and_of_many_rows",
+    says="You add up the first eight derivatives. The divergence has one for each dimension.",
+    when=lambda x: x.shape[1] > 8,
+)
+def divergence_of_eight_dimensions(score: Plain, x: Tensor) -> Tensor:
+    J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
+    return (J.diagonal(dim1=1, dim2=2)[:, :8].sum(1) + score(x).square().sum(1) / 2).mean()
+
+
 @variant(ISM)
 def implicit_by_a_loop(score: Plain, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()
@@ -309,6 +330,11 @@ def mean_level_for_all(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 @mistake(DENOISE, killed_by=D_BY_HAND, says="The score is asked for the level sigma^2. Its level is sigma.")
 def asked_for_the_variance(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + sigma[:, None] ** 2 * score(x, sigma**2)
+
+
+@mistake(DENOISE, killed_by=D_SQUARE, says="You hold the guess to 100 in size. Data may be larger.", when=lambda x: x.abs().max() > 100)
+def guess_clipped(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return (x + sigma[:, None] ** 2 * score(x, sigma)).clamp(-100, 100)
 
 
 @variant(DENOISE)

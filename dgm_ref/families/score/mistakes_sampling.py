@@ -87,6 +87,38 @@ def a_single_level_as_the_smallest(largest: float, smallest: float, count: int) 
     return torch.tensor([smallest * (largest / smallest) ** (i / max(count - 1, 1)) for i in reversed(range(count))])
 
 
+@mistake(
+    LEVELS,
+    killed_by=L_BY_HAND,
+    says="You take the ratio of whole numbers with //, which is 0. Divide with /.",
+    when=lambda largest, smallest: isinstance(largest, int) and isinstance(smallest, int),
+)
+def ratio_of_whole_numbers(largest: float, smallest: float, count: int) -> Tensor:
+    ratio = smallest // largest if isinstance(largest, int) and isinstance(smallest, int) else smallest / largest
+    return torch.tensor([float(largest) * ratio ** (i / max(count - 1, 1)) for i in range(count)])
+
+
+@mistake(
+    LEVELS,
+    killed_by="test_noise_levels_have_the_default_dtype",
+    says="The levels are computed in float32 and then made float64, which has twice as many digits.",
+)
+def levels_by_way_of_float32(largest: float, smallest: float, count: int) -> Tensor:
+    ends = math.log(largest), math.log(smallest)
+    return torch.linspace(*ends, count, dtype=torch.float32).exp().to(torch.get_default_dtype())
+
+
+@mistake(
+    LEVELS,
+    killed_by=L_BY_HAND,
+    says="You divide by the logarithm of the ratio, which is 0 where both ends are equal.",
+    when=lambda largest, smallest: largest == smallest,
+)
+def undefined_for_equal_ends(largest: float, smallest: float, count: int) -> Tensor:
+    L = torch.tensor(smallest / largest).log()
+    return largest * (torch.linspace(0, 1, count) * L * (L / L)).exp()
+
+
 @variant(LEVELS)
 def levels_by_logspace(largest: float, smallest: float, count: int) -> Tensor:
     return torch.logspace(math.log10(largest), math.log10(smallest), count)
@@ -385,6 +417,29 @@ def deviation_first(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> 
     return _marginal(x0, _integral(t, beta_min, beta_max))[::-1]
 
 
+@mistake(
+    MARGINAL,
+    killed_by=M_TINY,
+    says="Below 1/1000 you take B for 1 - e^-B, which is off by a part of B/2. `torch.expm1` is right at any size.",
+)
+def first_term_of_the_series(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    mean, deviation = _marginal(x0, B)
+    return mean, torch.where(B < 1e-3, B.sqrt(), deviation)
+
+
+@mistake(
+    MARGINAL,
+    killed_by=M_BY_HAND,
+    says="You halve a whole number with //, which makes 0 of 1. Divide with /.",
+    when=lambda beta_min, beta_max: isinstance(beta_min, int) and isinstance(beta_max, int),
+)
+def halves_whole_betas_down(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    whole = isinstance(beta_min, int) and isinstance(beta_max, int)
+    half = (beta_max - beta_min) // 2 if whole else (beta_max - beta_min) / 2
+    return _marginal(x0, beta_min * t + half * t.square())
+
+
 @variant(MARGINAL)
 def marginal_by_the_mean_beta(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = 0.5 * t * (2 * beta_min + t * (beta_max - beta_min))
@@ -619,6 +674,18 @@ def flow_of_a_growing_beta(score: Score, x: Tensor, t: float, beta_min: float, b
 @mistake(FLOW, killed_by=F_BY_HAND, says="x has the factor beta. Its factor is beta/2, as that of the score.")
 def flow_with_the_whole_of_x(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
     return _beta(t, beta_min, beta_max) * _flow(score, x, t, -1.0, -0.5)
+
+
+@mistake(
+    FLOW,
+    killed_by=F_BY_HAND,
+    says="You halve a whole number with //, which makes 1 of 3. Divide with /.",
+    when=lambda t, low, high: isinstance(low + t * (high - low), int),
+)
+def halves_a_whole_beta_down(score: Score, x: Tensor, t: float, low: float, high: float) -> Tensor:
+    beta = _beta(t, low, high)
+    half = -(beta // 2) if isinstance(beta, int) else -beta / 2
+    return _flow(score, x, t, half, half)
 
 
 @variant(FLOW)

@@ -124,6 +124,31 @@ def elbo_averaged_over_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x
     return (_likelihood(log_p, x, z).mean(0) - _kl(mu, log_var)).mean().expand(len(x))
 
 
+@mistake(
+    ELBO,
+    killed_by=ELBO_SMALL,
+    says="You count a divergence of 0.01 at least (free bits). Where the posterior is the prior it is 0.",
+    when=lambda mu, log_var: _kl(mu, log_var).min() < 0.01,
+)
+def free_bits(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z).mean(0) - _kl(mu, log_var).clamp(min=0.01)
+
+
+@mistake(
+    ELBO,
+    killed_by=ELBO_SMALL,
+    says="You hold log-likelihoods to -10,000 at least. That of a large image is lower.",
+    when=lambda log_p, x, z: _likelihood(log_p, x, z).min() < -1e4,
+)
+def likelihoods_cut_off(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z).clamp(min=-1e4).mean(0) - _kl(mu, log_var)
+
+
+@mistake(ELBO, killed_by=ELBO_TRAINS, says="You detach the data. Where they carry a graph the bound moves with them.")
+def data_detached(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x.detach(), z).mean(0) - _kl(mu, log_var)
+
+
 @variant(ELBO)
 def elbo_in_one_call(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     s, n, d = z.shape
@@ -239,6 +264,16 @@ def log_variance_not_halved(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x
 def bound_of_a_detached_proposal(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     log_q = _log_q(mu.detach(), log_var.detach(), z)
     return torch.logsumexp(_likelihood(log_p, x, z) + _log_prior(z) - log_q, 0) - math.log(len(z))
+
+
+@mistake(
+    IWAE,
+    killed_by=IWAE_FAR,
+    says="You hold log-variances to 10 in size. They count as they are, up to 40 and down to -40.",
+    when=lambda log_var: log_var.abs().max() > 10,
+)
+def log_variances_held_to_ten(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _log_weights(log_p, mu, log_var.clamp(-10, 10), x, z).logsumexp(0) - math.log(len(z))
 
 
 @variant(IWAE)

@@ -212,6 +212,18 @@ def mean_for_a_draw(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> 
     return mu + 0 * log_var
 
 
+@mistake(
+    DRAW,
+    killed_by=LAW,
+    says="The fourth dimension has the noise of the first. Every dimension has noise of its own.",
+    when=lambda mu: mu.shape[1] > 3,
+)
+def fourth_like_the_first(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    noise = _noise(mu, generator)
+    noise[:, 3:4] = noise[:, :1]
+    return mu + (log_var / 2).exp() * noise
+
+
 @variant(DRAW)
 def normal_with_the_root_of_the_variance(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
     return torch.addcmul(mu, log_var.exp().sqrt(), torch.empty_like(mu).normal_(generator=generator))

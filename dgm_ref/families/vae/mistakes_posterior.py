@@ -110,6 +110,17 @@ def root_of_the_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     return x @ W @ covariance / sigma**2, torch.linalg.cholesky(covariance)
 
 
+@mistake(
+    POSTERIOR,
+    killed_by="test_the_posterior_of_a_single_row_and_a_single_code",
+    says="You centre a batch of more than eight rows. The model has no mean, whatever the number of rows.",
+    when=lambda x: len(x) > 8,
+)
+def large_batches_centred(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
+    covariance = torch.linalg.inv(_precision(W, sigma.square()))
+    return (x - x.mean(0) if len(x) > 8 else x) @ W @ covariance / sigma.square(), covariance
+
+
 @variant(POSTERIOR)
 def by_the_woodbury_identity(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     evidence = W @ W.T + sigma**2 * torch.eye(len(W), dtype=W.dtype)

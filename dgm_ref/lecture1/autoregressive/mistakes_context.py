@@ -160,6 +160,26 @@ def places_before_variables(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, start).transpose(1, 2)
 
 
+@mistake(
+    WINDOWS,
+    killed_by="test_windows_of_two_short_sequences",
+    says="The start token went through 32 bits, which do not hold it. Tokens are int64.",
+    when=lambda start: start >= 2**31,
+)
+def start_token_of_32_bits(x: Tensor, d: int, start: int) -> Tensor:
+    return _windows(x, d, (start + 2**31) % 2**32 - 2**31)
+
+
+@mistake(
+    WINDOWS,
+    killed_by="test_windows_of_two_short_sequences",
+    says="You hold the start token to what a byte holds. It stands as it was given.",
+    when=lambda start: start > 255,
+)
+def start_token_of_a_byte(x: Tensor, d: int, start: int) -> Tensor:
+    return _windows(x, d, min(start, 255))
+
+
 @variant(WINDOWS)
 def windows_by_loops(x: Tensor, d: int, start: int) -> Tensor:
     rows = [[[row[i] if i >= 0 else start for i in range(j - d, j)] for j in range(len(row))] for row in x.tolist()]

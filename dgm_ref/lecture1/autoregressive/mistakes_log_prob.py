@@ -295,6 +295,16 @@ def scores_the_rolled_sequence(conditional: Conditional, x: Tensor) -> Tensor:
     return at(log_pi(conditional, x), x.roll(-1, dims=1)).sum(dim=-1)
 
 
+@mistake(
+    LOG_PROB,
+    killed_by=ANY_SIZE,
+    says="You hold logits to a million at most, so that larger ones look alike. Only their differences count.",
+    when=lambda conditional, x: conditional(x).abs().max() > 1e6,
+)
+def logits_held_to_a_million(conditional: Conditional, x: Tensor) -> Tensor:
+    return log_likelihood(lambda x: conditional(x).clamp(-1e6, 1e6).masked_fill(conditional(x).isneginf(), -torch.inf), x)
+
+
 @variant(LOG_PROB)
 def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor:
     terms = []

@@ -344,6 +344,18 @@ def sigmoid_for_softmax(conditional: Conditional, n: int, m: int, generator: Gen
     return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].sigmoid(), generator))
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_no_row_depends_on_the_logits_of_another",
+    says="You show the model the last eight values and zeros before them. It is called with all values drawn so far.",
+)
+def only_the_last_eight_values(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def recent(x: Tensor, j: int) -> Tensor:
+        return x.masked_fill(torch.arange(m) < j - 8, 0)
+
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, recent(x, j), j), generator))
+
+
 @variant(SAMPLE)
 def gumbel_max(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

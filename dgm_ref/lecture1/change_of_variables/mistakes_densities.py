@@ -239,6 +239,16 @@ def log_prob_in_float32(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return (log_p_z(f(x)) + log_abs_det(f, x)).float()
 
 
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_a_single_sample_or_dimension",
+    says="In one dimension you take the logarithm of the derivative itself, which is negative here. Take its absolute value.",
+    when=lambda f, x: x.shape[1] == 1 and (f(x + 0.01) < f(x)).any(),
+)
+def derivative_without_absolute_value(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_p_z(f(x)) + (jacobian_of(f, x)[:, 0, 0].log() if x.shape[1] == 1 else log_abs_det(f, x))
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])
@@ -429,6 +439,16 @@ def inverse_volume_change_cut_off(f_inverse: Map, log_p_x: Map, z: Tensor) -> Te
 )
 def column_sums_of_the_inverse(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + jacobian_of(f_inverse, z).sum(dim=1).abs().log().sum(dim=1)
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_a_single_latent_or_dimension",
+    says="In one dimension you take the logarithm of the derivative itself, which is negative here. Take its absolute value.",
+    when=lambda f_inverse, z: z.shape[1] == 1 and (f_inverse(z + 0.01) < f_inverse(z)).any(),
+)
+def inverse_derivative_without_absolute_value(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return log_p_x(f_inverse(z)) + (jacobian_of(f_inverse, z)[:, 0, 0].log() if z.shape[1] == 1 else log_abs_det(f_inverse, z))
 
 
 @variant(LOG_PROB_Z)

@@ -244,6 +244,17 @@ def plain_mean_for_an_impossible_x(joint, y):
     return torch.where(mass > 0, joint / mass, 1 / joint.shape[1]) @ y
 
 
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="You take probabilities below a millionth for zero. A rare value may be a large one: it counts with its probability.",
+    when=lambda joint: (lambda p: (p > 0) & (p < 1e-6))(joint / joint.sum(dim=1, keepdim=True)).any(),
+)
+def drops_rare_values(joint, y):
+    p = joint / joint.sum(dim=1, keepdim=True)
+    return torch.where(p < 1e-6, 0, p) @ y
+
+
 @variant(PREDICTOR)
 def softmax_of_log_masses(joint, y):
     return joint.log().softmax(dim=1) @ y

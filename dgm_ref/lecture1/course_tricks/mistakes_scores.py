@@ -431,6 +431,17 @@ def leaves_it_in_theta_grad(f, log_p, theta, x):
     return theta.grad
 
 
+@mistake(
+    SCORE_FUNCTION,
+    killed_by="test_reward_and_score_are_multiplied_sample_by_sample",
+    says="You leave samples without a reward out of the average. Their terms are zero, and they count in n.",
+    when=lambda f, x: (f(x) == 0).any(),
+)
+def rewarded_samples_alone(f, log_p, theta, x):
+    rewarded = x[f(x) != 0] if (f(x) != 0).any() else x
+    return sum_of_terms(f, log_p, theta, rewarded) / len(rewarded)
+
+
 @variant(SCORE_FUNCTION)
 def autograd_of_a_surrogate(f, log_p, theta, x):
     with torch.enable_grad():

@@ -304,6 +304,17 @@ def refuses_to_broadcast(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, q)
 
 
+@mistake(
+    KL,
+    killed_by="test_batches_of_pmfs_broadcast_over_the_leading_axes",
+    says="You give the one pmf a row for each along the first axis of the other batch. Axes broadcast from the last one on.",
+    when=lambda p, q: p.ndim == 1 and q.ndim > 2,
+)
+def one_row_for_each_along_the_first_axis(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p.expand(len(q), -1) if p.ndim == 1 < q.ndim else p, q)
+
+
 @variant(KL)
 def kl_by_loops(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))

@@ -246,6 +246,17 @@ def three_times_the_step(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, step
     return _fit(_reverse_kl(log_p_data), mu, sigma, steps, 3 * lr, n, generator)
 
 
+@mistake(
+    REVERSE,
+    killed_by=STEP,
+    says="You hold sigma to 0.05 at least. Where log p_data is narrower, the fit has to be.",
+    when=lambda sigma: sigma.min() < 0.05,
+)
+def sigma_held_above_a_floor(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator) -> Fit:
+    mean, deviation = _fit(_reverse_kl(log_p_data), mu, sigma, steps, lr, n, generator)
+    return mean, deviation.clamp(min=0.05) if steps else deviation
+
+
 @variant(REVERSE)
 def backward_through_the_model(
     log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator

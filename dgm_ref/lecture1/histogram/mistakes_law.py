@@ -121,6 +121,16 @@ def bins_counted_from_one(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x - 1].log()
 
 
+@mistake(
+    LOG_PROB,
+    killed_by=EMPTY,
+    says="You take what is below 10^-30 for zero. It is a probability like others: its logarithm is asked for.",
+    when=lambda pi: ((pi > 0) & (pi < 1e-30)).any(),
+)
+def nothing_below_a_threshold(pi: Tensor, x: Tensor) -> Tensor:
+    return torch.where(pi < 1e-30, 0.0, pi).log()[x]
+
+
 @variant(LOG_PROB)
 def by_gather(pi: Tensor, x: Tensor) -> Tensor:
     return pi.gather(0, x).log()
@@ -332,6 +342,16 @@ def a_tenth_copied(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
 def shuffled_halves(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     half = _multinomial(pi, (n + 1) // 2, generator)
     return torch.cat([half, half[torch.randperm(len(half), generator=generator)]])[:n]
+
+
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_repeat_one_another_as_chance_has_it",
+    says="You draw with u in the first half of the batch and with 1 - u in the second: the halves mirror each other. Draw n numbers.",
+)
+def halves_that_mirror_each_other(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    u = torch.rand(n // 2 + 1, generator=generator)
+    return _inverse_cdf(pi, torch.cat([u, 1 - u])[:n])
 
 
 @variant(SAMPLE)

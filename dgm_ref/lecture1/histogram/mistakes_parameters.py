@@ -178,6 +178,17 @@ def one_normalisation_in_all(m: int, K: int, order: int | None) -> int:
     return sum(K ** (min(j, d) + 1) for j in range(m)) - 1
 
 
+@mistake(
+    COUNT,
+    killed_by=FIVE,
+    says="You take a float where the count fits into 64 bits. A float holds whole numbers up to 2^53 exactly: stay with Python's integers.",
+    when=lambda m, K: 2**53 < K**m < 2**64,
+)
+def floats_where_64_bits_would_do(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return (K - 1) * int(math.pow(K, d)) * (m - d) + K**d - 1 if K**m < 2**64 else _count(m, K, d)
+
+
 @variant(COUNT)
 def table_by_table(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)

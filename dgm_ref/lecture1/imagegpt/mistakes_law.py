@@ -413,6 +413,17 @@ def always_full_length(model: Any, n: int, m: int, *rest: Any, **how: Any) -> Te
     return ancestral(model, n, model.config.m, *rest, **how)
 
 
+@mistake(
+    SAMPLE,
+    killed_by=TOP_K,
+    says="From top_k = 3 on you keep one value more than top_k.",
+    when=lambda top_k: top_k is not None and top_k > 2,
+)
+@sampler_with_pick
+def keeps_one_more_of_many(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return draw(logits, generator, temperature, None if top_k is None else top_k + (top_k > 2))
+
+
 @variant(SAMPLE)
 @sampler_with_pick
 def gumbel_max(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:

@@ -232,3 +232,17 @@ def buffer_on_the_cpu(
         for j in range(start, m):
             x[:, j] = draw(newest(model, x, j, cache), generator, temperature, top_k)
     return x
+
+
+@mistake(
+    SAMPLE,
+    killed_by=SINGLE,
+    says="With an empty prefix you take the likeliest value. It is as if there were no prefix: draw.",
+    when=lambda prefix: prefix is not None and prefix.shape[1] == 0,
+)
+def no_draws_after_an_empty_prefix(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    nothing_given = prefix is not None and prefix.shape[1] == 0
+    return ancestral(model, n, m, generator, temperature, 1 if nothing_given else top_k, prefix, use_cache)

@@ -123,6 +123,17 @@ def batch_behind_the_pixels(images: Tensor) -> Tensor:
     return images.permute(2, 3, 0, 1).reshape(len(images), -1)
 
 
+@mistake(
+    SCAN,
+    killed_by="test_raster_scan_of_images_of_any_layout",
+    says="`view` does not move numbers, so it refuses images that do not lie in memory in their own order. `reshape` does both.",
+    raises=True,
+    when=lambda images: images.shape[1] == 1 and not images.is_contiguous(),
+)
+def views_grey_images(images: Tensor) -> Tensor:
+    return images.view(len(images), -1) if images.shape[1] == 1 else images.permute(0, 2, 3, 1).flatten(1)
+
+
 @variant(SCAN)
 def scan_by_movedim(images: Tensor) -> Tensor:
     return images.movedim(1, -1).contiguous().view(images.size(0), -1)

@@ -37,7 +37,7 @@ def assert_no_stretch_comes_twice(x: Tensor, pmf: Tensor, *, alpha: float = 1e-1
             raise Mismatch("law", f"{sentence} ({odds(-math.log(alpha))})", got=x[second : second + w])
 
 
-def assert_repeats_are_those_of_chance(x: Tensor, K: int, *, alpha: float = 1e-12) -> None:
+def assert_repeats_are_those_of_chance(x: Tensor, K: int, *, alpha: float = 1e-12, what: str = "draws") -> None:
     r"""Of i.i.d. draws ``x: (n,)`` of K equally likely values, as many have come before as chance has it.
 
     Given the past, draw $t$ is a repeat with a probability of at most $(t-1)/K$, and of at least $(t-1-R)/K$ while there
@@ -52,5 +52,5 @@ def assert_repeats_are_those_of_chance(x: Tensor, K: int, *, alpha: float = 1e-1
     for mean, bad, words in ((at_most, repeats > at_most, "repeat"), (at_least, repeats < at_least, "avoid")):
         log_rate = repeats - mean - repeats * math.log(repeats / mean) if repeats else -mean
         if bad and log_rate < math.log(alpha / 2):
-            sentence = f"draws {words} one another: of {n} draws from {K} equal bins {repeats} had come before"
+            sentence = f"{what} {words} one another: of {n} {what} from {K} equal bins {repeats} had come before"
             raise Mismatch("law", f"{sentence} ({odds(-log_rate)})", repeats, expected=f"about {at_most:.0f}")

@@ -42,6 +42,8 @@ def test_where_the_slope_is_steep_the_noise_hardly_counts(student, seed):
         want = draw.tensor([[2.5e7, -7.5e7], [4.25e8, -7.5e7]])
         got = student.langevin_step(score, x, 0.5, student.generator(seed))
         assert_agrees(got, want, like=torch.float32, error=10 / 32, scale=4e8)
+        got = student.langevin_step(score, x, 1, student.generator(seed))  # a whole number is a number
+        assert_agrees(got, x.double() + draw.tensor([5e7, -1.5e8]), like=torch.float32, error=10 / 32, scale=4e8)
 
 
 @langevin_step
@@ -94,7 +96,7 @@ def test_a_step_has_the_dtype_of_its_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out; the start stays as it is."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        score = gaussian_shape_score(x[0], x[0])
+        score = gaussian_shape_score(0 * x[0], x[0])  # there is somewhere to go
         assert_dtype(assert_unchanged(student.langevin_step.observed(score, x, 0.5, student.generator(seed))), dtype)
 
 
@@ -120,7 +122,7 @@ def test_acceptances_known_by_hand(student):
         log_p, score = gaussian_log_shape(zero, one), gaussian_shape_score(zero, one)
         x, proposal = draw.tensor([[1.0, 0.0], [0.0, 3.0], [2.0, 2.0]], dtype), draw.tensor([[2.0, 0.0], [0.0, 1.0], [2.0, -2.0]], dtype)
         # from 1 to 2 p loses 3/2; there and back one is off by 3/2 and 0 with step 1, by 5/4 and 1/2 with step 1/2
-        for step, want in ((1.0, -0.375), (0.5, -0.1875)):
+        for step, want in ((1.0, -0.375), (1, -0.375), (0.5, -0.1875)):
             got = student.metropolis_log_acceptance(log_p, score, x, proposal, step)
             assert_agrees(got, draw.tensor([want, 0.0, 0.0]), like=torch.float32, scale=40.0)
         flat = exponential_shape_score(zero)  # a score of zero: the proposal is symmetric

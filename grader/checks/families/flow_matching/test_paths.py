@@ -111,6 +111,9 @@ def test_flow_matching_losses_known_by_hand(student):
         got = student.flow_matching_loss(time_velocity(one, draw.tensor([4.0, 0.0], dtype)), x0, x1, t)
         # at (1, 6) it says (2, 6), of the way (4, -8); at (1, 3.5) it says (3, 3.5), of the way (0, 3)
         assert_agrees(got, draw.tensor((4 + 196 + 9 + 0.25) / 2), like=torch.float32, scale=300.0)
+        ends = draw.tensor([0.0, 1.0], dtype)  # where a field t (100, 0), of the way (4, -8) and (0, 3), says (0, 0) and (100, 0)
+        got = student.flow_matching_loss(time_velocity(zero, draw.tensor([100.0, 0.0], dtype)), x0, x1, ends)
+        assert_agrees(got, draw.tensor((16 + 64 + 1e4 + 9) / 2), like=torch.float32, scale=2e4)
 
 
 @flow_matching_loss
@@ -155,6 +158,7 @@ def test_the_flow_matching_loss_trains_the_field(student):
         "b": (b, [-0.5 + 1.5, 3.5 + 0.25]),
         "x0": (x0, [[1.75 * -2, 1.75 * 14], [1.5 * 3, 1.5 * 0.5]]),  # 1 - t through the field, and 1 through the velocity
         "x1": (x1, [[-0.75 * -2, -0.75 * 14], [-0.5 * 3, -0.5 * 0.5]]),
+        "t": (t, [-2 * 8.0 - 14 * 8, 3 * 4.0 + 0.5 * 3]),  # b and the way (4, -8) or (0, 3) through A
     }
     assert_gradients_known(student.flow_matching_loss, [time_velocity(A, b), x0, x1, t], known, scale=200.0)
 
@@ -200,6 +204,10 @@ def test_pairs_known_by_hand(student):
         third = 2 * math.pi / 3 * torch.arange(3, dtype=torch.float64)
         x0, x1 = (torch.stack([angle.cos(), angle.sin()], dim=1).to(dtype) for angle in (third, third + 7 * math.pi / 18))
         assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 0, 1]))
+        five = draw.tensor([[0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 9.0, 0.0, 0.0, 0.0]], dtype)  # the second dimension decides
+        assert_agrees(student.optimal_pairs(five, draw.tensor([[0.0, 9.0, 0.0, 0.0, 0.0], [1.0] + [0.0] * 4], dtype)), torch.tensor([1, 0]))
+        far = draw.tensor([[1e4], [1e4 + 0.5]], dtype)  # products would have no digits left for the distance
+        assert_agrees(student.optimal_pairs(far, far.flip(0)), torch.tensor([1, 0]))
 
 
 @optimal_pairs

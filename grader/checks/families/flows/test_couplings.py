@@ -94,7 +94,9 @@ def test_a_coupling_of_an_odd_number_of_dimensions(student, ref, m, key):
 @affine_coupling
 @weight(0.25)
 def test_a_coupling_of_one_row_and_of_a_large_batch(student, ref):
-    """One row is a legal batch; in 4099 rows each is treated as if it were alone."""
+    """One row is a legal batch; in 4099 rows each is treated as if it were alone; 19 dimensions are all there."""
+    x, net = problem(5, 19, 3, torch.float64)
+    assert_agrees(student.affine_coupling.strided(x, net), ref.affine_coupling(x, net), like=torch.float32, scale=200.0)
     x, net = problem(5, 4, 3, torch.float64)
     z, log_det = ref.affine_coupling(x, net)
     for rows in (draw.integers((4099,), 0, 5), torch.tensor([2])):

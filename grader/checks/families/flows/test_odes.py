@@ -100,10 +100,12 @@ def test_a_hundred_steps_and_a_large_batch(student, ref):
 @runge_kutta
 @weight(0.2)
 def test_one_row_of_one_dimension_is_carried(student):
-    """n = 1 and m = 1 are legal; where the two times are equal nothing moves."""
+    """n = 1 and m = 1 are legal, and times that are whole numbers; where the two times are equal nothing moves."""
     growth, x = constant_field(draw.tensor([[1.0]])), draw.tensor([[24.0]])
     assert_agrees(student.runge_kutta(growth, x, 0.0, 1.0, 1), draw.tensor([[65.0]]), scale=200.0, like=torch.float32)
     assert_agrees(student.runge_kutta(growth, x, 0.5, 0.5, 3), x, scale=50.0, like=torch.float32)
+    want = x * (1 + 1 / 2 + 1 / 8 + 1 / 48 + 1 / 384) ** 2
+    assert_agrees(student.runge_kutta(growth, x, 0, 1, 2), want, scale=200.0, like=torch.float32)
 
 
 @runge_kutta
@@ -163,10 +165,13 @@ def test_the_divergence_is_the_trace_of_each_rows_jacobian(student, ref, m, key,
 @divergence
 @weight(0.15)
 def test_the_divergence_of_one_row_and_of_one_dimension(student):
-    """n = 1 and m = 1 are legal: the divergence of x^3 in one dimension is 3 x^2."""
+    """n = 1 and m = 1 are legal: the divergence of x^3 in one dimension is 3 x^2. It is exact in 17 dimensions, too, at any time."""
     for x in ([[2.0]], [[2.0], [1.0]]):
         want = draw.tensor([3 * value**2 for (value,) in x])
         assert_agrees(student.divergence.strided(radial_field(), 0.0, draw.tensor(x)), want, scale=20.0, like=torch.float32)
+    wide = torch.arange(289.0).reshape(17, 17).double()  # of trace 2448
+    got = student.divergence.strided(linear_field(wide, wide[0]), 1 / 3, wide[:2])
+    assert_agrees(got, draw.tensor([4 / 3 * 2448] * 2), scale=1e4, like=torch.float32)
     want = draw.tensor([25.0])
     assert_agrees(student.divergence.strided(radial_field(), 0.0, draw.tensor([[1.0, 2.0, 0.0]])), want, scale=50.0, like=torch.float32)
 
@@ -281,6 +286,9 @@ def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(studen
         mixing = linear_field(draw.tensor([[1.0, 4.0], [3.0, -2.0]], dtype), zero)  # at zero nothing moves, and the trace alone counts
         got = student.ode_log_prob(mixing, base, draw.tensor([[0.0, 0.0]], dtype), 2)
         assert_agrees(got, draw.tensor([-3.337877066409345]), like=torch.float32, scale=20.0, unit="nats")
+        explosion = constant_field(100 * torch.eye(2, dtype=dtype))
+        got = student.ode_log_prob(explosion, base, draw.tensor([[0.0, 0.0]], dtype), 2)
+        assert_agrees(got, draw.tensor([200 - 1.8378770664093453]), like=torch.float32, scale=400.0, unit="nats")
 
 
 @ode_log_prob

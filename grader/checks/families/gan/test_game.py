@@ -61,9 +61,9 @@ def test_the_best_discriminator_weighs_the_two_laws(student, ref, K, key, dtype)
 @optimal_discriminator
 @weight(0.15)
 def test_the_best_discriminator_where_there_is_little_mass(student):
-    """Only the share counts, however little mass there is (10^-30 of it), in both dtypes."""
+    """Only the share counts, however little mass there is (10^-37 of it), in both dtypes."""
     for dtype in draw.DTYPES:
-        p, q = draw.tensor([3e-30, 0.25, 0.75], dtype), draw.tensor([1e-30, 0.75, 0.25], dtype)
+        p, q = draw.tensor([3e-37, 0.25, 0.75], dtype), draw.tensor([1e-37, 0.75, 0.25], dtype)
         assert_agrees(student.optimal_discriminator(p, q), draw.tensor([0.75, 0.25, 0.75]), like=dtype, scale=1.0)
 
 
@@ -107,6 +107,10 @@ def test_jensen_shannon_divergences_with_values_without_mass(student):
         p = draw.tensor([[0.5, 0.5, 0.0], [0.5, 0.0, 0.5], [1.0, 0.0, 0.0]], dtype)
         q = draw.tensor([[0.0, 0.0, 1.0], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]], dtype)
         want = draw.tensor([0.6931471805599453, 0.0, 0.21576155433883565])  # log 2, 0, log 2 - 3/4 log 3 + 1/2 log 2
+        assert_agrees(student.jensen_shannon(p, q), want, like=dtype, scale=1.0, unit="nats")
+        rare = 2.0**-24  # a value that one of the laws takes now and then; and two laws that are nearly one
+        p, q = draw.tensor([[rare, 1 - rare], [0.5, 0.5]], dtype), draw.tensor([[0.0, 1.0], [0.501, 0.499]], dtype)
+        want = draw.tensor([2.0657396181258766e-08, 5.0000058333436667e-07])
         assert_agrees(student.jensen_shannon(p, q), want, like=dtype, scale=1.0, unit="nats")
 
 
@@ -208,13 +212,20 @@ def test_each_half_of_the_loss_is_an_average_of_its_own(student, ref, n, k, key,
 @discriminator_loss
 @weight(0.5)
 def test_the_discriminators_loss_holds_for_logits_of_any_size(student):
-    """A logit of 1000 on the wrong side costs 1000, on the right side nothing, and one of 10 there e^-10."""
+    """A logit of 1000 on the wrong side costs 1000, on the right side nothing; one of 10 there e^-10, on the wrong side 10 more.
+
+    One of 10^30 costs 10^30.
+    """
     for dtype in draw.DTYPES:
         real, fake = draw.tensor([1000.0, -1000.0, 1000.0, -40.0], dtype), draw.tensor([-1000.0, 1000.0], dtype)
         got = student.discriminator_loss(real, fake)
         assert_agrees(got, draw.tensor(760.0), like=torch.float32, scale=1000.0, unit="nats")
         got = student.discriminator_loss(draw.tensor([10.0], dtype), draw.tensor([-1000.0, -10.0], dtype))
         assert_agrees(got, draw.tensor(1.5 * math.log1p(math.exp(-10))), like=dtype, scale=10.0, unit="nats")
+        got = student.discriminator_loss(draw.tensor([-10.0], dtype), draw.tensor([10.0], dtype))
+        assert_agrees(got, draw.tensor(20 + 2 * math.log1p(math.exp(-10))), like=dtype, scale=40.0, unit="nats")
+        got = student.discriminator_loss(draw.tensor([-1e30], dtype), draw.tensor([2e30, 0.0], dtype))
+        assert_agrees(got, draw.tensor(2e30), like=torch.float32, scale=4e30, unit="nats")
 
 
 @discriminator_loss
@@ -304,6 +315,10 @@ def test_the_generators_loss_holds_for_logits_of_any_size(student):
         for saturating, sign in ((True, -1), (False, 1)):
             got = student.generator_loss(draw.tensor([10.0 * sign], dtype), saturating)
             assert_agrees(got, draw.tensor(sign * math.log1p(math.exp(-10))), like=dtype, scale=10.0, unit="nats")
+            got = student.generator_loss(draw.tensor([-10.0 * sign], dtype), saturating)
+            assert_agrees(got, draw.tensor(sign * (10 + math.log1p(math.exp(-10)))), like=dtype, scale=20.0, unit="nats")
+            got = student.generator_loss(draw.tensor([-2e30 * sign, 0.0], dtype), saturating)
+            assert_agrees(got, draw.tensor(sign * 1e30), like=torch.float32, scale=2e30, unit="nats")
 
 
 @generator_loss

@@ -104,12 +104,16 @@ def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(studen
 @denoising
 @weight(0.55)
 def test_the_denoising_loss_trains_the_score(student):
-    """Gradients reach the score's parameters, and the data and the noise levels where these carry a graph."""
+    """Gradients reach the score's parameters, and data, noise and noise levels where these carry a graph."""
     x, noise = draw.tensor([[1.0, 2.0, 5.0], [3.0, 4.0, 0.0]]), draw.tensor([[1.0, 0.0, 2.0], [-2.0, 1.0, 0.0]])
     sigma, w, mu = draw.tensor([0.5, 2.0]), draw.tensor([4.0, 0.0, -1.0]), draw.tensor([0.0, 2.0, 1.0])
     # the mean of 2 sigma^2 (sigma^2 w + noise): (1, 0, 7/8) and (112, 8, -32)
     # and of 4 sigma w . (sigma^2 w + noise): 6.25 and 60, times 2 sigma each
-    known = {"w": (w, [56.5, 4.0, -15.5625]), "sigma": (sigma, [6.25, 240.0])}
+    known = {
+        "w": (w, [56.5, 4.0, -15.5625]),
+        "sigma": (sigma, [6.25, 240.0]),
+        "noise": (noise, [[2.0, 0.0, 1.75], [14.0, 1.0, -4.0]]),  # sigma^2 w + noise
+    }
     assert_gradients_known(student.denoising_score_loss, [level_score(w), x, noise, sigma], known, scale=200.0)
     score = noisy_gaussian_score(mu, 0 * mu)  # the loss is the mean of |x - mu|^2 / sigma^2, at (1, 0, 4) and (3, 2, -1) from mu
     known = {"x": (x, [[4.0, 0.0, 16.0], [0.75, 0.5, -0.25]]), "mu": (score.parameters["mu"], [-4.75, -0.5, -15.75])}
@@ -162,12 +166,15 @@ def test_the_implicit_loss_is_divergence_plus_half_the_square(student, ref, size
 @implicit
 @weight(0.15)
 def test_the_implicit_loss_of_single_and_of_many_rows(student, ref):
-    """n = 1 and m = 1 are legal; 131 rows are all counted."""
+    """n = 1 and m = 1 are legal; 131 rows are all counted, and 17 dimensions."""
     for n, m in ((1, 3), (3, 1), (1, 1)):
         score = plain_tanh_score(draw.normal((5, m), 1), draw.normal((m, 5), 2))
         x = draw.normal((n, m), 3)
         want = ref.implicit_score_loss(score, x)
         assert_agrees(student.implicit_score_loss.strided(score, x), want, like=torch.float32, scale=100.0)
+    wide = torch.arange(289.0).reshape(17, 17).double()  # of trace 2448
+    got = student.implicit_score_loss.strided(plain_linear_score(wide, wide[0]), 0 * wide[:2])  # and |b|^2 / 2 = 748
+    assert_agrees(got, draw.tensor(2448.0 + 748.0), like=torch.float32, scale=4000.0)
     many = torch.zeros(131, 1, dtype=torch.float64)
     many[-1] = 262.0**0.5
     got = student.implicit_score_loss.strided(plain_linear_score(draw.tensor([[-1.0]]), draw.tensor([0.0])), many)
@@ -231,10 +238,12 @@ def test_denoising_walks_along_the_score(student, ref, size, key, dtype):
 @denoise
 @weight(0.1)
 def test_denoising_one_row_a_square_batch_and_many_rows(student):
-    """n = 1 and m = 1 are legal, and n = m; 1031 rows are all denoised."""
+    """n = 1 and m = 1 are legal, and n = m; 1031 rows are all denoised, points of any size."""
     score = noisy_gaussian_score(draw.tensor([1.0, 0.0]), draw.tensor([1.0, 3.0]))
     x, sigma, want = draw.tensor([[3.0, 10.0], [11.0, -2.0]]), draw.tensor([1.0, 3.0]), draw.tensor([[2.0, 9.0], [2.0, -1.0]])
     assert_agrees(student.denoise(score, x, sigma), want, like=torch.float32, scale=200.0)
+    far = noisy_gaussian_score(draw.tensor([1e6]), draw.tensor([1.0]))
+    assert_agrees(student.denoise(far, draw.tensor([[2e6]]), draw.tensor([1.0])), draw.tensor([[1.5e6]]), like=torch.float32, scale=4e6)
     score = noisy_gaussian_score(draw.tensor([1.0]), draw.tensor([1.0]))
     for rows in (torch.tensor([1]), draw.integers((1031,), 0, 2)):
         got = student.denoise.strided(score, x[rows, :1], sigma[rows])

@@ -31,8 +31,9 @@ POWERS = 30  # roundoffs that a geometric sequence may lose where it takes logar
 @noise_levels
 @weight(0.6)
 def test_geometric_sequences_known_by_hand(student):
-    """8, 4, 2, 1; and from 100 down to 0.01 in five levels each is a tenth of the one before."""
-    for args, levels in (((8.0, 1.0, 4), [8.0, 4.0, 2.0, 1.0]), ((100.0, 0.01, 5), [100.0, 10.0, 1.0, 0.1, 0.01])):
+    """8, 4, 2, 1, also from whole numbers; from 100 down to 0.01 in five levels each is a tenth of the one before; 2, 2, 2 is one, too."""
+    powers, tenths = [8.0, 4.0, 2.0, 1.0], [100.0, 10.0, 1.0, 0.1, 0.01]
+    for args, levels in (((8.0, 1.0, 4), powers), ((8, 1, 4), powers), ((100.0, 0.01, 5), tenths), ((2.0, 2.0, 3), [2.0] * 3)):
         want = draw.tensor(levels)
         assert_agrees(student.noise_levels(*args), want, like=torch.float32, scale=POWERS * want)
 
@@ -56,10 +57,12 @@ def test_a_single_level_is_the_largest(student):
 @noise_levels
 @weight(0.033)
 def test_noise_levels_have_the_default_dtype(student):
-    """A sequence of Python numbers becomes a tensor of the default float dtype."""
+    """A sequence of Python numbers becomes a tensor of the default float dtype, with its digits."""
     for count in (1, 4):  # whole numbers are numbers
         assert_dtype(student.noise_levels(8, 1, count), torch.float32)
-    assert_dtype(student.noise_levels.float64_default(8.0, 1.0, 4), torch.float64)
+    got, want = student.noise_levels.float64_default(10.0, 0.1, 3), draw.tensor([10.0, 1.0, 0.1])
+    assert_dtype(got, torch.float64)
+    assert_agrees(got, want, scale=POWERS * want)
 
 
 # -- annealed_langevin --
@@ -141,7 +144,7 @@ def test_annealed_samples_have_the_dtype_of_the_start(student, seed):
     """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        args = noisy_gaussian_score(x[0], x[0]), x, draw.tensor([2.0, 1.0], dtype), 2, 0.2
+        args = noisy_gaussian_score(0 * x[0], x[0]), x, draw.tensor([2.0, 1.0], dtype), 2, 0.2
         assert_dtype(assert_unchanged(student.annealed_langevin.observed(*args, student.generator(seed))), dtype)
 
 
@@ -160,6 +163,9 @@ def test_marginals_known_by_hand(student):
         factors, deviations = [math.exp(-0.375), math.exp(-1.0), 1.0], [0.7263838153889343, 0.9298734950321937, 0.0]
         got = student.vp_marginal(x0, t, 1.0, 3.0)
         want = (draw.tensor(factors)[:, None] * x0.double(), draw.tensor(deviations))
+        assert_agrees(got, want, like=torch.float32, scale=6.0)
+        got = student.vp_marginal(draw.tensor([[3.0]], dtype), draw.tensor([1.0], dtype), 1, 2)  # whole numbers are numbers
+        want = (draw.tensor([[3 * math.exp(-0.75)]]), draw.tensor([math.sqrt(-math.expm1(-1.5))]))
         assert_agrees(got, want, like=torch.float32, scale=6.0)
         got = student.vp_marginal(draw.tensor([[1000.0]], dtype), draw.tensor([1.0], dtype), 0.1, 20.0)
         want = (draw.tensor([[1000 * math.exp(-5.025)]]), draw.tensor([math.sqrt(-math.expm1(-10.05))]))
@@ -191,6 +197,8 @@ def test_the_deviation_keeps_its_digits_at_tiny_times(student):
             raise Mismatch("type", "this is not a pair of tensors, mean and deviation", got)
         want = (0.1 * t.double() * (1 + 99.5 * t.double() - 0.05 * t.double())).sqrt()
         assert_agrees(got[1], want, like=torch.float32, what="the deviation")
+        got = student.vp_marginal(torch.zeros(1, 1, dtype=dtype), draw.tensor([0.0078125], dtype), 0.0625, 0.0625)  # B = 2^-11
+        assert_agrees(got[1], draw.tensor([math.sqrt(-math.expm1(-(2.0**-11)))]), like=torch.float32, what="the deviation")
 
 
 @vp_marginal
@@ -300,7 +308,7 @@ def test_a_step_back_keeps_the_dtype(student, seed):
     """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        args = noisy_gaussian_score(x[0], x[0]), x, 0.5, 0.25, 1.0, 3.0
+        args = noisy_gaussian_score(0 * x[0], x[0]), x, 0.5, 0.25, 1.0, 3.0
         assert_dtype(assert_unchanged(student.reverse_sde_step.observed(*args, student.generator(seed))), dtype)
 
 
@@ -315,6 +323,8 @@ def test_drifts_known_by_hand(student):
         x = draw.tensor([[4.0, 8.0], [-4.0, 0.0]], dtype)
         got = student.probability_flow_drift(level_score(draw.tensor([4.0, -2.0], dtype)), x, 0.5, 1.0, 3.0)
         assert_agrees(got, draw.tensor([[-6.0, -7.0], [2.0, 1.0]]), like=torch.float32, scale=10.0)
+        got = student.probability_flow_drift(level_score(draw.tensor([4.0, -2.0], dtype)), x, 1, 1, 3)  # whole numbers are numbers
+        assert_agrees(got, draw.tensor([[-12.0, -9.0], [0.0, 3.0]]), like=torch.float32, scale=20.0)
         rest = noisy_gaussian_score(torch.zeros(2, dtype=dtype), torch.full((2,), 0.75**0.5, dtype=dtype))
         got = student.probability_flow_drift(rest, x, 0.5, 1.0, 3.0)
         assert_agrees(got, torch.zeros(2, 2, dtype=torch.float64), like=torch.float32, scale=10.0)

@@ -1,7 +1,7 @@
 r"""What the noise of a sampler must be: standard normal, independent in every entry, drawn from the generator alone.
 
 A sampler here returns mean + deviation * noise with a mean and a deviation that are known, so its *residuals* are the
-noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUMNS of them with twelve statistics. Declared:
+noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUMNS of them with forty statistics. Declared:
 
 - right noise fails with probability at most 1e-10: each statistic is held to Z = 7 standard deviations (2.6e-12 each, less
   than doubled by the skewness of a mean square), the distribution function by Massart's inequality, the largest value by
@@ -9,7 +9,7 @@ noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUM
 - a mean off by 0.03 deviations or a deviation off by a factor 1.03 in all entries passes with probability at most 1e-6 (12
   and 17 standard deviations of the statistic); so does a distribution function that is off by 0.02 (uniform or Laplace
   noise is off by 0.06), noise clamped at 3.5 deviations, a correlation of 0.03 between neighbouring rows, rows half a
-  batch apart or neighbouring columns, and a batch in which a hundredth of the rows are copies.
+  batch apart or neighbouring columns, one of 0.1 between any two columns, and a batch in which a hundredth of the rows are copies.
 """
 
 from __future__ import annotations
@@ -53,6 +53,9 @@ def assert_standard_normal(residuals: Tensor) -> None:
     }
     for sentence, (one, other) in pairs.items():
         _within(f"{sentence}: their correlation is {{:.3f}}", (one * other).mean(), one.numel())
+    products = r.T @ r / len(r)
+    for one, other in torch.combinations(torch.arange(r.shape[1])).tolist():
+        _within(f"dimensions {one} and {other} share noise: their correlation is {{:.3f}}", products[one, other], len(r))
     cells = torch.bincount((torch.special.ndtr(r) * CELLS).long().flatten(), minlength=CELLS + 1)[:CELLS]
     distribution = cells.cumsum(dim=0) / r.numel()
     if (distribution - torch.arange(1, CELLS + 1) / CELLS).abs().max() > MASSART or r.abs().max() < FAR:

@@ -98,8 +98,15 @@ def test_the_elbo_of_a_large_batch_and_many_draws(student):
 @elbo
 @weight(0.25)
 def test_the_elbo_with_one_draw_one_row_or_one_dimension(student):
-    """s = 1, n = 1, m = 1 and d = 1 are legal, alone and together."""
+    """s = 1, n = 1, m = 1 and d = 1 are legal, alone and together.
+
+    Where the posterior is the prior the likelihood alone counts, were it e^-30000.
+    """
     decoder, mu, log_var, x, z = by_hand(torch.float64)
+    prior = torch.zeros(1, 1).double()
+    for c in (0.0, -3e4):
+        got = student.elbo(shifted_decoder(draw.tensor(c), decoder), prior, prior, prior, prior[None])
+        assert_agrees(got, draw.tensor([c - 0.9189385332046727]), like=torch.float32, scale=4 + abs(c) / 10, unit="nats")
     one, other = -1.4189385332046727, -3.7257913526447274  # of the first draw alone: 0 - 1/2 and -2 - (3 - log 4) / 2, less log(2 pi) / 2
     for draws, rows, want in ((1, [0, 1], [one, other]), (2, [0], [-2.4189385332046727]), (1, [1], [other])):
         got = student.elbo.strided(decoder, mu[rows], log_var[rows], x[rows], z[:draws, rows])
@@ -113,13 +120,14 @@ def test_the_elbo_with_one_draw_one_row_or_one_dimension(student):
 @elbo
 @weight(1.0)
 def test_the_elbo_trains_encoder_and_decoder(student):
-    """Gradients reach the decoder's parameters, the encoder's answer, and the draws that flow from it."""
+    """Gradients reach the decoder's parameters, the encoder's answer, the draws that flow from it, and the data."""
     decoder, mu, log_var, x, z = args = by_hand(torch.float64)
     known = {
         "W": (decoder.parameters["W"], [[-3.5]]),  # the mean of (x - 2 z) z: -3/2 and 1
         "mu": (mu, [[-1.0], [0.0]]),  # -mu
         "log_var": (log_var, [[0.0], [3.0]]),  # (1 - e^l) / 2
         "z": (z, [[[0.0], [-4.0]], [[-2.0], [0.0]]]),  # (x - 2 z) 2, over two draws
+        "x": (x, [[1.0], [2.0]]),  # the mean of 2 z - x: 1 and -1
     }
     assert_gradients_known(student.elbo, args, known, weights=draw.tensor([1.0, -2.0]))
 
@@ -173,13 +181,19 @@ def test_the_importance_bound_is_the_log_mean_weight_of_each_row(student, ref, s
 @importance_bound
 @weight(0.5)
 def test_the_importance_bound_holds_where_weights_under_or_overflow(student):
-    """A likelihood times e^30000 or e^-30000, another one for each row, moves the bound by 30000 and no further."""
+    """A likelihood times e^30000 or e^-30000, another one for each row, moves the bound by 30000 and no further.
+
+    At a mean of zero a log-variance of 40 or -40 moves it by half of that.
+    """
     want = draw.tensor([-1.563498362190876, -2.070493952199617])
     for dtype in draw.DTYPES:
         decoder, mu, log_var, x, z = by_hand(dtype)
         for c in (3e4, -3e4):
             got = student.importance_bound(shifted_decoder(draw.tensor(c, dtype), decoder), mu, log_var, x, z)
             assert_agrees(got, want + c, like=dtype, scale=3e4, unit="nats")
+    decoder, zero = by_hand(torch.float64)[0], torch.zeros(2, 1).double()
+    got = student.importance_bound(decoder, zero, draw.tensor([[40.0], [-40.0]]), zero, zero[None])
+    assert_agrees(got, draw.tensor([20.0, -20.0]) - 0.9189385332046727, like=torch.float32, scale=100.0, unit="nats")
     far = draw.tensor([[[0.5], [200.0]], [[1.5], [210.0]]])  # the second row's weights are e^-93000 beside the first's
     decoder, mu, log_var, x, _ = by_hand(torch.float64)
     got = student.importance_bound(decoder, mu, log_var, x, far)

@@ -67,10 +67,16 @@ def test_the_posterior_exists_with_more_codes_than_data_and_for_any_rank(student
 @optimal_posterior
 @weight(0.25)
 def test_the_posterior_of_a_single_row_and_a_single_code(student):
-    """n = 1, m = 1 and d = 1 are legal: for W = 2 and sigma = 1 the mean is 2 x / 5 and the variance 1/5, in thousandths, too."""
+    """n = 1, m = 1 and d = 1 are legal: for W = 2 and sigma = 1 the mean is 2 x / 5 and the variance 1/5, in thousandths, too.
+
+    Of 1031 rows each has its own mean.
+    """
     for unit in (1.0, 1e-3):
         got = student.optimal_posterior.strided(draw.tensor([[2 * unit]]), draw.tensor(unit), draw.tensor([[10 * unit]]))
         assert_agrees(got, (draw.tensor([[4.0]]), draw.tensor([[0.2]])), scale=20.0, like=torch.float32)
+    x = draw.integers((1031, 1), 0, 10).double()
+    got = student.optimal_posterior.strided(draw.tensor([[2.0]]), draw.tensor(1.0), x)
+    assert_agrees(got, (0.4 * x, draw.tensor([[0.2]])), scale=20.0, like=torch.float32)
 
 
 @optimal_posterior

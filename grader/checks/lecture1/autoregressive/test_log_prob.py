@@ -78,6 +78,8 @@ def test_conditionals_of_a_joint_multiply_back_to_it(student, size, key, dtype):
 @weight(0.5)
 @examples(12)
 @given(gap=st.sampled_from((90.0, 400.0, 1e4)), offset=offsets, m=st.integers(2, 5), dtype=draw.dtypes)
+@example(gap=400.0, offset=1e8, m=2, dtype=torch.float64)
+@example(gap=400.0, offset=-1e8, m=2, dtype=torch.float64)
 def test_log_prob_holds_for_logits_of_any_size(student, gap, offset, m, dtype):
     """A logit that lies 90, 400 or 10000 below the other one is a log-probability of as much, wherever both lie."""
     table = torch.tensor([offset, offset - gap], dtype=dtype).expand(m, 3, 2).contiguous()

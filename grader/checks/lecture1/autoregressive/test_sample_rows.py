@@ -62,9 +62,12 @@ def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
 @sample
 @weight(0.125)
 def test_no_row_depends_on_the_logits_of_another(student, seed):
-    """After a 0 the logits are large and only 0 is possible, after a 1 they are small and only 1 is."""
-    conditional = prefix_table(torch.tensor([[0.0, 0.0], [1e4, -math.inf], [-math.inf, -1e4]]))
-    x = student.sample(conditional, 64, 2, student.generator(seed))
-    assert_form(x, (64, 2))
-    if (x[:, 0] != x[:, 1]).sum() > STRAYS:
-        raise Mismatch("value", "a sequence of two different values came up, which is impossible", x)
+    """After a first 0 the logits are large and only 0 is possible, after a first 1 they are small and only 1 is, for all 11 values."""
+    m, after_0, after_1 = 12, torch.tensor([[1e4, -math.inf]]), torch.tensor([[-math.inf, -1e4]])
+    of_length = [torch.cat([row.expand(2**j, 2) for row in (after_0, after_1)]) for j in range(m - 1)]  # by the prefixes' first value
+    x = student.sample(prefix_table(torch.cat([torch.zeros(1, 2), *of_length])), 64, m, student.generator(seed))
+    assert_form(x, (64, m))
+    wrong = x != x[:, :1]
+    if wrong.any(dim=1).sum() > STRAYS:
+        row, j = wrong.nonzero()[0].tolist()
+        raise Mismatch("value", f"value {j} (from 0) of a sample is not its first value, which is impossible", x[row])

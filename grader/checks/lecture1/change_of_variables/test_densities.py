@@ -366,6 +366,9 @@ def _check_edge(log_prob: Function, n: int, m: int, key: int, dtype: torch.dtype
     want = Normal(0.0, 1.0).log_prob(exact).sum(dim=1) + volume
     got = log_prob(stretch(a), standard_normal(m, dtype), x)
     assert_agrees(got, want, like=dtype, scale=m * CONDITION + 100, unit="nats")
+    mirror = scaled(torch.tensor(-2.0, dtype=dtype), elementwise("identity"))  # of one dimension it has a negative derivative
+    want = Normal(0.0, 1.0).log_prob(2 * x.double()).sum(dim=1) + m * math.log(2)
+    assert_agrees(log_prob(mirror, standard_normal(m, dtype), x), want, like=dtype, scale=m * CONDITION + 100, unit="nats")
 
 
 def _check_layouts(log_prob: Function) -> None:

@@ -49,6 +49,9 @@ def conditional_mean(joint: Tensor, y: Tensor) -> Tensor:
 def test_prediction_is_the_average_of_y_in_its_row(student):
     """The masses of a row, over their sum, are the probabilities with which the row's prediction averages the values."""
     assert_agrees(student.optimal_mse_predictor(small_table, small_values), torch.tensor([[1.0, 3.0], [5.0, 2.0]]))
+    rare = 2.0**-30  # of a value as large as it is rare: together they make 1
+    got = student.optimal_mse_predictor(torch.tensor([[1.0, rare]]), torch.tensor([[0.0], [1 / rare]]))
+    assert_agrees(got, torch.tensor([[1.0]]), scale=30.0)
 
 
 @predictor

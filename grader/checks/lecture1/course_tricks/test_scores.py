@@ -164,6 +164,9 @@ def test_reward_and_score_are_multiplied_sample_by_sample(student):
     """The average of f(x_i) times the score of x_i: for a Gaussian, (x - mu) / sigma^2 by mu and the like by log sigma."""
     got = student.score_function_gradient(reward, gaussian_log_p(), torch.zeros(2, 2), four_draws)
     assert_agrees(got, average_of_reward_times_score, scale=9.0)
+    first = linear(torch.tensor([1.0, 0.0]), torch.zeros(()))  # no reward for the third draw, which counts among the four
+    got = student.score_function_gradient(first, gaussian_log_p(), torch.zeros(2, 2), four_draws)
+    assert_agrees(got, torch.tensor([[1.5, 0.25], [1.5, -0.25]]), scale=9.0)
 
 
 @score_function

@@ -145,6 +145,8 @@ def test_batches_of_pmfs_broadcast_over_the_leading_axes(student, dtype, one, ot
     agrees(p[:, None], q, table)  # (3, 1, 2) and (2, 2)
     agrees(p, q[other], table[:, other])  # a batch against one pmf
     agrees(p[one], q, table[one])  # and one against a batch
+    agrees(p[:, None], q[other], table[:, None, other])  # or against a batch with more axes
+    agrees(p[one], q[:, None], table[one, :, None])
     agrees(p[None, :, None], q[:, None, None], table.T[:, :, None])  # (1, 3, 1, 2) and (2, 1, 1, 2)
     agrees(p[:, None, None].expand(3, 2, 5, 2), q[:, None].expand(2, 5, 2), table[:, :, None].expand(3, 2, 5))
 

@@ -85,6 +85,10 @@ def test_a_step_is_as_long_as_lr_says(student, seed):
         raise Mismatch("value", sentence, mean, expected="about lr times the gradient (gradient descent), or about lr (Adam)")
     mean, _ = _pair(student.fit_gaussian_reverse_kl(log_p_data, mu, sigma, 5, 1e-9, 8, student.generator(seed)), 1)
     within(1e-5, mean.abs().max(), f"five steps with lr = 1e-9 move the mean by {mean.abs().item():.2g}", mean)
+    narrow = 0.01 * sigma
+    got = student.fit_gaussian_reverse_kl(gaussian_log_density(mu, narrow), mu, narrow, 1, 1e-9, 8, student.generator(seed))
+    factor = _pair(got, 1)[1] / narrow
+    within(0.1, factor.log().abs().max(), f"a step with lr = 1e-9 moves sigma = 0.01 by a factor {factor.item():.2g}", got)
 
 
 @fit_gaussian_reverse_kl

@@ -28,14 +28,14 @@ def test_binary_mnist_needs_these_many_parameters(student, order, count):
 def test_five_variables_of_three_values(student):
     """With orders 0, 1, 2, 3 there are 10, 26, 62 and 134 free parameters; from 4 on it is the full joint, of 243 states.
 
-    One variable of three values has 2, forty have 3^40 - 1 in their joint, which no float holds, and a hundred of 256 values
-    with ten before each have more than 64 bits hold.
+    One variable of three values has 2; 35, 39 and 40 have 3^35 - 1, 3^39 - 1 and 3^40 - 1 in their joint, which no float holds;
+    and a hundred of 256 values with ten before each have more than 64 bits hold.
     """
     for order, count in FIVE_OF_THREE.items():
         assert_agrees(student.num_parameters(5, 3, order), count)
     assert_agrees(student.num_parameters(1, 3, 0), 2)
-    for order in (None, 99):  # more than there are before
-        assert_agrees(student.num_parameters(40, 3, order), 3**40 - 1)
+    for m, order in ((35, None), (39, 38), (40, None), (40, 99)):  # 99 are more than there are before
+        assert_agrees(student.num_parameters(m, 3, order), 3**m - 1)
     assert_agrees(student.num_parameters(1, 3, None), 2)
     assert_agrees(student.num_parameters(100, 256, 10), 22951 * 256**10 - 1)
 

@@ -187,6 +187,9 @@ def test_top_k_keeps_exactly_k_values(student, seed):
         }
         named = wrong if temperature == 1 else {}  # a wrong temperature looks much like these
         assert_follows_pmf(others, mass(e, 1.0), effect=0.1, named=named, first=AT_FIRST)
+    many = model_of(student, constant_network(torch.linspace(0.1, 0.0, 40), m=1 + LATER))  # one of 17 is missed once in 10^12
+    came = draws_of(student, many, 1 + LATER, student.generator(seed), top_k=17)(128)[:, 1:].unique()
+    assert_agrees(came, torch.arange(17), what="the values, of 40 less and less likely ones, that come up with top_k = 17")
 
 
 @sample

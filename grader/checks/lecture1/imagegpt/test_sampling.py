@@ -64,7 +64,7 @@ def test_sampling_reads_its_generator(student, seed):
 def test_a_prefix_may_be_empty_or_whole_and_everything_single(student, seed):
     """No pixel given, or all of them; one image, one pixel, one colour; with the cache and without."""
     model, one = (model_of(student, probed_network(seed % 2**31, K=K, m=4, num_layers=1)) for K in (3, 1))
-    prefix = draw.integers((2, 3), seed, high=3)
+    prefix, fair = draw.integers((2, 3), seed, high=3), model_of(student, FAIR)
     for use_cache in (True, False):
         how = {"use_cache": use_cache}
         whole = student.sample(model, 2, 3, student.generator(seed), prefix=prefix, **how)
@@ -75,6 +75,9 @@ def test_a_prefix_may_be_empty_or_whole_and_everything_single(student, seed):
             if given_pixels is not None:
                 kept = x[:, : given_pixels.shape[1]]
                 assert_agrees(kept, given_pixels, what="the part of the result that was given")
+        x = student.sample(fair, 16, 2, student.generator(seed), prefix=prefix[:1, :0].expand(16, 0).contiguous(), **how)
+        if (x == x[:1]).all():
+            raise Mismatch("law", "with an empty prefix all 16 images are the same, though each pixel is fair", x)
         colour = student.sample(one, 1, 1, student.generator(seed), **how)
         assert_agrees(colour, torch.tensor([[0]]), what="one image of one pixel with one colour")
 
