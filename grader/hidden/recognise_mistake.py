@@ -43,7 +43,7 @@ from grader.sandbox.wire.objects import to_wire
 
 LARGE_INPUTS = 3  # of the check, on which a name must hold beside the failing one
 OTHER_INPUTS = 2  # the same, of the checks beside it
-FURTHER_INPUTS = 12  # asked while more than one mistake still fits
+FURTHER_INPUTS = 12  # asked while more than one mistake still fits; after them come the other inputs of the checks beside it
 COMPARED_INPUTS = 8  # with the right answers, beside the failing one
 RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
@@ -97,10 +97,21 @@ class NameFromCatalogue:
         for number, (asked, example) in enumerate(_larger_first(examiner, check)):
             if number >= FURTHER_INPUTS or (number >= LARGE_INPUTS + OTHER_INPUTS and len({m.says for m in matching}) == 1) or not matching:
                 break
-            mine = _seen(examiner, asked, example, transport)
-            if mine.outcome not in ("timeout", "crashed"):
-                _, matching = self._answering_alike(examiner, asked, example, matching, mine)
+            matching = self._still_fitting(examiner, asked, example, transport, matching)
+        for asked, example in _rest_of_the_neighbours(examiner, check):
+            if len({m.says for m in matching}) < 2:
+                break
+            matching = self._still_fitting(examiner, asked, example, transport, matching)
         return matching
+
+    def _still_fitting(
+        self, examiner: Examiner, check: Check, example: Example, transport: Transport, mistakes: Sequence[Mistake]
+    ) -> list[Mistake]:
+        """Those of the mistakes that the submission can still be after another input."""
+        mine = _seen(examiner, check, example, transport)
+        if mine.outcome in ("timeout", "crashed"):
+            return list(mistakes)
+        return self._answering_alike(examiner, check, example, mistakes, mine)[1]
 
     def _answering_alike(
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
@@ -240,6 +251,13 @@ def _larger_first(examiner: Examiner, check: Check) -> Iterator[tuple[Check, Exa
     for other in _drawn(examiner, check.exercise):
         if other != check:
             yield from _largest(examiner, other, 1)
+
+
+def _rest_of_the_neighbours(examiner: Examiner, check: Check) -> Iterator[tuple[Check, Example]]:
+    """More inputs of the checks beside a check, for mistakes that are still alike: smaller ones, and those that are not drawn."""
+    for other in examiner.checks:
+        if other.exercise == check.exercise and other != check and not other.gpu and not other.training:
+            yield from _largest(examiner, other, LARGE_INPUTS)
 
 
 def _drawn(examiner: Examiner, exercise: str) -> list[Check]:

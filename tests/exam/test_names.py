@@ -109,6 +109,16 @@ def test_what_only_looks_alike_on_a_small_input_stays_unnamed():
     assert _names(mean_squeezed, _mistake(mean_over_everything), _mistake(sum_instead_of_mean)) == set()
 
 
+def test_other_checks_tell_apart_what_is_alike_in_one():
+    """A step back without noise is like one without noise where it ends at t = 0, in the check whose step ends there."""
+    exercise = "score.reverse_sde_step"
+    (noiseless,) = [one for one in catalogue.load("families").mistakes[exercise] if one.name == "back_without_noise"]
+    checks = [check for check in collect("families") if check.exercise == exercise]
+    examiner = Examiner(load("families"), checks, "a seed for names", key=InstructorsKey("families"))
+    records = examiner.exercise(exercise, known_submissions.with_function("families", exercise, noiseless.function)).checks
+    assert {record.mistake for record in records if record.outcome == "failed"} == {"back_without_noise"}
+
+
 def test_a_rival_that_fits_as_well_forbids_the_name():
     def another(f, x):
         return sum_instead_of_mean(f, x)

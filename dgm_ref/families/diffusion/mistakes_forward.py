@@ -85,6 +85,16 @@ def product_of_all(betas: Tensor) -> Tensor:
     return (1 - betas).prod().expand(len(betas))
 
 
+@mistake(BAR, killed_by=BAR_BY_HAND, says="The betas are squared. What is left after a step is 1 - beta of the variance.")
+def product_with_squared_betas(betas: Tensor) -> Tensor:
+    return torch.cumprod(1 - betas**2, 0)
+
+
+@mistake(BAR, killed_by=BAR_BY_HAND, says="The shares are added up. Shares of what is left multiply.")
+def sum_of_the_shares(betas: Tensor) -> Tensor:
+    return torch.cumsum(1 - betas, 0)
+
+
 @variant(BAR)
 def bar_by_logarithms(betas: Tensor) -> Tensor:
     return torch.log1p(-betas).cumsum(0).exp()
@@ -200,6 +210,47 @@ def last_time_for_all(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Te
 def alpha_bar_held_above_a_floor(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = column(signal(betas).clamp(min=1e-5), t)
     return a.sqrt() * x0 + (1 - a).sqrt() * noise
+
+
+@mistake(
+    ADD, killed_by=ADD_BY_HAND, says="The factor of the noise is 1 - sqrt(alpha_bar). It is sqrt(1 - alpha_bar): the variances add to one."
+)
+def one_minus_the_root(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t).sqrt()
+    return a * x0 + (1 - a) * noise
+
+
+@mistake(
+    ADD, killed_by=ADD_BY_HAND, says="alpha_bar is taken for the factor of the data. It is the square of that, a share of the variance."
+)
+def signal_for_its_root(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a * x0 + (1 - a * a).sqrt() * noise
+
+
+@mistake(
+    ADD,
+    killed_by=ADD_BY_HAND,
+    says="The data are shrunk by sqrt(alpha_t), the last step alone. All steps shrink them by sqrt(alpha_bar_t).",
+)
+def data_shrunk_by_the_last_step_alone(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (1 - column(betas, t)).sqrt() * x0 + (1 - column(signal(betas), t)).sqrt() * noise
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="You multiply the betas. What is left after a step is 1 - beta of it.")
+def betas_multiplied(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, t, noise, 1 - betas)
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The noise is shrunk with the data. Its factor is sqrt(1 - alpha_bar) alone.")
+def noise_shrunk_with_the_data(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a.sqrt() * (x0 + (1 - a).sqrt() * noise)
+
+
+@mistake(ADD, killed_by=ADD_BY_HAND, says="The time is off by one: x_t has t + 1 steps of noise, and you give it one more.")
+def one_step_too_many(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0, (t + 1).clamp(max=len(betas) - 1), noise, betas)
 
 
 @variant(ADD)
@@ -340,6 +391,83 @@ def variance_without_beta(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> P
     return mean, variance / betas[t]
 
 
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The division by 1 - alpha_bar_t is missing.")
+def not_noise_with_the_factor_of_the_data(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a = 1 - signal(betas)[t]
+    mean, variance = step_before(x0, xt, t, betas)
+    return a[:, None] * mean, a * variance
+
+
+def _with_coefficients(x0: Tensor, xt: Tensor, of_x0: Tensor, of_xt: Tensor, variance: Tensor) -> Pair:
+    return of_x0[:, None] * x0 + of_xt[:, None] * xt, variance
+
+
+@mistake(
+    POSTERIOR,
+    killed_by=POST_BY_HAND,
+    says="The coefficient of x0 has alpha_bar_t under its root. It is sqrt(alpha_bar_{t-1}), of one step fewer.",
+)
+def alpha_bar_at_x0(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    _, of_xt, variance = coefficients(t, betas)
+    a = signal(betas)[t]
+    return _with_coefficients(x0, xt, a.sqrt() * betas[t] / (1 - a), of_xt, variance)
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficient of x0 has alpha_t under its root. It is sqrt(alpha_bar_{t-1}).")
+def alpha_at_x0(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    _, of_xt, variance = coefficients(t, betas)
+    return _with_coefficients(x0, xt, (1 - betas[t]).sqrt() * betas[t] / (1 - signal(betas)[t]), of_xt, variance)
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficient of x0 lacks its root sqrt(alpha_bar_{t-1}).")
+def no_signal_at_x0(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    _, of_xt, variance = coefficients(t, betas)
+    return _with_coefficients(x0, xt, betas[t] / (1 - signal(betas)[t]), of_xt, variance)
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The root is missing in the coefficient of xt: sqrt(alpha_t), not alpha_t.")
+def root_missing_at_xt(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    of_x0, of_xt, variance = coefficients(t, betas)
+    return _with_coefficients(x0, xt, of_x0, (1 - betas[t]).sqrt() * of_xt, variance)
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficient of xt has 1 - alpha_bar_t above the line. It is 1 - alpha_bar_{t-1}.")
+def noise_not_shifted_at_xt(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    of_x0, _, variance = coefficients(t, betas)
+    return _with_coefficients(x0, xt, of_x0, (1 - betas[t]).sqrt(), variance)
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The coefficient of xt lacks its root sqrt(alpha_t).")
+def no_alpha_at_xt(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    of_x0, of_xt, variance = coefficients(t, betas)
+    return _with_coefficients(x0, xt, of_x0, of_xt / (1 - betas[t]).sqrt(), variance)
+
+
+@mistake(
+    POSTERIOR,
+    killed_by=POST_BY_HAND,
+    says="The fraction of the variance is upside down: it is (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t), below one.",
+)
+def variance_upside_down(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, _ = step_before(x0, xt, t, betas)
+    return mean, (1 - signal(betas)[t]) / (1 - before(betas)[t]) * betas[t]
+
+
+@mistake(
+    POSTERIOR,
+    killed_by=POST_BY_HAND,
+    says="The variance is 1 - alpha_bar_t, of all steps. That of one step back is beta_t (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t).",
+)
+def variance_of_all_steps(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    return step_before(x0, xt, t, betas)[0], 1 - signal(betas)[t]
+
+
+@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The mean is divided by sqrt(1 - alpha_bar_t). It is divided by 1 - alpha_bar_t itself.")
+def divided_by_the_root(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    mean, variance = step_before(x0, xt, t, betas)
+    return (1 - signal(betas)[t]).sqrt()[:, None] * mean, variance
+
+
 @variant(POSTERIOR)
 def posterior_with_padded_signal(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a = torch.nn.functional.pad(signal(betas), (1, 0), value=1.0)
@@ -467,6 +595,36 @@ def noise_taken_as_it_is(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) ->
 def divisor_held_above_a_floor(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = column(signal(betas), t)
     return (xt - (1 - a).sqrt() * noise) / a.sqrt().clamp(min=1e-3)
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="You divide by sqrt(alpha_t). All steps have shrunk the data, by sqrt(alpha_bar_t).")
+def divided_by_one_step(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (xt - (1 - column(signal(betas), t)).sqrt() * noise) / (1 - column(betas, t)).sqrt()
+
+
+@mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The factor of the noise is 1 - sqrt(alpha_bar). It is sqrt(1 - alpha_bar).")
+def one_minus_the_root_taken(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t).sqrt()
+    return (xt - (1 - a) * noise) / a
+
+
+@mistake(
+    PREDICT,
+    killed_by=PREDICT_BY_HAND,
+    says="The noise has the factor of the data, sqrt(alpha_bar). Its own is sqrt(1 - alpha_bar).",
+)
+def noise_with_the_factor_of_the_data(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return (xt - a.sqrt() * noise) / a.sqrt()
+
+
+@mistake(
+    PREDICT,
+    killed_by=PREDICT_BY_HAND,
+    says="The noise of the last step alone is taken away, sqrt(beta_t). That of all steps has sqrt(1 - alpha_bar_t).",
+)
+def noise_of_one_step_taken(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (xt - column(betas, t).sqrt() * noise) / column(signal(betas), t).sqrt()
 
 
 @variant(PREDICT)

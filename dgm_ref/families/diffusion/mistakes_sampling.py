@@ -20,6 +20,7 @@ LAW, ONE, SOURCE = (
 D_BY_HAND, D_AGAIN = "test_deterministic_steps_known_by_hand", "test_deterministic_steps_add_the_predicted_noise_again"
 
 Model = Callable[[Tensor, Tensor], Tensor]
+Step = Callable[[Model, Tensor, int, Tensor, torch.Generator], Tensor]
 
 
 def _times(x: Tensor, t: int) -> Tensor:
@@ -151,6 +152,68 @@ def shrunk_once_more(model: Model, x: Tensor, t: int, betas: Tensor, generator: 
     return mean * (1 - betas[t]) + variance.sqrt() * randn(x, generator)
 
 
+@mistake(
+    STEP, killed_by=S_LAW, says="The noise has the variance beta_t, at t = 0, too. That of the posterior is smaller, and nothing at t = 0."
+)
+def noise_of_variance_beta_at_every_time(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, _ = _parts(model, x, t, betas)
+    return mean + betas[t].sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_LAW, says="The noise is scaled by beta_t. Its variance is that of the posterior: scale by the root.")
+def noise_by_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, _ = _parts(model, x, t, betas)
+    return mean + (betas[t] if t > 0 else 0) * randn(x, generator)
+
+
+@mistake(
+    STEP, killed_by=S_BY_HAND, says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.", when=lambda t: t == 0
+)
+def step_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, _ = _parts(model, x, t, betas)
+    a = signal(betas)
+    return mean + ((1 - a[t - 1]) / (1 - a[t]) * betas[t]).sqrt() * randn(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=S_BY_HAND,
+    says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.",
+    when=lambda t: t == 0,
+)
+def mean_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times, a, beta = _times(x, t), signal(betas), betas[t]
+    data = guess(x, times, model(x, times), betas)
+    mean = (a[t - 1].sqrt() * beta * data + (1 - beta).sqrt() * (1 - a[t - 1]) * x) / (1 - a[t])
+    return mean if t == 0 else mean + (beta * (1 - a[t - 1]) / (1 - a[t])).sqrt() * randn(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=S_BY_HAND,
+    says="The predicted noise lacks its factor beta_t / sqrt(1 - alpha_bar_t): this takes all of it away at once.",
+)
+def all_the_noise_taken_away(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    _, variance = _parts(model, x, t, betas)
+    return (x - model(x, _times(x, t))) / (1 - betas[t]).sqrt() + variance.sqrt() * randn(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=S_BY_HAND,
+    says="The predicted noise has the factor sqrt(beta_t). One step back takes beta_t / sqrt(1 - alpha_bar_t) of it.",
+)
+def noise_of_one_step_taken_away(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    _, variance = _parts(model, x, t, betas)
+    return (x - betas[t].sqrt() * model(x, _times(x, t))) / (1 - betas[t]).sqrt() + variance.sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by=S_BY_HAND, says="The predicted noise has the factor beta_t. It is beta_t / sqrt(1 - alpha_bar_t).")
+def noise_coefficient_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    a = signal(betas)[t]
+    return _step(lambda x, t: model(x, t) * (1 - a).sqrt(), x, t, betas, generator)
+
+
 @variant(STEP)
 def step_as_in_algorithm_two(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     a, earlier, beta = signal(betas)[t], before(betas)[t], betas[t]
@@ -276,6 +339,62 @@ def one_start_for_all(model: Model, n: int, m: int, betas: Tensor, generator: to
 @mistake(SAMPLE, killed_by=ONE, says="The samples are clipped to [-1, 1]. Nothing is clipped here.")
 def samples_clipped(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _run(model, _start(n, m, betas, generator), [*reversed(range(len(betas)))], betas, generator).clamp(-1, 1)
+
+
+def _walk(step: Step, model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        x = step(model, x, t, betas, generator)
+    return x
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The noise of the steps has the variance beta_t. That of the posterior is smaller.")
+def sample_with_variance_beta(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(noise_of_variance_beta, model, n, m, betas, generator)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=ONE,
+    says="The noise of the steps has the variance beta_t, in the last step, too. That of the posterior is smaller, and nothing at t = 0.",
+)
+def sample_with_variance_beta_to_the_end(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(noise_of_variance_beta_at_every_time, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="Noise is added in the last step, too. The step from t = 0 is the mean itself.")
+def sample_with_noise_at_the_end(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(noise_at_the_end, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The noise of the steps is scaled by the variance. Scale by its root.")
+def sample_noise_by_the_variance(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(noise_by_the_variance, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The predicted noise is put in place of the data: predict the data from it first.")
+def sample_with_noise_for_the_data(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(noise_for_the_data, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The division by sqrt(alpha_t) is missing in the steps: each has shrunk the data, too.")
+def sample_not_grown_again(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(not_grown_again, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The guess of the data is clipped to [-1, 1] in the steps. Nothing is clipped here.")
+def sample_with_clipped_guesses(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(guess_clipped_in_a_step, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The start is zero. It is standard normal noise.")
+def starts_at_zero_without_a_draw(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _run(model, betas.new_zeros(n, m), list(reversed(range(len(betas)))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="Every step goes all the way to the guess of the data. One step back is asked for.")
+def guess_after_guess(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _walk(jumps_to_the_data, model, n, m, betas, generator)
 
 
 @variant(SAMPLE)
@@ -412,6 +531,45 @@ def guess_by_a_floored_alpha_bar(model: Model, x: Tensor, t: int, previous: int,
     noise, a = model(x, times), signal(betas)[t].clamp(min=1e-4)
     x0 = (x - (1 - a).sqrt() * noise) / a.sqrt()
     return x0 if previous < 0 else noisy(x0, _times(x, previous), noise, betas)
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="You always go to the level before t. The step goes to `previous`, however far that is.")
+def always_to_the_level_before(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    noise = model(x, _times(x, t))
+    a = before(betas)[t]
+    return a.sqrt() * guess(x, _times(x, t), noise, betas) + (1 - a).sqrt() * noise
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The data keep the factor of time t. At the earlier time it is sqrt(alpha_bar) of that time.")
+def signal_level_kept(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    a, noise = signal(betas), model(x, _times(x, t))
+    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    return a[t].sqrt() * guess(x, _times(x, t), noise, betas) + (1 - earlier).sqrt() * noise
+
+
+@mistake(
+    DDIM,
+    killed_by=D_BY_HAND,
+    says="The predicted data are not shrunk again: their factor at the earlier time is sqrt(alpha_bar) of that time.",
+)
+def guess_not_shrunk(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    a, noise = signal(betas), model(x, _times(x, t))
+    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    return guess(x, _times(x, t), noise, betas) + (1 - earlier).sqrt() * noise
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The roots are missing at the earlier time: alpha_bar is a share of the variance.")
+def jump_without_roots(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    a, noise = signal(betas), model(x, _times(x, t))
+    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    return earlier * guess(x, _times(x, t), noise, betas) + (1 - earlier) * noise
+
+
+@mistake(DDIM, killed_by=D_BY_HAND, says="The data are guessed with the level before t. x has t + 1 steps of noise.")
+def guess_from_the_level_before(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    noise, a = model(x, _times(x, t)), before(betas)[t]
+    earlier = signal(betas)[previous] if previous >= 0 else torch.ones_like(a)
+    return earlier.sqrt() * (x - (1 - a).sqrt() * noise) / a.sqrt() + (1 - earlier).sqrt() * noise
 
 
 @variant(DDIM)

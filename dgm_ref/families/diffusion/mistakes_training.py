@@ -117,6 +117,41 @@ def noise_asked_for_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor,
     return (noise.detach() - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
 
 
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The time is off by one: x_t has t + 1 steps of noise.")
+def one_step_too_few_in_the_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = before(betas)[t][:, None]
+    return (noise - model(a.sqrt() * x0 + (1 - a).sqrt() * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The noise at x_t has the factor 1 - sqrt(alpha_bar). It is sqrt(1 - alpha_bar).")
+def one_minus_the_root_in_the_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)[t][:, None].sqrt()
+    return (noise - model(a * x0 + (1 - a) * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The noise at x_t lacks its root: its factor is sqrt(1 - alpha_bar).")
+def noise_without_its_root_in_the_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = signal(betas)[t][:, None]
+    return (noise - model(a.sqrt() * x0 + (1 - a) * noise, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The prediction is compared with the noisy data. This model predicts the noise.")
+def compared_with_the_noisy_data(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    xt = noisy(x0, t, noise, betas)
+    return (xt - model(xt, t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="The prediction is compared with the noise as it was scaled at x_t. It is the noise itself.")
+def compared_with_scaled_noise(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    scaled = (1 - signal(betas)[t][:, None]).sqrt() * noise
+    return (scaled - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_BY_HAND, says="Each row has its own number here. The loss is their average.")
+def simple_loss_row_by_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
+
+
 @variant(SIMPLE)
 def simple_by_mse(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(model(noisy(x0, t, noise, betas), t), noise, reduction="sum") / len(x0)
@@ -252,6 +287,65 @@ def predicted_data_clipped(model: Model, x0: Tensor, t: Tensor, noise: Tensor, b
     return (mean - step_before(data, xt, t, betas)[0]).square().sum(1) / (2 * variance)
 
 
+@mistake(BOUND, killed_by=B_BY_HAND, says="The squared distance of the means is not divided by the variance that both laws have.")
+def half_the_squared_distance(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, _ = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / 2
+
+
+@mistake(
+    BOUND, killed_by=B_BY_HAND, says="This is the squared distance of the means. Half of it is divided by the variance that both laws have."
+)
+def squared_distance_of_the_means(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, _ = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1)
+
+
+@mistake(
+    BOUND,
+    killed_by=B_BY_HAND,
+    says="The weight lacks alpha_t: the means differ by beta_t / sqrt(alpha_t (1 - alpha_bar_t)) times the error.",
+)
+def weight_without_alpha(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance) * (1 - betas[t])
+
+
+@mistake(
+    BOUND, killed_by=B_BY_HAND, says="beta_t is not squared: the means differ by beta_t / sqrt(alpha_t (1 - alpha_bar_t)) times the error."
+)
+def weight_with_a_plain_beta(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance) / betas[t]
+
+
+@mistake(
+    BOUND,
+    killed_by=B_BY_HAND,
+    says="The weight lacks 1 - alpha_bar_t: the means differ by beta_t / sqrt(alpha_t (1 - alpha_bar_t)) times the error.",
+)
+def weight_without_the_noise(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance) * (1 - signal(betas)[t])
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="This is the norm of the distance, not its square.")
+def bound_of_the_plain_norm(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).norm(dim=1) / (2 * variance)
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="The distance is divided by the square of the variance. It is divided by the variance.")
+def bound_with_the_squared_variance(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance.square())
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="This is half of the simple loss of each row, without the weight that the bound gives it.")
+def half_of_the_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1) / 2
+
+
 @variant(BOUND)
 def bound_by_torch_distributions(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     mean, other, variance = _means(model, x0, t, noise, betas)
@@ -353,6 +447,23 @@ def without_the_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: 
 def scale_held_below_a_ceiling(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     scale = min(scale, 10)
     return (1 + scale) * model(x, t, label) - scale * model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="The unlabelled prediction has the weight -1. It is -w, so that the weights sum to one.")
+def unlabelled_without_the_scale(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 + scale) * model(x, t, label) - model(x, t, None)
+
+
+@mistake(
+    GUIDED, killed_by=G_BY_HAND, says="The signs are turned: this goes away from the label. The weights are 1 + w, with the label, and -w."
+)
+def away_from_the_label(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return (1 - scale) * model(x, t, label) + scale * model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says="w times the unlabelled prediction is added to the labelled one. The weights are 1 + w and -w.")
+def unlabelled_on_top(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return model(x, t, label) + scale * model(x, t, None)
 
 
 @variant(GUIDED)

@@ -67,6 +67,11 @@ def largest_energy_taken_out(energy: Energy, states: Tensor) -> Tensor:
     return (energies.max() - energies).exp().sum().log() - energies.max()
 
 
+@mistake(Z, killed_by=Z_BY_HAND, says="Both signs are turned: the sum has e^E where e^-E belongs, and its logarithm has a minus.")
+def minus_log_of_the_turned_sum(energy: Energy, states: Tensor) -> Tensor:
+    return -torch.logsumexp(energy(states), 0)
+
+
 @variant(Z)
 def partition_by_logaddexp(energy: Energy, states: Tensor) -> Tensor:
     total = torch.tensor(-torch.inf, dtype=states.dtype)
@@ -164,6 +169,11 @@ def mean_weight_for_the_partition(energy: Energy, x: Tensor, states: Tensor) -> 
 @mistake(LOG_PROB, killed_by=P_BY_HAND, says="The lowest energy stands for -log Z. The other states have a share, too.")
 def measured_from_the_ground_state(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return energy(states).min() - energy(x)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="Z itself is subtracted. It is its logarithm.")
+def partition_subtracted(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - (-energy(states)).exp().sum()
 
 
 @variant(LOG_PROB)
@@ -273,6 +283,11 @@ def squared_gap(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
 )
 def samples_by_logsumexp(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
     return energy(data).mean() + torch.logsumexp(-energy(samples.detach()), 0) - math.log(len(samples))
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The samples' energies are added up. Both terms are averages.")
+def samples_summed(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    return energy(data).mean() - energy(samples.detach()).sum()
 
 
 @variant(LOSS)

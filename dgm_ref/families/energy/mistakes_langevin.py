@@ -119,6 +119,20 @@ def halves_whole_steps_down(score: Map, x: Tensor, step: float, generator: torch
     return x + (step // 2 if isinstance(step, int) else step / 2) * score(x) + math.sqrt(step) * _noise(x, generator)
 
 
+@mistake(STEP, killed_by=SHAKES, says="The noise has a factor 1/2. Its variance is the step: scale by the root.")
+def half_of_the_noise(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step) / 2 * _noise(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=STEEP,
+    says="The step is taken for the root of eta. It is eta itself: half of it along the score, its root times the noise.",
+)
+def step_taken_for_its_root(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step**2 / 2 * score(x) + step * _noise(x, generator)
+
+
 @variant(STEP)
 def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -252,6 +266,25 @@ def halves_whole_steps_down_twice(log_p: Map, score: Map, x: Tensor, proposal: T
         return -(to - start - half * score(start)).square().sum(1) / (2 * step)
 
     return (log_p(proposal) + log_q(proposal, x) - log_p(x) - log_q(x, proposal)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The densities p(x') and p(x) are missing: this is the ratio of the proposals alone.")
+def proposals_alone(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    return (_log_q(score, proposal, x, step) - _log_q(score, x, proposal, step)).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BY_HAND, says="The proposal drifts against the score in your densities. It drifts along it.")
+def drift_against_the_score(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, lambda y: -score(y), x, proposal, step).clamp(max=0)
+
+
+@mistake(
+    ACCEPT,
+    killed_by=BY_HAND,
+    says="You keep the larger of 0 and the log-ratio. The smaller one is asked for: a log-probability is at most 0.",
+)
+def maximum_for_the_minimum(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    return _log_ratio(log_p, score, x, proposal, step).clamp(min=0)
 
 
 @variant(ACCEPT)

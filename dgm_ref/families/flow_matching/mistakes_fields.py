@@ -150,6 +150,14 @@ def heun_steps(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     return x
 
 
+@mistake(EULER, killed_by=E_BY_HAND, says="Every step starts again from the noise. It goes on from where the one before has led.")
+def every_step_from_the_noise(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x0 + v(x, _at(x, i / steps)) / steps
+    return x
+
+
 @variant(EULER)
 def euler_without_a_graph(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     dt, x = 1.0 / steps, x0.clone()
@@ -304,6 +312,47 @@ def covariance_with_the_square_of_t(x: Tensor, t: Tensor, mu: Tensor, sigma: Ten
     return _line(x, t, mu, s**2 * sigma**2 - (1 - s), _variance(t, sigma))
 
 
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="x itself is taken for its distance from the mean. The mean of x_t is t mu: subtract it.")
+def mean_of_the_point_forgotten(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return mu + (s * sigma**2 - (1 - s)) / _variance(t, sigma) * x
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The mean of x_t, t mu, is added to x. Subtract it.")
+def mean_of_the_point_added(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return mu + (s * sigma**2 - (1 - s)) / _variance(t, sigma) * (x + s * mu)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="In front stands t mu, the mean of x_t. That of the velocity is mu.")
+def mean_of_the_point_in_front(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return s * mu + (s * sigma**2 - (1 - s)) / _variance(t, sigma) * (x - s * mu)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The weights in the variance of x_t are swapped: noise has (1 - t)^2, data t^2 sigma^2.")
+def weights_of_the_variance_swapped(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s), s**2 + (1 - s) ** 2 * sigma**2)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="t is not squared in the variance of x_t: it is (1 - t)^2 + t^2 sigma^2.")
+def variance_with_a_plain_t(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s), (1 - s) ** 2 + s * sigma**2)
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="The covariance has 1 in place of 1 - t: it is t sigma^2 - (1 - t).")
+def covariance_with_all_the_noise(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return _line(x, t, mu, t[:, None] * sigma**2 - 1, _variance(t, sigma))
+
+
+@mistake(VELOCITY, killed_by=V_BY_HAND, says="You have sigma where its square, the variance, belongs.")
+def variance_with_the_deviation(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    s = t[:, None]
+    return _line(x, t, mu, s * sigma**2 - (1 - s), (1 - s) ** 2 + s**2 * sigma)
+
+
 @variant(VELOCITY)
 def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t.unsqueeze(1)
@@ -402,6 +451,31 @@ def velocity_with_a_minus(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
 @mistake(SCORE, killed_by=S_BY_HAND, says="This is x - t v, the predicted noise. The score is minus that, divided by 1 - t.")
 def predicted_noise(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return x - t[:, None] * velocity
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="t multiplies x. It multiplies the velocity: at t = 0 the score is -x.")
+def t_at_the_point(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (velocity - t[:, None] * x) / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="Only x is divided by 1 - t. Both terms are.")
+def velocity_not_divided(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return t[:, None] * velocity - x / (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="Only the velocity is divided by 1 - t. Both terms are.")
+def point_not_divided(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return t[:, None] * velocity / (1 - t[:, None]) - x
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="You multiply by 1 - t. Divide by it.")
+def multiplied_by_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[:, None] * velocity - x) * (1 - t[:, None])
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="x is missing: at t = 0 the score is -x.")
+def score_of_the_velocity_alone(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return t[:, None] * velocity / (1 - t[:, None])
 
 
 @variant(SCORE)

@@ -97,6 +97,20 @@ def path_of_a_quarter_circle(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return s.cos() * x0 + s.sin() * x1, x1 - x0
 
 
+@mistake(
+    PATH,
+    killed_by=P_BY_HAND,
+    says="Noise and data are swapped: at t = 0 there is noise, x0, at t = 1 data, x1, and the velocity is x1 - x0.",
+)
+def noise_and_data_swapped(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x1, x0, t), x0 - x1
+
+
+@mistake(PATH, killed_by=P_BY_HAND, says="The velocity is the sum of the ends. It is their difference, x1 - x0.")
+def velocity_of_the_sum(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, t), x0 + x1
+
+
 @variant(PATH)
 def path_by_lerp(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return torch.lerp(x0, x1, t.unsqueeze(-1)), x1 - x0
@@ -206,6 +220,29 @@ def field_at_the_data(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
 )
 def points_at_detached_times(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return (v(_path(x0, x1, t.detach()), t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(
+    LOSS, killed_by=L_BY_HAND, says="Noise and data are swapped: at t = 0 there is noise, x0, at t = 1 data, x1, and the target is x1 - x0."
+)
+def all_turned_round(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x1, x0, t), t) - (x0 - x1)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is compared with the noise. It is a velocity: compare it with x1 - x0.")
+def noise_for_the_target(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t) - x0).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The field is asked at the time 0. The lines are at t.", when=lambda t: bool((t != 0).any()))
+def field_at_time_zero(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), 0 * t) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(LOSS, killed_by=L_BY_HAND, says="The target is the way done so far, x_t - x0. It is x1 - x0.")
+def target_of_what_is_done(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    x = _path(x0, x1, t)
+    return (v(x, t) - (x - x0)).square().sum(1).mean()
 
 
 @variant(LOSS)

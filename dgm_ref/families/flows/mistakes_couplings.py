@@ -169,6 +169,45 @@ def log_scales_averaged_when_many(x: Tensor, net: Net) -> Pair:
     return torch.cat([one, two * log_scale.exp() + shift], 1), log_det
 
 
+@mistake(COUPLING, killed_by=BY_HAND, says="The shift is subtracted. From data to noise it is added.")
+def shift_subtracted(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() - shift], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="You divide by the scale. From data to noise it multiplies.")
+def divided_by_the_scale(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * (-log_scale).exp() + shift], 1), log_scale.sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="The log-scales go through a tanh. They are to be taken as the network gives them.")
+def log_scales_through_tanh(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.tanh().exp() + shift], 1), log_scale.tanh().sum(1)
+
+
+@mistake(COUPLING, killed_by=BY_HAND, says="The shifts are in the log-determinant. They move points and change no volume.")
+def log_det_with_the_shifts(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), (log_scale + shift).sum(1)
+
+
+@mistake(
+    COUPLING,
+    killed_by=BY_HAND,
+    says="You add up absolute values of the log-scales. Scales below one make volumes shrink: their logarithms are negative.",
+)
+def log_det_of_absolute_values(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = net(a)
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.abs().sum(1)
+
+
 @variant(COUPLING)
 def coupling_in_a_copy(x: Tensor, net: Net) -> Pair:
     k = x.size(1) // 2
@@ -273,6 +312,25 @@ def network_without_a_graph(z: Tensor, net: Net) -> Tensor:
     with torch.no_grad():
         log_scale, shift = net(z_1)
     return torch.cat([z_1, (z_2 - shift) * (-log_scale).exp()], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="Only the shift is divided by the scale. Take the shift away, then divide what is left.")
+def shift_alone_divided(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return torch.cat([a, b - shift * (-log_scale).exp()], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="The shift is not taken away.")
+def inverse_without_the_shift(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    return torch.cat([a, b * (-net(a)[0]).exp()], 1)
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says="The scale is not undone: divide by it.")
+def inverse_without_the_scale(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    return torch.cat([a, b - net(a)[1]], 1)
 
 
 @variant(INVERSE)
@@ -395,6 +453,42 @@ def detached_between_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> T
         x, log_det = layer(x.detach())
         total = total + log_det
     return log_p_z(x) + total
+
+
+@mistake(FLOW, killed_by=FLOW_ADDS, says="Every layer is given the data themselves. A layer takes what the one before it returned.")
+def all_layers_at_the_data(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    answers = [layer(x) for layer in layers] or [(x, x.new_zeros(len(x)))]
+    return log_p_z(answers[-1][0]) + sum(log_det for _, log_det in answers)
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The last layer is left out.")
+def last_layer_left_out(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers[:-1], x)
+    return log_p_z(z) + sum(log_dets)
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The base density is missing: these are the log-determinants alone.")
+def log_dets_alone(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    return x.new_zeros(len(x)) + sum(_through(layers, x)[1])
+
+
+@mistake(FLOW, killed_by=FLOW_BY_HAND, says="The base density is added after every layer. It is taken once, after the last one.")
+def base_after_every_layer(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    total = x.new_zeros(len(x)) if layers else log_p_z(x)
+    for layer in layers:
+        x, log_det = layer(x)
+        total = total + log_det + log_p_z(x)
+    return total
+
+
+@mistake(
+    FLOW,
+    killed_by=FLOW_ADDS,
+    says="You add up absolute values of the log-determinants. A layer that makes volumes shrink counts below zero.",
+)
+def log_dets_as_absolute_values(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) + sum(log_det.abs() for log_det in log_dets)
 
 
 @variant(FLOW)

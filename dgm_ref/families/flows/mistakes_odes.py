@@ -182,6 +182,92 @@ def whole_steps_between_whole_times(f: Field, x: Tensor, t0: float, t1: float, s
     return x
 
 
+@mistake(RK, killed_by=RK_BY_HAND, says="The times t0 and t1 are not used: this goes from 0 to 1.")
+def always_from_zero_to_one(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_classical, f, x, 0.0, 1.0, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The step is t1 / steps. It is (t1 - t0) / steps.")
+def step_without_the_start(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = t1 / steps
+    for i in range(steps):
+        x = _classical(f, t0 + i * h, h, x)
+    return x
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The sum of the slopes is divided by 6 alone, without the step h: h / 6.")
+def slopes_without_the_step(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        return x + (_classical(f, t, h, x) - x) / h
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The third slope is taken after a whole step. It is taken at the middle: x + h/2 k_2.")
+def third_slope_at_the_end(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h * k2)
+        k4 = f(t + h, x + h * k3)
+        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The slopes in the middle are taken after a whole step. They are taken after half of one: h/2.")
+def middle_slopes_at_the_end(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h * k1)
+        k3 = f(t + h / 2, x + h * k2)
+        k4 = f(t + h, x + h * k3)
+        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The four slopes all count once. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
+def middle_slopes_counted_once(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h / 2 * k2)
+        return x + h / 6 * (k1 + k2 + k3 + f(t + h, x + h * k3))
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="There is one step fewer than asked for.")
+def one_step_fewer(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    for i in range(steps - 1):
+        x = _classical(f, t0 + i * h, h, x)
+    return x
+
+
+@mistake(RK, killed_by=RK_STEPS, says="The clock is one step ahead: the first step starts at t0.")
+def one_step_ahead_in_time(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    return _steps(lambda f, t, h, x: _classical(f, t + h, h, x), f, x, t0, t0 + steps * h, steps)
+
+
+@mistake(RK, killed_by=RK_BY_HAND, says="The slopes inside of a step are taken without the step h: x + h/2 k_1, x + h/2 k_2, x + h k_3.")
+def slopes_inside_without_the_step(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        k1 = f(t, x)
+        k2 = f(t + h / 2, x + k1 / 2)
+        k3 = f(t + h / 2, x + k2 / 2)
+        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, x + k3))
+
+    return _steps(step, f, x, t0, t1, steps)
+
+
+@mistake(RK, killed_by=RK_STEPS, says="Backwards in time the step is negative. You take its size.")
+def always_forwards_with_the_clock(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_classical, f, x, t0, t0 + abs(t1 - t0), steps)
+
+
 @variant(RK)
 def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
@@ -309,6 +395,20 @@ def at_a_rounded_time(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, round(t, 2), x).diagonal(dim1=1, dim2=2).sum(1)
 
 
+@mistake(
+    DIV,
+    killed_by=DIV_BY_HAND,
+    says="Only the first component of the field is differentiated. The divergence has all of them, each by its own dimension.",
+)
+def gradient_of_the_first_component(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x)[:, 0].sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="The sign is turned.")
+def negative_divergence(f: Field, t: float, x: Tensor) -> Tensor:
+    return -_jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
+
+
 @variant(DIV)
 def divergence_by_a_loop_over_dimensions(f: Field, t: float, x: Tensor) -> Tensor:
     if not x.requires_grad:
@@ -421,6 +521,16 @@ def signs_of_the_probes(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
 @mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The points are detached: the estimate changes with them, too.")
 def estimate_at_detached_points(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     return (_products(f, t, x.detach(), v) * v).sum(2).mean(0)
+
+
+@mistake(
+    HUTCHINSON,
+    killed_by=EST_BY_HAND,
+    says="You divide by |v|^2. Use the probes as they are, whatever their length.",
+    when=lambda v: bool((v != 0).any(-1).all()),
+)
+def divided_by_the_squared_probe(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    return (torch.einsum("snj,njk,snk->sn", v, _jacobian(f, t, x), v) / v.square().sum(-1)).mean(0)
 
 
 @variant(HUTCHINSON)
@@ -594,6 +704,32 @@ def integral_cut_off(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Te
 
     end = _steps(_classical, augmented, torch.cat([x, torch.zeros_like(x[:, :1])], 1), 0.0, 1.0, steps)
     return log_p_z(end[:, :-1]) + end[:, -1].clamp(-50, 50)
+
+
+@mistake(
+    ODE, killed_by=ODE_CARRIED, says="The divergence is taken at the data at all times. It is taken along the path, where the state is."
+)
+def divergence_at_the_data(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    end = _steps(_classical, f, x, 0.0, 1.0, steps)
+    zero = torch.zeros_like(x[:, :1])
+    integral = _steps(_classical, lambda t, _: divergence_by_forward_mode(f, t, x)[:, None], zero, 0.0, 1.0, steps)
+    return log_p_z(end) + integral[:, 0]
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="You take the divergence at the end for the whole way. It changes in time and along the path.")
+def divergence_at_the_end(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    end = _steps(_classical, f, x, 0.0, 1.0, steps)
+    return log_p_z(end) + divergence_by_forward_mode(f, 1.0, end)
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="The divergences are added up without the step: an integral is a sum times h.")
+def sum_of_divergences(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return _density(f, log_p_z, x, steps, weight=float(steps))
+
+
+@mistake(ODE, killed_by=ODE_BY_HAND, says="This is the base density at the data. The field is not followed, and the integral is missing.")
+def base_density_alone(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    return log_p_z(x)
 
 
 @variant(ODE)

@@ -152,6 +152,16 @@ def root_mean_square_slope(critic: Critic, real: Tensor, fake: Tensor, u: Tensor
     return (_slopes(critic, real, fake, u).flatten(1).square().mean(1).sqrt() - 1).square().mean()
 
 
+@mistake(PENALTY, killed_by=BY_HAND, says="The distance of the slope from one is not squared.")
+def signed_distance_from_one(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).mean()
+
+
+@mistake(PENALTY, killed_by=BY_HAND, says="The squared slope minus one is averaged. First subtract one from the slope, then square.")
+def squared_slope_minus_one(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, u).flatten(1).square().sum(1) - 1).mean()
+
+
 @variant(PENALTY)
 def penalty_with_grad_outputs(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     x = torch.lerp(fake, real, u.view(-1, *(1,) * (real.dim() - 1))).detach().requires_grad_(True)
@@ -186,7 +196,7 @@ def penalty_with_an_epsilon_under_the_root(critic: Critic, real: Tensor, fake: T
 
 
 @mistake(
-    W1, killed_by=W1_BY_HAND, says="The samples are not sorted: mass is carried from the smallest to the smallest, not in the order given."
+    W1, killed_by=W1_BY_HAND, says="Mass is carried in the order given. Sort both samples: it is carried from the smallest to the smallest."
 )
 def in_the_order_given(x: Tensor, y: Tensor) -> Tensor:
     return (x - y).abs().mean()
@@ -359,6 +369,16 @@ def without_the_bias(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
 @mistake(STYLE, killed_by=STYLE_BY_HAND, says="The bias is added before the scale multiplies. It is added last.")
 def bias_before_scale(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return _styled(x, scale, scale * bias)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="The scale is missing.")
+def without_the_scale(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, torch.ones_like(scale), bias)
+
+
+@mistake(STYLE, killed_by=STYLE_BY_HAND, says="Every pixel is normalised over the channels. Each channel is normalised over its pixels.")
+def pixels_normalised(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
+    return _styled(x, scale, bias, axes=(1,))
 
 
 @variant(STYLE)

@@ -89,6 +89,25 @@ def nothing_known_below_a_threshold(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return torch.where(total < 1e-30, torch.nan, p_data / total)
 
 
+@mistake(
+    BEST,
+    killed_by=BEST_BY_HAND,
+    says="A small number in the denominator swallows tiny probabilities, and makes 0 of 0 / 0, which is nan here.",
+)
+def small_number_in_the_denominator(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data / (p_data + p_theta + 1e-8)
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="Where neither law has mass there is no answer: nan, not 0.")
+def zero_where_nothing_is(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return torch.where(p_data + p_theta > 0, p_data / (p_data + p_theta), 0.0)
+
+
+@mistake(BEST, killed_by=BEST_BY_HAND, says="There is a factor 1/2 that the share does not have.")
+def half_of_the_share(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data / (p_data + p_theta) / 2
+
+
 @variant(BEST)
 def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.div(p_data.add(p_theta))
@@ -224,6 +243,14 @@ def small_divergences_rounded_to_zero(p: Tensor, q: Tensor) -> Tensor:
     middle = (p + q) / 2
     value = (_kl(p, middle) + _kl(q, middle)) / 2
     return torch.where(value < 1e-5, 0 * value, value)
+
+
+@mistake(
+    JS, killed_by=JS_BY_HAND, says="These are cross-entropies with the middle. Their own entropies are missing: p log p - p log middle."
+)
+def cross_entropies_with_the_middle(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    return -0.5 * (torch.xlogy(p, middle) + torch.xlogy(q, middle)).sum(-1)
 
 
 @variant(JS)
@@ -370,6 +397,21 @@ def a_line_from_eight_on(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     return F.softplus(-real_logits, threshold=8).mean() + F.softplus(fake_logits, threshold=8).mean()
 
 
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="Both sums are divided by the number of real samples. Each half is an average of its own.")
+def both_over_the_real_samples(real: Tensor, fake: Tensor) -> Tensor:
+    return (F.softplus(-real).sum() + F.softplus(fake).sum()) / len(real)
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The logarithms are missing: probabilities are averaged.")
+def probabilities_averaged(real: Tensor, fake: Tensor) -> Tensor:
+    return fake.sigmoid().mean() - real.sigmoid().mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The generated half is log D. It is -log(1 - D).")
+def log_d_of_the_generated(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real).mean() - F.softplus(-fake).mean()
+
+
 @variant(D_LOSS)
 def loss_by_binary_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     bce = F.binary_cross_entropy_with_logits
@@ -475,6 +517,16 @@ def generator_logits_held_below_ten_thousand(fake_logits: Tensor, saturating: bo
 @mistake(G_LOSS, killed_by=G_FAR, says="You take log(1 + e^a) for a from a = 8 on. At 10 that is off by e^-10, which float64 holds.")
 def a_line_from_eight_on_for_the_generator(fake_logits: Tensor, saturating: bool) -> Tensor:
     return -F.softplus(fake_logits, threshold=8).mean() if saturating else F.softplus(-fake_logits, threshold=8).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The other loss is -log(1 - D). It is -log D.")
+def other_loss_of_the_discriminator(fake: Tensor, saturating: bool) -> Tensor:
+    return -F.softplus(fake).mean() if saturating else F.softplus(fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The logarithms are missing: probabilities are averaged.")
+def generator_without_logarithms(fake: Tensor, saturating: bool) -> Tensor:
+    return (1 - fake.sigmoid()).mean() if saturating else -fake.sigmoid().mean()
 
 
 @variant(G_LOSS)

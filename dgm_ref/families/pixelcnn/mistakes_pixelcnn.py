@@ -117,6 +117,13 @@ def what_is_forbidden(kind: str, in_channels: int, out_channels: int, size: int,
     return 1 - _mask(kind, in_channels, out_channels, size, groups)
 
 
+@mistake(MASK, killed_by=GREY, says="The pixels to the left of the centre are missing. They come before it in its row.")
+def rows_above_alone(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    mask = _mask(kind, in_channels, out_channels, size, groups)
+    mask[:, :, size // 2, : size // 2] = 0
+    return mask
+
+
 @variant(MASK)
 def mask_weight_by_weight(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask, centre = torch.ones(out_channels, in_channels, size, size), size // 2
@@ -329,7 +336,7 @@ def multiplied_by_the_scale(x: Tensor, log_weights: Tensor, means: Tensor, log_s
     return torch.logsumexp(log_weights + _log_mass(x, means, -log_scales, K), 1)
 
 
-@mistake(MIXTURE, killed_by=BINS, says="The bin is twice as wide: from x - 1/2 to x + 1/2.")
+@mistake(MIXTURE, killed_by=BINS, says="Your bin is twice as wide. It reaches from x - 1/2 to x + 1/2.")
 def bins_twice_as_wide(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return torch.logsumexp(log_weights + _log_mass(x, means, log_scales, K, half=1.0), 1)
 
@@ -373,6 +380,27 @@ def normal_bins(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tenso
 )
 def weights_held_above_a_floor(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return (log_weights.clamp(min=math.log(1e-6)) + _log_mass(x, means, log_scales, K)).logsumexp(1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The weights are missing: the masses of all components are added as they are.")
+def masses_added_without_weights(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    return torch.logsumexp(_log_mass(x, means, log_scales, K), 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="The bin reaches from x to x + 1. It reaches from x - 1/2 to x + 1/2.")
+def bins_from_x_on(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    return torch.logsumexp(log_weights + _log_mass(x, means - 0.5, log_scales, K), 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="This is the probability of x and all below. The mass of its bin alone is asked for.")
+def distribution_function_for_mass(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    upper = (x[:, None].to(means.dtype) + 0.5 - means) * (-log_scales).exp()
+    return torch.logsumexp(log_weights + torch.where(x[:, None] == K - 1, 0.0, F.logsigmoid(upper)), 1)
+
+
+@mistake(MIXTURE, killed_by=BINS, says="log_scales is halved, as if it were a log-variance. It is the logarithm of the scale.")
+def log_scales_halved(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    return torch.logsumexp(log_weights + _log_mass(x, means, log_scales / 2, K), 1)
 
 
 @variant(MIXTURE)

@@ -132,6 +132,18 @@ def noise_to_explain_detached(score: Score, x: Tensor, noise: Tensor, sigma: Ten
     return (s * score(x + s * noise, sigma) + noise.detach()).square().sum(1).mean()
 
 
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The noise is divided by sigma beside a score that is multiplied by it: sigma s + noise.")
+def noise_divided_by_its_level(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, sigma) + noise / s).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_BY_HAND, says="The score is multiplied by sigma^2 beside the plain noise: sigma s + noise.")
+def score_by_the_variance(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
+
+
 @variant(DSM)
 def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.unsqueeze(-1)

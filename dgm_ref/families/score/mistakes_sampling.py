@@ -119,6 +119,17 @@ def undefined_for_equal_ends(largest: float, smallest: float, count: int) -> Ten
     return largest * (torch.linspace(0, 1, count) * L * (L / L)).exp()
 
 
+@mistake(LEVELS, killed_by=L_BY_HAND, says="torch.logspace takes exponents to the base 10. You hand it natural logarithms.")
+def logspace_of_natural_logarithms(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.logspace(math.log(largest), math.log(smallest), count)
+
+
+@mistake(LEVELS, killed_by=L_BY_HAND, says="The first level is one step too low: the sequence starts at the largest.")
+def levels_one_step_down(largest: float, smallest: float, count: int) -> Tensor:
+    ratio = (smallest / largest) ** (1 / max(count - 1, 1))
+    return torch.tensor([largest * ratio ** (i + 1) for i in range(count)])
+
+
 @variant(LEVELS)
 def levels_by_logspace(largest: float, smallest: float, count: int) -> Tensor:
     return torch.logspace(math.log10(largest), math.log10(smallest), count)
@@ -294,6 +305,21 @@ def noise_of_the_plain_step(score: Score, x: Tensor, sigmas: Tensor, steps: int,
     return _annealed(score, x, sigmas, steps, alphas, generator, noise=lambda alpha: torch.full_like(alpha, step).sqrt())
 
 
+@mistake(ANNEAL, killed_by=A_STEEP, says="alpha is step sigma_i^2. It is relative to the last level: step sigma_i^2 / sigma_L^2.")
+def relative_to_nothing(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * sigmas**2, generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="The ratio of the levels is upside down: alpha = step sigma_i^2 / sigma_L^2.")
+def ratio_upside_down(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas[-1] / sigmas) ** 2, generator)
+
+
+@mistake(ANNEAL, killed_by=A_STEEP, says="You go down the score. It points to where points are more likely: add it.")
+def annealed_against_the_score(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, drift=-0.5)
+
+
 @variant(ANNEAL)
 def annealed_without_a_graph(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -438,6 +464,23 @@ def halves_whole_betas_down(x0: Tensor, t: Tensor, beta_min: float, beta_max: fl
     whole = isinstance(beta_min, int) and isinstance(beta_max, int)
     half = (beta_max - beta_min) // 2 if whole else (beta_max - beta_min) / 2
     return _marginal(x0, beta_min * t + half * t.square())
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The deviation is the root of 1 - e^(-2B). The variance is 1 - e^-B.")
+def variance_of_twice_the_integral(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = beta_min * t + (beta_max - beta_min) * t * t / 2
+    return _marginal(x0, B)[0], (-torch.expm1(-2 * B)).sqrt()
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="beta_min and beta_max are swapped: beta starts at beta_min.")
+def betas_swapped(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, _integral(t, beta_max, beta_min))
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The second part is e^(-B/2), the factor of the mean. The deviation is sqrt(1 - e^-B).")
+def factor_of_the_mean_for_the_deviation(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    B = _integral(t, beta_min, beta_max)
+    return _marginal(x0, B)[0], (-B / 2).exp()
 
 
 @variant(MARGINAL)
@@ -587,6 +630,57 @@ def drift_without_dt(score: Score, x: Tensor, t: float, dt: float, low: float, h
     return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=0.5 / dt, of_score=1 / dt)
 
 
+@mistake(BACK, killed_by=B_STEEP, says="The drift is subtracted. It is added: the formula has the way back in time in it already.")
+def drift_subtracted(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), generator, of_x=-0.5, of_score=-1.0)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="Beta and the score are taken at the end of the step. Euler-Maruyama takes them at its start, at t.")
+def all_at_the_end(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t - dt, dt, _beta(t - dt, low, high), generator)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="The score is asked at the end of the step. Euler-Maruyama asks at its start, at t.")
+def score_at_the_end(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t - dt, dt, _beta(t, low, high), generator)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="Beta grows by beta_max - beta_min, not by beta_max.")
+def back_with_a_growing_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, low + t * high, generator)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="You take beta's integral for beta itself.")
+def back_with_the_integral(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, low * t + (high - low) * t * t / 2, generator)
+
+
+@mistake(BACK, killed_by=B_LAW, says="The noise lacks its factor sqrt(dt).")
+def noise_without_dt(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, deviation=math.sqrt(beta))
+
+
+@mistake(BACK, killed_by=B_LAW, says="The noise is scaled by its variance, beta dt. Scale by the root.")
+def noise_by_its_variance(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, deviation=beta * dt)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="x/2 lacks its factor beta(t).")
+def x_without_beta(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, of_x=0.5 / beta)
+
+
+@mistake(BACK, killed_by=B_STEEP, says="The score has the factor beta^2. It is beta: the square of sqrt(beta), the factor of the noise.")
+def score_with_the_square_of_beta(
+    score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator
+) -> Tensor:
+    beta = _beta(t, low, high)
+    return _back(score, x, t, dt, beta, generator, of_score=beta)
+
+
 @variant(BACK)
 def back_by_drift_and_diffusion(
     score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator
@@ -686,6 +780,21 @@ def halves_a_whole_beta_down(score: Score, x: Tensor, t: float, low: float, high
     beta = _beta(t, low, high)
     half = -(beta // 2) if isinstance(beta, int) else -beta / 2
     return _flow(score, x, t, half, half)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The score lacks its factor beta(t).")
+def flow_of_a_score_without_beta(score: Score, x: Tensor, t: float, low: float, high: float) -> Tensor:
+    return _flow(score, x, t, -0.5 * _beta(t, low, high), -0.5)
+
+
+@mistake(
+    FLOW,
+    killed_by="test_the_flow_has_half_of_the_score_of_the_way_back",
+    says="beta_min and beta_max are swapped: beta starts at beta_min.",
+)
+def flow_of_a_falling_beta(score: Score, x: Tensor, t: float, low: float, high: float) -> Tensor:
+    beta = _beta(t, high, low)
+    return _flow(score, x, t, -0.5 * beta, -0.5 * beta)
 
 
 @variant(FLOW)

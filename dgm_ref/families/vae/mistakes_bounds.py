@@ -149,6 +149,25 @@ def data_detached(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, 
     return _likelihood(log_p, x.detach(), z).mean(0) - _kl(mu, log_var)
 
 
+@mistake(
+    ELBO,
+    killed_by="test_the_elbo_averages_over_the_draws_and_subtracts_the_divergence",
+    says="The divergence is averaged over the dimensions of a code. They add up.",
+)
+def kl_averaged_over_dimensions(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z).mean(0) - _kl(mu, log_var) / mu.shape[1]
+
+
+@mistake(ELBO, killed_by=ELBO_BY_HAND, says="The divergence lacks its factor 1/2.")
+def twice_the_kl(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z).mean(0) - 2 * _kl(mu, log_var)
+
+
+@mistake(ELBO, killed_by=ELBO_BY_HAND, says="The prior's log-density stands where the divergence is to be subtracted: q itself is missing.")
+def joint_log_density(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return (_likelihood(log_p, x, z) + _log_prior(z)).mean(0)
+
+
 @variant(ELBO)
 def elbo_in_one_call(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     s, n, d = z.shape
@@ -274,6 +293,36 @@ def bound_of_a_detached_proposal(log_p: LogLikelihood, mu: Tensor, log_var: Tens
 )
 def log_variances_held_to_ten(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _log_weights(log_p, mu, log_var.clamp(-10, 10), x, z).logsumexp(0) - math.log(len(z))
+
+
+@mistake(
+    IWAE,
+    killed_by="test_the_importance_bound_is_the_log_mean_weight_of_each_row",
+    says="The log-densities of a code are averaged over its dimensions. They add up.",
+)
+def densities_averaged_over_dimensions(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    ratio = (_log_prior(z) - _log_q(mu, log_var, z)) / mu.shape[1]
+    return torch.logsumexp(_likelihood(log_p, x, z) + ratio, 0) - math.log(len(z))
+
+
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="This is the largest log-weight. All draws count: average the weights.")
+def largest_log_weight(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _log_weights(log_p, mu, log_var, x, z).amax(0)
+
+
+@mistake(
+    IWAE,
+    killed_by=IWAE_BY_HAND,
+    says="The log-weights are averaged with normalised weights. Average the weights themselves, then take the logarithm.",
+)
+def log_weights_by_normalised_weights(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    w = _log_weights(log_p, mu, log_var, x, z)
+    return (w.softmax(0) * w).sum(0)
+
+
+@mistake(IWAE, killed_by=IWAE_BY_HAND, says="This is minus the bound, the loss. Asked for is the bound itself.")
+def negative_importance_bound(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return math.log(len(z)) - torch.logsumexp(_log_weights(log_p, mu, log_var, x, z), 0)
 
 
 @variant(IWAE)

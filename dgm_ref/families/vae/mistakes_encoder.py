@@ -109,6 +109,26 @@ def kl_with_a_detached_mean(mu: Tensor, log_var: Tensor) -> Tensor:
     return _terms(mu.detach(), log_var).sum(1)
 
 
+@mistake(KL, killed_by=BY_HAND, says="You take log_var for the variance itself. It is its logarithm: the variance is e^l.")
+def log_var_for_the_variance(mu: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * (mu.square() + log_var - 1 - log_var.log()).sum(1)
+
+
+@mistake(KL, killed_by=BY_HAND, says="The mean is missing: its square belongs to the divergence.")
+def kl_without_the_mean(mu: Tensor, log_var: Tensor) -> Tensor:
+    return _terms(0 * mu, log_var).sum(1)
+
+
+@mistake(KL, killed_by=BY_HAND, says="You add up the rows, over the first axis. Each row has a divergence of its own: sum over the last.")
+def sum_over_the_rows(mu: Tensor, log_var: Tensor) -> Tensor:
+    return _terms(mu, log_var).sum(0)
+
+
+@mistake(KL, killed_by=BY_HAND, says="The deviation e^(l/2) stands where the variance e^l belongs.")
+def deviation_in_the_divergence(mu: Tensor, log_var: Tensor) -> Tensor:
+    return 0.5 * (mu.square() + (log_var / 2).exp() - 1 - log_var).sum(1)
+
+
 @variant(KL)
 def kl_of_torch_distributions(mu: Tensor, log_var: Tensor) -> Tensor:
     q = torch.distributions.Normal(mu, torch.exp(0.5 * log_var))
@@ -222,6 +242,25 @@ def fourth_like_the_first(mu: Tensor, log_var: Tensor, generator: torch.Generato
     noise = _noise(mu, generator)
     noise[:, 3:4] = noise[:, :1]
     return mu + (log_var / 2).exp() * noise
+
+
+@mistake(DRAW, killed_by=LAW, says="The mean is missing: this is the noise alone.")
+def noise_without_the_mean(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return (log_var / 2).exp() * _noise(mu, generator)
+
+
+@mistake(DRAW, killed_by="test_without_variance_the_draw_is_the_mean", says="The noise is divided by the deviation e^(l/2). Multiply.")
+def divided_by_the_deviation(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + (-log_var / 2).exp() * _noise(mu, generator)
+
+
+@mistake(
+    DRAW,
+    killed_by="test_without_variance_the_draw_is_the_mean",
+    says="You take the root of the log-variance. It is a logarithm: the deviation is e^(l/2).",
+)
+def root_of_the_log_variance(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + log_var.sqrt() * _noise(mu, generator)
 
 
 @variant(DRAW)

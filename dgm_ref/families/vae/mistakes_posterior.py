@@ -63,7 +63,7 @@ def least_squares(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
 @mistake(
     POSTERIOR,
     killed_by=BY_HAND,
-    says="The second part are the variances alone. Codes are correlated given the data: return the whole matrix.",
+    says="The second part is the variances alone. Codes are correlated given the data: return the whole matrix.",
 )
 def diagonal_of_the_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma**2))
@@ -119,6 +119,24 @@ def root_of_the_covariance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
 def large_batches_centred(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     covariance = torch.linalg.inv(_precision(W, sigma.square()))
     return (x - x.mean(0) if len(x) > 8 else x) @ W @ covariance / sigma.square(), covariance
+
+
+@mistake(POSTERIOR, killed_by=BY_HAND, says="The mean is divided by sigma^2 twice. Once is right.")
+def mean_divided_twice(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
+    covariance = torch.linalg.inv(_precision(W, sigma**2))
+    return x @ W @ covariance / sigma**4, covariance
+
+
+@mistake(POSTERIOR, killed_by=BY_HAND, says="You multiply by sigma^2. The precision of the noise is 1/sigma^2: divide.")
+def multiplied_by_the_variance(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
+    covariance = torch.linalg.inv(_precision(W, sigma**-2))
+    return x @ W @ covariance * sigma**2, covariance
+
+
+@mistake(POSTERIOR, killed_by=BY_HAND, says="sigma is not used: the data count by their precision, 1/sigma^2.")
+def sigma_not_used(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
+    covariance = torch.linalg.inv(_precision(W, sigma**0))
+    return x @ W @ covariance, covariance
 
 
 @variant(POSTERIOR)

@@ -222,13 +222,17 @@ def flow(m: int, key: int, dtype: torch.dtype) -> tuple[list[Family], Family, Te
 @flow_log_prob
 @weight(0.65)
 def test_a_flow_of_two_layers_known_by_hand(student):
-    """x = 1 is doubled, then sheared to (2, 3): log p_z there, plus twice log 2. Three layers that do not commute, likewise."""
+    """x = 1 is doubled, then sheared to (2, 3): log p_z there, plus twice log 2; halved, minus that. Three layers, likewise."""
     for dtype in draw.DTYPES:
         doubling = scaling_layer(torch.full((2,), math.log(2), dtype=dtype))
         shear = shear_layer(draw.tensor(0.5, dtype))
         base = base_log_density(torch.zeros(2, dtype=dtype), torch.ones(2, dtype=dtype))
         got = student.flow_log_prob([doubling, shear], base, draw.tensor([[1.0, 1.0], [0.0, 0.0]], dtype))
         want = draw.tensor([-6.951582705289454, -0.4515827052894549])
+        assert_agrees(got, want, like=torch.float32, scale=20.0, unit="nats")
+        halving = scaling_layer(torch.full((2,), -math.log(2), dtype=dtype))
+        got = student.flow_log_prob([halving], base, draw.tensor([[2.0, 2.0]], dtype))
+        want = draw.tensor([-1 - math.log(2 * math.pi) - 2 * math.log(2)])
         assert_agrees(got, want, like=torch.float32, scale=20.0, unit="nats")
         # twice log(3) / 4 becomes log(3) / 2 (1, 1/2), then log(3) / 2 (1, 1), whose tanh is 1/2, then log(3) / 2 + 1/2 twice
         layers = [scaling_layer(draw.tensor([math.log(2), 0.0], dtype)), shear, tanh_layer(torch.ones(2, dtype=dtype))]
