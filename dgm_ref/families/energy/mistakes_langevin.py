@@ -101,7 +101,7 @@ def noise_of_half_the_step(score: Map, x: Tensor, step: float, generator: torch.
 @mistake(
     STEP,
     killed_by="test_a_step_has_the_dtype_of_its_start",
-    says="You add the drift to x itself, which the caller still needs: x + ... is a new tensor.",
+    says="You move x itself: x += changes the caller's tensor.",
 )
 def drifts_in_place(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     x = x * 1.0 if x.requires_grad else x

@@ -55,7 +55,7 @@ def by_hand(dtype: torch.dtype) -> tuple[Tensor, Family]:
 @affine_coupling
 @weight(1.0)
 def test_a_coupling_of_two_rows_known_by_hand(student):
-    """The first half stays; the second is doubled and halved, then shifted; the log-scales are log 2 and -log 2."""
+    """The first half stays; the second is doubled and halved, then shifted; the log-scales are log 2 and -log 2; ten of log 2 add up."""
     for dtype in draw.DTYPES:
         x, net = by_hand(dtype)
         z = draw.tensor([[100.0, -98.0, 8.5, 2.5], [-200.0, 201.0, 2.0, 10.5]])
@@ -66,6 +66,10 @@ def test_a_coupling_of_two_rows_known_by_hand(student):
     z = draw.tensor([[0.5, 2 * math.exp(math.tanh(1.0)) + 0.5, 1.0 - math.exp(math.tanh(0.5))]])
     got = student.affine_coupling(x, net)
     assert_agrees(got, (z, draw.tensor([math.tanh(1.0) + math.tanh(0.5)])), like=torch.float32, scale=10.0)
+    doubling = coupling_net(torch.eye(10, dtype=torch.float64), torch.zeros(10, 10, dtype=torch.float64), draw.tensor(math.log(2)))
+    x = torch.full((1, 20), 100.0, dtype=torch.float64)
+    z = torch.cat([x[:, :10], 2 * x[:, 10:] + 0.5], 1)
+    assert_agrees(student.affine_coupling(x, doubling), (z, draw.tensor([10 * math.log(2)])), like=torch.float32, scale=200.0)
 
 
 @affine_coupling

@@ -140,9 +140,9 @@ def test_implicit_losses_known_by_hand(student):
         A, b = draw.tensor([[1.0, 2.0], [-1.0, -3.0]], dtype), draw.tensor([0.5, 0.0], dtype)
         got = student.implicit_score_loss(plain_linear_score(A, b), x)
         assert_agrees(got, draw.tensor(-2 + (5.5**2 + 7**2 + 1.5**2 + 3**2) / 4), like=torch.float32, scale=100.0)
-        minus = -torch.eye(2, dtype=dtype)
-        got = student.implicit_score_loss(plain_linear_score(minus, 0 * b), 0 * x)
-        assert_agrees(got, draw.tensor(-2.0), like=torch.float32, scale=4.0)
+        minus = -torch.eye(12, dtype=dtype)
+        got = student.implicit_score_loss(plain_linear_score(minus, 0 * minus[0]), 0 * minus[:2])
+        assert_agrees(got, draw.tensor(-12.0), like=torch.float32, scale=24.0)
         x = draw.tensor([[math.log(3) / 8]], dtype)  # where 2 tanh(4 x) is 1, and its slope 2 4 3/4
         score = plain_tanh_score(draw.tensor([[4.0]], dtype), draw.tensor([[2.0]], dtype))
         assert_agrees(student.implicit_score_loss(score, x), draw.tensor(6.5), like=dtype, scale=20.0)
