@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import weakref
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -94,24 +95,14 @@ class NameFromCatalogue:
         if failure.outcome == "failed":
             ruled_out.update(set(possible).difference(alike))
         matching = [m for m in matching if self._is_true(examiner, check, failure, m)]
-        for number, (asked, example) in enumerate(_larger_first(examiner, check)):
-            if number >= FURTHER_INPUTS or (number >= LARGE_INPUTS + OTHER_INPUTS and len({m.says for m in matching}) == 1) or not matching:
+        others = itertools.chain(itertools.islice(_larger_first(examiner, check), FURTHER_INPUTS), _rest_of_the_neighbours(examiner, check))
+        for number, (asked, example) in enumerate(others):
+            if not matching or (number >= LARGE_INPUTS + OTHER_INPUTS and len({m.says for m in matching}) == 1):
                 break
-            matching = self._still_fitting(examiner, asked, example, transport, matching)
-        for asked, example in _rest_of_the_neighbours(examiner, check):
-            if len({m.says for m in matching}) < 2:
-                break
-            matching = self._still_fitting(examiner, asked, example, transport, matching)
+            mine = _seen(examiner, asked, example, transport)
+            if mine.outcome not in ("timeout", "crashed"):
+                _, matching = self._answering_alike(examiner, asked, example, matching, mine)
         return matching
-
-    def _still_fitting(
-        self, examiner: Examiner, check: Check, example: Example, transport: Transport, mistakes: Sequence[Mistake]
-    ) -> list[Mistake]:
-        """Those of the mistakes that the submission can still be after another input."""
-        mine = _seen(examiner, check, example, transport)
-        if mine.outcome in ("timeout", "crashed"):
-            return list(mistakes)
-        return self._answering_alike(examiner, check, example, mistakes, mine)[1]
 
     def _answering_alike(
         self, examiner: Examiner, check: Check, example: Example, mistakes: Sequence[Mistake], mine: Failure | _Seen
