@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
 import pytest
 
 from grader.assignment import load
@@ -10,6 +12,7 @@ from grader.exam.dependencies import failed_dependencies, with_dependencies
 from grader.exam.examiner import Examiner
 from grader.hidden import known_submissions
 from grader.hidden.answer_key import InstructorsKey
+from grader.sandbox.inside.calls import calls_within
 
 LOG_DET, LOG_PROB = "change_of_variables.log_abs_det_jacobian", "change_of_variables.log_prob_x"
 
@@ -43,3 +46,14 @@ def test_a_module_that_is_called_is_known_from_the_assignment(examiner):
     transport = known_submissions.solution("lecture1", "imagegpt")
     attention, block = "imagegpt.causal_attention", "imagegpt.Block.forward"
     assert failed_dependencies(examiner.assignment, "imagegpt.sample", transport, [block, attention]) == [attention, block]
+
+
+def test_a_method_of_something_else_is_not_the_function_of_its_name():
+    module = ModuleType("mine")
+    exec(
+        "def log_prob(conditional, x): return conditional(x)\n"
+        "def of_a_normal(x): return torch.distributions.Normal(0, 1).log_prob(x)\n"
+        "def of_rows(conditional, x): return [log_prob(conditional, row) for row in x]\n",
+        module.__dict__,
+    )
+    assert calls_within(module) == {"log_prob": [], "of_a_normal": [], "of_rows": ["log_prob"]}

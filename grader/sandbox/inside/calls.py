@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
+import dis
 import inspect
 from collections.abc import Iterator
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
 MAX_FUNCTIONS = 200  # functions of a module that are looked at
+DOTS = {"LOAD_GLOBAL": "", "LOAD_NAME": "", "LOAD_ATTR": ".", "LOAD_METHOD": "."}  # what stands before a name, by what loads it
 
 
 def calls_within(module: ModuleType) -> dict[str, list[str]]:
     """By its name (``sample``, ``Block.forward``) the functions and methods of this module that a function names."""
     functions = dict(_functions(module))
-    methods: dict[str, list[str]] = {}  # by the last part of the name
+    named: dict[str, list[str]] = {}  # as code names it: a method by its last part, with the dot before it
     for name in functions:
-        methods.setdefault(name.rpartition(".")[2], []).append(name)
+        _, dot, last = name.rpartition(".")
+        named.setdefault(dot + last, []).append(name)
     return {
-        name: sorted({other for word in _names(code) for other in methods.get(word, ()) if other != name})
-        for name, code in functions.items()
+        name: sorted({other for word in _names(code) for other in named.get(word, ()) if other != name}) for name, code in functions.items()
     }
 
 
@@ -40,6 +42,10 @@ def _code(name: str, value: Any) -> Iterator[tuple[str, CodeType]]:
 
 
 def _names(code: CodeType) -> set[str]:
-    """Every global and attribute that the code names, also in functions inside it."""
+    """Every global that the code names, and every attribute with a dot before it, also in functions inside it.
+
+    `Normal(mu, sigma).log_prob(x)` is no call of the module's own `log_prob`.
+    """
     inner = [_names(constant) for constant in code.co_consts if isinstance(constant, CodeType)]
-    return set(code.co_names).union(*inner)
+    found = {DOTS[one.opname] + one.argval for one in dis.get_instructions(code) if one.opname in DOTS}
+    return found.union(*inner)
