@@ -16,12 +16,16 @@ draws from no generator. ``size_of`` and ``contains`` make the usual ones; any `
 ``green_at_home``: why no public check fails on it, so that a student sees green for a wrong answer until it is handed in.
 Without such a reason, a mistake must fail a check that runs on a student's machine. A test holds how many there are.
 
+``constants``: where the mistake has a number of its own (what is added inside a logarithm, where a clamp holds), other
+numbers that students take. The function has the number as its parameter ``constant``; what is said must be true of all.
+
 ``raises=True``: the wrong answer *is* an exception (refusing a legal input, for instance). A failure by an exception is
 never named otherwise: two programs that stumble need not have the same reason.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import importlib
 import inspect
@@ -31,6 +35,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+
+EPSILONS = (1e-3, 1e-4, 1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-12, 1e-15, 1e-16, 1e-20, 1e-30)  # what is added to be safe
 
 Function = Callable[..., Any]
 Predicate = Callable[..., Any]
@@ -50,6 +56,11 @@ class Mistake:
     raises: bool  # it is wrong by raising, on purpose
     when: Predicate | None  # what it says is true only where this is
     green_at_home: str  # why it passes every public check; empty where one fails
+    constants: tuple[float, ...] = ()  # other numbers for its parameter `constant`
+
+    def with_each_constant(self) -> list[Mistake]:
+        """The same mistake with its own number, and with each of the others."""
+        return [self, *(dataclasses.replace(self, function=_at(self.function, constant)) for constant in self.constants)]
 
     def is_true_of(self, *args: Any, **kwargs: Any) -> bool:
         """Whether the sentence is true of a call with these arguments."""
@@ -95,12 +106,13 @@ def mistake(
     raises: bool = False,
     when: Predicate | None = None,
     green_at_home: str = "",
+    constants: tuple[float, ...] = (),
 ) -> Callable[[Function], Function]:
     """Register the decorated function as a wrong answer to `exercise`. The module's docstring explains the rarer arguments."""
 
     def register(function: Function) -> Function:
-        one = Mistake(exercise, function.__name__, killed_by, says, function, replaces or exercise, needs_gpu, raises, when, green_at_home)
-        _registered.append(one)
+        what = function, replaces or exercise, needs_gpu, raises, when, green_at_home, constants
+        _registered.append(Mistake(exercise, function.__name__, killed_by, says, *what))
         return function
 
     return register
@@ -131,6 +143,14 @@ def size_of(argument: str, *, at_least: int, axis: int | None = None) -> Predica
 def contains(argument: str, value: float) -> Predicate:
     """`when` for "there is a zero in it": some entry of the argument is `value`."""
     return _of(argument, lambda **given: bool((torch.as_tensor(given[argument]) == value).any()))
+
+
+def _at(function: Function, constant: float) -> Function:
+    @functools.wraps(function)
+    def with_constant(*args: Any, **kwargs: Any) -> Any:
+        return function(*args, **kwargs, constant=constant)
+
+    return with_constant
 
 
 def _of(argument: str, predicate: Predicate) -> Predicate:

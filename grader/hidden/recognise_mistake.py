@@ -76,8 +76,10 @@ class NameFromCatalogue:
 
         return recognise_relation.recognise(answers())
 
+    @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _registered(self, check: Check) -> Sequence[Mistake]:
-        return catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # of a topic alone: they import much
+        registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # of a topic alone: they import much
+        return [one for mistake in registered for one in mistake.with_each_constant()]
 
     def _fitting(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]
@@ -180,7 +182,7 @@ class NameFromCatalogue:
         answers = tuple(Call(call.name, {}, call.answer) for call in seen.calls)  # what was asked may be large
         return _Seen(seen.outcome, answers, tuple(said))
 
-    @functools.cache  # noqa: B019  one namer lives as long as its exam
+    @functools.cache  # noqa: B019
     def _with(self, mistake: Mistake) -> _Watched:
         return _Watched(self.lecture, mistake)
 

@@ -1,4 +1,4 @@
-"""Says how a wrong answer follows from the right one, where no registered mistake gives it: its negative, a multiple, its logarithm.
+"""Says how a wrong answer follows from the right one, where no registered mistake gives it: its negative, a multiple, its sum.
 
 It is said only where it holds to the last of the answers compared, on several inputs, and where enough numbers are wrong:
 of a few, much is true by accident.
@@ -21,13 +21,13 @@ AGREEMENT = 1e-4  # relative to the largest number: float32, after a logarithm
 MIN_WRONG = 4  # numbers
 MIN_INPUTS = 2
 
-Place = tuple[int, int]  # an argument, counted from 1, and an axis of it
+Place = tuple[int, int | None]  # an argument, counted from 1 (0: the right answer), and an axis of it; a number has none
 Relation = Callable[["Part"], Tensor]
 
 
 @dataclass(frozen=True)
 class Part:
-    """What a call returned, or one part of that, beside the right answer, in float64; and how long the axes are of what was given."""
+    """What a call returned, or one part of that, beside the right answer, in float64; and the lengths and numbers of what was given."""
 
     of: tuple[str, int | None]  # the function, and which part
     mine: Tensor
@@ -37,6 +37,8 @@ class Part:
     @property
     def wrong(self) -> int:
         """How many numbers are visibly wrong."""
+        if self.mine.shape != self.right.shape:
+            return self.mine.numel()
         error, size = difference(self.mine, self.right)
         if error <= AGREEMENT * size:
             return 0
@@ -52,16 +54,26 @@ RELATIONS: tuple[tuple[str, str, Relation], ...] = (
     ("absolute_value_of_it", "the absolute value of the right answer", lambda part: part.right.abs()),
     ("complement_of_it", "1 minus the right answer", lambda part: 1 - part.right),
     ("inverse_of_it", "1 divided by the right answer", lambda part: 1 / part.right),
-    ("average_of_it", "the average of all numbers of the right answer", lambda part: part.right.mean().expand_as(part.right)),
+    ("average_of_it", "the average of all numbers of the right answer", lambda part: part.right.mean().expand_as(part.mine)),
+    ("sum_of_it", "the sum of all numbers of the right answer", lambda part: part.right.sum().expand_as(part.mine)),
     ("reverse_of_it", "the right answer in reverse along its first axis", lambda part: part.right.flip(0)),
     ("reverse_of_it", "the right answer in reverse along its last axis", lambda part: part.right.flip(-1)),
 )
 
+OVER_AN_AXIS: tuple[tuple[str, str, Callable[[Tensor, int], Tensor]], ...] = (
+    ("average_along_an_axis", "averaged over its", lambda right, axis: right.mean(axis)),
+    ("sum_along_an_axis", "summed over its", lambda right, axis: right.sum(axis)),
+    ("axes_exchanged", "with its last axis exchanged with its", lambda right, axis: right.transpose(axis, -1)),
+)
+AXES = {0: "first axis", 1: "second axis", -1: "last axis", -2: "last axis but one"}
+
 LENGTHS = {  # by the power that the right answer is multiplied with
-    1.0: "times the length",
-    -1.0: "divided by the length",
-    0.5: "times the root of the length",
-    -0.5: "divided by the root of the length",
+    1.0: "times",
+    -1.0: "divided by",
+    0.5: "times the root of",
+    -0.5: "divided by the root of",
+    2.0: "times the square of",
+    -2.0: "divided by the square of",
 }
 
 
@@ -88,6 +100,12 @@ def recognise(inputs: Iterable[tuple[Sequence[Call], Sequence[Call]]]) -> tuple[
 
 def _relations(parts: Sequence[Part]) -> Iterator[tuple[str, str, Relation]]:
     yield from RELATIONS
+    for name, says, along in OVER_AN_AXIS:
+        for axis, which in AXES.items():
+            if all(-part.right.dim() <= axis < part.right.dim() for part in parts):
+                yield name, f"the right answer {says} {which}", functools.partial(_along, along, axis)
+    if any(part.mine.shape != part.right.shape for part in parts):
+        return
     mine, right = (torch.cat([getattr(part, side).flatten() for part in parts]) for side in ("mine", "right"))
     size = right.abs()
     factor = (mine / right)[size.nan_to_num(0.0, 0.0, 0.0).argmax()].item()
@@ -97,18 +115,28 @@ def _relations(parts: Sequence[Part]) -> Iterator[tuple[str, str, Relation]]:
     for place in dict.fromkeys(place for part in parts for place in part.lengths):
         if len({part.lengths.get(place) for part in parts}) > 1 and all(place in part.lengths for part in parts):
             for power, how in LENGTHS.items():
-                argument, axis = place
-                says = f"the right answer {how} of axis {axis} of argument {argument}"
+                says = f"the right answer {how} {_described(*place)}"
                 yield "multiple_of_it_by_a_length", says, functools.partial(_scaled, place, power)
+
+
+def _described(argument: int, axis: int | None) -> str:
+    whole = f"argument {argument}" if argument else "the right answer"
+    return whole if axis is None else f"the length of axis {axis} of {whole}"
+
+
+def _along(along: Callable[[Tensor, int], Tensor], axis: int, part: Part) -> Tensor:
+    return along(part.right, axis)
 
 
 def _scaled(place: Place, power: float, part: Part) -> Tensor:
     return part.right * float(part.lengths[place]) ** power
 
 
-def _lengths(call: Call) -> dict[Place, int]:
-    given = enumerate(call.message["args"], start=1)
-    return {(place, axis): length for place, tensor in given if isinstance(tensor, Tensor) for axis, length in enumerate(tensor.shape)}
+def _lengths(call: Call, right: Tensor) -> dict[Place, int]:
+    """How long the axes are of the arguments and of the right answer, and the whole numbers among the arguments."""
+    given = list(enumerate([right, *call.message["args"]]))
+    found: dict[Place, int] = {(place, None): value for place, value in given if type(value) is int and value > 0}
+    return found | {(place, axis): n for place, value in given if isinstance(value, Tensor) for axis, n in enumerate(value.shape)}
 
 
 def _parts(mine: Sequence[Call], right: Sequence[Call]) -> list[Part] | None:
@@ -119,10 +147,10 @@ def _parts(mine: Sequence[Call], right: Sequence[Call]) -> list[Part] | None:
             return None
         for number, value, answer in _values(one.answer.get("value"), other.answer.get("value")):
             a, b = _numbers(value), _numbers(answer)
-            if (a is None) != (b is None) or (a is not None and b is not None and a.shape != b.shape):
+            if (a is None) != (b is None):
                 return None
-            if a is not None and b is not None and a.numel():
-                found.append(Part((one.name, number), a, b, _lengths(one)))
+            if a is not None and b is not None and (a.numel() or b.numel()):
+                found.append(Part((one.name, number), a, b, _lengths(one, b)))
     return found
 
 
@@ -141,6 +169,9 @@ def _numbers(value: Any) -> Tensor | None:
 
 def _explained(part: Part, predicted: Tensor) -> bool:
     """Whether it is what the student returned, and leaves but little of what is visibly wrong."""
+    if part.mine.shape != predicted.shape:
+        return False
     left, size = difference(part.mine, predicted)
-    error, _ = difference(part.mine, part.right)
-    return left <= AGREEMENT * size and (not part.wrong or explains(left, error))
+    if left > AGREEMENT * size:
+        return False
+    return part.mine.shape != part.right.shape or not part.wrong or explains(left, difference(part.mine, part.right)[0])

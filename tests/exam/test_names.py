@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
+
 import pytest
 import torch
 
@@ -104,6 +107,16 @@ def test_where_nothing_was_returned_naming_asks_nothing_more():
     assert calls(InstructorsKey(LECTURE)) == calls(InstructorsKey(LECTURE, names=False)) > 0
 
 
+def plus(f, x, constant=1e-2):
+    return f(x).mean(dim=0) + constant * f(x).mean(dim=0).square()
+
+
+@pytest.mark.parametrize(("constant", "names"), [(1e-2, {"plus"}), (1e-3, {"plus"}), (5e-3, set())])
+def test_a_mistake_has_its_name_with_each_of_its_constants(constant, names):
+    one = dataclasses.replace(_mistake(plus), constants=(1e-3,))
+    assert _names(functools.partial(plus, constant=constant), *one.with_each_constant()) == names
+
+
 def test_what_only_looks_alike_on_a_small_input_stays_unnamed():
     """With one component the mean over everything is right, and a squeeze is not: a larger input tells."""
     assert _names(mean_squeezed, _mistake(mean_over_everything), _mistake(sum_instead_of_mean)) == set()
@@ -197,10 +210,33 @@ def test_an_assignment_has_its_own_mistakes():
             "divided by the root of the length of axis 0 of argument 2",
         ),
         (lambda f, x: f(x).mean(dim=0).flip(0), "reverse_of_it", "in reverse along its first axis"),
+        (lambda f, x: f(x).mean(dim=0).sum(), "sum_of_it", "the sum of all numbers of the right answer"),
+        (lambda f, x: f(x).mean(), "average_of_it", "the average of all numbers of the right answer"),
+        (
+            lambda f, x: f(x).mean(dim=0) / f(x).shape[1],
+            "multiple_of_it_by_a_length",
+            "divided by the length of axis 0 of the right answer",
+        ),
     ],
 )
 def test_where_no_mistake_fits_a_simple_relation_to_the_right_answer_is_said(wrong, name, says):
     records = _examiner().exercise(MONTE_CARLO, known_submissions.with_function(LECTURE, MONTE_CARLO, wrong)).checks
+    told = [(record.mistake, record.mistake_says) for record in records if record.mistake]
+    assert {mistake for mistake, _ in told} == {name}
+    assert all(says in sentence for _, sentence in told)
+
+
+@pytest.mark.parametrize(
+    ("exercise", "wrong", "name", "says"),
+    [
+        ("imagegpt.dequantize", lambda right: lambda x, p: right(x, p).sum(1), "sum_along_an_axis", "summed over its second axis"),
+        ("imagegpt.raster_scan", lambda right: lambda x: right(x).T, "axes_exchanged", "with its last axis exchanged with its first axis"),
+        ("imagegpt.bits_per_dim", lambda right: lambda p, m: m**2 * right(p, m), "multiple_of_it_by_a_length", "the square of argument 2"),
+    ],
+)
+def test_a_relation_may_be_one_of_axes_and_arguments(exercise, wrong, name, says):
+    examiner = _examiner(exercise=exercise)
+    records = examiner.exercise(exercise, known_submissions.with_changed(LECTURE, [exercise], wrong)).checks
     told = [(record.mistake, record.mistake_says) for record in records if record.mistake]
     assert {mistake for mistake, _ in told} == {name}
     assert all(says in sentence for _, sentence in told)
