@@ -76,10 +76,8 @@ class NameFromCatalogue:
 
         return recognise_relation.recognise(answers())
 
-    @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _registered(self, check: Check) -> Sequence[Mistake]:
-        registered = catalogue.load(self.lecture, check.topic).mistakes.get(check.exercise, [])  # of a topic alone: they import much
-        return [one for mistake in registered for one in mistake.with_each_constant()]
+        return _with_constants(self.lecture, check.topic, check.exercise)
 
     def _fitting(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]
@@ -182,9 +180,16 @@ class NameFromCatalogue:
         answers = tuple(Call(call.name, {}, call.answer) for call in seen.calls)  # what was asked may be large
         return _Seen(seen.outcome, answers, tuple(said))
 
-    @functools.cache  # noqa: B019
+    @functools.cache  # noqa: B019  one namer lives as long as its exam
     def _with(self, mistake: Mistake) -> _Watched:
         return _Watched(self.lecture, mistake)
+
+
+@functools.cache
+def _with_constants(lecture: str, topic: str, exercise: str) -> list[Mistake]:
+    """The registered mistakes, each with all of its constants."""
+    registered = catalogue.load(lecture, topic).mistakes.get(exercise, [])  # of a topic alone: they import much
+    return [one for mistake in registered for one in mistake.with_each_constant()]
 
 
 @dataclass

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, size_of, variant
+from dgm_ref.catalogue import EPSILONS, mistake, size_of, variant
 
 Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -80,15 +80,15 @@ def logarithm_of_the_product_of_densities(conditional: Conditional, x: Tensor) -
     return _log_densities(conditional, x).exp().prod(dim=1).log()
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO)
-def clamps_sigma(conditional: Conditional, x: Tensor) -> Tensor:
-    return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(min=math.log(1e-6))), x).sum(dim=1)
+@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO, constants=EPSILONS)
+def clamps_sigma(conditional: Conditional, x: Tensor, constant: float = 1e-6) -> Tensor:
+    return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(min=math.log(constant))), x).sum(dim=1)
 
 
-@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO)
-def epsilon_in_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
+@mistake(LOG_PROB, killed_by=WIDTH, says=AWAY_FROM_ZERO, constants=EPSILONS)
+def epsilon_in_the_variance(conditional: Conditional, x: Tensor, constant: float = 1e-12) -> Tensor:
     mu, log_sigma = conditional(x)
-    variance = (2 * log_sigma).exp() + 1e-12
+    variance = (2 * log_sigma).exp() + constant
     return (-0.5 * (x - mu).square() / variance - 0.5 * variance.log() - HALF_LOG_2_PI).sum(dim=1)
 
 
@@ -106,11 +106,14 @@ def conditional_of_detached_x(conditional: Conditional, x: Tensor) -> Tensor:
 
 
 @mistake(
-    LOG_PROB, killed_by=WIDTH, says="The small number added to sigma changes every narrow Gaussian. exp(log sigma) is positive as it is."
+    LOG_PROB,
+    killed_by=WIDTH,
+    says="The small number added to sigma changes every narrow Gaussian. exp(log sigma) is positive as it is.",
+    constants=EPSILONS,
 )
-def epsilon_in_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+def epsilon_in_sigma(conditional: Conditional, x: Tensor, constant: float = 1e-6) -> Tensor:
     mu, log_sigma = conditional(x)
-    sigma = log_sigma.exp() + 1e-6
+    sigma = log_sigma.exp() + constant
     return (-0.5 * ((x - mu) / sigma).square() - sigma.log() - HALF_LOG_2_PI).sum(dim=1)
 
 
@@ -118,10 +121,10 @@ def epsilon_in_sigma(conditional: Conditional, x: Tensor) -> Tensor:
     LOG_PROB,
     killed_by=WIDTH,
     says="You clamp log sigma. It may be of any size.",
-    when=lambda conditional, x: conditional(x)[1].abs().max() > 50,
+    constants=(2, 3, 5, 7, 10, 15, 20, 30),
 )
-def clamps_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
-    return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(-50, 50)), x).sum(dim=1)
+def clamps_log_sigma(conditional: Conditional, x: Tensor, constant: float = 50) -> Tensor:
+    return _log_densities(lambda x: (conditional(x)[0], conditional(x)[1].clamp(-constant, constant)), x).sum(dim=1)
 
 
 @mistake(LOG_PROB, killed_by=WIDTH, says="You clamp the distance at 5 standard deviations: further out the density goes on falling.")
@@ -182,6 +185,34 @@ def deviations_cut_off(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     z = ((x - mu) * (-log_sigma).exp()).clamp(-100, 100)
     return (-0.5 * z.square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The square of the distance is divided by sigma. It is divided by sigma squared.")
+def square_over_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return (-0.5 * (x - mu).square() * (-log_sigma).exp() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="You subtract log(sigma) / 2. The whole of log sigma is subtracted: it is half the logarithm of the variance.",
+)
+def half_of_log_sigma(conditional: Conditional, x: Tensor) -> Tensor:
+    return (_log_densities(conditional, x) + conditional(x)[1] / 2).sum(dim=1)
+
+
+@mistake(
+    LOG_PROB, killed_by=SUM, says="The constant log(2 pi) / 2 is there once. Every dimension has it.", when=size_of("x", axis=1, at_least=2)
+)
+def constant_of_one_dimension(conditional: Conditional, x: Tensor) -> Tensor:
+    return (_log_densities(conditional, x) + HALF_LOG_2_PI).sum(dim=1) - HALF_LOG_2_PI
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="The sign of the square is wrong: the density is lower far from the mean.")
+def adds_the_square(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return (0.5 * ((x - mu) * (-log_sigma).exp()).square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
 
 
 @variant(LOG_PROB)

@@ -292,6 +292,25 @@ def parameters_of_the_variable_before(conditional: Conditional, n: int, m: int, 
     return gaussian_ancestral(n, m, step)
 
 
+@mistake(SAMPLE, killed_by=JOINT, says="The noise is not scaled: a sample is mu plus sigma times noise.")
+def noise_without_sigma(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        mu, _ = conditional(x)
+        return mu[:, j] + noise(mu[:, j], generator)
+
+    return gaussian_ancestral(n, m, step)
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="You draw x_j with mu and sigma of the last variable. `mu[:, j]` belongs to x_j.")
+def parameters_of_the_last_variable(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return gaussian_ancestral(n, m, lambda x, j: _one(conditional(x), m - 1, generator))
+
+
+@mistake(SAMPLE, killed_by=NORMAL, says="Your noise is uniform (rand). It is normal: randn.")
+def uniform_noise_from_zero_to_one(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _with_noise(conditional, n, m, generator, lambda like, g: torch.rand(like.shape, generator=g, dtype=like.dtype))
+
+
 @variant(SAMPLE)
 def by_torch_normal_with_a_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

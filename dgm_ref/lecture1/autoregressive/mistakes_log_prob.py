@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 
 LOG_PROB = "autoregressive.log_prob"
+MIXED_UP = (
+    "A reshape after transpose(1, 2) mixes logits of different positions and values: flatten (n, m, K) to (n m, K) as it is, "
+    "or hand (n, K, m) to cross_entropy without a reshape."
+)
 SUM = "test_log_prob_is_the_sum_of_the_log_conditionals"
 HUNDREDS = "test_log_prob_of_hundreds_of_dimensions"
 OWN = "test_the_likelihood_of_a_sequence_is_its_own"
@@ -143,14 +147,20 @@ def log_of_softmax(conditional: Conditional, x: Tensor) -> Tensor:
     killed_by=ANY_SIZE,
     says="The small number that you add inside the logarithm replaces every probability below it. "
     "Work with log-probabilities instead of guarding a logarithm.",
+    constants=EPSILONS,
 )
-def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor) -> Tensor:
-    return at((log_pi(conditional, x).exp() + 1e-10).log(), x).sum(dim=-1)
+def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor, constant: float = 1e-10) -> Tensor:
+    return at((log_pi(conditional, x).exp() + constant).log(), x).sum(dim=-1)
 
 
-@mistake(LOG_PROB, killed_by=IMPOSSIBLE, says="You keep probabilities away from zero. What cannot come up has log-probability -inf.")
-def clamps_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
-    return at(log_pi(conditional, x).clamp(min=math.log(1e-12)), x).sum(dim=-1)
+@mistake(
+    LOG_PROB,
+    killed_by=IMPOSSIBLE,
+    says="You keep probabilities away from zero. What cannot come up has log-probability -inf.",
+    constants=EPSILONS,
+)
+def clamps_probabilities(conditional: Conditional, x: Tensor, constant: float = 1e-12) -> Tensor:
+    return at(log_pi(conditional, x).clamp(min=math.log(constant)), x).sum(dim=-1)
 
 
 @mistake(LOG_PROB, killed_by=ANY_SIZE, says="exp overflows for large logits. Take the largest logit out of the sum first (log-sum-exp).")
@@ -303,6 +313,23 @@ def scores_the_rolled_sequence(conditional: Conditional, x: Tensor) -> Tensor:
 )
 def logits_held_to_a_million(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(lambda x: conditional(x).clamp(-1e6, 1e6).masked_fill(conditional(x).isneginf(), -torch.inf), x)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="You add up probabilities. Their logarithms are added.")
+def adds_probabilities(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x).exp(), x).sum(dim=-1)
+
+
+@mistake(LOG_PROB, killed_by=SUM, says="This is the log-probability of the last variable alone. All of them are added up.")
+def last_variable_alone(conditional: Conditional, x: Tensor) -> Tensor:
+    return at(log_pi(conditional, x), x)[:, -1]
+
+
+@mistake(LOG_PROB, killed_by=SUM, says=MIXED_UP)
+def logits_mixed_up_by_a_reshape(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    mixed_up = logits.transpose(1, 2).reshape(logits.shape)
+    return log_likelihood(lambda x: mixed_up, x)
 
 
 @variant(LOG_PROB)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import contains, mistake, size_of, variant
+from dgm_ref.lecture1.autoregressive.mistakes_log_prob import MIXED_UP
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 
 LOSS = "autoregressive.negative_log_likelihood"
@@ -137,6 +138,27 @@ def loss_of_the_next_value(conditional: Conditional, x: Tensor) -> Tensor:
 )
 def ignores_the_first_value(conditional: Conditional, x: Tensor) -> Tensor:
     return F.cross_entropy(conditional(x).transpose(1, 2), x, ignore_index=0)
+
+
+@mistake(LOSS, killed_by=MEAN, says="The first variable is missing: p(x_1) has an empty prefix, and is a factor like the others.")
+def loss_without_the_first_variable(conditional: Conditional, x: Tensor) -> Tensor:
+    return -at(log_pi(conditional, x), x)[:, 1:].mean()
+
+
+@mistake(LOSS, killed_by=MEAN, says=MIXED_UP)
+def loss_of_logits_mixed_up_by_a_reshape(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    mixed_up = logits.transpose(1, 2).reshape(logits.shape)
+    return -at(mixed_up.log_softmax(-1), x).mean()
+
+
+@mistake(
+    LOSS,
+    killed_by=MEAN,
+    says="You roll x: `logits[:, j]` is already the distribution of `x[:, j]`, and the last one is scored with the first value.",
+)
+def targets_rolled(conditional: Conditional, x: Tensor) -> Tensor:
+    return -at(log_pi(conditional, x), x.roll(-1, 1)).mean()
 
 
 @variant(LOSS)

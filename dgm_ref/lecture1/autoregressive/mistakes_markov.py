@@ -175,6 +175,11 @@ def start_tokens_on_the_right(self: Any, x: Tensor) -> Tensor:
     return _logits(self, windows)
 
 
+@mistake(MLP, killed_by=LOGITS, says="The window is one step late: it ends two before x_j and misses the newest value.")
+def window_one_step_late(self: Any, x: Tensor) -> Tensor:
+    return _logits(self, F.pad(x, (self.d + 1, 0), value=self.K).unfold(1, self.d, 1)[:, :-2])
+
+
 @variant(MLP)
 def one_variable_after_another(self: Any, x: Tensor) -> Tensor:
     tokens = torch.cat([torch.full((len(x), self.d), self.K), x], dim=1)

@@ -234,6 +234,11 @@ def last_variable_alone(conditional: ClassConditional, x: Tensor, log_prior: Ten
     return (torch.stack(last, dim=1) + log_prior).softmax(dim=1)
 
 
+@mistake(POSTERIOR, killed_by=BAYES, says="You subtract the log-prior. By Bayes' rule it is added.")
+def divides_by_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return _log_joint(conditional, x, -log_prior).softmax(dim=1)
+
+
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)

@@ -356,6 +356,27 @@ def only_the_last_eight_values(conditional: Conditional, n: int, m: int, generat
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, recent(x, j), j), generator))
 
 
+@mistake(
+    SAMPLE, killed_by=JOINT, says="You draw x_j from the logits of the last variable. `logits[:, j]` is the distribution of `x[:, j]`."
+)
+def logits_of_the_last_variable(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, m - 1), generator))
+
+
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="You draw x_j from the logits of the next variable. `logits[:, j]` is already the distribution of `x[:, j]`.",
+)
+def logits_of_the_next_variable(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, min(j + 1, m - 1)), generator))
+
+
+@mistake(SAMPLE, killed_by=JOINT, says="The first variable is never drawn, and stays 0. Its distribution is `logits[:, 0]`.")
+def starts_one_late(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator) if j else x[:, j])
+
+
 @variant(SAMPLE)
 def gumbel_max(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

@@ -66,6 +66,8 @@ def mistaken_joint_pmfs(conditional: Conditional, m: int, K: int) -> dict[str, T
         "forgets_the_newest_value": each(lambda x, j: conditional(_prefix(x, max(j - 1, 0)))[:, j]),
         "remembers_only_the_newest_value": each(lambda x, j: conditional(_only(x, j - 1))[:, j]),
         "logits_of_the_variable_before": each(lambda x, j: conditional(x)[:, max(j - 1, 0)]),
+        "logits_of_the_last_variable": each(lambda x, j: conditional(_prefix(x, j))[:, -1]),
+        "logits_of_the_next_variable": each(lambda x, j: conditional(_prefix(x, j))[:, min(j + 1, m - 1)]),
         "time_reversed": right.permute(*reversed(range(m))).contiguous(),
         "drops_the_least_likely_value": joint_pmf(lambda x: _without_smallest(conditional(x)), m, K),
     }

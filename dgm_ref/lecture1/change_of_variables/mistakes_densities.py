@@ -249,6 +249,23 @@ def derivative_without_absolute_value(f: Map, log_p_z: Map, x: Tensor) -> Tensor
     return log_p_z(f(x)) + (jacobian_of(f, x)[:, 0, 0].log() if x.shape[1] == 1 else log_abs_det(f, x))
 
 
+@mistake(
+    LOG_PROB_X, killed_by="test_log_prob_x_of_three_points", says="This is the volume change alone: the density of the latent is missing."
+)
+def volume_change_alone(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x)
+
+
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_the_change_of_variables",
+    says="You divide the log-determinant by the number of dimensions. It counts as a whole.",
+    when=size_of("x", axis=1, at_least=2),
+)
+def volume_change_per_dimension(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_p_z(f(x)) + log_abs_det(f, x) / x.shape[1]
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
-from dgm_ref.catalogue import mistake, size_of, variant
+from dgm_ref.catalogue import EPSILONS, mistake, size_of, variant
 
 Map = Callable[[Tensor], Tensor]
 
@@ -104,9 +104,10 @@ def log_after_determinant(f: Map, x: Tensor) -> Tensor:
     LOG_DET,
     killed_by="test_log_abs_det_outlives_the_determinant",
     says="A constant inside the logarithm hides every determinant smaller than it.",
+    constants=EPSILONS,
 )
-def epsilon_inside_the_logarithm(f: Map, x: Tensor) -> Tensor:
-    return (torch.linalg.det(jacobian_of(f, x)).abs() + 1e-12).log()
+def epsilon_inside_the_logarithm(f: Map, x: Tensor, constant: float = 1e-12) -> Tensor:
+    return (torch.linalg.det(jacobian_of(f, x)).abs() + constant).log()
 
 
 @mistake(
@@ -388,6 +389,33 @@ def binary_logarithm(f: Map, x: Tensor) -> Tensor:
 )
 def divided_by_the_dimension(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, x) / x.shape[1]
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
+    says="You add up the logarithms of all entries of the Jacobian. The determinant is no product of its entries.",
+)
+def sum_over_all_entries(f: Map, x: Tensor) -> Tensor:
+    return jacobian_of(f, x).abs().log().sum(dim=(1, 2))
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_the_gradient_by_a_matrix_is_its_inverse_transposed",
+    says="This is the sign of the determinant, which slogdet gives first. The logarithm of its absolute value is asked for.",
+)
+def sign_of_the_determinant(f: Map, x: Tensor) -> Tensor:
+    return torch.linalg.slogdet(jacobian_of(f, x)).sign
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_is_that_of_the_jacobian",
+    says="You took the Jacobian of f at f(x). It belongs at x.",
+)
+def jacobian_at_the_image(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, f(x))
 
 
 @variant(LOG_DET)

@@ -183,6 +183,15 @@ def detached_f_of_the_mean(f, x):
     return f(x).mean() - f(x.mean(dim=0, keepdim=True))[0].detach()
 
 
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
+    says="This is the average of f alone: f at the average sample is not subtracted.",
+)
+def average_of_f_alone(f, x):
+    return f(x).mean()
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 PREDICTOR = "course_tricks.optimal_mse_predictor"
 
@@ -80,9 +80,10 @@ def softmax_of_masses(joint, y):
     PREDICTOR,
     killed_by="test_only_ratios_of_masses_matter",
     says="A small number added to the mass of a row is not small beside a small mass, and hides a zero one.",
+    constants=EPSILONS,
 )
-def epsilon_in_the_denominator(joint, y):
-    return joint @ y / (joint.sum(dim=1, keepdim=True) + 1e-8)
+def epsilon_in_the_denominator(joint, y, constant=1e-8):
+    return joint @ y / (joint.sum(dim=1, keepdim=True) + constant)
 
 
 @mistake(

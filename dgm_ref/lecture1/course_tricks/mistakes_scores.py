@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.func import grad, jacrev, vmap
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 LOG_DERIVATIVE = "course_tricks.log_derivative"
 SCORE_FUNCTION = "course_tricks.score_function_gradient"
@@ -40,7 +40,7 @@ def times_p(p, x):
 @mistake(
     LOG_DERIVATIVE,
     killed_by="test_score_of_a_gaussian_points_to_its_mean",
-    says="You sum the densities before the logarithm, so all samples share one denominator. Take logs first.",
+    says="All samples share one denominator, the sum of their densities. Each gradient has its own p(x): take logs before you sum.",
 )
 def log_of_the_sum(p, x):
     return grad(lambda x: p(x).sum().log())(x)
@@ -68,18 +68,20 @@ def gradient_of_the_energy(p, x):
     LOG_DERIVATIVE,
     killed_by="test_score_ignores_the_normalising_constant",
     says="A small number added to p is not small where p is small itself. p is positive: nothing needs adding.",
+    constants=EPSILONS,
 )
-def log_of_p_plus_epsilon(p, x):
-    return grad(lambda x: (p(x) + 1e-8).log().sum())(x)
+def log_of_p_plus_epsilon(p, x, constant=1e-8):
+    return grad(lambda x: (p(x) + constant).log().sum())(x)
 
 
 @mistake(
     LOG_DERIVATIVE,
     killed_by="test_score_ignores_the_normalising_constant",
     says="You clamp p (or its logarithm) from below, and where the clamp holds there is no gradient. p is positive: leave it.",
+    constants=EPSILONS,
 )
-def log_of_clamped_p(p, x):
-    return grad(lambda x: p(x).clamp_min(1e-8).log().sum())(x)
+def log_of_clamped_p(p, x, constant=1e-8):
+    return grad(lambda x: p(x).clamp_min(constant).log().sum())(x)
 
 
 @mistake(

@@ -174,6 +174,24 @@ def deviation_over_components(f, x):
     return f(x).std(dim=1) / len(x) ** 0.5
 
 
+@mistake(
+    STANDARD_ERROR,
+    killed_by="test_standard_error_of_three_values",
+    says="You divide the variance by sqrt(n). It is the standard deviation, its root, that is divided by sqrt(n).",
+)
+def variance_over_the_root_of_n(f, x):
+    return f(x).var(dim=0) / len(x) ** 0.5
+
+
+@mistake(
+    STANDARD_ERROR,
+    killed_by="test_standard_error_of_three_values",
+    says="One spread for all components of f. Each component has its own: take the deviation over the samples alone.",
+)
+def one_spread_for_all_components(f, x):
+    return (f(x).std() / len(x) ** 0.5).expand(f(x).shape[1])
+
+
 @variant(STANDARD_ERROR)
 def two_passes(f, x):
     values, n = f(x), len(x)

@@ -8,9 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 KL = "divergences.kl_divergence"
+CLAMPED = "You clamped probabilities or added to them: a small one is not the bound, and a zero of q is no small number."
+EPSILON = "A small number inside the logarithm hides tiny probabilities and makes an infinite divergence finite."
 
 
 @mistake(
@@ -82,11 +84,31 @@ def absolute_log_ratios(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-    says="A small number inside the logarithm hides tiny probabilities and makes an infinite divergence finite.",
+    says=EPSILON,
+    constants=EPSILONS,
 )
-def epsilon_in_the_logarithm(p: Tensor, q: Tensor) -> Tensor:
+def epsilon_in_the_logarithm(p: Tensor, q: Tensor, constant: float = 1e-10) -> Tensor:
     p, q = _checked(p, q)
-    return (p * ((p + 1e-10).log() - (q + 1e-10).log())).sum(-1)
+    return (p * ((p + constant).log() - (q + constant).log())).sum(-1)
+
+
+@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word", says=EPSILON, constants=EPSILONS)
+def epsilon_beside_q(p: Tensor, q: Tensor, constant: float = 1e-10) -> Tensor:
+    return _kl(p, _checked(p, q)[1] + constant)
+
+
+@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word", says=EPSILON, constants=EPSILONS)
+def pmfs_with_epsilon(p: Tensor, q: Tensor, constant: float = 1e-10) -> Tensor:
+    p, q = _checked(p + constant, q + constant)
+    return _kl(p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True))
+
+
+@mistake(
+    KL, killed_by="test_kl_averages_the_log_ratio_over_its_first_argument", says="The log-ratios are added up without the weights p_k."
+)
+def log_ratios_without_weights(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return (p / q).log().sum(-1)
 
 
 @mistake(
@@ -227,11 +249,23 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-    says="You clamped probabilities or added to them: a small one is not the bound, and a zero of q is no small number.",
+    says=CLAMPED,
+    constants=EPSILONS,
 )
-def clamped_pmfs(p: Tensor, q: Tensor) -> Tensor:
+def clamped_pmfs(p: Tensor, q: Tensor, constant: float = 1e-12) -> Tensor:
     p, q = _checked(p, q)
-    return (p * (p.clamp(min=1e-12).log() - q.clamp(min=1e-12).log())).sum(-1)
+    return (p * (p.clamp(min=constant).log() - q.clamp(min=constant).log())).sum(-1)
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_is_infinite_outside_the_support",
+    says=CLAMPED,
+    constants=EPSILONS,
+)
+def clamped_q(p: Tensor, q: Tensor, constant: float = 1e-12) -> Tensor:
+    p, q = _checked(p, q)
+    return _kl(p, q.clamp(min=constant))
 
 
 @mistake(

@@ -238,6 +238,54 @@ def forward_never_negative(
     return (log_p_data(x) - log_p_theta(x)).mean().clamp(min=0)
 
 
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data",
+    says="This is the average ratio of the densities. Its logarithm is averaged.",
+)
+def forward_mean_ratio(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_data(n, generator)
+    return (log_p_data(x) - log_p_theta(x)).exp().mean()
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data",
+    says="You divide one log-density by the other and take the logarithm again. The logarithm of a ratio is their difference.",
+)
+def forward_ratio_of_logarithms(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_data(n, generator)
+    return (log_p_data(x) / log_p_theta(x)).log().mean()
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data",
+    says="You weigh the log-ratios with the density of the data. The draws come as often as it says already.",
+)
+def forward_weighted_again(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_data(n, generator)
+    return (log_p_data(x).exp() * (log_p_data(x) - log_p_theta(x))).mean()
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_forward_kl_is_the_mean_log_ratio_over_draws_of_the_data",
+    says="You took the absolute value of each log-ratio. Single ones may be negative; only their expectation is not.",
+)
+def forward_absolute_log_ratios(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    x = sample_data(n, generator)
+    return (log_p_data(x) - log_p_theta(x)).abs().mean()
+
+
 @variant(FORWARD)
 def forward_as_difference_of_means(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator

@@ -170,6 +170,27 @@ def pathwise_with_noise_times_variance(log_p_data: LogDensity, mu: Tensor, sigma
     return (torch.distributions.Normal(mu, sigma, validate_args=False).log_prob(x).sum(dim=1) - log_p_data(x)).mean()
 
 
+@mistake(PATHWISE, killed_by=BY_HAND, says="You evaluate log q at the noise. It belongs at the samples, x = mu + sigma noise.")
+def pathwise_log_q_at_the_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return (Normal(mu, sigma).log_prob(noise).sum(1) - log_p_data(mu + sigma * noise)).mean()
+
+
+@mistake(PATHWISE, killed_by=BY_HAND, says="You evaluate log p_data at the noise. It belongs at the samples, x = mu + sigma noise.")
+def pathwise_log_p_at_the_noise(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return (Normal(mu, sigma).log_prob(mu + sigma * noise).sum(1) - log_p_data(noise)).mean()
+
+
+@mistake(PATHWISE, killed_by=BY_HAND, says="You give Normal the variance. It takes the standard deviation, sigma itself.")
+def pathwise_normal_of_the_variance(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    x = mu + sigma * noise
+    return (Normal(mu, sigma.square()).log_prob(x).sum(1) - log_p_data(x)).mean()
+
+
+@mistake(PATHWISE, killed_by=BY_HAND, says="The sign of log sigma in log q is wrong: the density of wide samples is lower.")
+def pathwise_plus_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return (_standard(noise) + sigma.log().sum() - log_p_data(mu + sigma * noise)).mean()
+
+
 @variant(PATHWISE)
 def pathwise_by_hand(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     n, m = noise.shape

@@ -101,9 +101,10 @@ def low_variance_logarithm_of_r(log_p: LogDensity, log_q: LogDensity, x: Tensor)
     LOW_VARIANCE,
     killed_by="test_the_low_variance_estimate_is_finite_where_r_is",
     says="You clamped log r. That keeps numbers small, and wrong.",
+    constants=(5, 10, 20, 30, 50, 100),
 )
-def low_variance_clamped(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
-    log_r = (log_q(x) - log_p(x)).clamp(-80, 80)
+def low_variance_clamped(log_p: LogDensity, log_q: LogDensity, x: Tensor, constant: float = 80) -> Tensor:
+    log_r = (log_q(x) - log_p(x)).clamp(-constant, constant)
     return (torch.expm1(log_r) - log_r).mean()
 
 
@@ -155,6 +156,16 @@ def low_variance_in_float64(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> 
 def low_variance_of_the_mean_log_ratio(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = (log_q(x) - log_p(x)).mean()
     return log_r.expm1() - log_r
+
+
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_averages_its_terms",
+    says="Your r divides log-densities. The ratio of the densities is exp(log q - log p).",
+)
+def low_variance_ratio_of_logarithms(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
+    r = log_q(x) / log_p(x)
+    return (r - 1 - r.log()).mean()
 
 
 @variant(LOW_VARIANCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 FIT = "histogram.fit_histogram"
 FIT_CONDITIONAL = "histogram.fit_conditional_histogram"
@@ -173,6 +173,15 @@ def bins_from_the_smallest_sample(x: Tensor, num_bins: int) -> Tensor:
     return _counts(x - x.min(), num_bins) / len(x)
 
 
+@mistake(
+    FIT,
+    killed_by=HALVES,
+    says="torch.histc without `min` and `max` spreads its bins between the smallest and the largest sample. Bin k holds the value k.",
+)
+def bins_between_the_extremes(x: Tensor, num_bins: int) -> Tensor:
+    return torch.histc(_checked(x, num_bins).to(torch.get_default_dtype()), bins=num_bins) / len(x)
+
+
 @variant(FIT)
 def mean_of_one_hot(x: Tensor, num_bins: int) -> Tensor:
     return torch.nn.functional.one_hot(_checked(x, num_bins), num_bins).to(torch.get_default_dtype()).mean(dim=0)
@@ -308,11 +317,12 @@ def nan_everywhere(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Ten
 @mistake(
     FIT_CONDITIONAL,
     killed_by="test_a_class_without_samples_is_unknown",
-    says="An epsilon in the denominator turned an unknown class into a row of zeros. Nothing is known: nan.",
+    says="An epsilon in the denominator makes shares too small, and an unknown class a row of zeros. Nothing is known of it: nan.",
+    constants=EPSILONS,
 )
-def epsilon_in_the_denominator(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+def epsilon_in_the_denominator(x: Tensor, y: Tensor, num_bins: int, num_classes: int, constant: float = 1e-8) -> Tensor:
     pairs = _pairs(x, y, num_bins, num_classes)
-    return pairs / (pairs.sum(dim=1, keepdim=True) + 1e-8)
+    return pairs / (pairs.sum(dim=1, keepdim=True) + constant)
 
 
 @mistake(
@@ -366,6 +376,21 @@ def rare_classes_are_unknown(x: Tensor, y: Tensor, num_bins: int, num_classes: i
 def nan_for_unseen_values(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     p = _conditional(x, y, num_bins, num_classes)
     return torch.where(p == 0, torch.nan, p)
+
+
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by=PAIRS,
+    says="You number the pairs by x first and read them with a row for each class: number them by the class first, y * num_bins + x.",
+)
+def pairs_numbered_by_bins(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    pairs = torch.bincount(x * num_classes + y, minlength=num_bins * num_classes).reshape(num_classes, num_bins)
+    return pairs / pairs.sum(dim=1, keepdim=True)
+
+
+@mistake(FIT_CONDITIONAL, killed_by=PAIRS, says="These are counts: divide each row by the number of samples of its class.")
+def conditional_counts(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    return _pairs(x, y, num_bins, num_classes).to(torch.get_default_dtype())
 
 
 @variant(FIT_CONDITIONAL)

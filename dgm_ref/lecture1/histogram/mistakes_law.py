@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 LOG_PROB = "histogram.histogram_log_prob"
 SAMPLE = "histogram.sample_histogram"
@@ -32,14 +32,24 @@ def looks_up_bytes(pi: Tensor, x: Tensor) -> Tensor:
     return pi[x.to(torch.uint8).long()].log()
 
 
-@mistake(LOG_PROB, killed_by=EMPTY, says="You added a small constant inside the logarithm. The log-probability of an empty bin is -inf.")
-def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor) -> Tensor:
-    return (pi[x] + 1e-8).log()
+@mistake(
+    LOG_PROB,
+    killed_by=EMPTY,
+    says="You added a small constant inside the logarithm. The log-probability of an empty bin is -inf.",
+    constants=EPSILONS,
+)
+def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor, constant: float = 1e-8) -> Tensor:
+    return (pi[x] + constant).log()
 
 
-@mistake(LOG_PROB, killed_by=EMPTY, says="You keep probabilities away from zero. The log-probability of an empty bin is -inf.")
-def clamped_probabilities(pi: Tensor, x: Tensor) -> Tensor:
-    return pi[x].clamp(min=1e-12).log()
+@mistake(
+    LOG_PROB,
+    killed_by=EMPTY,
+    says="You keep probabilities away from zero. The log-probability of an empty bin is -inf.",
+    constants=EPSILONS,
+)
+def clamped_probabilities(pi: Tensor, x: Tensor, constant: float = 1e-12) -> Tensor:
+    return pi[x].clamp(min=constant).log()
 
 
 @mistake(
@@ -174,7 +184,7 @@ def softmax_of_probabilities(pi: Tensor, n: int, generator: torch.Generator) -> 
     return _multinomial(pi.softmax(dim=0), n, generator)
 
 
-@mistake(SAMPLE, killed_by=LAW, says="You took pi for logits' temperature: its square, normalised, is a sharper distribution.")
+@mistake(SAMPLE, killed_by=LAW, says="You draw from the square of pi, normalised, which is a sharper distribution.")
 def sharpened_probabilities(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi**2, n, generator)
 
@@ -232,7 +242,7 @@ def sorted_samples(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator).sort().values
 
 
-@mistake(SAMPLE, killed_by=GENERATOR, says="You reseeded the generator, so that every call gives the same samples.")
+@mistake(SAMPLE, killed_by=GENERATOR, says="Your draws start from a fixed seed, so that every call gives the same samples.")
 def reseeds_the_generator(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, generator.manual_seed(0))
 

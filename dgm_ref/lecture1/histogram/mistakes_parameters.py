@@ -189,6 +189,44 @@ def floats_where_64_bits_would_do(m: int, K: int, order: int | None) -> int:
     return (K - 1) * int(math.pow(K, d)) * (m - d) + K**d - 1 if K**m < 2**64 else _count(m, K, d)
 
 
+@mistake(COUNT, killed_by=MNIST, says="You counted one table of the full order, for one variable. Every variable has a table of its own.")
+def one_table(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return K**m - 1 if d == m - 1 else K**d * (K - 1)
+
+
+@mistake(COUNT, killed_by=MNIST, says="The first variable is missing from your sum. It has no context, and K - 1 parameters of its own.")
+def first_variable_left_out(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return K**m - 1 if d == m - 1 else _count(m, K, d) - (K - 1)
+
+
+@mistake(
+    COUNT,
+    killed_by=FIVE,
+    says="You count d K contexts of d variables. There are K^d: each of the d takes any of K values.",
+)
+def contexts_added(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return K**m - 1 if d == m - 1 else sum(max(min(j, d) * K, 1) * (K - 1) for j in range(m))
+
+
+@mistake(
+    COUNT,
+    killed_by=FIVE,
+    says="You take one off for each variable. Each context of a variable has its own distribution, and each of these sums to one.",
+)
+def one_constraint_for_each_variable(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return K**m - 1 if d == m - 1 else sum(K ** (min(j, d) + 1) - 1 for j in range(m))
+
+
+@mistake(COUNT, killed_by=MNIST, says="Each table row has one free parameter less than it has entries, K - 1 and not K.")
+def rows_with_all_entries(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return K**m - 1 if d == m - 1 else sum(K ** min(j, d) * K for j in range(m))
+
+
 @variant(COUNT)
 def table_by_table(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)

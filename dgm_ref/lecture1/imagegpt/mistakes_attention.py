@@ -17,6 +17,7 @@ AVERAGES = "test_attention_averages_the_values_seen_so_far"
 LATER = "test_a_query_does_not_see_later_keys_and_values"
 LAST = "test_queries_stand_at_the_last_positions"
 LARGE = "test_large_scores_do_not_overflow"
+OWN_KEY = "A query does not see its own key in your mask. The shift by one is made in the model's input; attention includes the diagonal."
 FAR = "test_a_query_looks_back_as_far_as_there_are_keys"
 
 
@@ -92,7 +93,7 @@ def sees_one_step_ahead(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=AVERAGES,
-    says="A query does not see its own key in your mask. The shift by one is made in the model's input; attention includes the diagonal.",
+    says=OWN_KEY,
 )
 def own_key_masked(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
@@ -314,6 +315,56 @@ def mask_on_the_cpu(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     scores = _scores(q, k)
     future = torch.ones(scores.shape[2:], dtype=torch.bool).triu(scores.shape[3] - scores.shape[2] + 1)
     return scores.masked_fill(future, -math.inf).softmax(-1) @ v
+
+
+@mistake(ATTENTION, killed_by=AVERAGES, says=OWN_KEY)
+def own_key_masked_everywhere(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = _scores(q, k)
+    return scores.masked_fill(_ones(scores).triu(scores.shape[3] - scores.shape[2]), -math.inf).softmax(-1) @ v
+
+
+@mistake(ATTENTION, killed_by=AVERAGES, says=OWN_KEY)
+def own_key_masked_and_nothing_for_nan(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = _scores(q, k)
+    return scores.masked_fill(_ones(scores).triu(scores.shape[3] - scores.shape[2]), -math.inf).softmax(-1).nan_to_num(0.0) @ v
+
+
+@mistake(ATTENTION, killed_by=LATER, says="Your mask is turned round: it hides the keys that a query may see and shows the later ones.")
+def inverted_mask(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = _scores(q, k)
+    return scores.masked_fill(~_future(scores), -math.inf).softmax(-1) @ v
+
+
+@mistake(
+    ATTENTION,
+    killed_by=LATER,
+    says="You mask with a number that is not small enough: later keys keep a share of the weight. Use minus infinity.",
+    constants=(-2.0, -5.0, -10.0, -100.0, -1e-9),
+)
+def masked_with_a_small_number(q: Tensor, k: Tensor, v: Tensor, constant: float = -1.0) -> Tensor:
+    scores = _scores(q, k)
+    return scores.masked_fill(_future(scores), constant).softmax(-1) @ v
+
+
+@mistake(ATTENTION, killed_by=AVERAGES, says="You multiply the scores by the root of the size of a head. They are divided by it.")
+def scores_times_the_scale(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _masked_softmax(_scores(q, k) * q.shape[3]) @ v
+
+
+@mistake(ATTENTION, killed_by=AVERAGES, says="You average the keys. The weights are those of the values, v.")
+def keys_averaged(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _masked_softmax(_scores(q, k)) @ k
+
+
+@mistake(ATTENTION, killed_by=AVERAGES, says="The softmax is missing: raw scores are no weights.")
+def scores_without_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    scores = _scores(q, k)
+    return scores.masked_fill(_future(scores), 0.0) @ v
+
+
+@mistake(ATTENTION, killed_by=LAST, says="You scaled by the number of keys. It is the size of a head that counts.", when=keys_are_stored)
+def scaled_by_the_number_of_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _masked_softmax(q @ k.transpose(2, 3) / math.sqrt(k.shape[2])) @ v
 
 
 @variant(ATTENTION)

@@ -126,6 +126,21 @@ def binary_logarithm_of_log_prob(log_prob: Tensor, num_dims: int) -> Tensor:
     return -log_prob.log2() / num_dims
 
 
+@mistake(BITS, killed_by=DIVIDES, says="You divide by the number of images. Divide by num_dims: each image has its own bits.")
+def divided_by_the_batch(log_prob: Tensor, num_dims: int) -> Tensor:
+    return -log_prob / (len(log_prob) * math.log(2))
+
+
+@mistake(BITS, killed_by=DIVIDES, says="You multiply by the number of dimensions. Bits per dimension are divided by it.")
+def times_the_dimensions(log_prob: Tensor, num_dims: int) -> Tensor:
+    return -log_prob * num_dims / math.log(2)
+
+
+@mistake(BITS, killed_by=DIVIDES, says="You take a logarithm of the log-probability. It is one already: divide it by log 2.")
+def logarithm_again(log_prob: Tensor, num_dims: int) -> Tensor:
+    return -(-log_prob).log2() / num_dims
+
+
 @variant(BITS)
 def bits_by_a_tensor(log_prob: Tensor, num_dims: int) -> Tensor:
     return log_prob.neg().div(num_dims).div(torch.log(torch.tensor(2.0, dtype=log_prob.dtype)))

@@ -133,7 +133,7 @@ def fills_with_zero(logits: Tensor, generator: torch.Generator, temperature: flo
     return draw(truncate(logits, top_k).nan_to_num(neginf=0.0), generator, temperature, None)
 
 
-@mistake(SAMPLE, killed_by=TOP_K, says="top_k has no effect in your sampler.")
+@mistake(SAMPLE, killed_by=TOP_K, says="top_k has no effect here: you draw as if there were none.")
 @sampler_with_pick
 def ignores_top_k(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, None)
@@ -359,7 +359,7 @@ def feeds_the_prefix_again_and_again(model: Any, x: Tensor, j: int, cache: Any) 
     return newest(model, x, j, None) if cache is None else model.decode(embed(model, x, 0, j + 1), cache)[:, -1]
 
 
-@mistake(SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well and overwrite them. A prefix is kept as given.")
+@mistake(SAMPLE, killed_by=COMPLETES, says="You draw the given pixels as well. A prefix is kept as given.")
 def overwrites_the_prefix(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
@@ -422,6 +422,38 @@ def always_full_length(model: Any, n: int, m: int, *rest: Any, **how: Any) -> Te
 @sampler_with_pick
 def keeps_one_more_of_many(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
     return draw(logits, generator, temperature, None if top_k is None else top_k + (top_k > 2))
+
+
+@mistake(SAMPLE, killed_by=CACHED, says="With the cache positions are added twice. `h` carries them once; `decode` adds none.")
+@sampler_with_logits
+def adds_positions_twice(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
+    if cache is None:
+        return newest(model, x, j, None)
+    first = len(cache)
+    return model.decode(embed(model, x, first, j + 1) + model.wpe.weight[first : j + 1], cache)[:, -1]
+
+
+@mistake(SAMPLE, killed_by=TOP_K, says="You keep the least likely values. top_k keeps the k likeliest.")
+@sampler_with_pick
+def keeps_the_least_likely(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    return draw(logits if top_k is None else -truncate(-logits, top_k).nan_to_num(neginf=math.inf), generator, temperature, None)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=UNCACHED,
+    says="You read the logits of the last position, logits[:, -1], while pixels are missing. logits[:, j] are those of x_j.",
+)
+@sampler_with_logits
+def reads_the_logits_of_the_last_pixel(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
+    return model(x)[:, -1] if cache is None else newest(model, x, j, cache)
+
+
+@mistake(SAMPLE, killed_by=UNCACHED, says="The first pixel is never drawn, and stays 0. Its distribution is that after the start vector.")
+@sampler_with_logits
+def first_pixel_stays_zero(model: Any, x: Tensor, j: int, cache: Any) -> Tensor:
+    logits = newest(model, x, j, cache)
+    return logits if j else torch.where(torch.arange(logits.shape[1]) == 0, 0.0, -math.inf).expand_as(logits)
 
 
 @variant(SAMPLE)

@@ -214,6 +214,36 @@ def start_without_its_position(self: Any, x: Tensor) -> Tensor:
     return self.decode(torch.cat([self.sos.expand(len(x), 1, -1), values], dim=1))
 
 
+@mistake(FORWARD, killed_by=LAW, says="Positions are added twice: `h` carries them once, and `decode` adds none.")
+def positions_twice(self: Any, x: Tensor) -> Tensor:
+    return self.decode(_start(self, self.wte(x)) + 2 * self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by=LAW,
+    says="You add positions before the shift, so that they move along: from the second position on, j carries the vector of j - 1.",
+)
+def positions_before_the_shift_and_the_start(self: Any, x: Tensor) -> Tensor:
+    positions = self.wpe.weight[: x.shape[1]]
+    h = self.wte(x) + positions
+    first = (self.sos + positions[0]).expand(len(x), 1, -1)
+    return self.decode(torch.cat([first, h[:, :-1]], dim=1))
+
+
+@mistake(
+    FORWARD, killed_by=MOVES, says="The last pixel stands at the first position, as `roll` puts it there. The start vector belongs there."
+)
+def last_pixel_first(self: Any, x: Tensor) -> Tensor:
+    return self.decode(self.wte(x).roll(1, 1) + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(FORWARD, killed_by=MOVES, says="The start vector takes the place of the first pixel and nothing is shifted: position j sees x_j.")
+def start_instead_of_the_first_pixel(self: Any, x: Tensor) -> Tensor:
+    h = self.wte(x)
+    return self.decode(torch.cat([self.sos.expand(len(x), 1, -1), h[:, 1:]], dim=1) + self.wpe.weight[: x.shape[1]])
+
+
 @variant(FORWARD)
 def forward_by_a_roll_and_a_start(self: Any, x: Tensor) -> Tensor:
     h = torch.roll(self.wte(x), shifts=1, dims=1).clone()

@@ -309,6 +309,44 @@ def no_norm_before_the_mlp(self: Any, h: Tensor, layer: int, cache: Any = None) 
     return h + _mlp(self, h)
 
 
+@mistake(BLOCK, killed_by=ADDS, says="Attention sees its input unnormalised: ln_1 is missing.")
+def no_norm_before_attention(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, h, layer, cache)
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(BLOCK, killed_by=ADDS, says="The parts of qkv are taken in the order values, keys, queries. They are queries, keys, values.")
+def values_before_keys_before_queries(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    v, k, q = _qkv(self, self.ln_1(h))
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="The head axis is moved neither before attention nor after it: a reshape to (n, h, t, e) and back to (n, t, dim) cuts the numbers "
+    "of one position into several. View to (n, t, h, e), then transpose; transpose back before you merge.",
+)
+def heads_cut_and_merged_by_view(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    n, t, dim = h.shape
+    q, k, v = (x.reshape(n, self.num_heads, t, -1) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
+    h = h + self.proj(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache)).reshape(n, t, dim))
+    return h + _mlp(self, self.ln_2(h))
+
+
+@mistake(
+    BLOCK,
+    killed_by=ADDS,
+    says="Each head takes every num_heads-th number in your split. The numbers of a head lie next to each other.",
+)
+def heads_interleaved_before_attention(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    n, t, dim = h.shape
+    q, k, v = (x.view(n, t, -1, self.num_heads).permute(0, 3, 1, 2) for x in self.qkv(self.ln_1(h)).chunk(3, dim=-1))
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
 @variant(BLOCK)
 def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     B, T, C = h.size()
@@ -462,6 +500,20 @@ def last_position_only(self: Any, h: Tensor, cache: Any = None) -> Tensor:
 )
 def logits_in_single_precision(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     return self.head(self.ln_f(_blocks(self, h, cache))).float()
+
+
+@mistake(DECODE, killed_by=RUNS, says="You add the input of each block to its output. A block makes its own residuals.")
+def residual_around_each_block(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = h + block(h, layer, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(DECODE, killed_by=RUNS, says="The last norm is applied after every block, and once more. It comes once, before the head.")
+def last_norm_after_every_block_and_again(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = self.ln_f(block(h, layer, cache))
+    return self.head(self.ln_f(h))
 
 
 @variant(DECODE)

@@ -146,6 +146,13 @@ def stays_in_eval_mode(model: Any, *rest: Any, **how: Any) -> Tensor:
     return x
 
 
+@mistake(SAMPLE, killed_by=MODES, says="You put the model into training mode at the end. Put it back into the mode it was in.")
+def ends_in_training_mode(model: Any, *rest: Any, **how: Any) -> Tensor:
+    x = ancestral(model, *rest, **how)
+    model.train()
+    return x
+
+
 @mistake(
     SAMPLE,
     killed_by=MODES,

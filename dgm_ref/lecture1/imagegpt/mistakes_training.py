@@ -190,6 +190,25 @@ def two_steps_of_their_own(model: Any, optimizer: Any, x: Tensor) -> float:
     return loss
 
 
+@mistake(STEP, killed_by=LOSS, says="The first pixel is missing: logits[:, 0] is its distribution, and it counts like the others.")
+def first_pixel_left_out(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x, lambda model, x: F.cross_entropy(model(x)[:, 1:].transpose(1, 2), x[:, 1:]))
+
+
+@mistake(
+    STEP,
+    killed_by=LOSS,
+    says="A reshape after transpose(1, 2) mixes logits of different pixels and values: flatten (n, m, K) to (n m, K) as it is, "
+    "or hand (n, K, m) to cross_entropy without a reshape.",
+)
+def logits_mixed_up_by_a_reshape(model: Any, optimizer: Any, x: Tensor) -> float:
+    def loss(model: Any, x: Tensor) -> Tensor:
+        logits = model(x)
+        return F.cross_entropy(logits.transpose(1, 2).reshape(-1, logits.shape[-1]), x.flatten())
+
+    return _step(model, optimizer, x, loss)
+
+
 @variant(STEP)
 def step_in_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
     model.train()

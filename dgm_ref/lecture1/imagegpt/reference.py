@@ -182,11 +182,13 @@ def mistaken_joint_pmfs(weights: Weights, num_heads: int, m: int) -> dict[str, T
     logits = forward(weights, num_heads, x)
     late = torch.cat([logits[:, :1], logits[:, :-1]], dim=1)
     at_zero = {**weights, "wpe.weight": weights["wpe.weight"][:1].expand(m, -1)}
+    twice = {**weights, "wpe.weight": 2 * weights["wpe.weight"]}
     return {
         "all_pixels_at_once": _product(forward(weights, num_heads, torch.zeros_like(x)).softmax(dim=-1), x),
         "reads_the_logits_of_the_pixel_before": _product(late.softmax(dim=-1), x),
         "softmax_twice": _product(logits.softmax(dim=-1).softmax(dim=-1), x),
         "every_step_at_position_zero": _product(forward(at_zero, num_heads, x).softmax(dim=-1), x),
+        "adds_positions_twice": _product(forward(twice, num_heads, x).softmax(dim=-1), x),
     }
 
 

@@ -121,7 +121,10 @@ def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
     first = student.gaussian_sample(conditional, 8, 3, generator)
     assert_form(first, (8, 3))
     assert_calls_agree(
-        student.gaussian_sample(conditional, 8, 3, again), first, call="a generator in the same state", other_call="the first one"
+        student.gaussian_sample(conditional, 8, 3, again),
+        first,
+        call="another generator in the same state (is some chance from elsewhere?)",
+        other_call="the first one",
     )
     for call, g in (("the next call with the generator", generator), ("another seed", other)):
         second = student.gaussian_sample(conditional, 8, 3, g)

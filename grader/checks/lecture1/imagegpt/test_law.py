@@ -184,6 +184,8 @@ def test_top_k_keeps_exactly_k_values(student, seed):
             "keeps_all_that_are_tied": mass(e, 3.0),
             "ignores_top_k": mass(e, 3 + 1 / e + 1 / e**2),
             "keeps_one_value_more": mass(e, 2.0),
+            "keeps_the_least_likely": torch.tensor([0.0, 1.0]),
+            "fills_with_zero": mass(e**2, 4 + e),
         }
         named = wrong if temperature == 1 else {}  # a wrong temperature looks much like these
         assert_follows_pmf(others, mass(e, 1.0), effect=0.1, named=named, first=AT_FIRST)
