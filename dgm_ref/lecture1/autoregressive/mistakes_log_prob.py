@@ -13,6 +13,10 @@ from dgm_ref.catalogue import EPSILONS, mistake, variant
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 
 LOG_PROB = "autoregressive.log_prob"
+AWAY_FROM_ZERO = (
+    "You keep probabilities away from zero, by a clamp or a small number added: smaller ones count as much. "
+    "Work with log-probabilities instead of guarding a logarithm."
+)
 MIXED_UP = (
     "A reshape after transpose(1, 2) mixes logits of different positions and values: flatten (n, m, K) to (n m, K) as it is, "
     "or hand (n, K, m) to cross_entropy without a reshape."
@@ -145,8 +149,7 @@ def log_of_softmax(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(
     LOG_PROB,
     killed_by=ANY_SIZE,
-    says="The small number that you add inside the logarithm replaces every probability below it. "
-    "Work with log-probabilities instead of guarding a logarithm.",
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor, constant: float = 1e-10) -> Tensor:
@@ -156,7 +159,7 @@ def epsilon_in_the_logarithm(conditional: Conditional, x: Tensor, constant: floa
 @mistake(
     LOG_PROB,
     killed_by=IMPOSSIBLE,
-    says="You keep probabilities away from zero. What cannot come up has log-probability -inf.",
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def clamps_probabilities(conditional: Conditional, x: Tensor, constant: float = 1e-12) -> Tensor:

@@ -80,7 +80,7 @@ def softmax_of_masses(joint, y):
     PREDICTOR,
     killed_by="test_only_ratios_of_masses_matter",
     says="A small number added to the mass of a row is not small beside a small mass, and hides a zero one.",
-    constants=EPSILONS,
+    constants=EPSILONS[:-5],  # with smaller ones a row without mass alone is wrong
 )
 def epsilon_in_the_denominator(joint, y, constant=1e-8):
     return joint @ y / (joint.sum(dim=1, keepdim=True) + constant)

@@ -11,8 +11,10 @@ from torch import Tensor
 from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 KL = "divergences.kl_divergence"
-CLAMPED = "You clamped probabilities or added to them: a small one is not the bound, and a zero of q is no small number."
-EPSILON = "A small number inside the logarithm hides tiny probabilities and makes an infinite divergence finite."
+AWAY_FROM_ZERO = (  # a clamp and a small number added answer alike far below the bound: one sentence, or they would have no name
+    "You keep probabilities away from zero, by a clamp or a small number added to them: a tiny one is not the bound, "
+    "and a zero of q is no small number."
+)
 
 
 @mistake(
@@ -84,7 +86,7 @@ def absolute_log_ratios(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-    says=EPSILON,
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def epsilon_in_the_logarithm(p: Tensor, q: Tensor, constant: float = 1e-10) -> Tensor:
@@ -92,12 +94,12 @@ def epsilon_in_the_logarithm(p: Tensor, q: Tensor, constant: float = 1e-10) -> T
     return (p * ((p + constant).log() - (q + constant).log())).sum(-1)
 
 
-@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word", says=EPSILON, constants=EPSILONS)
+@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word", says=AWAY_FROM_ZERO, constants=EPSILONS)
 def epsilon_beside_q(p: Tensor, q: Tensor, constant: float = 1e-10) -> Tensor:
     return _kl(p, _checked(p, q)[1] + constant)
 
 
-@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word", says=EPSILON, constants=EPSILONS)
+@mistake(KL, killed_by="test_kl_takes_tiny_probabilities_at_their_word", says=AWAY_FROM_ZERO, constants=EPSILONS)
 def pmfs_with_epsilon(p: Tensor, q: Tensor, constant: float = 1e-10) -> Tensor:
     p, q = _checked(p + constant, q + constant)
     return _kl(p / p.sum(-1, keepdim=True), q / q.sum(-1, keepdim=True))
@@ -249,7 +251,7 @@ def jensen_shannon(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_takes_tiny_probabilities_at_their_word",
-    says=CLAMPED,
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def clamped_pmfs(p: Tensor, q: Tensor, constant: float = 1e-12) -> Tensor:
@@ -260,7 +262,7 @@ def clamped_pmfs(p: Tensor, q: Tensor, constant: float = 1e-12) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_is_infinite_outside_the_support",
-    says=CLAMPED,
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def clamped_q(p: Tensor, q: Tensor, constant: float = 1e-12) -> Tensor:

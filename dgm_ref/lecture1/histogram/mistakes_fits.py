@@ -318,7 +318,7 @@ def nan_everywhere(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Ten
     FIT_CONDITIONAL,
     killed_by="test_a_class_without_samples_is_unknown",
     says="An epsilon in the denominator makes shares too small, and an unknown class a row of zeros. Nothing is known of it: nan.",
-    constants=EPSILONS,
+    constants=EPSILONS[:-5],  # with smaller ones a row without mass alone is wrong
 )
 def epsilon_in_the_denominator(x: Tensor, y: Tensor, num_bins: int, num_classes: int, constant: float = 1e-8) -> Tensor:
     pairs = _pairs(x, y, num_bins, num_classes)

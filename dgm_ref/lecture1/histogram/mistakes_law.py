@@ -10,6 +10,7 @@ from torch import Tensor
 from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 LOG_PROB = "histogram.histogram_log_prob"
+AWAY_FROM_ZERO = "You keep probabilities away from zero, by a clamp or a small number added. The log-probability of an empty bin is -inf."
 SAMPLE = "histogram.sample_histogram"
 HALVES = "test_log_prob_of_halves_and_quarters"
 EMPTY = "test_an_empty_bin_has_log_probability_minus_infinity"
@@ -35,7 +36,7 @@ def looks_up_bytes(pi: Tensor, x: Tensor) -> Tensor:
 @mistake(
     LOG_PROB,
     killed_by=EMPTY,
-    says="You added a small constant inside the logarithm. The log-probability of an empty bin is -inf.",
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor, constant: float = 1e-8) -> Tensor:
@@ -45,7 +46,7 @@ def epsilon_inside_the_logarithm(pi: Tensor, x: Tensor, constant: float = 1e-8) 
 @mistake(
     LOG_PROB,
     killed_by=EMPTY,
-    says="You keep probabilities away from zero. The log-probability of an empty bin is -inf.",
+    says=AWAY_FROM_ZERO,
     constants=EPSILONS,
 )
 def clamped_probabilities(pi: Tensor, x: Tensor, constant: float = 1e-12) -> Tensor:

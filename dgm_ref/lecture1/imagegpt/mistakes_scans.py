@@ -229,6 +229,16 @@ def unscanned_channels_backwards(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, H, W, C).permute(0, 3, 1, 2).flip(1)
 
 
+@mistake(
+    UNSCAN,
+    killed_by=IN_PLACE,
+    says="Height and width are exchanged in what you return: it has the shape (n, C, W, H).",
+    when=lambda H, W: H != W,
+)
+def width_before_height(x: Tensor, C: int, H: int, W: int) -> Tensor:
+    return x.reshape(-1, H, W, C).permute(0, 3, 2, 1)
+
+
 @variant(UNSCAN)
 def unscan_by_unflatten(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.unflatten(1, (H, W, C)).movedim(-1, 1).contiguous()
