@@ -36,8 +36,9 @@ from grader.exam.collect import Check
 from grader.exam.examiner import Examiner
 from grader.exam.failure import Failure
 from grader.exam.inputs import Example
-from grader.hidden import known_submissions, recognise_relation
+from grader.hidden import known_submissions
 from grader.hidden.differences import difference, explains
+from grader.hidden.recognise_relation import Part, parts_of, recognise
 from grader.sandbox.wire.families import tensors_in
 from grader.sandbox.wire.frames import TO_WORKER, WireError, encode
 from grader.sandbox.wire.objects import to_wire
@@ -49,8 +50,6 @@ COMPARED_INPUTS = 8  # with the right answers, beside the failing one
 RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
-
-Answers = tuple[Sequence[Call], Sequence[Call]]  # of the student and of the solution, to the calls of a check
 
 
 class NameFromCatalogue:
@@ -70,11 +69,11 @@ class NameFromCatalogue:
         if matching or failure.outcome != "failed" or examiner.assignment.shares(check.exercise):  # a rubric waits for one name
             return None
 
-        def answers() -> Iterator[Answers]:  # no further call is made where nothing here can be compared
-            yield failure.calls, self._known(examiner, check, failure.example)().calls
-            yield from self._answers_beside(examiner, check.exercise, transport)
+        def parts() -> Iterator[list[Part] | None]:  # no further call is made where nothing here can be compared
+            yield parts_of(failure.calls, self._known(examiner, check, failure.example)().calls)
+            yield from self._parts_beside(examiner, check.exercise, transport)
 
-        return recognise_relation.recognise(answers())
+        return recognise(parts())
 
     def _registered(self, check: Check) -> Sequence[Mistake]:
         return _with_constants(self.lecture, check.topic, check.exercise)
@@ -144,15 +143,15 @@ class NameFromCatalogue:
             for number, (said, call) in enumerate(zip(theirs.said, theirs.calls, strict=True))
         )
 
-    def _answers_beside(self, examiner: Examiner, exercise: str, transport: Transport) -> list[Answers]:
-        """The answers of the submission and of the solution on the largest inputs of an exercise."""
-        answers = self._about(transport).answers
-        if exercise not in answers:
-            answers[exercise] = [
-                (_seen(examiner, check, example, transport).calls, self._known(examiner, check, example)().calls)
+    def _parts_beside(self, examiner: Examiner, exercise: str, transport: Transport) -> list[list[Part] | None]:
+        """The answers of the submission beside those of the solution, on the largest inputs of an exercise."""
+        parts = self._about(transport).parts
+        if exercise not in parts:
+            parts[exercise] = [
+                parts_of(_seen(examiner, check, example, transport).calls, self._known(examiner, check, example)().calls)
                 for check, example in [each for one in _drawn(examiner, exercise) for each in _largest(examiner, one, 2)][:COMPARED_INPUTS]
             ]
-        return answers[exercise]
+        return parts[exercise]
 
     def _about(self, transport: Transport) -> _Submission:
         return self._submissions.setdefault(transport, _Submission())
@@ -197,7 +196,7 @@ class _Submission:
     """What is known of a submission."""
 
     ruled_out: set[Mistake] = field(default_factory=set)  # by an earlier failure
-    answers: dict[str, list[Answers]] = field(default_factory=dict)  # by the exercise, on its largest inputs
+    parts: dict[str, list[list[Part] | None]] = field(default_factory=dict)  # of answers, by the exercise, on its largest inputs
 
 
 class _Watched:

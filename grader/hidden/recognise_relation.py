@@ -34,12 +34,17 @@ class Part:
     right: Tensor
     lengths: dict[Place, int]
 
-    @property
+    @functools.cached_property
+    def error(self) -> tuple[float, float]:
+        """How far the two are apart, and how large they are."""
+        return difference(self.mine, self.right)
+
+    @functools.cached_property
     def wrong(self) -> int:
         """How many numbers are visibly wrong."""
         if self.mine.shape != self.right.shape:
             return self.mine.numel()
-        error, size = difference(self.mine, self.right)
+        error, size = self.error
         if error <= AGREEMENT * size:
             return 0
         return int((~torch.isclose(self.mine, self.right, rtol=AGREEMENT, atol=0.0, equal_nan=True)).sum())
@@ -77,11 +82,11 @@ LENGTHS = {  # by the power that the right answer is multiplied with
 }
 
 
-def recognise(inputs: Iterable[tuple[Sequence[Call], Sequence[Call]]]) -> tuple[str, str] | None:
-    """The name of a relation and what it says, or None. `inputs`: for each input the calls with the student's and the right answers."""
+def recognise(inputs: Iterable[list[Part] | None]) -> tuple[str, str] | None:
+    """The name of a relation and what it says, or None. `inputs`: for each input what `parts_of` says of the answers to it."""
     of_inputs = []
-    for mine, right in inputs:
-        if (parts := _parts(mine, right)) is None:
+    for parts in inputs:
+        if parts is None:
             return None
         of_inputs.append(parts)
     spoilt = {part.of for parts in of_inputs for part in parts if part.wrong}
@@ -139,8 +144,8 @@ def _lengths(call: Call, right: Tensor) -> dict[Place, int]:
     return found | {(place, axis): n for place, value in given if isinstance(value, Tensor) for axis, n in enumerate(value.shape)}
 
 
-def _parts(mine: Sequence[Call], right: Sequence[Call]) -> list[Part] | None:
-    """All that can be compared; None where answers are of another form than the right ones."""
+def parts_of(mine: Sequence[Call], right: Sequence[Call]) -> list[Part] | None:
+    """All that can be compared of the student's answers and the right ones; None where answers are of another form than the right ones."""
     found = []
     for one, other in zip(mine, right, strict=False):  # a check that fails makes no further calls
         if one.name != other.name or ("error" in one.answer) != ("error" in other.answer):
@@ -174,4 +179,4 @@ def _explained(part: Part, predicted: Tensor) -> bool:
     left, size = difference(part.mine, predicted)
     if left > AGREEMENT * size:
         return False
-    return part.mine.shape != part.right.shape or not part.wrong or explains(left, difference(part.mine, part.right)[0])
+    return part.mine.shape != part.right.shape or not part.wrong or explains(left, part.error[0])
