@@ -11,6 +11,7 @@ from torch import Tensor
 from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 KL = "divergences.kl_divergence"
+REVERSE = "This is KL(q‖p): you computed the reverse KL. The average is taken over p, the first argument."
 AWAY_FROM_ZERO = (  # a clamp and a small number added answer alike far below the bound: one sentence, or they would have no name
     "You keep probabilities away from zero, by a clamp or a small number added to them: a tiny one is not the bound, "
     "and a zero of q is no small number."
@@ -20,7 +21,7 @@ AWAY_FROM_ZERO = (  # a clamp and a small number added answer alike far below th
 @mistake(
     KL,
     killed_by="test_kl_depends_on_the_order_of_its_arguments",
-    says="This is KL(q‖p): you computed the reverse KL. The average is taken over p, the first argument.",
+    says=REVERSE,
 )
 def kl_of_q_and_p(p: Tensor, q: Tensor) -> Tensor:
     return _kl(*_checked(q, p))
@@ -192,7 +193,7 @@ def always_float64(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_depends_on_the_order_of_its_arguments",
-    says="F.kl_div(input, target) takes the log-probabilities of q first and averages over its target: this is KL(q‖p).",
+    says=REVERSE,
 )
 def kl_div_with_its_arguments_swapped(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
