@@ -29,9 +29,9 @@ def in_archive(file: File, archive: Path | bytes) -> list[File]:
         return [File(file.name, file.read, f"it is no readable zip archive ({reason})")]
     named = {_name(entry): entry for entry in opened.infolist()}  # of two of one name the later one, as when it is unpacked
     return [
-        File(clean(name.removeprefix("./")), functools.partial(_read, opened, entry), _refusal(name, entry), _modified(entry))
+        File(clean(name), functools.partial(_read, opened, entry), _refusal(name, entry), _modified(entry), name)
         for name, entry in named.items()
-        if not name.endswith("/") and not any(map(is_skipped, name.split("/")))
+        if name.rpartition("/")[2] and not any(map(is_skipped, name.split("/")))
     ]
 
 
@@ -53,7 +53,7 @@ def _name(entry: zipfile.ZipInfo) -> str:
     if not entry.flag_bits & 0x800:
         with contextlib.suppress(UnicodeError):
             name = name.encode("cp437").decode("utf-8")
-    return name.replace("\\", "/")
+    return name.replace("\\", "/").removeprefix("./")
 
 
 def _refusal(name: str, entry: zipfile.ZipInfo) -> str | None:

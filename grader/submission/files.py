@@ -35,6 +35,7 @@ class File:
     read: Callable[[int], bytes]
     why_not: str | None = None  # why it must not be read
     modified: float = 0.0  # seconds; 0 where nobody knows
+    given: str = ""  # its name as an archive has it: those of two students may look alike
 
     @functools.cached_property
     def suffix(self) -> str:

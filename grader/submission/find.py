@@ -96,9 +96,9 @@ def _entries(path: Path, layout: Layout, assignment: Assignment) -> list[Entry]:
     files = in_archive(file, path)
     if len(files) == 1 and files[0].why_not and files[0].name == file.name:
         return []
-    tops = {file.name.split("/")[0] for file in files}
+    tops = {file.given.split("/")[0] for file in files}
     if len(tops) == 1 and all("/" in file.name for file in files) and "_assignsubmission_" not in "".join(tops):
-        files = [replace(file, name=file.name.split("/", 1)[1]) for file in files]
+        files = [replace(file, name=file.name.split("/", 1)[1], given=file.given.split("/", 1)[1]) for file in files]
     return _grouped(files)
 
 
@@ -108,11 +108,10 @@ def _entry(path: Path) -> Entry:
 
 
 def _grouped(files: list[File]) -> list[Entry]:
-    """The files of a zip by the folder at the top in which they lie."""
+    """The files of a zip by the folder at the top in which they lie, as it is written: folders of two students may look alike."""
     loose = [Entry(file.name, file) for file in files if "/" not in file.name]
     folders: dict[str, list[File]] = {}
     for file in files:
-        top, slash, inside = file.name.partition("/")
-        if slash:
-            folders.setdefault(top, []).append(replace(file, name=inside))
-    return [*loose, *(Entry(name, tuple(inside)) for name, inside in folders.items())]
+        if "/" in file.name:
+            folders.setdefault(file.given.split("/")[0], []).append(replace(file, name=file.name.split("/", 1)[1]))
+    return [*loose, *(Entry(clean(name), tuple(inside)) for name, inside in folders.items())]

@@ -61,11 +61,16 @@ def test_the_given_name_is_kept_in_the_record(tmp_path: Path) -> None:
     assert {name: one.handed_in_as for name, one in of_class(tmp_path).items()} == {"grades_csv": "grades.csv", "s01": "", "_i_": "<i>"}
 
 
-def test_names_that_look_alike_are_two_submissions(tmp_path: Path) -> None:
-    for number, name in enumerate(("Jos\u00e9", "Jose\u0301", "anna\x01", "anna\x02")):
-        lay(tmp_path / name, {"flows.py": flows(str(number))})
-    said = [one.topics["flows"] for one in of_class(tmp_path).values()]
-    assert sorted(said) == [[flows(str(number))] for number in range(4)]
+@pytest.mark.parametrize("before", [None, "", "./", "COURSE/"])
+def test_names_that_look_alike_are_two_submissions(tmp_path: Path, before: str | None) -> None:
+    names = ("Jos\u00e9", "Jose\u0301", "anna\x01", "anna\x02")
+    files: dict[str, str | bytes] = {f"{name}/flows.py": flows(str(number)) for number, name in enumerate(names)}
+    path = lay(tmp_path / "class", files)
+    if before is not None:
+        path = tmp_path / "class.zip"
+        path.write_bytes(zipped({before + name: data for name, data in files.items()}))
+    found = of_class(path, "class")
+    assert sorted(one.topics["flows"] for one in found.values()) == [[flows(str(number))] for number in range(4)]
 
 
 def test_a_name_that_is_not_utf8_is_shown_as_far_as_it_is_text(tmp_path: Path) -> None:
