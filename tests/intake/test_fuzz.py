@@ -35,7 +35,7 @@ def in_order(files: dict[str, bytes]) -> None:
     assert submission.topics or submission.problems
     entries = [Entry(file.name, file) for file in stored if "/" not in file.name]
     for surely in (True, False):
-        owned = sort_out([entry for entry in entries if not is_nobody(entry)], decide(entries, LECTURE, surely), LECTURE, None)
+        owned = sort_out([entry for entry in entries if not is_nobody(entry, LECTURE)], decide(entries, LECTURE, surely), LECTURE, None)
         names = made_from([one.name for one in owned])
         assert len({name.casefold() for name in names}) == len(owned)
     assert time.process_time() - started < MAX_SECONDS
