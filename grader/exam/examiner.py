@@ -95,7 +95,7 @@ class Examiner:
 
     def examine(self, check: Check, transport: Transport, failed_before: Collection[str] = ()) -> CheckRecord:
         """The record of one check put to the submission behind `transport`."""
-        unable = self._unable(check)
+        unable = self.unable(check)
         if unable:
             return not_graded(check, unable)
         started = time.perf_counter()
@@ -137,7 +137,7 @@ class Examiner:
         """How much of an exercise is earned, of what this machine can grade."""
         graded: list[Check] = []
         records: list[CheckRecord] = []
-        for check in (one for one in self.checks if one.exercise == name and not self._unable(one)):
+        for check in (one for one in self.checks if one.exercise == name and not self.unable(one)):
             try:
                 failure = gravest(self.run(check, example, transport) for example in self.examples(check))
             except CannotObserve:
@@ -204,7 +204,8 @@ class Examiner:
         forms = [[_form(call.answer) for call in of] for of in (calls, solution.calls)]
         return all(mine == right for mine, right in zip(*forms, strict=False))
 
-    def _unable(self, check: Check) -> str:
+    def unable(self, check: Check) -> str:
+        """Why a check is not graded here, whatever the submission is; empty where it is."""
         if check.gpu and self._device is None:
             return NO_GPU
         if check.training and self._quick:

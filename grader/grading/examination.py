@@ -10,7 +10,7 @@ import msgspec
 from grader.assignment import Assignment
 from grader.exam.collect import Check
 from grader.exam.dependencies import with_dependencies
-from grader.exam.examiner import NO_GPU, Examiner
+from grader.exam.examiner import Examiner
 from grader.exam.failure import not_graded
 from grader.exam.replay import Replay
 from grader.exam.timeouts import Timeouts
@@ -58,7 +58,7 @@ def _exercises(assignment: Assignment, examiner: Examiner, transport: WorkerTran
     for exercise in sorted(assignment.exercises, key=lambda one: one.bonus):  # no bonus takes time from the rest
         if transport.spent >= timeouts.submission:
             checks = [
-                not_graded(check, NO_GPU) if check.gpu else _out_of_time(check, timeouts.submission)
+                not_graded(check, unable) if (unable := examiner.unable(check)) else _out_of_time(check, timeouts.submission)
                 for check in examiner.checks
                 if check.exercise == exercise.name
             ]
