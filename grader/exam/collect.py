@@ -207,7 +207,7 @@ class _Collector:
     def __init__(self) -> None:
         self.checks: list[Check] = []
         self.errors: list[str] = []
-        self.error: AssignmentError | None = None
+        self.error: BaseException | None = None
 
     def pytest_configure(self, config: pytest.Config) -> None:
         for mark, meaning in MARKS.items():
@@ -216,6 +216,10 @@ class _Collector:
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         if report.failed:
             self.errors.append(f"{report.nodeid}: {str(report.longrepr)[-500:]}")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        if excinfo.type is KeyboardInterrupt:  # pytest takes it for an end of its own, and calls errors by the same name
+            self.error = excinfo.value
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         try:

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from grader.exam.collect import collect, collected
 
 DEMO_ROOT = Path(__file__).parent / "demo_root"
@@ -19,6 +21,16 @@ def test_options_and_plugins_of_the_environment_do_not_matter(monkeypatch):
     collected.cache_clear()
     assert collect("demo", DEMO_ROOT)
     assert dict(os.environ) == before
+
+
+def test_ctrl_c_is_no_fault_of_the_checks(monkeypatch):
+    def stopped(item):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("grader.exam.collect.check_of", stopped)
+    collected.cache_clear()
+    with pytest.raises(KeyboardInterrupt):
+        collect("demo", DEMO_ROOT)
 
 
 def test_one_topic_imports_its_own_checks_and_no_others() -> None:
