@@ -19,7 +19,7 @@ from grader.cli.chosen import AssignmentName, at_work
 from grader.practice import overview, progress
 from grader.practice.names import exactly_one, select, short_name
 from grader.practice.progress import Progress
-from grader.practice.work import read_work, remarks_on
+from grader.practice.work import read_work, remarks_on, skipped_in
 from grader.record import ExerciseRecord
 from grader.renderings import terminal
 
@@ -239,6 +239,9 @@ def _check(practice: Practice, state: Progress, names: list[str], said: bool = F
         progress.save(state, practice.folder)
     if not records:  # a module that is no Python: what is remembered of it stays
         _say_what_is_checked(practice, names)
+    wrong = {practice.assignment[record.exercise].topic for record in records if record.failed}
+    for remark in skipped_in(practice.skipped, wrong):
+        console.print(terminal.below(Text(f"while it was loaded: {remark}", "yellow")))
     return records
 
 

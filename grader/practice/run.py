@@ -43,6 +43,7 @@ class Practice:
         self.assignment = assignments.load(lecture)
         self.folder = folder
         self.submission: Submission | None = None  # what was checked last
+        self.skipped: list[str] = []  # what went wrong while it was loaded
         modules = worker_modules(lecture)
         self._workers = UnlockedFork(modules) if FORKS_SAFELY and device is None else Spawn(modules, spare=warm)
         self._device = device
@@ -94,6 +95,7 @@ class Practice:
         try:
             yield transport
         finally:
+            self.skipped = transport.problems
             transport.close()
 
 

@@ -9,6 +9,8 @@ from grader.errors import GraderError
 from grader.submission import Submission, lone, read
 from grader.submission.syntax import parsed
 
+MOST_SKIPPED = 3  # statements that are named
+
 
 class NoWorkFound(GraderError):
     """The folder holds no work; the message says where to look."""
@@ -38,3 +40,9 @@ def remarks_on(submission: Submission, topics: set[str], assignment: Assignment)
     others = tuple({*assignment.topics} - topics)
     about = [problem for problem in submission.problems if not problem.startswith(others)]
     return [f"checked: {', '.join(sorted(files))}", *about] if files else about
+
+
+def skipped_in(problems: list[str], topics: set[str]) -> list[str]:
+    """The first statements of some topics that could not be executed: often why a name is not defined further down."""
+    places = tuple(f"{topic}{after}" for topic in topics for after in (".py", ", cell "))
+    return [problem for problem in problems if problem.startswith(places)][:MOST_SKIPPED]

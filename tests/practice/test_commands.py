@@ -266,6 +266,17 @@ def test_what_the_failing_call_printed_is_shown_once_and_no_other(work: Path) ->
     assert 0 < said.count("  .\n") < 10
 
 
+def test_an_import_that_fails_is_said_where_something_is_wrong(work: Path) -> None:
+    module = work / "course_tricks.py"
+    module.write_text(module.read_text("utf-8").replace("\nimport torch\n", "\nimport numpyy as np\nimport torch\n", 1), "utf-8")
+    assert "numpyy" not in dgm("check", "kl_divergence", "--folder", work, expect=1)
+    write(work, "return np.mean(f(x))")
+    said = " ".join(dgm("check", "monte_carlo", "lotus", "--folder", work, expect=1).split())
+    assert said.count("No module named 'numpyy'") == 1
+    module.write_text(module.read_text("utf-8").replace("return np.mean(f(x))", RIGHT), "utf-8")
+    assert "numpyy" not in dgm("check", "monte_carlo", "--folder", work)
+
+
 def test_next_checks_the_first_that_is_not_done_and_goes_on_when_it_is_right(work: Path) -> None:
     said = dgm("next", "--folder", work)
     assert "monte_carlo  ○" in said
