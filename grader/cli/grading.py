@@ -16,7 +16,7 @@ from grader.errors import GraderError
 from grader.practice.names import select
 from grader.record import Record
 from grader.renderings import running
-from grader.renderings.terminal import SafeConsole, class_table
+from grader.renderings.terminal import SafeConsole, class_table, outcomes
 from grader.submission import Layout
 
 SeedFile = Annotated[Path | None, typer.Option(help="The grading seed ($DGM_SEED, else course.toml's, else .dgm-seed).")]
@@ -95,7 +95,8 @@ def grade(
         show = running.json_lines if json else running.bar if console.is_terminal and not debug else running.plain
         seen: list[str] = []
         broken: list[str] = []
-        table = class_table(_noting(show(graded, len(handed_in), console), seen, broken))
+        empty: list[str] = []
+        table = class_table(_noting(show(graded, len(handed_in), console), seen, broken, empty))
     except GraderError as error:
         if not json:
             raise
@@ -110,6 +111,11 @@ def grade(
         running.event(console, "finished", records=f"{output}/records.jsonl", grades=f"{output}/grades.csv", **facts)
     else:
         console.print(table)
+        if empty:
+            console.print(
+                f"nothing could be graded of {len(empty)}: {listed(empty)}. What was wrong with the files stands in their records "
+                "(problems) and in dgm report.", style="yellow", soft_wrap=True,
+            )  # fmt: skip
         if left_out:
             console.print(f"left out, since no record here is of this very work: {listed(left_out)}", soft_wrap=True)
         if broken:
@@ -121,12 +127,14 @@ def grade(
     raise typer.Exit(3 if broken else 0)
 
 
-def _noting(records: Iterable[Record], seen: list[str], broken: list[str]) -> Iterator[Record]:
-    """The records, and the names of their submissions and of those on which the grader broke."""
+def _noting(records: Iterable[Record], seen: list[str], broken: list[str], empty: list[str]) -> Iterator[Record]:
+    """The records, and the names of their submissions, of those on which the grader broke, and of those with no work to read."""
     for record in records:
         seen.append(record.submission)
         if record.fault:
             broken.append(record.submission)
+        elif record.problems and not set(outcomes(record)) - {"missing", "not_graded"}:
+            empty.append(record.submission)
         yield record
 
 
