@@ -153,6 +153,11 @@ def _at(function: Function, constant: float) -> Function:
     return with_constant
 
 
+def near_one_another(argument: str) -> Predicate:
+    """`when` for "nearly equal": the entries of the argument differ, by less than a tenth."""
+    return _of(argument, lambda **given: bool(given[argument].min() < given[argument].max() < 1.1 * given[argument].min()))
+
+
 def _of(argument: str, predicate: Predicate) -> Predicate:
     """The predicate with the one parameter that it looks at."""
     parameter = inspect.Parameter(argument, inspect.Parameter.KEYWORD_ONLY)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, randn, signal, step_before
+from dgm_ref.slips import FEW, one_of_256
 
 STEP, SAMPLE, DDIM = "diffusion.denoising_step", "diffusion.sample", "diffusion.ddim_step"
 S_BY_HAND, S_LAW = "test_a_step_back_known_by_hand", "test_steps_back_have_the_mean_and_the_variance_of_the_posterior"
@@ -97,6 +98,11 @@ def model_asked_at_the_time_before(model: Model, x: Tensor, t: int, betas: Tenso
 @mistake(STEP, killed_by=S_SOURCE, says="Your noise does not come from the generator that you are given.")
 def step_by_the_global_generator(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _step(model, x, t, betas, torch.default_generator)
+
+
+@mistake(STEP, killed_by=S_SOURCE, says=FEW)
+def one_of_256_steps(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return _step(model, x, t, betas, one_of_256(generator))
 
 
 @mistake(STEP, killed_by=S_BY_HAND, says="The predicted noise is added. It is taken away.")
@@ -329,6 +335,11 @@ def sample_by_the_global_generator(model: Model, n: int, m: int, betas: Tensor, 
 def start_by_the_global_generator(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     start = _start(n, m, betas, torch.default_generator)
     return _run(model, start, list(reversed(range(len(betas)))), betas, generator)
+
+
+@mistake(SAMPLE, killed_by=SOURCE, says=FEW)
+def one_of_256_samples(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    return sample_without_a_graph(model, n, m, betas, one_of_256(generator))
 
 
 @mistake(SAMPLE, killed_by=ONE, says="All rows start at the same noise: draw noise of its own for every row.")

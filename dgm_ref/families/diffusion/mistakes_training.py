@@ -152,6 +152,11 @@ def simple_loss_row_by_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, b
     return (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
 
 
+@mistake(SIMPLE, killed_by=S_TRAINS, says="You detach the schedule. It can be learned, through the noisy data that the model sees.")
+def schedule_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas.detach()), t)).square().sum(1).mean()
+
+
 @variant(SIMPLE)
 def simple_by_mse(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return torch.nn.functional.mse_loss(model(noisy(x0, t, noise, betas), t), noise, reduction="sum") / len(x0)
@@ -230,6 +235,12 @@ def bound_of_capped_weight(model: Model, x0: Tensor, t: Tensor, noise: Tensor, b
 def bound_at_detached_data(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     weight = betas[t] / (2 * (1 - betas[t]) * (1 - before(betas)[t]))
     return weight * (noise - model(noisy(x0, t, noise, betas).detach(), t)).square().sum(1)
+
+
+@mistake(BOUND, killed_by=B_TRAINS, says="You detach the variance. The schedule can be learned, and the variance is made of it.")
+def variance_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return (mean - other).square().sum(1) / (2 * variance.detach())
 
 
 @mistake(BOUND, killed_by=B_TRAINS, says="The term has lost its graph.")

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import FEW, one_of_256
 
 STEP, ACCEPT = "energy.langevin_step", "energy.metropolis_log_acceptance"
 STEEP, SHAKES = "test_where_the_slope_is_steep_the_noise_hardly_counts", "test_a_step_drifts_along_the_score_and_shakes"
@@ -79,6 +80,11 @@ def antithetic_rows(score: Map, x: Tensor, step: float, generator: torch.Generat
 @mistake(STEP, killed_by=SOURCE, says="Your noise does not come from the generator that you are given.")
 def noise_of_the_global_generator(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step / 2 * score(x) + math.sqrt(step) * torch.randn_like(x)
+
+
+@mistake(STEP, killed_by=SOURCE, says=FEW)
+def one_of_256_langevin_steps(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step) * torch.randn(x.shape, generator=one_of_256(generator), dtype=x.dtype)
 
 
 @mistake(STEP, killed_by=SHAKES, says="The score is asked after the noise is added. It is asked at x.")

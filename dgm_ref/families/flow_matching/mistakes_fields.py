@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, near_one_another, variant
+from dgm_ref.slips import first_where_near
 
 EULER, VELOCITY, SCORE = "flow_matching.euler_sample", "flow_matching.gaussian_velocity", "flow_matching.score_from_velocity"
 E_BY_HAND = "test_euler_steps_known_by_hand"
@@ -353,6 +354,17 @@ def variance_with_the_deviation(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor)
     return _line(x, t, mu, s * sigma**2 - (1 - s), (1 - s) ** 2 + s**2 * sigma)
 
 
+@mistake(
+    VELOCITY,
+    killed_by="test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows",
+    says="Times less than a tenth apart are taken for one. Each row has one.",
+    when=near_one_another("t"),
+    green_at_home="times that differ little are asked of the reference",
+)
+def velocity_at_one_time_where_they_are_near(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return velocity_from_two_conditional_means(x, first_where_near(t), mu, sigma)
+
+
 @variant(VELOCITY)
 def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t.unsqueeze(1)
@@ -476,6 +488,21 @@ def multiplied_by_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor
 @mistake(SCORE, killed_by=S_BY_HAND, says="x is missing: at t = 0 the score is -x.")
 def score_of_the_velocity_alone(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return t[:, None] * velocity / (1 - t[:, None])
+
+
+@mistake(
+    SCORE,
+    killed_by=S_SQUARE,
+    says="Times less than a tenth apart are taken for one. Each row has one.",
+    when=near_one_another("t"),
+)
+def score_at_one_time_where_they_are_near(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return score_by_the_mean_noise(velocity, x, first_where_near(t))
+
+
+@mistake(SCORE, killed_by=S_SQUARE, says="You detach the time. The score changes with it, by (v - x) / (1 - t)^2.")
+def time_of_the_score_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return score_by_the_mean_noise(velocity, x, t.detach())
 
 
 @variant(SCORE)

@@ -8,7 +8,8 @@ from itertools import permutations
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, near_one_another, variant
+from dgm_ref.slips import first_where_near
 
 PATH, LOSS, PAIRS = "flow_matching.conditional_path", "flow_matching.flow_matching_loss", "flow_matching.optimal_pairs"
 P_BY_HAND, P_SQUARE = "test_points_of_a_line_known_by_hand", "test_a_line_of_one_row_a_square_batch_and_many_lines"
@@ -109,6 +110,16 @@ def noise_and_data_swapped(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
 @mistake(PATH, killed_by=P_BY_HAND, says="The velocity is the sum of the ends. It is their difference, x1 - x0.")
 def velocity_of_the_sum(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, t), x0 + x1
+
+
+@mistake(
+    PATH,
+    killed_by=P_BY_HAND,
+    says="Times less than a tenth apart are taken for one. Each row has one.",
+    when=near_one_another("t"),
+)
+def near_times_taken_for_one(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
+    return _path(x0, x1, first_where_near(t)), x1 - x0
 
 
 @variant(PATH)
@@ -243,6 +254,26 @@ def field_at_time_zero(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor
 def target_of_what_is_done(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     x = _path(x0, x1, t)
     return (v(x, t) - (x - x0)).square().sum(1).mean()
+
+
+@mistake(
+    LOSS,
+    killed_by=L_BY_HAND,
+    says="Times less than a tenth apart are taken for one. Each row has one.",
+    when=near_one_another("t"),
+)
+def field_at_one_time_where_they_are_near(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), first_where_near(t)) - (x1 - x0)).square().sum(1).mean()
+
+
+@mistake(
+    LOSS,
+    killed_by=L_BY_HAND,
+    says="You keep the times of the field 1/1000 off both ends. It is asked at the ends, too.",
+    when=lambda t: t.min() < 1e-3 or t.max() > 1 - 1e-3,
+)
+def field_kept_off_the_ends(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    return (v(_path(x0, x1, t), t.clamp(1e-3, 1 - 1e-3)) - (x1 - x0)).square().sum(1).mean()
 
 
 @variant(LOSS)

@@ -491,6 +491,17 @@ def log_dets_as_absolute_values(layers: Layers, log_p_z: LogDensity, x: Tensor) 
     return log_p_z(z) + sum(log_det.abs() for log_det in log_dets)
 
 
+@mistake(
+    FLOW,
+    killed_by="test_a_flow_can_be_trained",
+    says="From the third layer on the log-determinants are detached. Every layer learns from its own.",
+    when=lambda layers: len(layers) > 2,
+)
+def log_dets_detached_from_the_third_on(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return log_p_z(z) + sum(log_dets[:2]) + sum(log_det.detach() for log_det in log_dets[2:])
+
+
 @variant(FLOW)
 def flow_with_a_running_sum(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     total = torch.zeros(x.shape[0], dtype=x.dtype)

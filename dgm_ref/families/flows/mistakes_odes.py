@@ -533,6 +533,12 @@ def divided_by_the_squared_probe(f: Field, t: float, x: Tensor, v: Tensor) -> Te
     return (torch.einsum("snj,njk,snk->sn", v, _jacobian(f, t, x), v) / v.square().sum(-1)).mean(0)
 
 
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The estimate of a single probe has no graph: s = 1 trains the field as well.")
+def estimate_of_one_probe_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    value = (_products(f, t, x, v) * v).sum(2).mean(0)
+    return value if len(v) > 1 else value.detach()
+
+
 @variant(HUTCHINSON)
 def estimate_by_autograd(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     x = x if x.requires_grad else x.clone().requires_grad_(True)

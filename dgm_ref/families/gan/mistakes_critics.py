@@ -8,7 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, near_one_another, variant
+from dgm_ref.slips import first_where_near
 
 PENALTY, W1, STYLE = "gan.gradient_penalty", "gan.wasserstein_1d", "gan.adaptive_instance_norm"
 BY_HAND, ROWS = "test_penalties_of_a_linear_and_of_a_quadratic_critic_known_by_hand", "test_the_penalty_averages_over_rows_of_any_shape"
@@ -160,6 +161,16 @@ def signed_distance_from_one(critic: Critic, real: Tensor, fake: Tensor, u: Tens
 @mistake(PENALTY, killed_by=BY_HAND, says="The squared slope minus one is averaged. First subtract one from the slope, then square.")
 def squared_slope_minus_one(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, real, fake, u).flatten(1).square().sum(1) - 1).mean()
+
+
+@mistake(
+    PENALTY,
+    killed_by="test_the_penalty_of_one_row_and_of_many",
+    says="Where the u of all rows differ by less than a tenth all rows are mixed with the first. Each row has its own.",
+    when=near_one_another("u"),
+)
+def one_u_where_they_are_near(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    return (_slopes(critic, real, fake, first_where_near(u)).flatten(1).norm(dim=1) - 1).square().mean()
 
 
 @variant(PENALTY)

@@ -7,7 +7,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, near_one_another, variant
+from dgm_ref.slips import first_where_near
 
 DSM, ISM, DENOISE = "score.denoising_score_loss", "score.implicit_score_loss", "score.denoise"
 DSM_BY_HAND, DSM_SQUARE = "test_denoising_losses_known_by_hand", "test_each_row_has_its_own_level_also_in_a_square_batch"
@@ -83,6 +84,17 @@ def levels_along_the_dimensions(score: Score, x: Tensor, noise: Tensor, sigma: T
 def levels_clamped(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.clamp(0.01, 100.0)[:, None]
     return (s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
+
+
+@mistake(
+    DSM,
+    killed_by=DSM_BY_HAND,
+    says="Levels that differ by less than a tenth are taken for one. The score is asked at the level of each row.",
+    when=near_one_another("sigma"),
+)
+def near_levels_taken_for_one(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return (s * score(x + s * noise, first_where_near(sigma)) + noise).square().sum(1).mean()
 
 
 @mistake(DSM, killed_by=DSM_TRAINS, says="The score is detached: nothing can be trained by this loss.")
@@ -347,6 +359,16 @@ def asked_for_the_variance(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 @mistake(DENOISE, killed_by=D_SQUARE, says="You hold the guess to 100 in size. Data may be larger.", when=lambda x: x.abs().max() > 100)
 def guess_clipped(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return (x + sigma[:, None] ** 2 * score(x, sigma)).clamp(-100, 100)
+
+
+@mistake(
+    DENOISE,
+    killed_by=D_SQUARE,
+    says="Levels that differ by less than a tenth are taken for one. The score is asked at the level of each row.",
+    when=near_one_another("sigma"),
+)
+def near_levels_denoised_as_one(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None].square() * score(x, first_where_near(sigma))
 
 
 @variant(DENOISE)

@@ -8,7 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import mistake, near_one_another, variant
+from dgm_ref.slips import FEW, first_where_near, one_of_256
 
 LEVELS, ANNEAL, MARGINAL = "score.noise_levels", "score.annealed_langevin", "score.vp_marginal"
 BACK, FLOW = "score.reverse_sde_step", "score.probability_flow_drift"
@@ -320,6 +321,22 @@ def annealed_against_the_score(score: Score, x: Tensor, sigmas: Tensor, steps: i
     return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator, drift=-0.5)
 
 
+@mistake(
+    ANNEAL,
+    killed_by=A_STEEP,
+    says="Levels that differ by less than a tenth are taken for one. Each has a step and a score of its own.",
+    when=near_one_another("sigmas"),
+)
+def near_levels_annealed_as_one(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    sigmas = first_where_near(sigmas)
+    return _annealed(score, x, sigmas, steps, step * sigmas.square() / sigmas[-1] ** 2, generator)
+
+
+@mistake(ANNEAL, killed_by=A_SOURCE, says=FEW)
+def one_of_256_annealed_samples(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, one_of_256(generator))
+
+
 @variant(ANNEAL)
 def annealed_without_a_graph(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -483,6 +500,17 @@ def factor_of_the_mean_for_the_deviation(x0: Tensor, t: Tensor, beta_min: float,
     return _marginal(x0, B)[0], (-B / 2).exp()
 
 
+@mistake(
+    MARGINAL,
+    killed_by="test_marginals_of_one_row_of_many_and_of_a_square_batch",
+    says="Times less than a tenth apart are taken for one. Each row has one.",
+    when=near_one_another("t"),
+    green_at_home="times that differ little are asked of the reference",
+)
+def marginal_at_one_time_where_they_are_near(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, _integral(first_where_near(t), beta_min, beta_max))
+
+
 @variant(MARGINAL)
 def marginal_by_the_mean_beta(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = 0.5 * t * (2 * beta_min + t * (beta_max - beta_min))
@@ -591,6 +619,11 @@ def back_by_the_global_generator(
     score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator
 ) -> Tensor:
     return _back(score, x, t, dt, _beta(t, low, high), torch.default_generator)
+
+
+@mistake(BACK, killed_by=B_SOURCE, says=FEW)
+def one_of_256_steps_back(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
+    return _back(score, x, t, dt, _beta(t, low, high), one_of_256(generator))
 
 
 @mistake(BACK, killed_by=B_STEEP, says="The score lacks its factor beta(t).")

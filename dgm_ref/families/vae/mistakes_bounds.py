@@ -126,6 +126,16 @@ def elbo_averaged_over_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x
 
 @mistake(
     ELBO,
+    killed_by=ELBO_TRAINS,
+    says="You detach a single draw. With s = 1 the encoder learns through it as with many.",
+    when=lambda z: len(z) == 1,
+)
+def single_draw_detached(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z if len(z) > 1 else z.detach()).mean(0) - _kl(mu, log_var)
+
+
+@mistake(
+    ELBO,
     killed_by=ELBO_SMALL,
     says="You count a divergence of 0.01 at least (free bits). Where the posterior is the prior it is 0.",
     when=lambda mu, log_var: _kl(mu, log_var).min() < 0.01,
@@ -323,6 +333,17 @@ def log_weights_by_normalised_weights(log_p: LogLikelihood, mu: Tensor, log_var:
 @mistake(IWAE, killed_by=IWAE_BY_HAND, says="This is minus the bound, the loss. Asked for is the bound itself.")
 def negative_importance_bound(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return math.log(len(z)) - torch.logsumexp(_log_weights(log_p, mu, log_var, x, z), 0)
+
+
+@mistake(
+    IWAE,
+    killed_by=IWAE_TRAINS,
+    says="You detach a single draw. With s = 1 the encoder learns through it as with many.",
+    when=lambda z: len(z) == 1,
+)
+def single_weight_of_a_detached_draw(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    z = z if len(z) > 1 else z.detach()
+    return _log_weights(log_p, mu, log_var, x, z).logsumexp(0) - math.log(len(z))
 
 
 @variant(IWAE)

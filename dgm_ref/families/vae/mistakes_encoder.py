@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import FEW, one_of_256
 
 KL, DRAW = "vae.gaussian_kl", "vae.reparametrize"
 BY_HAND, WIDE = "test_gaussian_kl_of_three_posteriors_known_by_hand", "test_gaussian_kl_of_wide_and_narrow_posteriors"
@@ -188,6 +189,11 @@ def draws_from_the_global_generator(mu: Tensor, log_var: Tensor, generator: torc
     return mu + (log_var / 2).exp() * torch.randn_like(mu)
 
 
+@mistake(DRAW, killed_by=SOURCE, says=FEW)
+def one_of_256_draws(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + (log_var / 2).exp() * _noise(mu, one_of_256(generator))
+
+
 @mistake(DRAW, killed_by=SOURCE, says="You standardise the noise of a batch: its rows are no longer independent.")
 def standardised_noise(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
     noise = _noise(mu, generator)
@@ -230,6 +236,16 @@ def uniform_on_the_unit_interval(mu: Tensor, log_var: Tensor, generator: torch.G
 @mistake(DRAW, killed_by=LAW, says="There is no noise: this is the mean, not a draw.")
 def mean_for_a_draw(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
     return mu + 0 * log_var
+
+
+@mistake(
+    DRAW,
+    killed_by=MOVES,
+    says="No gradient reaches the log-variance of a single row. A batch of one is trained like any other.",
+    when=lambda mu: len(mu) == 1,
+)
+def detached_deviation_of_a_single_row(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    return mu + ((log_var if len(mu) > 1 else log_var.detach()) / 2).exp() * _noise(mu, generator)
 
 
 @mistake(

@@ -10,6 +10,7 @@ from torch import Generator, Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.lecture1.autoregressive.parts import gaussian_ancestral, noise
+from dgm_ref.slips import FEW, one_of_256
 
 Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -297,6 +298,18 @@ def noise_without_sigma(conditional: Conditional, n: int, m: int, generator: Gen
     def step(x: Tensor, j: int) -> Tensor:
         mu, _ = conditional(x)
         return mu[:, j] + noise(mu[:, j], generator)
+
+
+@mistake(SAMPLE, killed_by=GENERATOR, says=FEW)
+def one_of_256_samples(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return _right(conditional, n, m, one_of_256(generator))
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="Of more than 16 rows the second eight begin as the first eight do.", when=lambda n: n > 16)
+def second_eight_vectors_begin_as_the_first(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        value = _one(conditional(x), j, generator)
+        return torch.cat([value[:8], value[:8], value[16:]]) if j == 0 and n > 16 else value
 
     return gaussian_ancestral(n, m, step)
 

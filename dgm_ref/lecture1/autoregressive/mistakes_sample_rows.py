@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from dgm_ref.catalogue import mistake
 from dgm_ref.lecture1.autoregressive.parts import Conditional, ancestral, pick, probabilities, quantile
+from dgm_ref.slips import FEW, one_of_256
 
 SAMPLE = "autoregressive.sample"
 JOINT = "test_samples_follow_the_joint_law"
@@ -131,3 +132,18 @@ def copy_of_the_generator(conditional: Conditional, n: int, m: int, generator: G
     copy = Generator()
     copy.set_state(generator.get_state())
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), copy))
+
+
+@mistake(SAMPLE, killed_by=GENERATOR, says=FEW)
+def one_of_256_samples(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    own = one_of_256(generator)
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), own))
+
+
+@mistake(SAMPLE, killed_by=ROWS, says="Of more than 16 rows the second eight begin as the first eight do.", when=lambda n: n > 16)
+def second_eight_begin_as_the_first(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        value = pick(probabilities(conditional, x, j), generator)
+        return torch.cat([value[:8], value[:8], value[16:]]) if j == 0 and n > 16 else value
+
+    return ancestral(n, m, step)

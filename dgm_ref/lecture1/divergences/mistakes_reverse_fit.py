@@ -11,6 +11,7 @@ from torch import Generator, Tensor
 from torch.distributions import Normal
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import FEW, one_of_256
 
 REVERSE = "divergences.fit_gaussian_reverse_kl"
 CONVERGES = "test_the_reverse_fit_converges_to_the_closest_gaussian"
@@ -204,6 +205,16 @@ def noise_kept_for_ten_steps(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, 
 @mistake(REVERSE, killed_by=FRESH, says="There are fewer steps than were asked for.")
 def a_third_of_the_steps(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator) -> Fit:
     return _fit(_reverse_kl(log_p_data), mu, sigma, -(-steps // 3), lr, n, generator)
+
+
+@mistake(REVERSE, killed_by=CONVERGES, says="You stop after 100 steps: take all that are asked for.", when=lambda steps: steps > 100)
+def a_hundred_steps_at_most(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator) -> Fit:
+    return _optimise(torch.optim.Adam, torch.log, torch.exp, log_p_data, mu, sigma, min(steps, 100), lr, n, generator)
+
+
+@mistake(REVERSE, killed_by=GENERATOR, says=FEW)
+def one_of_256_fits(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator) -> Fit:
+    return _fit(_reverse_kl(log_p_data), mu, sigma, steps, lr, n, one_of_256(generator))
 
 
 @mistake(REVERSE, killed_by=FRESH, says="A step has fewer draws than were asked for: n of them.")

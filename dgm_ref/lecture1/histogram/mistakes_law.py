@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import EPSILONS, mistake, variant
+from dgm_ref.slips import FEW, one_of_256
 
 LOG_PROB = "histogram.histogram_log_prob"
 AWAY_FROM_ZERO = "You keep probabilities away from zero, by a clamp or a small number added. The log-probability of an empty bin is -inf."
@@ -263,6 +264,11 @@ def generator_from_the_initial_seed(pi: Tensor, n: int, generator: torch.Generat
 @mistake(SAMPLE, killed_by=GENERATOR, says="You ignored the generator and drew from the global random state.")
 def global_random_state(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _multinomial(pi, n, None)
+
+
+@mistake(SAMPLE, killed_by=GENERATOR, says=FEW)
+def one_of_256_samples(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    return _multinomial(pi, n, one_of_256(generator))
 
 
 @mistake(SAMPLE, killed_by="test_samples_are_int64", says="Bins are numbers of dtype int64: you returned floats.")

@@ -22,6 +22,7 @@ from dgm_ref.lecture1.imagegpt.samplers import (
     sampler_with_pick,
     truncate,
 )
+from dgm_ref.slips import FEW, one_of_256
 
 SAMPLE = "imagegpt.sample"
 GENERATOR = "test_sampling_reads_its_generator"
@@ -137,6 +138,23 @@ def antithetic_noise_by_rank(logits: Tensor, generator: torch.Generator, tempera
     cdf = ((values - values[:, :1]) / temperature).softmax(-1).cumsum(-1)
     u = torch.cat([half, 1 - half])[: len(logits)]
     return order.gather(1, (u > cdf).sum(-1, keepdim=True).clamp(max=order.shape[1] - 1))[:, 0]
+
+
+@mistake(
+    SAMPLE,
+    killed_by=ALONE,
+    says="Of more than 16 images the second eight have a pixel in common with the first eight.",
+    when=lambda n: n > 16,
+)
+@sampler_with_pick
+def second_eight_like_the_first(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+    pixels = draw(logits, generator, temperature, top_k)
+    return torch.cat([pixels[:8], pixels[:8], pixels[16:]]) if len(pixels) > 16 else pixels
+
+
+@mistake(SAMPLE, killed_by=GENERATOR, says=FEW)
+def one_of_256_images(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:
+    return ancestral(model, n, m, one_of_256(generator), *rest, **how)
 
 
 @mistake(SAMPLE, killed_by=MODES, says="You leave the model in eval mode. Put it back into the mode it was in.")

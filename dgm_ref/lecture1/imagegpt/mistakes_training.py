@@ -209,6 +209,11 @@ def logits_mixed_up_by_a_reshape(model: Any, optimizer: Any, x: Tensor) -> float
     return _step(model, optimizer, x, loss)
 
 
+@mistake(STEP, killed_by=LOSS, says="You round the loss to three digits. It has those of a float.")
+def loss_rounded(model: Any, optimizer: Any, x: Tensor) -> float:
+    return round(_step(model, optimizer, x, _loss), 3)
+
+
 @variant(STEP)
 def step_in_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
     model.train()

@@ -52,6 +52,8 @@ Rates below $2^{-32}$
     stream). For one fixed instance a rate is therefore a multiple of $2.3 \cdot 10^{-10}$; alpha $= 10^{-12}$ says that
     no seed at all fails, with probability 0.996. A check that draws a fresh instance for each seed needs no more.
 
+``assert_streams_differ``: samples hang on more than one small number from the generator.
+
 Not here: that ``sample`` uses its generator (same state, same draws; the state advances; the global state does not) is
 exact, not statistical: ``torch.equal``. Two seeds agree on $n$ draws by chance with probability $(\sum_k p_k^2)^n$.
 '''
@@ -61,6 +63,7 @@ from grader.checking.statistics.design import draws_for_pmf, draws_for_uniform
 from grader.checking.statistics.normal import assert_batch_not_standardised, assert_standard_normal
 from grader.checking.statistics.repeats import assert_no_stretch_comes_twice, assert_repeats_are_those_of_chance
 from grader.checking.statistics.rows import assert_no_row_repeats, assert_rows_agree_by_chance
+from grader.checking.statistics.streams import assert_streams_differ
 from grader.checking.statistics.uniform import assert_uniform
 
 __all__ = [
@@ -71,6 +74,7 @@ __all__ = [
     "assert_repeats_are_those_of_chance",
     "assert_rows_agree_by_chance",
     "assert_standard_normal",
+    "assert_streams_differ",
     "assert_uniform",
     "draws_for_pmf",
     "draws_for_uniform",

@@ -78,8 +78,8 @@ def test_the_simple_loss_of_one_row_of_many_and_of_one_step(student, ref):
 @simple_loss
 @weight(0.5)
 def test_the_simple_loss_trains_the_model(student):
-    """Gradients reach what the model holds, through the noisy data those without noise, and the noise in both of its places."""
-    x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[3.0, -3.0], [1.0, 1.0]])
+    """Gradients reach what the model holds, through the noisy data those without noise and the schedule, and the noise in both places."""
+    x0, noise, betas = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[3.0, -3.0], [1.0, 1.0]]), by_hand(torch.float64)
     A, b = torch.eye(2, dtype=torch.float64), draw.tensor([1.0, 0.0])
     # at (5.8, -1.8) and (3.8, -2.2) it is off by (3.8, 1.2) and (4.8, -3.2)
     known = {
@@ -87,8 +87,10 @@ def test_the_simple_loss_trains_the_model(student):
         "b": (b, [3.8 + 2 * 4.8, 1.2 - 2 * 3.2]),
         "x0": (x0, [[0.8 * 3.8, 0.8 * 1.2], [0.6 * 4.8, -0.6 * 3.2]]),
         "noise": (noise, [[-0.4 * 3.8, -0.4 * 1.2], [-0.2 * 4.8, 0.2 * 3.2]]),  # 0.6 and 0.8 of it seen, and 1 asked for
+        # in alpha_bar: (3.8, 1.2) times (5/8, 5/2) at t = 0, (4.8, -3.2) times (85/24, -115/24) at t = 1
+        "betas": (betas, [-5.375 - 0.5625 * 97 / 3, -0.64 * 97 / 3]),
     }
-    args = [noise_net(A, b), x0, torch.tensor([0, 1]), noise, by_hand(torch.float64)]
+    args = [noise_net(A, b), x0, torch.tensor([0, 1]), noise, betas]
     assert_gradients_known(student.simple_loss, args, known, scale=200.0)
 
 
@@ -158,8 +160,8 @@ def test_bound_terms_of_one_row_and_of_many(student, ref):
 @bound_term
 @weight(0.5)
 def test_bound_terms_train_the_model(student):
-    """Gradients reach what the model holds, and through the noisy data those without noise."""
-    x0, noise = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[1.0, 1.0], [0.0, -1.0]])
+    """Gradients reach what the model holds, through the noisy data those without noise, the noise, and the schedule in all its places."""
+    x0, noise, betas = draw.tensor([[5.0, 0.0], [5.0, -5.0]]), draw.tensor([[1.0, 1.0], [0.0, -1.0]]), by_hand(torch.float64)
     A, b = torch.eye(2, dtype=torch.float64), draw.tensor([1.0, 0.0])
     # at (3.8, 0.8) and (3, -3.8) it is off by (4.8, -0.2) and (5, -2.8); the square of that counts (35/48)^2 / 0.4921875 times
     slope = 2 * (35 / 48) ** 2 / 0.4921875
@@ -167,8 +169,11 @@ def test_bound_terms_train_the_model(student):
         "A": (A, [[slope * -11.76, slope * 41.84], [slope * 16.04, slope * -21.44]]),
         "b": (b, [2 * slope * (4.8 - 2 * 5), 2 * slope * (-0.2 + 2 * 2.8)]),
         "x0": (x0, [[0.6 * slope * 4.8, 0.6 * slope * -0.2], [-1.2 * slope * 5, 1.2 * slope * 2.8]]),
+        "noise": (noise, [[-0.2 * slope * 4.8, 0.2 * slope * 0.2], [0.4 * slope * 5, -0.4 * slope * 2.8]]),
+        # half of the slope is beta_1 / (2 (1 - beta_1) beta_0), and weighs -42.6; alpha_bar_1 moves the noisy data, by slope times -44.375
+        "betas": (betas, [slope * (21.3 / 0.36 + 0.5625 * 44.375), slope * (-21.3 / (0.4375 * 0.5625) + 0.64 * 44.375)]),
     }
-    args = [noise_net(A, b), x0, torch.tensor([1, 1]), noise, by_hand(torch.float64)]
+    args = [noise_net(A, b), x0, torch.tensor([1, 1]), noise, betas]
     assert_gradients_known(student.bound_term, args, known, weights=draw.tensor([1.0, -2.0]), scale=1000.0)
 
 

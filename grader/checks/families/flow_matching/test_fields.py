@@ -146,9 +146,10 @@ def test_the_velocity_at_both_ends_and_without_a_spread(student):
 @gaussian_velocity
 @weight(0.25)
 def test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows(student, ref):
-    """n = 1, m = 1 and n = m are legal; so are 1031 rows."""
-    square = gaussian(3, 3, 1, torch.float64)
-    assert_agrees(student.gaussian_velocity(*square), ref.gaussian_velocity(*square), like=torch.float32, scale=1000.0)
+    """n = 1, m = 1 and n = m are legal; so are 1031 rows, and times and deviations that differ little."""
+    x, t, mu, sigma = square = gaussian(3, 3, 1, torch.float64)
+    for given_ in (square, (x, 0.5 + t / 32, mu, 1 + sigma / 32)):
+        assert_agrees(student.gaussian_velocity(*given_), ref.gaussian_velocity(*given_), like=torch.float32, scale=1000.0)
     x, t, mu, sigma = gaussian(3, 1, 0, torch.float64)
     want = ref.gaussian_velocity(x, t, mu, sigma)
     for rows in (torch.tensor([1]), draw.integers((1031,), 0, 3)):
@@ -215,13 +216,19 @@ def test_a_velocity_contains_the_score(student, ref, size, key, dtype):
 @score_from_velocity
 @weight(0.15)
 def test_the_score_of_one_row_of_a_square_batch_and_its_gradients(student):
-    """n = 1, m = 1 and n = m are legal; the score can be differentiated in the velocity and in the point."""
+    """n = 1, m = 1, n = m and times that differ little are legal; it can be differentiated in velocity, point and time."""
     v, x, t = draw.tensor([[6.0, 0.0], [1.0, 2.0]]), draw.tensor([[1.0, -2.0], [1.0, 0.5]]), draw.tensor([0.5, 0.75])
     got = student.score_from_velocity(v, x, t)
     assert_agrees(got, draw.tensor([[4.0, 4.0], [-1.0, 4.0]]), like=torch.float32, scale=50.0)
+    got = student.score_from_velocity(v, x, draw.tensor([0.75, 0.765625]))  # 3 v - 4 x, and (49 v - 64 x) / 15
+    assert_agrees(got, draw.tensor([[14.0, 8.0], [-1.0, 4.4]]), like=torch.float32, scale=50.0)
     got = student.score_from_velocity(draw.tensor([[6.0]]), draw.tensor([[1.0]]), draw.tensor([0.5]))
     assert_agrees(got, draw.tensor([[4.0]]), like=torch.float32, scale=10.0)
-    known = {"velocity": (v, [[1.0, -2.0], [9.0, 1.5]]), "x": (x, [[-2.0, 4.0], [-12.0, -2.0]])}
+    known = {
+        "velocity": (v, [[1.0, -2.0], [9.0, 1.5]]),
+        "x": (x, [[-2.0, 4.0], [-12.0, -2.0]]),
+        "t": (t, [4.0, 12.0]),
+    }  # (v - x) / (1 - t)^2
     weights = draw.tensor([[1.0, -2.0], [3.0, 0.5]])
     assert_gradients_known(student.score_from_velocity, [v, x, t], known, weights=weights)
 

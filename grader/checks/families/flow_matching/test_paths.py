@@ -36,12 +36,15 @@ def ends(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Tensor, Tensor, 
 @conditional_path
 @weight(0.5)
 def test_points_of_a_line_known_by_hand(student):
-    """A quarter of the way, at the start and at the end; the velocity is the whole way, at every time."""
+    """A quarter of the way, 17/64, at the start and at the end; the velocity is the whole way, at every time."""
     for dtype in draw.DTYPES:
         x0 = draw.tensor([[0.0, 8.0], [1.0, 2.0], [3.0, 4.0]], dtype)
         x1, t = draw.tensor([[12.0, 0.0], [5.0, 6.0], [-7.0, 0.0]], dtype), draw.tensor([0.25, 0.0, 1.0], dtype)
         want = draw.tensor([[3.0, 6.0], [1.0, 2.0], [-7.0, 0.0]]), draw.tensor([[12.0, -8.0], [4.0, 4.0], [-10.0, -4.0]])
         assert_agrees(student.conditional_path(x0, x1, t), want, like=torch.float32, scale=20.0)
+        near = draw.tensor([0.25, 0.265625], dtype)
+        want = draw.tensor([[3.0, 6.0], [2.0625, 3.0625]]), want[1][:2]
+        assert_agrees(student.conditional_path(x0[:2], x1[:2], near), want, like=torch.float32, scale=20.0)
 
 
 @conditional_path
@@ -114,6 +117,9 @@ def test_flow_matching_losses_known_by_hand(student):
         ends = draw.tensor([0.0, 1.0], dtype)  # where a field t (100, 0), of the way (4, -8) and (0, 3), says (0, 0) and (100, 0)
         got = student.flow_matching_loss(time_velocity(zero, draw.tensor([100.0, 0.0], dtype)), x0, x1, ends)
         assert_agrees(got, draw.tensor((16 + 64 + 1e4 + 9) / 2), like=torch.float32, scale=2e4)
+        near = draw.tensor([0.5, 0.53125], dtype)  # where a field t (64, 0) says (32, 0) and (34, 0)
+        got = student.flow_matching_loss(time_velocity(zero, draw.tensor([64.0, 0.0], dtype)), x0, x1, near)
+        assert_agrees(got, draw.tensor((28**2 + 64 + 34**2 + 9) / 2), like=torch.float32, scale=4e3)
 
 
 @flow_matching_loss
@@ -123,12 +129,13 @@ def test_flow_matching_losses_known_by_hand(student):
 @example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 4), key=1, dtype=torch.float64)
 def test_the_field_is_compared_with_the_velocity_on_the_line(student, ref, size, key, dtype):
-    """Squares are added up over the dimensions and averaged over the rows, each at its own time."""
+    """Squares are added up over the dimensions and averaged over the rows, each at its own time, from 0 to 1."""
     v = tanh_velocity(draw.normal((5, size[1]), key, 1.0, dtype), draw.normal((size[1], 5), key + 1, 1.0, dtype))
     n, m = size
-    given_ = ends(n, m, key + 2, dtype)
-    want = ref.flow_matching_loss(v, *given_)
-    assert_agrees(student.flow_matching_loss(v, *given_), want, like=dtype, scale=100 + 20 * want)
+    x0, x1, t = ends(n, m, key + 2, dtype)
+    t[0], t[-1] = 1.0, 0.0
+    want = ref.flow_matching_loss(v, x0, x1, t)
+    assert_agrees(student.flow_matching_loss(v, x0, x1, t), want, like=dtype, scale=100 + 20 * want)
 
 
 @flow_matching_loss

@@ -249,6 +249,9 @@ def test_the_estimate_can_be_differentiated_once_more(student):
     known = {"A": (A, [[6.75, 0.75], [0.75, 1.5]])}
     args = [linear_field(A, x[0]), 0.5, x, v]
     assert_gradients_known(student.hutchinson_divergence, args, known, weights=weights, scale=100.0)
+    known = {"A": (A, [[1.5, 3.0], [3.0, 4.5]])}  # of one probe: (1 + t) times [[1, 2], [2, 4]] and [[0, 0], [0, 1]]
+    args = [linear_field(A, x[0]), 0.5, x, v[:1]]
+    assert_gradients_known(student.hutchinson_divergence, args, known, weights=weights, scale=100.0)
     # v'Jv = |x|^2 |v|^2 + 2 (x . v)^2, of derivative 2 |v|^2 x + 4 (x . v) v, averaged over two probes
     known = {"x": (x, [[42.0, 48.0], [-15.0, -6.0]])}
     assert_gradients_known(student.hutchinson_divergence, [radial_field(), 0.0, x, v], known, weights=weights, scale=100.0)

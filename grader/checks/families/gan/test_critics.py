@@ -69,10 +69,13 @@ def test_a_slope_of_zero_costs_one(student):
 @gradient_penalty
 @weight(0.2)
 def test_the_penalty_of_one_row_and_of_many(student):
-    """n = 1 is legal, as is a row of one number, or a picture; 1031 rows are all counted."""
+    """n = 1 is legal, as is a row of one number, or a picture; 1031 rows are all counted; 1/2 and 17/32 are two mixtures."""
     critic = quadratic_critic(draw.tensor(1.0))
     real, fake, u = draw.tensor([[3.0]]), draw.tensor([[-1.0]]), draw.tensor([0.75])
     assert_agrees(student.gradient_penalty.strided(critic, real, fake, u), draw.tensor(1.0), like=torch.float32, scale=9.0)
+    real, fake = draw.tensor([[4.0], [8.0]]), torch.zeros(2, 1, dtype=torch.float64)  # mixed to 2 and 4.25, squared slopes less 1
+    got = student.gradient_penalty(critic, real, fake, draw.tensor([0.5, 0.53125]))
+    assert_agrees(got, draw.tensor((1 + 3.25**2) / 2), like=torch.float32, scale=30.0)
     pictures = torch.ones(2, 3, 1, 2, dtype=torch.float64)  # a slope of the length 13
     w = draw.tensor([[[3.0, 4.0]], [[12.0, 0.0]], [[0.0, 0.0]]])
     got = student.gradient_penalty.strided(linear_critic(w), pictures, -pictures, draw.tensor([0.25, 0.5]))

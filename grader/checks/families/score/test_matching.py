@@ -44,7 +44,7 @@ def problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Family, Tenso
 @denoising
 @weight(1.0)
 def test_denoising_losses_known_by_hand(student):
-    """A score of zero leaves the mean squared noise; sigma w, at levels 1/2 and 2, adds sigma^2 w to the noise."""
+    """A score of zero leaves the mean squared noise; sigma w, at levels 1/2 and 2 or 2 and 17/8, adds sigma^2 w to the noise."""
     for dtype in draw.DTYPES:
         x, noise = draw.tensor([[1.0, 2.0, 5.0], [3.0, 4.0, 0.0]], dtype), draw.tensor([[1.0, 0.0, 2.0], [-2.0, 1.0, 0.0]], dtype)
         sigma, w = draw.tensor([0.5, 2.0], dtype), draw.tensor([4.0, 0.0, -1.0], dtype)
@@ -52,6 +52,9 @@ def test_denoising_losses_known_by_hand(student):
         assert_agrees(got, draw.tensor(5.0), like=torch.float32, scale=10.0)
         got = student.denoising_score_loss(level_score(w), x, noise, sigma)
         assert_agrees(got, draw.tensor((4 + 3.0625 + 196 + 1 + 16) / 2), like=torch.float32, scale=300.0)
+        near = draw.tensor([2.0, 2.125], dtype)  # sigma^2 w + noise: (17, 0, -2) and (16 1/16, 1, -4 33/64)
+        got = student.denoising_score_loss(level_score(w), x, noise, near)
+        assert_agrees(got, draw.tensor((289 + 4 + 16.0625**2 + 1 + 4.515625**2) / 2), like=torch.float32, scale=600.0)
         # the exact score of one clean point explains all of its noise
         x = draw.tensor([[1.0, 2.0, 5.0], [1.0, 2.0, 5.0]], dtype)
         got = student.denoising_score_loss(noisy_gaussian_score(x[0], 0 * w), x, noise, sigma)
@@ -238,13 +241,15 @@ def test_denoising_walks_along_the_score(student, ref, size, key, dtype):
 @denoise
 @weight(0.1)
 def test_denoising_one_row_a_square_batch_and_many_rows(student):
-    """n = 1 and m = 1 are legal, and n = m; 1031 rows are all denoised, points of any size."""
+    """n = 1 and m = 1 are legal, and n = m; 1031 rows are all denoised, points of any size; 1 and 17/16 are two levels."""
     score = noisy_gaussian_score(draw.tensor([1.0, 0.0]), draw.tensor([1.0, 3.0]))
     x, sigma, want = draw.tensor([[3.0, 10.0], [11.0, -2.0]]), draw.tensor([1.0, 3.0]), draw.tensor([[2.0, 9.0], [2.0, -1.0]])
     assert_agrees(student.denoise(score, x, sigma), want, like=torch.float32, scale=200.0)
+    score = noisy_gaussian_score(draw.tensor([1.0]), draw.tensor([1.0]))
+    got = student.denoise(score, draw.tensor([[3.0], [10.0]]), draw.tensor([1.0, 1.0625]))  # 1 / (1 + sigma^2) of the way is left
+    assert_agrees(got, draw.tensor([[2.0], [1 + 9 / (1 + 1.0625**2)]]), like=torch.float32, scale=200.0)
     far = noisy_gaussian_score(draw.tensor([1e6]), draw.tensor([1.0]))
     assert_agrees(student.denoise(far, draw.tensor([[2e6]]), draw.tensor([1.0])), draw.tensor([[1.5e6]]), like=torch.float32, scale=4e6)
-    score = noisy_gaussian_score(draw.tensor([1.0]), draw.tensor([1.0]))
     for rows in (torch.tensor([1]), draw.integers((1031,), 0, 2)):
         got = student.denoise.strided(score, x[rows, :1], sigma[rows])
         assert_agrees(got, want[rows, :1], like=torch.float32, scale=200.0)

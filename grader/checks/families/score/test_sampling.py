@@ -86,6 +86,9 @@ def test_where_the_slope_is_steep_annealing_hardly_shakes(student, seed):
         total = 0.25 * (0.5 / 9 + 4 * 3.0 + 1.5)
         want = x.double() + draw.tensor([[1e8, -2e8]]) * total
         assert_agrees(got, want, like=torch.float32, error=40 / 32, scale=1e9)
+        got = student.annealed_langevin(score, x, draw.tensor([1.0625, 1.0], dtype), 1, 0.5, student.generator(seed))
+        want = x.double() + draw.tensor([[1e8, -2e8]]) * 0.25 * (1.0625**3 + 1)  # the cube of each level
+        assert_agrees(got, want, like=torch.float32, error=40 / 32, scale=1e9)
         towards_zero = tanh_score(draw.tensor([[-1.0]], dtype), draw.tensor([[1e8]], dtype))  # by sigma^2 each: 1, 9, 9 and 4 times 1e8
         x, sigmas = draw.tensor([[2.5e8], [-2.5e8]], dtype), draw.tensor([1.0, 3.0, 3.0, 2.0], dtype)
         got = student.annealed_langevin(towards_zero, x, sigmas, 1, 8.0, student.generator(seed))
@@ -204,7 +207,7 @@ def test_the_deviation_keeps_its_digits_at_tiny_times(student):
 @vp_marginal
 @weight(0.15)
 def test_marginals_of_one_row_of_many_and_of_a_square_batch(student, ref):
-    """n = 1 and m = 1 are legal, as are n = m, 1031 rows, and a beta that stands still."""
+    """n = 1 and m = 1 are legal, as are n = m, 1031 rows, times that differ little, and a beta that stands still."""
     for n, m, beta_max in ((1, 3, 2.0), (3, 1, 0.5), (3, 3, 2.0), (1, 1, 2.0), (1031, 1, 2.0)):
         x0, t = draw.normal((n, m), 1), draw.uniform((n,), 2, 0.1, 1.0)
         want = ref.vp_marginal(x0, t, 0.5, beta_max) if n < 9 else None
@@ -212,6 +215,8 @@ def test_marginals_of_one_row_of_many_and_of_a_square_batch(student, ref):
             B = 0.5 * t + 0.75 * t**2
             want = ((-B / 2).exp()[:, None] * x0, (1 - (-B).exp()).sqrt())
         assert_agrees(student.vp_marginal.strided(x0, t, 0.5, beta_max), want, like=torch.float32, scale=20.0)
+    x0, t = draw.normal((3, 2), 1), draw.tensor([0.5, 0.53125, 0.515625])
+    assert_agrees(student.vp_marginal(x0, t, 0.5, 2.0), ref.vp_marginal(x0, t, 0.5, 2.0), like=torch.float32, scale=20.0)
 
 
 @vp_marginal

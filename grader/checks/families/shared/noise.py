@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_calls_agree, assert_form
+from grader.checking.statistics import assert_streams_differ
 from grader.checking.student import Student
 from grader.sandbox.wire.objects import SeededGenerator
 
@@ -86,6 +87,7 @@ def assert_drawn_from_the_generator(student: Student, draw: Callable[[SeededGene
         if any((other.double() - one.double()).abs().max() < SAME_SAMPLES for one in earlier):
             raise Mismatch("law", f"{call} gives the same samples: their noise should come from the generator, anew in every call")
         earlier.append(other)
+    assert_streams_differ(lambda like: draw(student.generator(like)))
     if (first.double().mean(dim=0).abs() < EXACTLY_ZERO).all():
         raise Mismatch("law", "the noise of a batch adds up to exactly zero: its rows are not independent", first)
 

@@ -120,7 +120,10 @@ def test_the_elbo_with_one_draw_one_row_or_one_dimension(student):
 @elbo
 @weight(1.0)
 def test_the_elbo_trains_encoder_and_decoder(student):
-    """Gradients reach the decoder's parameters, the encoder's answer, the draws that flow from it, and the data."""
+    """Gradients reach the decoder's parameters, the encoder's answer, the draws that flow from it, and the data.
+
+    So it is with a single draw, too.
+    """
     decoder, mu, log_var, x, z = args = by_hand(torch.float64)
     known = {
         "W": (decoder.parameters["W"], [[-3.5]]),  # the mean of (x - 2 z) z: -3/2 and 1
@@ -130,6 +133,9 @@ def test_the_elbo_trains_encoder_and_decoder(student):
         "x": (x, [[1.0], [2.0]]),  # the mean of 2 z - x: 1 and -1
     }
     assert_gradients_known(student.elbo, args, known, weights=draw.tensor([1.0, -2.0]))
+    one = z[:1]  # draw alone: x - 2 z is 0 and 2
+    known = {"W": (decoder.parameters["W"], [[-4.0]]), "z": (one, [[[0.0], [-8.0]]]), "x": (x, [[0.0], [4.0]])}
+    assert_gradients_known(student.elbo, [decoder, mu, log_var, x, one], known, weights=draw.tensor([1.0, -2.0]))
 
 
 @elbo
@@ -224,7 +230,7 @@ def test_the_importance_bound_with_one_draw_one_row_or_one_dimension(student, re
 @importance_bound
 @weight(0.5)
 def test_the_importance_bound_trains_encoder_and_decoder(student):
-    """Gradients reach the decoder's parameters, the encoder's answer, and the draws that flow from it."""
+    """Gradients reach the decoder's parameters, the encoder's answer, and the draws that flow from it, were it a single one."""
     decoder, mu, log_var, x, z = args = by_hand(torch.float64)
     # of their row's weight have: the second draw in the first row, the first draw in the second row
     p, r = 1 / (1 + math.exp(3)), 1 / (1 + math.exp(0.875))
@@ -234,6 +240,15 @@ def test_the_importance_bound_trains_encoder_and_decoder(student):
         "log_var": (log_var, [[0.375], [-0.75 * r]]),
         "z": (z, [[[p - 1], [-6.5 * r]], [[-5 * p], [3 - 3 * r]]]),
     }
+    assert_gradients_known(student.importance_bound, args, known, weights=draw.tensor([1.0, -2.0]), scale=100.0)
+    one = z[:1]  # draw alone has all of the weight
+    known = {
+        "W": (decoder.parameters["W"], [[-4.0]]),
+        "mu": (mu, [[0.5], [0.5]]),
+        "log_var": (log_var, [[0.375], [-0.75]]),
+        "z": (one, [[[-1.0], [-6.5]]]),
+    }
+    args = [decoder, mu, log_var, x, one]
     assert_gradients_known(student.importance_bound, args, known, weights=draw.tensor([1.0, -2.0]), scale=100.0)
 
 

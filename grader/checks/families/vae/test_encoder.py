@@ -127,14 +127,15 @@ def test_draws_have_the_mean_and_the_variance_that_the_encoder_gave(student, see
 @reparametrize
 @weight(0.45)
 def test_a_draw_moves_with_its_mean_and_with_its_deviation(student, seed):
-    """The derivative of a draw z in its mean is 1, in its log-variance (z - mu) / 2."""
-    mu, log_var = draw.normal((5, 3), 1), draw.normal((5, 3), 2)
-    z, (in_mu, in_log_var) = student.reparametrize.gradient(mu, log_var, student.generator(seed), wrt=[mu, log_var])
-    assert_form(z, (5, 3))
-    assert_gradient_agrees(in_mu, torch.ones(5, 3, dtype=torch.float64), of="mu", scale=2.0)
-    half, what = (z.double() - mu) / 2, "half of the draw's distance from its mean"
-    assert_reached({"log_var": in_log_var})
-    assert_calls_agree(in_log_var, half, call="the gradient with respect to log_var", other_call=what, scale=4 + mu.abs(), like=z)
+    """The derivative of a draw z in its mean is 1, in its log-variance (z - mu) / 2, also where it is the only one."""
+    for n in (5, 1):
+        mu, log_var = draw.normal((n, 3), 1), draw.normal((n, 3), 2)
+        z, (in_mu, in_log_var) = student.reparametrize.gradient(mu, log_var, student.generator(seed), wrt=[mu, log_var])
+        assert_form(z, (n, 3))
+        assert_gradient_agrees(in_mu, torch.ones(n, 3, dtype=torch.float64), of="mu", scale=2.0)
+        half, what = (z.double() - mu) / 2, "half of the draw's distance from its mean"
+        assert_reached({"log_var": in_log_var})
+        assert_calls_agree(in_log_var, half, call="the gradient with respect to log_var", other_call=what, scale=4 + mu.abs(), like=z)
 
 
 @reparametrize

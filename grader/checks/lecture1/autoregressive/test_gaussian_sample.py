@@ -22,6 +22,7 @@ from grader.checking.statistics import (
     assert_no_row_repeats,
     assert_rows_agree_by_chance,
     assert_standard_normal,
+    assert_streams_differ,
     assert_uniform,
 )
 from grader.checks.lecture1.autoregressive.draw import centred_model, gaussian_model
@@ -35,6 +36,7 @@ examples = pytest.mark.examples
 
 STRAYS = 3  # rows of a call: a uniform number is exactly 0 once in 10^7, and its logarithm or quantile infinite
 MANY = 4099  # rows: more than any batch, and no round number
+FEW = 24
 
 
 def noise_of(conditional: Family, x: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ def test_the_noise_is_normal_for_any_sigma(student, seed):
 @gaussian_sample
 @weight(0.25)
 def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
-    """Of 4099 vectors no two are equal, no signs agree more often than by chance, and mean and width fluctuate."""
+    """Of 4099 vectors no two are equal, no signs agree more often than by chance, and mean and width fluctuate; of 24 none share values."""
     m = 8
     conditional = centred_model(torch.zeros(m))
     x = student.gaussian_sample(conditional, MANY, m, student.generator(seed))
@@ -110,6 +112,11 @@ def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
     for signs, row in (((x > 0).long(), "row"), ((x.T > 0).long(), "column")):
         assert_rows_agree_by_chance(signs, 2, row)
     assert_batch_not_standardised(noise_of(conditional, x))
+    x = student.gaussian_sample(conditional, FEW, m, student.generator(seed))
+    assert_form(x, (FEW, m))
+    for j, values in enumerate(x.T):
+        if len(values.unique()) <= FEW - STRAYS:  # in float32 two of 24 agree once in 10^4 times, three pairs once in 10^12
+            raise Mismatch("law", f"of {FEW} vectors only {len(values.unique())} have a value {j} (from 0) of their own", values)
 
 
 @gaussian_sample
@@ -131,6 +138,7 @@ def test_gaussian_sampling_reads_its_generator_and_moves_it_on(student, seed):
         assert_form(second, (8, 3), what=call)
         if torch.equal(first, second):  # of 24 values: by chance once in 10^100
             raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
+    assert_streams_differ(lambda like: student.gaussian_sample(conditional, 8, 3, student.generator(like)))
 
 
 @gaussian_sample

@@ -8,7 +8,13 @@ import pytest
 import torch
 
 from grader.checking.compare import Mismatch, assert_calls_agree, assert_form
-from grader.checking.statistics import assert_follows_pmf, assert_no_row_repeats, assert_rows_agree_by_chance
+from grader.checking.statistics import (
+    assert_follows_pmf,
+    assert_no_row_repeats,
+    assert_repeats_are_those_of_chance,
+    assert_rows_agree_by_chance,
+    assert_streams_differ,
+)
 from grader.checks.lecture1.autoregressive.draw import (
     both_columns,
     table_model,
@@ -35,12 +41,20 @@ def test_throws_of_a_fair_die_are_independent(student, seed):
 @sample
 @weight(0.5)
 def test_no_row_of_a_large_batch_repeats_or_mirrors_another(student, seed):
-    """Of 2051 sequences with 2^64 equally likely outcomes no two are equal, and they agree no more than by chance."""
+    """Of 2051 sequences with 2^64 equally likely outcomes no two are equal, and they agree no more than by chance.
+
+    Of 24 pairs of values of 4096 hardly two share a value.
+    """
     m, K = 16, 16
     x = student.sample(independent_table(torch.zeros(m, K)), MANY, m, student.generator(seed))
     assert_form(x, (MANY, m))
     assert_no_row_repeats(x, log2_outcomes=m * math.log2(K))
     assert_rows_agree_by_chance(x, K)
+    few, many_values = 24, 4096
+    x = student.sample(independent_table(torch.zeros(2, many_values)), few, 2, student.generator(seed))
+    assert_form(x, (few, 2))
+    for which, values in zip(("first", "second"), x.T, strict=True):
+        assert_repeats_are_those_of_chance(values, many_values, what=f"{which} values")
 
 
 @sample
@@ -62,6 +76,7 @@ def test_sampling_reads_its_generator_and_moves_it_on(student, seed):
         assert_form(second, (24, 4), what=call)
         if torch.equal(first, second):
             raise Mismatch("law", f"{call} gives the very same samples: all randomness should come from the generator")
+    assert_streams_differ(lambda like: student.sample(conditional, 24, 4, student.generator(like)))
 
 
 @sample

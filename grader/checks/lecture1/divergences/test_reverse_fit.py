@@ -15,6 +15,7 @@ from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checking.recipe import recipe
+from grader.checking.statistics import assert_streams_differ
 from grader.checks.lecture1.divergences.draw import number
 from grader.checks.lecture1.shared import draw
 from grader.checks.lecture1.shared.families import (
@@ -24,7 +25,12 @@ from grader.checks.lecture1.shared.families import (
     gaussian_mixture_log_density,
     linear,
 )
-from grader.checks.lecture1.shared.samplers import forget_questions, rows_asked_about, witnessed_log_density
+from grader.checks.lecture1.shared.samplers import (
+    forget_questions,
+    number_of_rows_asked_about,
+    rows_asked_about,
+    witnessed_log_density,
+)
 
 fit_gaussian_reverse_kl = pytest.mark.exercise("divergences.fit_gaussian_reverse_kl")
 weight = pytest.mark.weight
@@ -94,15 +100,23 @@ def test_a_step_is_as_long_as_lr_says(student, seed):
 @fit_gaussian_reverse_kl
 @weight(0.25)
 def test_the_reverse_fit_converges_to_the_closest_gaussian(student, seed):
-    """For correlated data the closest diagonal Gaussian has the data's mean and its *conditional* spreads."""
+    """For correlated data the closest diagonal Gaussian has the data's mean and its *conditional* spreads; 160 steps are 160 steps."""
     pairs = 12
     correlation_signs = torch.tensor([1.0, 1.0, -1.0]).repeat(pairs // 3)  # no balance: it would hide noise that coordinates share
     sides = 1.0 - 2.0 * draw.integers((pairs,), seed, 2)
     A, centre = _correlated_pairs(0.8 * correlation_signs), draw.normal((2 * pairs,), seed + 1)
     offset = 0.5 * torch.stack([sides, -correlation_signs * sides], dim=1).flatten()  # along each pair's narrow direction
     log_p_data = compose(gaussian_log_density(torch.zeros_like(centre), torch.ones_like(centre)), affine(A, -A @ centre))
+    steps, n = 160, 192
+    student.run(forget_questions)
     want, start = CONDITIONAL.repeat(pairs), CONDITIONAL.flip(0).repeat(pairs)
-    got = student.fit_gaussian_reverse_kl(log_p_data, centre + offset, start, 160, 0.05, 192, student.generator(seed))
+    got = student.fit_gaussian_reverse_kl(
+        witnessed_log_density(log_p_data), centre + offset, start, steps, 0.05, n, student.generator(seed)
+    )
+    asked = student.run(number_of_rows_asked_about)
+    if asked < steps * n:
+        sentence = f"with steps = {steps} and n = {n} log p_data was asked about {asked} rows"
+        raise Mismatch("law", sentence, asked, expected=f"{steps * n}")
     mu, sigma = _pair(got, 2 * pairs)
     off = (mu - centre).double() / want
     left = (off * offset.sign()).mean()  # in the direction of the start: 0.8 if the mean never moves
@@ -145,6 +159,7 @@ def test_the_reverse_fit_gets_its_randomness_from_the_generator(student, seed):
     if torch.equal(torch.cat(first), torch.cat(second)):
         sentence = "two calls with one generator give the same fit: it draws nothing, or the second repeats the noise of the first"
         raise Mismatch("law", sentence, second)
+    assert_streams_differ(lambda like: _pair(student.fit_gaussian_reverse_kl(*arguments, student.generator(like)), len(mu))[0])
 
 
 @fit_gaussian_reverse_kl

@@ -137,12 +137,17 @@ def test_the_low_variance_estimate_is_finite_where_r_is(student, dtype):
 @kl_low_variance
 @weight(0.125)
 def test_the_low_variance_estimate_has_gradients_in_both_densities(student):
-    """In log q the gradient of a term is r - 1, in log p it is 1 - r: for r = 2 and r = 1/2, by their shares."""
+    """In log q the gradient of a term is r - 1, in log p it is 1 - r: for r = 2 and r = 1/2, by their shares, and for r near 1."""
     log_p, log_q = torch.tensor([-1.0, -1.0]), torch.tensor([LOG2 - 1, -LOG2 - 1])
     densities = categorical_log_density(log_p), categorical_log_density(log_q)
     _, got = student.kl_low_variance.gradient(*densities, column([0, 1, 1, 1], torch.float32), wrt=[log_p, log_q])
     want = torch.tensor([0.25, -0.375], dtype=torch.float64)
     assert_gradients(got, (-want, want), ["log p", "log q"], torch.float32, 2.0)
+    log_p, log_q = torch.tensor([-1.0, -1.0], dtype=torch.float64), torch.tensor([-0.995, -1.005], dtype=torch.float64)
+    densities = categorical_log_density(log_p), categorical_log_density(log_q)
+    _, got = student.kl_low_variance.gradient(*densities, column([0, 1], torch.float64), wrt=[log_p, log_q])
+    want = torch.tensor([math.expm1(0.005), math.expm1(-0.005)], dtype=torch.float64) / 2
+    assert_gradients(got, (-want, want), ["log p", "log q"], torch.float64, 2.0)
 
 
 @kl_low_variance

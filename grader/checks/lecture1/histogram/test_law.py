@@ -14,6 +14,7 @@ from grader.checking.statistics import (
     assert_follows_pmf,
     assert_no_stretch_comes_twice,
     assert_repeats_are_those_of_chance,
+    assert_streams_differ,
     outcome_index,
 )
 from grader.checking.statistics.verdict import as_draws
@@ -184,6 +185,7 @@ def test_the_generator_decides_and_moves_on(student, seed):
         raise Mismatch("law", "a second call with the same generator repeated the samples of the first", second)
     if torch.equal(other, first):
         raise Mismatch("law", "two generators with different seeds gave the same samples", other)
+    assert_streams_differ(lambda like: student.sample_histogram(pi, 64, student.generator(like)))
 
 
 @sample_histogram

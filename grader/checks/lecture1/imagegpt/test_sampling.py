@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_unchanged, refuses
-from grader.checking.statistics import outcome_index
+from grader.checking.statistics import assert_repeats_are_those_of_chance, assert_streams_differ, outcome_index
 from grader.checking.student import CannotObserve
 from grader.checks.lecture1.imagegpt.draw import (
     constant_network,
@@ -23,12 +23,16 @@ weight, examples = pytest.mark.weight, pytest.mark.examples
 
 K, M = 32, 14  # of 32^12 images after two pixels no two agree in 256, but for 3e-14
 FAIR = constant_network(torch.zeros(K), M)
+COLOURS = 4096  # of which 24 pixels hardly share any
 
 
 @sample
 @weight(0.25)
 def test_images_of_a_batch_are_independent(student, seed):
-    """Among 256 images of 14 fair pixels no two are equal, and no two are each other's negatives: 32^12 are possible."""
+    """Among 256 images of 14 fair pixels no two are equal, and no two are each other's negatives: 32^12 are possible.
+
+    Among 24 images of two pixels of 4096 colours hardly two share a pixel.
+    """
     model, same = model_of(student, FAIR), draw.integers((1, 2), seed, high=K).expand(256, 2)
     for how in ({"use_cache": True}, {"use_cache": False}, {"prefix": same.contiguous()}):
         x = draws_of(student, model, M, student.generator(seed), **how)(256)[:, 2:]
@@ -38,6 +42,9 @@ def test_images_of_a_batch_are_independent(student, seed):
             raise Mismatch("law", "two images of a batch are each other's negatives: they share their noise", x)
         if not (x[:128] == x[128:]).any():  # 48 of 1536 pixels agree by chance
             raise Mismatch("law", "no image agrees in any pixel with the one half a batch further down: they share their noise", x)
+    fair = model_of(student, constant_network(torch.zeros(COLOURS), 2))
+    for which, pixels in zip(("first", "second"), draws_of(student, fair, 2, student.generator(seed))(24).T, strict=True):
+        assert_repeats_are_those_of_chance(pixels, COLOURS, what=f"{which} pixels")
 
 
 @sample
@@ -57,6 +64,7 @@ def test_sampling_reads_its_generator(student, seed):
         for name, g in (("the next call with the generator", generator), ("another seed", student.generator(seed + 1))):
             if torch.equal(first, student.sample(model, n, m, g, use_cache=use_cache)):
                 raise Mismatch("law", f"{name} gives the very same images: all randomness should come from the generator")
+    assert_streams_differ(lambda like: student.sample(model, n, m, student.generator(like)))
 
 
 @sample

@@ -34,6 +34,7 @@ def steep_network(seed, **sizes):
 
 
 SQUARE = steep_network(0, K=4, m=5, dtype=torch.float64), draw.integers((3, 4), 0, high=4)  # m = K = 4 < config.m
+MILD = probed_network(0, K=4, m=5, dtype=torch.float64), draw.integers((3, 4), 3, high=4)  # a loss of 1.63053: three digits are few
 LARGE = steep_network(1, K=5, m=7, dtype=torch.float64), draw.integers((65, 7), 0, high=5)
 KNOWN_IMAGES = torch.tensor([[2, 0, 1, 1], [0, 1, 2, 0]])
 HEAD_AFTER_THE_STEP = torch.tensor(
@@ -63,6 +64,7 @@ def test_a_step_of_known_weights_on_two_images(student):
 @examples(2)
 @given(case=batches())
 @example(case=SQUARE)
+@example(case=MILD)
 def test_the_loss_is_in_nats_per_dimension_before_the_step(student, case):
     """The result is the mean of -log p(x_j | x_{1:j-1}) over images and positions, by the model as it was before the step."""
     net, x = case

@@ -139,6 +139,12 @@ def rows_asked_about() -> Tensor:
     return torch.cat(QUESTIONS) if QUESTIONS else torch.empty(0, 0, dtype=torch.float64)
 
 
+@helper
+def number_of_rows_asked_about() -> int:
+    """How many rows witnessed densities were asked about."""
+    return sum(map(len, QUESTIONS))
+
+
 def _rows_of(x: Tensor) -> Callable[[int], Tensor]:
     """Takes the next n rows of x, as a tensor that is not contiguous."""
     taken = 0

@@ -1,0 +1,18 @@
+"""Slips that many functions share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+FEW = "You draw one of 256 seeds, and all else hangs on that: there are 256 different results. Draw from the generator itself."
+
+
+def one_of_256(generator: torch.Generator) -> torch.Generator:
+    """A generator with such a seed."""
+    return torch.Generator().manual_seed(int(torch.randint(256, (1,), generator=generator)))
+
+
+def first_where_near(x: Tensor) -> Tensor:
+    """The first number for all rows, where these differ by less than a tenth."""
+    return x[:1].expand_as(x) if x.max() < 1.1 * x.min() else x
