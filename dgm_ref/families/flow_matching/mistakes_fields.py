@@ -359,7 +359,6 @@ def variance_with_the_deviation(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor)
     killed_by="test_the_velocity_of_one_row_one_dimension_a_square_batch_and_many_rows",
     says="Times less than a tenth apart are taken for one. Each row has one.",
     when=near_one_another("t"),
-    green_at_home="times that differ little are asked of the reference",
 )
 def velocity_at_one_time_where_they_are_near(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     return velocity_from_two_conditional_means(x, first_where_near(t), mu, sigma)
