@@ -253,6 +253,12 @@ def one_step_too_many(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Te
     return noisy(x0, (t + 1).clamp(max=len(betas) - 1), noise, betas)
 
 
+@mistake(ADD, killed_by=ADD_BY_HAND, says="You hold the noise's variance above 10^-5. 1 - alpha_bar may be smaller.")
+def noise_held_above_a_floor(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    a = column(signal(betas), t)
+    return a.sqrt() * x0 + (1 - a).clamp(min=1e-5).sqrt() * noise
+
+
 @variant(ADD)
 def add_by_gather(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = torch.cumprod(1.0 - betas, dim=0).gather(0, t).view(-1, 1)
@@ -466,6 +472,18 @@ def variance_of_all_steps(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> P
 def divided_by_the_root(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     mean, variance = step_before(x0, xt, t, betas)
     return (1 - signal(betas)[t]).sqrt()[:, None] * mean, variance
+
+
+@mistake(
+    POSTERIOR,
+    killed_by="test_the_step_before_in_a_long_schedule_and_for_many_rows",
+    says="After thirty steps you put beta for the posterior variance. (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) is never quite 1.",
+    when=lambda t: bool((t > 30).any()),
+    green_at_home="long schedules are compared with the reference",
+)
+def beta_for_late_variances(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
+    mean, variance = step_before(x0, xt, t, betas)
+    return mean, torch.where(t > 30, betas[t], variance)
 
 
 @variant(POSTERIOR)

@@ -153,6 +153,18 @@ def simple_loss_row_by_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, b
 
 
 @mistake(SIMPLE, killed_by=S_TRAINS, says="You detach the schedule. It can be learned, through the noisy data that the model sees.")
+@mistake(
+    SIMPLE,
+    killed_by="test_the_simple_loss_of_one_row_of_many_and_of_one_step",
+    says="The model is never asked for a time beyond 31. A schedule may be longer.",
+    when=lambda t: bool((t > 31).any()),
+    green_at_home="long schedules are compared with the reference",
+)
+def times_held_below_a_ceiling(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return (noise - model(noisy(x0, t, noise, betas), t.clamp(max=31))).square().sum(1).mean()
+
+
+@mistake(SIMPLE, killed_by=S_TRAINS, says="The schedule is detached: the noisy data depend on it, so the loss does.")
 def schedule_detached(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return (noise - model(noisy(x0, t, noise, betas.detach()), t)).square().sum(1).mean()
 
@@ -289,7 +301,6 @@ def variance_held_above_a_floor(model: Model, x0: Tensor, t: Tensor, noise: Tens
     BOUND,
     killed_by="test_bound_terms_of_one_row_and_of_many",
     says="You hold the predicted data to 20 in size. Nothing is clipped, and data may be larger.",
-    green_at_home="large data are asked of the reference",
     when=lambda x0: x0.abs().max() > 20,
 )
 def predicted_data_clipped(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
@@ -355,6 +366,18 @@ def bound_with_the_squared_variance(model: Model, x0: Tensor, t: Tensor, noise: 
 @mistake(BOUND, killed_by=B_BY_HAND, says="This is half of the simple loss of each row, without the weight that the bound gives it.")
 def half_of_the_simple_loss(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1) / 2
+
+
+@mistake(BOUND, killed_by=B_BY_HAND, says="You hold the terms below 10^4. A bad model is charged what it costs.")
+def bound_held_below_a_ceiling(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return ((mean - other).square().sum(1) / (2 * variance)).clamp(max=1e4)
+
+
+@mistake(BOUND, killed_by=B_TRAINS, says="The schedule is detached: it weighs the terms, and can be trained by them.")
+def bound_of_a_detached_schedule(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas.detach())
+    return (mean - other).square().sum(1) / (2 * variance)
 
 
 @variant(BOUND)

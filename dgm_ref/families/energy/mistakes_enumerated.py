@@ -72,6 +72,17 @@ def minus_log_of_the_turned_sum(energy: Energy, states: Tensor) -> Tensor:
     return -torch.logsumexp(energy(states), 0)
 
 
+@mistake(
+    Z,
+    killed_by=Z_SLOPE,
+    says="States of a probability below 1/100 have no gradient with you. They are rare, and count as often as they come.",
+)
+def rare_states_detached(energy: Energy, states: Tensor) -> Tensor:
+    log_weights = -energy(states)
+    rare = log_weights.softmax(0) < 0.01
+    return torch.logsumexp(torch.where(rare, log_weights.detach(), log_weights), 0)
+
+
 @variant(Z)
 def partition_by_logaddexp(energy: Energy, states: Tensor) -> Tensor:
     total = torch.tensor(-torch.inf, dtype=states.dtype)
@@ -174,6 +185,15 @@ def measured_from_the_ground_state(energy: Energy, x: Tensor, states: Tensor) ->
 @mistake(LOG_PROB, killed_by=P_BY_HAND, says="Z itself is subtracted. It is its logarithm.")
 def partition_subtracted(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return -energy(x) - (-energy(states)).exp().sum()
+
+
+@mistake(
+    LOG_PROB,
+    killed_by="test_log_probabilities_can_be_trained",
+    says="The states that are asked for are detached: the log-probability has a gradient in them, that of -E.",
+)
+def states_asked_for_detached(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x.detach()) - torch.logsumexp(-energy(states), 0)
 
 
 @variant(LOG_PROB)

@@ -88,6 +88,7 @@ def one_of_256_langevin_steps(score: Map, x: Tensor, step: float, generator: tor
 
 
 @mistake(STEP, killed_by=SHAKES, says="The score is asked after the noise is added. It is asked at x.")
+@mistake(STEP, killed_by="test_the_noise_of_a_step_known_by_hand", says="The score is asked after the noise is added. It is asked at x.")
 def shaken_before_the_score(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     y = x + math.sqrt(step) * _noise(x, generator)
     return y + step / 2 * score(y)
@@ -137,6 +138,13 @@ def half_of_the_noise(score: Map, x: Tensor, step: float, generator: torch.Gener
 )
 def step_taken_for_its_root(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     return x + step**2 / 2 * score(x) + step * _noise(x, generator)
+
+
+@mistake(
+    STEP, killed_by="test_a_step_of_one_row_of_one_dimension", says="A batch of one row comes without noise. It is shaken like any other."
+)
+def one_row_without_noise(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + (len(x) > 1) * step**0.5 * _noise(x, generator)
 
 
 @variant(STEP)
@@ -291,6 +299,12 @@ def drift_against_the_score(log_p: Map, score: Map, x: Tensor, proposal: Tensor,
 )
 def maximum_for_the_minimum(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, proposal, step).clamp(min=0)
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="You hold the log-probability above -10^5. It may be as low as the densities make it.")
+def held_above_a_floor(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
+    right = _log_ratio(log_p, score, x, y, step).clamp(max=0)
+    return torch.where(right.isinf(), right, right.clamp(min=-1e5))
 
 
 @variant(ACCEPT)

@@ -156,6 +156,13 @@ def every_step_from_the_noise(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     x = x0
     for i in range(steps):
         x = x0 + v(x, _at(x, i / steps)) / steps
+
+
+@mistake(EULER, killed_by=E_BY_HAND, says="You round the length of a step to four digits. Three steps of 0.3333 do not reach time 1.")
+def rounded_steps(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        x = x + round(1 / steps, 4) * v(x, _at(x, i / steps))
     return x
 
 
@@ -502,6 +509,12 @@ def score_at_one_time_where_they_are_near(velocity: Tensor, x: Tensor, t: Tensor
 @mistake(SCORE, killed_by=S_SQUARE, says="You detach the time. The score changes with it, by (v - x) / (1 - t)^2.")
 def time_of_the_score_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return score_by_the_mean_noise(velocity, x, t.detach())
+
+
+@mistake(SCORE, killed_by=S_SQUARE, says="The time is detached: the score can be differentiated in it, too.")
+def score_at_a_detached_time(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    t = t.detach()[:, None]
+    return (t * velocity - x) / (1 - t)
 
 
 @variant(SCORE)

@@ -160,6 +160,7 @@ def data_scaled_in_place(x: Tensor, net: Net) -> Pair:
     COUPLING,
     killed_by=LARGE,
     says="Beyond eight dimensions you average the log-scales. The log-determinant is their sum.",
+    green_at_home="wide data are compared with the reference",
     when=lambda x: x.shape[1] > 8,
 )
 def log_scales_averaged_when_many(x: Tensor, net: Net) -> Pair:
@@ -500,6 +501,20 @@ def log_dets_as_absolute_values(layers: Layers, log_p_z: LogDensity, x: Tensor) 
 def log_dets_detached_from_the_third_on(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     z, log_dets = _through(layers, x)
     return log_p_z(z) + sum(log_dets[:2]) + sum(log_det.detach() for log_det in log_dets[2:])
+
+
+@mistake(
+    FLOW,
+    killed_by="test_a_flow_can_be_trained",
+    says="After two layers you detach what goes on: no gradient reaches the first layers through it.",
+    when=lambda layers: len(layers) > 2,
+)
+def detached_after_two_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    total = x.new_zeros(len(x))
+    for i, layer in enumerate(layers):
+        x, log_det = layer(x if i < 2 else x.detach())
+        total = total + log_det
+    return log_p_z(x) + total
 
 
 @variant(FLOW)

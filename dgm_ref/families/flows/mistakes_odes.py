@@ -409,6 +409,11 @@ def negative_divergence(f: Field, t: float, x: Tensor) -> Tensor:
     return -_jacobian(f, t, x).diagonal(dim1=1, dim2=2).sum(1)
 
 
+@mistake(DIV, killed_by=DIV_BY_HAND, says="The field is asked at |t|. A time may be negative, and is another one.", when=lambda t: t < 0)
+def time_without_its_sign(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, abs(t), x).diagonal(dim1=1, dim2=2).sum(1)
+
+
 @variant(DIV)
 def divergence_by_a_loop_over_dimensions(f: Field, t: float, x: Tensor) -> Tensor:
     if not x.requires_grad:

@@ -163,6 +163,12 @@ def squared_slope_minus_one(critic: Critic, real: Tensor, fake: Tensor, u: Tenso
     return (_slopes(critic, real, fake, u).flatten(1).square().sum(1) - 1).mean()
 
 
+@mistake(PENALTY, killed_by=FLAT, says="You take a small slope for none. It costs (|g| - 1)^2, a little less than 1.")
+def small_slopes_taken_for_none(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    norm = (_slopes(critic, real, fake, u).flatten(1).square().sum(1) + 1e-16).sqrt()
+    return torch.where(norm < 1e-3, 1 + 0 * norm, (norm - 1).square()).mean()
+
+
 @mistake(
     PENALTY,
     killed_by="test_the_penalty_of_one_row_and_of_many",
@@ -171,6 +177,17 @@ def squared_slope_minus_one(critic: Critic, real: Tensor, fake: Tensor, u: Tenso
 )
 def one_u_where_they_are_near(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
     return (_slopes(critic, real, fake, first_where_near(u)).flatten(1).norm(dim=1) - 1).square().mean()
+
+
+@mistake(
+    PENALTY,
+    killed_by=TRAINS,
+    says="For pictures the penalty has lost its graph: no gradient reaches the critic's parameters.",
+    when=lambda real: real.ndim > 3,
+)
+def pictures_without_a_graph(critic: Critic, real: Tensor, fake: Tensor, u: Tensor) -> Tensor:
+    loss = (_slopes(critic, real, fake, u).flatten(1).norm(dim=1) - 1).square().mean()
+    return loss if real.ndim <= 3 else loss.detach() + 0 * critic(fake).sum()
 
 
 @variant(PENALTY)

@@ -108,6 +108,12 @@ def half_of_the_share(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data / (p_data + p_theta) / 2
 
 
+@mistake(BEST, killed_by=BEST_LITTLE, says="You hold the share away from 0 and 1. A share of 10^-12 is one, and so is one of 1 - 10^-12.")
+def share_held_away_from_the_ends(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    share = p_data / (p_data + p_theta)
+    return torch.where((share == 0) | (share == 1), share, share.clamp(1e-7, 1 - 1e-7))
+
+
 @variant(BEST)
 def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.div(p_data.add(p_theta))

@@ -121,6 +121,19 @@ def what_is_forbidden(kind: str, in_channels: int, out_channels: int, size: int,
 def rows_above_alone(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask = _mask(kind, in_channels, out_channels, size, groups)
     mask[:, :, size // 2, : size // 2] = 0
+
+
+@mistake(
+    MASK,
+    killed_by=COLOURS,
+    says="Where a colour has three channels or more you give them to the colours in turn. Those of one colour stand side by side.",
+    when=lambda in_channels, groups: in_channels > 2 * groups,
+)
+def many_channels_in_turn(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    mask = _mask(kind, in_channels, out_channels, size, groups)
+    if in_channels > 2 * groups:
+        c, inside, outside = size // 2, torch.arange(in_channels) % groups, _group(out_channels, groups)[:, None]
+        mask[:, :, c, c] = (inside < outside if kind == "A" else inside <= outside).float()
     return mask
 
 

@@ -156,6 +156,25 @@ def score_by_the_variance(score: Score, x: Tensor, noise: Tensor, sigma: Tensor)
     return (s * s * score(x + s * noise, sigma) + noise).square().sum(1).mean()
 
 
+@mistake(
+    DSM,
+    killed_by=DSM_SQUARE,
+    says="You put the mean level for all where levels differ by little. Each row is at its own level.",
+    when=lambda sigma: bool(sigma.max() < 1.2 * sigma.min()) and len(sigma) > 1,
+)
+def mean_of_levels_that_are_near(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    level = sigma.mean().expand_as(sigma) if sigma.max() < 1.2 * sigma.min() else sigma
+    return (s * score(x + s * noise, level) + noise).square().sum(1).mean()
+
+
+@mistake(DSM, killed_by=DSM_MANY, says="You put m for the mean of |noise|^2, its expectation. The loss takes the noise that is given.")
+def expected_noise(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    scaled = s * score(x + s * noise, sigma)
+    return (scaled.square() + 2 * scaled * noise).sum(1).mean() + x.shape[1]
+
+
 @variant(DSM)
 def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.unsqueeze(-1)
@@ -261,6 +280,7 @@ def square_detached(score: Plain, x: Tensor) -> Tensor:
     ISM,
     killed_by="test_the_implicit_loss_of_single_and_of_many_rows",
     says="You add up the first eight derivatives. The divergence has one for each dimension.",
+    green_at_home="wide data are asked beside what the reference answers",
     when=lambda x: x.shape[1] > 8,
 )
 def divergence_of_eight_dimensions(score: Plain, x: Tensor) -> Tensor:
@@ -369,6 +389,11 @@ def guess_clipped(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 )
 def near_levels_denoised_as_one(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + sigma[:, None].square() * score(x, first_where_near(sigma))
+
+
+@mistake(DENOISE, killed_by=D_SQUARE, says="You hold the noise level above 10^-3. A smaller one is legal, and its score is the larger.")
+def level_held_above_a_floor(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return x + sigma[:, None].clamp(min=1e-3) ** 2 * score(x, sigma)
 
 
 @variant(DENOISE)

@@ -215,6 +215,13 @@ def adds_the_square(conditional: Conditional, x: Tensor) -> Tensor:
     return (0.5 * ((x - mu) * (-log_sigma).exp()).square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
 
 
+@mistake(LOG_PROB, killed_by=WIDTH, says="You hold the distance below 1000 deviations. Whatever lies farther out is less likely still.")
+def distance_held_below_a_ceiling(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    deviations = ((x - mu) * torch.exp(-log_sigma)).clamp(-1e3, 1e3)
+    return (-0.5 * deviations**2 - log_sigma - 0.5 * math.log(2 * math.pi)).sum(dim=1)
+
+
 @variant(LOG_PROB)
 def by_torch_normal(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)

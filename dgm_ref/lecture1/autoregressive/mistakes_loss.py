@@ -154,11 +154,32 @@ def loss_of_logits_mixed_up_by_a_reshape(conditional: Conditional, x: Tensor) ->
 
 @mistake(
     LOSS,
+    killed_by="test_an_impossible_sequence_costs_everything",
+    says="You hold probabilities above 10^-15. Stay with logarithms: a value of probability e^-300 costs 300 nats.",
+)
+def probabilities_held_above_a_floor(conditional: Conditional, x: Tensor) -> Tensor:
+    log_p = at(log_pi(conditional, x), x)
+    return -torch.where(log_p.isinf(), log_p, log_p.exp().clamp(min=1e-15).log()).mean()
+
+
+@mistake(
+    LOSS,
     killed_by=MEAN,
     says="You roll x: `logits[:, j]` is already the distribution of `x[:, j]`, and the last one is scored with the first value.",
 )
 def targets_rolled(conditional: Conditional, x: Tensor) -> Tensor:
     return -at(log_pi(conditional, x), x.roll(-1, 1)).mean()
+
+
+@mistake(
+    LOSS,
+    killed_by="test_the_loss_of_four_sequences",
+    says="With many values you leave the last one out, as if it were padding. All K values are data.",
+)
+def last_of_many_values_left_out(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    K = logits.shape[-1]
+    return F.cross_entropy(logits.flatten(0, 1), x.flatten(), ignore_index=K - 1 if K > 200 else -100)
 
 
 @variant(LOSS)

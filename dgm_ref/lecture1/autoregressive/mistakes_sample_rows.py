@@ -57,6 +57,18 @@ def stratified_noise(conditional: Conditional, n: int, m: int, generator: Genera
     return ancestral(n, m, step)
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_samples_are_n_sequences_of_m_values",
+    says="A single sequence is not drawn: for n = 1 you take the likeliest value each time.",
+    when=lambda n: n == 1,
+)
+def single_sequence_of_likeliest_values(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    if n > 1:
+        return _right(conditional, n, m, generator)
+    return ancestral(n, m, lambda x, j: probabilities(conditional, x, j).argmax(dim=-1))
+
+
 def _right(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator))
 

@@ -266,6 +266,16 @@ def volume_change_per_dimension(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, x) / x.shape[1]
 
 
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_finite_where_densities_are_not",
+    says="You hold the log-density above -10^5. Far out it is as low as it is.",
+)
+def log_prob_x_held_above_a_floor(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    right = log_p_z(f(x)) + log_abs_det(f, x)
+    return torch.where(right.isinf(), right, right.clamp(min=-1e5))
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])
@@ -466,6 +476,16 @@ def column_sums_of_the_inverse(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
 )
 def inverse_derivative_without_absolute_value(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     return log_p_x(f_inverse(z)) + (jacobian_of(f_inverse, z)[:, 0, 0].log() if z.shape[1] == 1 else log_abs_det(f_inverse, z))
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_finite_where_densities_are_not",
+    says="You hold the log-density above -10^5. Far out it is as low as it is.",
+)
+def log_prob_z_held_above_a_floor(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    right = log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)
+    return torch.where(right.isinf(), right, right.clamp(min=-1e5))
 
 
 @variant(LOG_PROB_Z)

@@ -418,6 +418,16 @@ def jacobian_at_the_image(f: Map, x: Tensor) -> Tensor:
     return log_abs_det(f, f(x))
 
 
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_outlives_the_determinant",
+    says="In few dimensions you take the logarithm of the determinant itself. It under- and overflows there, too.",
+    when=lambda x: x.shape[1] <= 3,
+)
+def determinant_in_few_dimensions(f: Map, x: Tensor) -> Tensor:
+    return torch.linalg.det(jacobian_of(f, x)).abs().log() if x.shape[1] <= 3 else log_abs_det(f, x)
+
+
 @variant(LOG_DET)
 def forward_mode_and_singular_values(f: Map, x: Tensor) -> Tensor:
     jacobian = vmap(jacfwd(lambda x_i: f(x_i[None])[0]))(x)

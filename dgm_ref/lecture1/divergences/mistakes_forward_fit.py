@@ -146,6 +146,14 @@ def one_gaussian_for_all(x: Tensor) -> tuple[Tensor, Tensor]:
     return x.mean().expand(m), x.std(correction=0).expand(m)
 
 
+@mistake(
+    FORWARD, killed_by="test_the_spreads_by_hand", says="You hold the standard deviation above 10^-6. The samples may lie closer together."
+)
+def spread_held_above_a_floor(x: Tensor) -> Fit:
+    sigma = x.std(0, correction=0)
+    return x.mean(0), torch.where(sigma > 0, sigma.clamp(min=1e-6), sigma)
+
+
 @variant(FORWARD)
 def fit_in_float64_inside(x: Tensor) -> Fit:
     wide = x.double()

@@ -346,6 +346,16 @@ def skips_impossible_samples(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -log_p[log_p.isfinite()].mean()
 
 
+@mistake(
+    LIKELIHOOD,
+    killed_by="test_the_likelihood_by_hand",
+    says="You hold log-likelihoods above -10^5. A sample may be less likely, and cost more.",
+)
+def likelihoods_held_above_a_floor(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    log_p = log_p_theta(x)
+    return -torch.where(log_p.isinf(), log_p, log_p.clamp(min=-1e5)).mean()
+
+
 @variant(LIKELIHOOD)
 def likelihood_one_sample_at_a_time(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     terms = [log_p_theta(row[None])[0] for row in x]

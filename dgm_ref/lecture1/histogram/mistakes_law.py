@@ -371,6 +371,29 @@ def halves_that_mirror_each_other(pi: Tensor, n: int, generator: torch.Generator
     return _inverse_cdf(pi, torch.cat([u, 1 - u])[:n])
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_a_batch_of_two_is_two_draws",
+    says="For n = 1 you return the likeliest bin. A single sample is drawn, too.",
+    when=lambda n: n == 1,
+)
+def single_sample_is_the_mode(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    return _multinomial(pi, n, generator) if n > 1 else pi.argmax()[None]
+
+
+@mistake(
+    SAMPLE,
+    killed_by="test_a_batch_of_two_is_two_draws",
+    says="The last sample of a batch is always the likeliest bin. It is a draw like the others.",
+    when=lambda n: n > 2,
+)
+def last_sample_is_the_mode(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
+    x = _multinomial(pi, n, generator)
+    if n > 2:
+        x[-1] = pi.argmax()
+    return x
+
+
 @variant(SAMPLE)
 def inverse_cdf(pi: Tensor, n: int, generator: torch.Generator) -> Tensor:
     return _inverse_cdf(pi, torch.rand(n, generator=generator, dtype=torch.float64))

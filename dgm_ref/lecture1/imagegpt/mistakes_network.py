@@ -347,6 +347,17 @@ def heads_interleaved_before_attention(self: Any, h: Tensor, layer: int, cache: 
     return h + _mlp(self, self.ln_2(h))
 
 
+@mistake(
+    BLOCK,
+    killed_by="test_gradients_reach_every_parameter_of_a_block",
+    says="In eval mode you switch gradients off. That is the caller's business: eval mode says nothing about gradients.",
+)
+def block_without_gradient_in_eval_mode(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    with torch.set_grad_enabled(self.training):
+        h = h + _attend(self, self.ln_1(h), layer, cache)
+        return h + _mlp(self, self.ln_2(h))
+
+
 @variant(BLOCK)
 def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     B, T, C = h.size()
@@ -513,6 +524,17 @@ def residual_around_each_block(self: Any, h: Tensor, cache: Any = None) -> Tenso
 def last_norm_after_every_block_and_again(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks):
         h = self.ln_f(block(h, layer, cache))
+
+
+@mistake(
+    DECODE,
+    killed_by=RUNS,
+    says="You stop after six blocks. The model has as many as it was built with.",
+    when=lambda self: len(self.blocks) > 6,
+)
+def at_most_six_blocks(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks[:6]):
+        h = block(h, layer, cache)
     return self.head(self.ln_f(h))
 
 

@@ -334,6 +334,11 @@ def painted_with_channels_backwards(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette[tokens].permute(0, 3, 1, 2).flip(1)
 
 
+@mistake(DEQUANTIZE, killed_by=PAINTS, says="You hold colours between -255 and 255. A palette may have any numbers.")
+def colours_held_in_a_range(tokens: Tensor, palette: Tensor) -> Tensor:
+    return palette.clamp(-255, 255)[tokens].permute(0, 3, 1, 2)
+
+
 @variant(DEQUANTIZE)
 def paint_by_index_select(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette.index_select(0, tokens.reshape(-1)).reshape(*tokens.shape, -1).permute(0, 3, 1, 2).contiguous()

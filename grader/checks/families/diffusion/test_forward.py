@@ -43,7 +43,8 @@ def test_the_signal_that_is_left_known_by_hand(student):
 @example(key=0, dtype=torch.float64)
 def test_the_signal_that_is_left_after_a_thousand_steps(student, ref, key, dtype):
     """Every step takes its share, for short and for long schedules."""
-    for betas in (schedule(5, key, dtype), torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64).to(dtype)):
+    long = [torch.linspace(1e-4, last, 1000, dtype=torch.float64).to(dtype) for last in (0.02, 1e-3)]
+    for betas in (schedule(5, key, dtype), *long):
         want = ref.alpha_bar(betas)
         assert_agrees(student.alpha_bar(betas), want, like=dtype, scale=len(betas) * want)
 
@@ -85,6 +86,8 @@ def test_noisy_data_known_by_hand(student):
         assert_agrees(got, draw.tensor([[10.0, 3.0, 8.0], [3.0, 1.0, 8.0]]), like=torch.float32, scale=40.0)
         end = torch.tensor([19]), draw.tensor([[3.0]], dtype), torch.full((20,), 0.75, dtype=dtype)  # 2^-20 of the data is left
         assert_agrees(student.add_noise(draw.tensor([[2.0**20]], dtype), *end), draw.tensor([[4.0]]), like=torch.float32, scale=40.0)
+    got = student.add_noise(draw.tensor([[2.0]]), torch.tensor([0]), draw.tensor([[1e3]]), draw.tensor([1e-6]))  # a thousandth of the noise
+    assert_agrees(got, draw.tensor([[2 * (1 - 1e-6) ** 0.5 + 1]]), like=torch.float32, scale=4.0)
 
 
 @add_noise
@@ -189,14 +192,22 @@ def test_before_the_first_step_are_the_data(student):
 @posterior
 @weight(0.2)
 def test_the_step_before_in_a_long_schedule_and_for_many_rows(student, ref):
-    """1000 steps from 0.0001 to 0.02; 1031 rows; one row of one dimension."""
+    """1000 steps from 0.0001 to 0.02, 40 of 0.02, two of 10^-6; 1031 rows; one row of one dimension."""
     for betas, n in ((torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64), 4), (schedule(4, 5, torch.float64), 1031)):
         x0, t, xt = batch(4, 2, len(betas), 2, torch.float64)
         t[1] = 1
         (mean, variance), rows = ref.posterior(x0, xt, t, betas), draw.integers((n,), 3, 4)
         got = student.posterior.strided(x0[rows], xt[rows], t[rows], betas)
         assert_agrees(got, (mean[rows], variance[rows]), like=torch.float32, scale=4.0)
+    even, (x0, t, xt) = torch.full((40,), 0.02, dtype=torch.float64), batch(24, 2, 40, 2, torch.float64, first=1)
+    t[3:6] = 0  # among many other times
+    want = ref.posterior(x0, xt, t, even)
+    assert_agrees(student.posterior.strided(x0, xt, t, even), want, like=torch.float32, scale=4.0)
     one = torch.ones(1, 1, dtype=torch.float64)
+    tiny = draw.tensor([1e-6, 1e-6])  # the variance is 10^-12 over 2 10^-6 - 10^-12
+    got = student.posterior(0 * one, one, torch.tensor([1]), tiny)
+    want = draw.tensor([[(1 - 1e-6) ** 0.5 / (2 - 1e-6)]]), draw.tensor([1e-6 / (2 - 1e-6)])
+    assert_agrees(got, want, like=torch.float32, scale=1e-4, error=1e-9)
     want = (draw.tensor([[0.96875]]), draw.tensor([0.24609375]))
     assert_agrees(student.posterior.strided(one, one, torch.tensor([1]), by_hand(torch.float64)), want, like=torch.float32, scale=4.0)
 
@@ -243,6 +254,10 @@ def test_predicted_data_known_by_hand(student):
         assert_agrees(got, want, like=torch.float32, scale=80.0)
         end = torch.tensor([19]), draw.tensor([[3.0]], dtype), torch.full((20,), 0.75, dtype=dtype)  # 2^-20 of the data is left
         assert_agrees(student.predict_x0(draw.tensor([[4.0]], dtype), *end), draw.tensor([[2.0**20]]), like=torch.float32, scale=2.0**24)
+    got = student.predict_x0(
+        draw.tensor([[3.0]]), torch.tensor([0]), draw.tensor([[1e3]]), draw.tensor([1e-6])
+    )  # a thousandth of the noise
+    assert_agrees(got, draw.tensor([[2 / (1 - 1e-6) ** 0.5]]), like=torch.float32, scale=4.0)
 
 
 @predict_x0

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.diffusion.draw import by_hand, growth, longer, rounding, schedule
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
+from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
 from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, noise_net
 
 denoising_step = pytest.mark.exercise("diffusion.denoising_step")
@@ -63,10 +63,10 @@ def test_the_noise_of_a_step_back_known_by_hand(student, seed):
 def test_steps_back_have_the_mean_and_the_variance_of_the_posterior(student, ref, seed):
     """Without its mean, in units of its deviation, a step from t >= 1 is standard normal noise, whatever the model says."""
     key = seed % 2**31
-    betas = draw.tensor([0.3, 0.5, 0.2, 0.6])
     model = noise_net(draw.normal((COLUMNS, COLUMNS), key, 0.3), draw.normal((COLUMNS,), key + 1, 0.5))
     few = draw.normal((8, COLUMNS), key + 2, 2.0)
-    for t in (1, 3):
+    # late in a schedule of small steps the variance is 0.92 of beta
+    for t, betas in ((1, draw.tensor([0.3, 0.5, 0.2, 0.6])), (11, torch.full((12,), 0.01, dtype=torch.float64))):
         mean, deviation = ref.law_of_denoising_step(model, few, t, betas)
         got = student.denoising_step(model, few.repeat(ROWS // 8, 1), t, betas, student.generator(seed + t))
         assert_form(got, (ROWS, COLUMNS))
@@ -85,10 +85,12 @@ def test_steps_back_draw_their_noise_from_the_generator(student, seed):
 @denoising_step
 @weight(0.15)
 def test_a_step_back_with_one_row_one_dimension_and_one_level(student, seed):
-    """n = 1, m = 1 and T = 1 are legal."""
+    """n = 1, m = 1 and T = 1 are legal; after the first level a single row has noise, too."""
     args = constant_noise(draw.tensor([10.0])), draw.tensor([[10.0]]), 0, draw.tensor([0.36])
     got = student.denoising_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
+    silent, zero = constant_noise(draw.tensor([0.0])), draw.tensor([[0.0]])
+    assert_drawn_alone(student.denoising_step(silent, zero, 1, by_hand(torch.float64), student.generator(seed)), 0.0)
 
 
 @denoising_step
@@ -113,6 +115,8 @@ def test_a_sample_of_one_step_is_the_guess_at_pure_noise(student, seed):
         got = student.sample.strided(model, n, m, draw.tensor([0.36]), student.generator(seed))
         want = torch.full((n, m), -7.5e7, dtype=torch.float64)
         assert_agrees(got, want, like=torch.float32, scale=1e8, error=13 / 32)
+    silent = constant_noise(draw.tensor([0.0]))
+    assert_drawn_alone(student.sample(silent, 1, 1, draw.tensor([0.36]), student.generator(seed)), 0.0)
     silent = constant_noise(torch.zeros(COLUMNS, dtype=torch.float64))
     got = student.sample(silent, ROWS, COLUMNS, draw.tensor([0.36]), student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
@@ -143,6 +147,10 @@ def test_samples_have_the_law_that_the_recursion_of_steps_gives(student, ref, se
     got = student.sample(model, ROWS, COLUMNS, betas, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean) / deviation)
+    betas = torch.full((60,), 0.05, dtype=torch.float64)  # data at 10^8 show every one of sixty steps
+    model = gaussian_noise_model(draw.tensor([1e8, -3e8]), draw.tensor([0.5, 2.0]), betas)
+    want = ref.law_of_sample(model, 2, betas)[0].expand(3, 2)
+    assert_agrees(student.sample(model, 3, 2, betas, student.generator(seed)), want, like=torch.float32, scale=1e9)
 
 
 @sample

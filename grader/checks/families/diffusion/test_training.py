@@ -45,6 +45,9 @@ def test_simple_losses_known_by_hand(student):
         echo = noise_net(torch.eye(2, dtype=dtype), draw.tensor([1.0, 0.0], dtype))
         got = student.simple_loss(echo, x0, t, noise, betas)  # at (5.8, -1.8) and (3.8, -2.2) it says (6.8, -1.8) and (5.8, -2.2)
         assert_agrees(got, draw.tensor((3.8**2 + 1.2**2 + 4.8**2 + 3.2**2) / 2), like=torch.float32, scale=100.0)
+    echo, one = noise_net(draw.tensor([[1.0]]), draw.tensor([0.0])), draw.tensor([[1.0]])
+    got = student.simple_loss(echo, 0 * one, torch.tensor([0]), 1e3 * one, draw.tensor([1e-6]))  # it sees a thousandth of the noise
+    assert_agrees(got, draw.tensor(999.0**2), like=torch.float32, scale=4e6)
 
 
 @simple_loss
@@ -64,15 +67,15 @@ def test_the_simple_loss_asks_for_the_noise(student, ref, size, key, dtype):
 @simple_loss
 @weight(0.2)
 def test_the_simple_loss_of_one_row_of_many_and_of_one_step(student, ref):
-    """n = 1, m = 1 and T = 1 are legal; of 4099 rows the last counts, too."""
-    for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1)):
+    """n = 1, m = 1 and T = 1 are legal, and 60 steps; of 4099 rows the last counts, too."""
+    for n, m, T in ((1, 3, 4), (3, 1, 4), (1, 1, 1), (3, 2, 60)):
         given_ = problem(n, m, T, n, torch.float64)
         assert_agrees(student.simple_loss.strided(*given_), ref.simple_loss(*given_), like=torch.float32, scale=100.0)
     noise = torch.zeros(4099, 1, dtype=torch.float64)
-    noise[-1] = 4099.0**0.5
+    noise[-1] = 2 * 4099.0**0.5  # a mean square that is not the one expected of noise
     t = torch.zeros(4099, dtype=torch.int64)
     got = student.simple_loss.strided(constant_noise(draw.tensor([0.0])), noise, t, noise, draw.tensor([0.5]))
-    assert_agrees(got, draw.tensor(1.0), like=torch.float32, scale=4.0)
+    assert_agrees(got, draw.tensor(4.0), like=torch.float32, scale=16.0)
 
 
 @simple_loss
@@ -121,6 +124,8 @@ def test_bound_terms_known_by_hand(student):
         zero = constant_noise(torch.zeros(2, dtype=dtype))
         got = student.bound_term(zero, x0, torch.tensor([1, 1]), noise, draw.tensor([0.01, 0.75], dtype))
         assert_agrees(got, draw.tensor([750.0, 2700.0]), like=torch.float32, scale=2e5, unit="nats")  # of the squares 5 and 18
+        got = student.bound_term(zero, x0, torch.tensor([1, 1]), 100 * noise, draw.tensor([0.01, 0.75], dtype))
+        assert_agrees(got, draw.tensor([75e5, 27e6]), like=torch.float32, scale=2e9, unit="nats")
 
 
 @bound_term
@@ -151,6 +156,10 @@ def test_bound_terms_of_one_row_and_of_many(student, ref):
         given_ = constant_noise(draw.tensor([1.0, -2.0])), size * x0, t, noise, beta
         want = ref.bound_term(*given_)
         assert_agrees(student.bound_term(*given_), want, like=torch.float32, scale=100 + 100 * want, unit="nats")
+    even = torch.full((40,), 0.02, dtype=torch.float64)
+    model_, *given_ = problem(24, 2, 40, 1, torch.float64, first=1)
+    want = ref.bound_term(model_, *given_[:3], even)
+    assert_agrees(student.bound_term(model_, *given_[:3], even), want, like=torch.float32, scale=100 + 100 * want, unit="nats")
     rows = draw.integers((1031,), 3, 3)
     want = ref.bound_term(model, x0, t, noise, betas)[rows]
     got = student.bound_term.strided(model, x0[rows], t[rows], noise[rows], betas)
@@ -175,6 +184,9 @@ def test_bound_terms_train_the_model(student):
     }
     args = [noise_net(A, b), x0, torch.tensor([1, 1]), noise, betas]
     assert_gradients_known(student.bound_term, args, known, weights=draw.tensor([1.0, -2.0]), scale=1000.0)
+    betas, zero = draw.tensor([0.25, 0.5]), constant_noise(draw.tensor([0.0, 0.0]))  # the square, 2, times b_1 over 2 (1 - b_1) b_0
+    args = [zero, x0[:1], torch.tensor([1]), noise[:1], betas]
+    assert_gradients_known(student.bound_term, args, {"betas": (betas, [-16.0, 16.0])}, scale=1000.0)
 
 
 @bound_term
@@ -196,15 +208,16 @@ def guided_problem(n: int, m: int, key: int, dtype: torch.dtype) -> tuple[Family
 @guided_noise
 @weight(0.45)
 def test_guided_noise_known_by_hand(student):
-    """The labels say (1, 0) and (0, 4), no label (0, 2): with w = 1/2 one goes half of the way further, with w = 3 or 15 as many times."""
+    """The labels say (1, 0) and (0, 4), no label (0, 2): w = 1/2 goes half of the way further, w = 3, 15 or 100 as many times."""
     for dtype in draw.DTYPES:
         E = draw.tensor([[1.0, 0.0], [0.0, 4.0], [0.0, 2.0]], dtype)
         net, zero = label_net(torch.zeros(2, 2, dtype=dtype), E), torch.zeros(2, 2, dtype=dtype)
         t, label = torch.tensor([0, 0]), torch.tensor([1, 0])
         for w, want in ((0.5, [[0.0, 5.0], [1.5, -1.0]]), (0.0, [[0.0, 4.0], [1.0, 0.0]]), (3.0, [[0.0, 10.0], [4.0, -6.0]]),
-                        (-1.0, [[0.0, 2.0], [0.0, 2.0]]), (15, [[0.0, 34.0], [16.0, -30.0]])):  # fmt: skip
+                        (-1.0, [[0.0, 2.0], [0.0, 2.0]]), (15, [[0.0, 34.0], [16.0, -30.0]]),
+                        (100.0, [[0.0, 204.0], [101.0, -200.0]])):  # fmt: skip
             got = student.guided_noise(net, zero, t, label, w)
-            assert_agrees(got, draw.tensor(want), like=torch.float32, scale=100.0)
+            assert_agrees(got, draw.tensor(want), like=torch.float32, scale=100.0 + 10 * w)
 
 
 @guided_noise

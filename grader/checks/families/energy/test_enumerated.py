@@ -94,12 +94,15 @@ def test_the_partition_function_of_one_state_and_of_many(student):
 @log_partition
 @weight(0.4)
 def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student):
-    """The gradient in the energy's parameters is minus the model's expectation of the energy's gradient."""
+    """The gradient in the energy's parameters is minus the model's expectation of the energy's gradient; rare states count, too."""
     w, states = draw.tensor([math.log(2), math.log(4)]), draw.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     known = {"w": (w, [-2 / 7, -1 / 7])}  # of probabilities 4/7, 2/7 and 1/7
     assert_gradients_known(student.log_partition, [linear_energy(w), states], known, scale=50.0)
     J, h = torch.zeros(2, 2, dtype=torch.float64), draw.tensor([1.0, -0.5])  # independent spins, of means tanh h
     one, other = math.tanh(1.0), math.tanh(-0.5)
+    rare, pair = draw.tensor([7.0]), draw.tensor([[0.0], [1.0]])  # of probability 1 / (1 + e^7)
+    known = {"w": (rare, [-1 / (1 + math.exp(7))])}
+    assert_gradients_known(student.log_partition, [linear_energy(rare), pair], known, scale=50.0)
     known = {"J": (J, [[0.5, one * other / 2], [one * other / 2, 0.5]]), "h": (h, [one, other])}
     assert_gradients_known(student.log_partition, [ising_energy(J, h), spins(2)], known, scale=50.0)
 
@@ -165,11 +168,14 @@ def test_impossible_states_and_single_ones(student):
 @energy_log_prob
 @weight(0.1)
 def test_log_probabilities_can_be_trained(student):
-    """Gradients reach the energy's parameters, through the state and through the partition function."""
+    """Gradients reach the energy's parameters, through the state and through the partition function, and the state itself."""
     w, states = draw.tensor([math.log(2), math.log(4)]), draw.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
     known = {"w": (w, [2 + 3 * 2 / 7, -4 + 3 * 1 / 7])}  # the mean state, (2/7, 1/7), less the state
     weights = draw.tensor([1.0, -2.0, 4.0])
     assert_gradients_known(student.energy_log_prob, [linear_energy(w), states, states], known, weights=weights, scale=100.0)
+    x, one, other = states[1:], math.log(2), math.log(4)
+    known = {"x": (x, [[-one, -other], [2 * one, 2 * other]])}
+    assert_gradients_known(student.energy_log_prob, [linear_energy(w), x, states], known, weights=weights[:2], scale=100.0)
 
 
 @energy_log_prob

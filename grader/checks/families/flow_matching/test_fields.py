@@ -32,6 +32,8 @@ def test_euler_steps_known_by_hand(student):
         zero, one, x0 = torch.zeros(2, 2, dtype=dtype), torch.eye(2, dtype=dtype), draw.tensor([[1.0, -2.0], [16.0, 0.0]], dtype)
         got = student.euler_sample(time_velocity(one, zero[0]), x0, 2)
         assert_agrees(got, draw.tensor([[2.25, -4.5], [36.0, 0.0]]), like=torch.float32, scale=50.0)
+        got = student.euler_sample(time_velocity(one, zero[0]), 27 * x0, 3)
+        assert_agrees(got, draw.tensor([[64.0, -128.0], [1024.0, 0.0]]), like=torch.float32, scale=2000.0)
         got = student.euler_sample(time_velocity(zero, draw.tensor([8.0, -16.0], dtype)), x0, 4)
         assert_agrees(got, draw.tensor([[4.0, -8.0], [19.0, -6.0]]), like=torch.float32, scale=50.0)
 
@@ -52,11 +54,13 @@ def test_each_step_asks_the_field_where_and_when_it_starts(student, ref, size, s
 @euler_sample
 @weight(0.35)
 def test_one_euler_step_of_one_row_and_many_of_many(student):
-    """steps = 1, n = 1 and m = 1 are legal; 100 steps of 1031 rows reach 1.01^100 times the start."""
+    """steps = 1, n = 1 and m = 1 are legal; 100 steps of 1031 rows reach 1.01^100 times the start, along t 0.495 of the slope."""
     v = time_velocity(draw.tensor([[1.0]]), draw.tensor([5.0]))
     assert_agrees(student.euler_sample.strided(v, draw.tensor([[3.0]]), 1), draw.tensor([[6.0]]), like=torch.float32, scale=10.0)
     v, x = time_velocity(draw.tensor([[1.0]]), draw.tensor([0.0])), torch.arange(1031, dtype=torch.float64)[:, None]
     assert_agrees(student.euler_sample.strided(v, x, 100), 1.01**100 * x, like=torch.float32, scale=2e4)
+    v = time_velocity(draw.tensor([[0.0]]), draw.tensor([200.0]))
+    assert_agrees(student.euler_sample(v, draw.tensor([[1.0]]), 100), draw.tensor([[100.0]]), like=torch.float32, scale=200.0)
 
 
 @euler_sample

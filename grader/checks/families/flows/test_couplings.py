@@ -291,7 +291,7 @@ def test_a_flow_of_many_layers_and_many_rows(student, ref):
 def test_a_flow_can_be_trained(student):
     """Gradients reach the layers' parameters, through later layers and log-determinants, the base's, and the data.
 
-    Of four layers the last one learns as the first does.
+    They reach each of many layers, and the data where there is none.
     """
     half = math.log(3) / 2  # x is doubled to this, whose tanh is 1/2, and moved on to half + 1/2
     first, last = scaling_layer(draw.tensor([math.log(2)])), tanh_layer(draw.tensor([1.0]))
@@ -308,6 +308,11 @@ def test_a_flow_can_be_trained(student):
     layers = [scaling_layer(draw.tensor([a])) for a in (math.log(2), -math.log(2), math.log(3), -math.log(3))]  # 1 again at the end
     known = {f"the a of layer {i}": (layer.parameters["a"], [1 - 0.75]) for i, layer in enumerate(layers, start=1)}
     assert_gradients_known(student.flow_log_prob, [layers, base, draw.tensor([[1.0]])], known, scale=100.0)
+    base, x = base_log_density(draw.tensor([0.25]), draw.tensor([1.0])), draw.tensor([[0.5]])
+    layers = [scaling_layer(draw.tensor([math.log(2)])) for _ in range(5)]  # to 16, which is 15.75 off: -15.75 16 + 1 for each
+    known = {f"the a of layer {i}": (layer.parameters["a"], [-251.0]) for i, layer in enumerate(layers, start=1)}
+    assert_gradients_known(student.flow_log_prob, [layers, base, x], known, scale=100.0)
+    assert_gradients_known(student.flow_log_prob, [[], base, x], {"x": (x, [[-0.25]])}, scale=100.0)
 
 
 @flow_log_prob

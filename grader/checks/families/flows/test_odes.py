@@ -136,13 +136,15 @@ def test_the_end_has_the_dtype_of_the_start(student):
 @divergence
 @weight(0.75)
 def test_divergences_known_by_hand(student):
-    """A linear field at time t: (1 + t) tr A; a rotation: 0; the field |x|^2 x of three dimensions: 5 |x|^2."""
+    """A linear field at time t, before 0, too: (1 + t) tr A; a rotation: 0; the field |x|^2 x of three dimensions: 5 |x|^2."""
     for dtype in draw.DTYPES:
         x = draw.tensor([[1.0, 2.0, 0.0], [0.0, 0.0, 3.0]], dtype)
         A = draw.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0], [7.0, 8.0, -2.0]], dtype)
         zero = torch.zeros(3, dtype=dtype)
         got = student.divergence(linear_field(A, zero), 0.5, x)
         assert_agrees(got, draw.tensor([6.0, 6.0]), like=torch.float32, scale=20.0)
+        got = student.divergence(linear_field(A, zero), -3.0, x)
+        assert_agrees(got, draw.tensor([-8.0, -8.0]), like=torch.float32, scale=40.0)
         got = student.divergence(constant_field(A - A.T), 0.5, x)
         assert_agrees(got, draw.tensor([0.0, 0.0]), like=torch.float32, scale=20.0)
         assert_agrees(student.divergence(radial_field(), 0.0, x), draw.tensor([25.0, 45.0]), like=torch.float32, scale=50.0)
@@ -186,6 +188,9 @@ def test_the_divergence_can_be_differentiated_once_more(student):
     assert_gradients_known(student.divergence, args, known, weights=weights, scale=100.0)
     known = {"x": (x, [[10.0, 20.0, 0.0], [0.0, -10.0, -60.0]])}  # of 5 |x|^2
     assert_gradients_known(student.divergence, [radial_field(), 0.0, x], known, weights=weights, scale=100.0)
+    one = draw.tensor([[2.0]])  # a field of one dimension is trained, too
+    args = [linear_field(one, one[0]), 0.25, x[:, :1]]
+    assert_gradients_known(student.divergence, args, {"A": (one, [[-1.25]])}, weights=weights, scale=100.0)
 
 
 @divergence
@@ -292,6 +297,11 @@ def test_the_density_of_a_growing_and_a_shrinking_dimension_known_by_hand(studen
         explosion = constant_field(100 * torch.eye(2, dtype=dtype))
         got = student.ode_log_prob(explosion, base, draw.tensor([[0.0, 0.0]], dtype), 2)
         assert_agrees(got, draw.tensor([200 - 1.8378770664093453]), like=torch.float32, scale=400.0, unit="nats")
+    # 24 steps of 1/8 on x' = 3 x carry 1 to 20.0851; fewer ones, or finer ones, end elsewhere
+    end = (1 + 1 / 8 + 1 / 128 + 1 / 3072 + 1 / 98304) ** 24
+    base = base_log_density(draw.tensor([0.0]), draw.tensor([1.0]))
+    got = student.ode_log_prob(constant_field(draw.tensor([[3.0]])), base, draw.tensor([[1.0]]), 24)
+    assert_agrees(got, draw.tensor([3.0 - 0.5 * end**2 - 0.9189385332046727]), like=torch.float32, scale=200.0, unit="nats")
 
 
 @ode_log_prob

@@ -58,12 +58,14 @@ def test_the_penalty_averages_over_rows_of_any_shape(student, ref, row, n, key, 
 @gradient_penalty
 @weight(0.25)
 def test_a_slope_of_zero_costs_one(student):
-    """A critic that is flat at one of two points costs 1 there, not nan."""
+    """A critic that is flat at one of two points costs 1 there, not nan; one that is nearly flat nearly 1: (1 - 1/2000)^2."""
     for dtype in draw.DTYPES:
         zero = torch.zeros(2, 2, dtype=dtype)
         x = draw.tensor([[0.0, 0.0], [3.0, 4.0]], dtype)
         got = student.gradient_penalty(quadratic_critic(draw.tensor(1.0, dtype)), x, zero, draw.tensor([0.5, 1.0], dtype))
         assert_agrees(got, draw.tensor(8.5), like=torch.float32, scale=36.0)
+        got = student.gradient_penalty(linear_critic(draw.tensor([3e-4, 4e-4], dtype)), x, zero, x[0])
+        assert_agrees(got, draw.tensor(0.99900025), like=torch.float32, scale=4.0, error=1e-6)
 
 
 @gradient_penalty
@@ -101,6 +103,10 @@ def test_the_penalty_trains_the_critic(student, key):
     a, real = draw.tensor(2.0), draw.tensor([[4.0, 0.0], [0.0, 8.0]])  # at (1, 0) and (0, 4): 2 (a |x| - 1) |x|
     _, (gradient,) = student.gradient_penalty.gradient(quadratic_critic(a), real, 0 * real, draw.tensor([0.25, 0.5]), wrt=[a])
     assert_gradient_agrees(gradient, draw.tensor(29.0), of="a", scale=200.0, error=ROOT)
+    w = draw.tensor([[[3.0, 4.0]], [[12.0, 0.0]], [[0.0, 0.0]]])  # for pictures, too: |w| = 13, pulled by 24 w / 13
+    pictures = torch.ones(2, 3, 1, 2, dtype=torch.float64)
+    _, (gradient,) = student.gradient_penalty.gradient(linear_critic(w), pictures, -pictures, draw.tensor([0.25, 0.5]), wrt=[w])
+    assert_gradient_agrees(gradient, 24 / 13 * w, of="w", scale=200.0, error=ROOT)
 
 
 @gradient_penalty
@@ -210,8 +216,8 @@ def test_each_channel_gets_the_mean_and_the_deviation_of_its_style(student, ref,
 @adaptive_instance_norm
 @weight(0.2)
 def test_the_style_of_one_image_of_one_channel_and_of_a_large_one(student, ref):
-    """n = 1 and C = 1 are legal, and so is a picture of 33 by 65 pixels."""
-    for shape in ((1, 1, 1, 2), (1, 3, 2, 2), (2, 1, 2, 2), (1, 1, 33, 65)):
+    """n = 1 and C = 1 are legal, and so are a picture of 33 by 65 pixels and 13 pictures, each of a style of its own."""
+    for shape in ((1, 1, 1, 2), (1, 3, 2, 2), (2, 1, 2, 2), (1, 1, 33, 65), (13, 2, 2, 2)):
         x, scale, bias = draw.normal(shape, 1), draw.normal(shape[:2], 2) + 3, draw.normal(shape[:2], 3)
         want, rounding = ref.adaptive_instance_norm(x, scale, bias), ref.rounding_of_adaptive_instance_norm(x, scale, bias)
         assert_agrees(student.adaptive_instance_norm.strided(x, scale, bias), want, like=torch.float32, scale=rounding)

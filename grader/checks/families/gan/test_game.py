@@ -61,10 +61,13 @@ def test_the_best_discriminator_weighs_the_two_laws(student, ref, K, key, dtype)
 @optimal_discriminator
 @weight(0.15)
 def test_the_best_discriminator_where_there_is_little_mass(student):
-    """Only the share counts, however little mass there is (10^-37 of it), in both dtypes."""
+    """Only the share counts, however little mass there is (10^-37 of it), in both dtypes; a share of 10^-12 is one."""
     for dtype in draw.DTYPES:
         p, q = draw.tensor([3e-37, 0.25, 0.75], dtype), draw.tensor([1e-37, 0.75, 0.25], dtype)
         assert_agrees(student.optimal_discriminator(p, q), draw.tensor([0.75, 0.25, 0.75]), like=dtype, scale=1.0)
+        p, q = draw.tensor([2.0**-40, 1 - 2.0**-40], dtype), draw.tensor([0.5, 0.5], dtype)
+        want = p.double() / (p.double() + 0.5)
+        assert_agrees(student.optimal_discriminator(p, q), want, like=torch.float32, scale=want)
 
 
 @optimal_discriminator

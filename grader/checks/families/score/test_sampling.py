@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
+from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
 from grader.checks.families.shared.scores import level_score, noisy_gaussian_score, tanh_score
 
 noise_levels = pytest.mark.exercise("score.noise_levels")
@@ -115,7 +115,7 @@ def test_annealed_samples_follow_their_exact_law(student, ref, seed):
     """For a Gaussian score every step is affine: the samples have the mean and the deviation that the recursion of steps gives."""
     key = seed % 2**31
     mu, tau = draw.normal((COLUMNS,), key, 1.0), draw.uniform((COLUMNS,), key + 1, 0.5, 1.5)
-    few, sigmas = draw.normal((8, COLUMNS), key + 2, 3.0), draw.tensor([2.0, 1.25, 1.0])
+    few, sigmas = draw.normal((8, COLUMNS), key + 2, 3.0), draw.tensor([2.0, 1.5, 1.25, 1.0])
     mean, deviation = ref.law_of_annealed_langevin(mu, tau, few, sigmas, 2, 0.25)
     args = noisy_gaussian_score(mu, tau), few.repeat(ROWS // 8, 1), sigmas, 2, 0.25
     got = student.annealed_langevin(*args, student.generator(seed))
@@ -135,10 +135,12 @@ def test_annealed_samples_come_from_the_generator(student, seed):
 @annealed_langevin
 @weight(0.25)
 def test_annealing_over_one_level_by_one_step(student, seed):
-    """L = 1, steps = 1, n = 1 and m = 1 are legal."""
+    """L = 1, steps = 1, n = 1 and m = 1 are legal, and shaken like any other."""
     args = level_score(draw.tensor([1e8])), draw.tensor([[1.0]]), draw.tensor([3.0]), 1, 0.5
     got = student.annealed_langevin(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[7.5e7]]), like=torch.float32, error=40 / 32, scale=1e8)
+    flat, zero = level_score(draw.tensor([0.0])), draw.tensor([[0.0]])
+    assert_drawn_alone(student.annealed_langevin(flat, zero, draw.tensor([3.0]), 1, 0.5, student.generator(seed)), 0.0)
 
 
 @annealed_langevin
@@ -251,11 +253,14 @@ def test_marginals_keep_the_dtype(student):
 @reverse_sde_step
 @weight(0.6)
 def test_where_the_slope_is_steep_the_way_back_hardly_shakes(student, seed):
-    """At t = 1/2 of beta from 2 to 6, beta = 4: a step of 1/8 adds x/4 and half of the score, give or take 20."""
+    """At t = 1/2 of beta from 2 to 6, beta = 4: a step of 1/8 adds x/4 and half of the score, give or take 20; one of 1/64 an eighth."""
     for dtype in draw.DTYPES:
         score, x = level_score(draw.tensor([4e8, -2e8], dtype)), draw.tensor([[4.0, 8e8], [-4e8, 0.0]], dtype)
         got = student.reverse_sde_step(score, x, 0.5, 0.125, 2.0, 6.0, student.generator(seed))
         want = draw.tensor([[1e8 + 5.0, 9.5e8], [-4e8, -5e7]])  # the score is t w: 2e8 and -1e8
+        assert_agrees(got, want, like=torch.float32, error=20 / 32, scale=1e9)
+        got = student.reverse_sde_step(score, x, 0.5, 1 / 64, 2.0, 6.0, student.generator(seed))
+        want = x.double() + (want - x.double()) / 8
         assert_agrees(got, want, like=torch.float32, error=20 / 32, scale=1e9)
 
 
@@ -298,13 +303,15 @@ def test_steps_back_draw_from_the_generator(student, seed):
 @reverse_sde_step
 @weight(0.1)
 def test_a_step_back_of_one_row_of_one_dimension(student, seed):
-    """n = 1 and m = 1 are legal; the time has all digits of the dtype of x."""
+    """n = 1 and m = 1 are legal, and shaken like any other; the time has all digits of the dtype of x."""
     args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.125, 2.0, 6.0
     got = student.reverse_sde_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[1e8 + 5.0]]), like=torch.float32, error=20 / 32, scale=1e8)
     args = level_score(draw.tensor([1e15])), draw.tensor([[0.0]]), 0.1, 0.25, 1.0, 3.0  # 1.2 / 4 of a score of 10^14
     got = student.reverse_sde_step(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[3e13]]), error=20 / 32, scale=1e14)
+    flat, zero = level_score(draw.tensor([0.0])), draw.tensor([[0.0]])
+    assert_drawn_alone(student.reverse_sde_step(flat, zero, 0.5, 0.125, 2.0, 6.0, student.generator(seed)), 0.0)
 
 
 @reverse_sde_step

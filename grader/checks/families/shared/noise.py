@@ -33,6 +33,7 @@ MASSART = math.sqrt(math.log(2e12) / (2 * ROWS * COLUMNS))  # the distribution f
 SAME = 1e-5  # residuals that agree so well in all columns are copies
 SAME_SAMPLES = 1e-3  # 64 samples of variance near one that agree so well have a probability below 1e-150
 EXACTLY_ZERO = 1e-6  # eight columns with a mean so near to 0 have a probability of 1e-44
+NOTHING = 1e-10  # a noise of variance one so near to 0 has a probability of 1e-10
 
 
 def assert_standard_normal(residuals: Tensor) -> None:
@@ -90,6 +91,13 @@ def assert_drawn_from_the_generator(student: Student, draw: Callable[[SeededGene
     assert_streams_differ(lambda like: draw(student.generator(like)))
     if (first.double().mean(dim=0).abs() < EXACTLY_ZERO).all():
         raise Mismatch("law", "the noise of a batch adds up to exactly zero: its rows are not independent", first)
+
+
+def assert_drawn_alone(got: Tensor, mean: float) -> None:
+    """Raise `Mismatch` if a batch of one row of one dimension, with noise of variance one or so, is its mean."""
+    assert_form(got, (1, 1))
+    if abs(got.item() - mean) < NOTHING:
+        raise Mismatch("law", "a batch of a single row comes without noise: this is its mean", got)
 
 
 def _within(sentence: str, mean: Tensor, terms: int, size: float = 1.0) -> None:

@@ -16,7 +16,7 @@ from grader.checking.compare import (
     assert_unchanged,
 )
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_from_the_generator, assert_standard_normal
+from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
 
 gaussian_kl = pytest.mark.exercise("vae.gaussian_kl")
 reparametrize = pytest.mark.exercise("vae.reparametrize")
@@ -31,7 +31,7 @@ examples = pytest.mark.examples
 def test_gaussian_kl_of_three_posteriors_known_by_hand(student):
     """The prior itself costs nothing, a mean of (1, 2) costs 2.5, a variance of 4 costs (3 - log 4) / 2.
 
-    A mean of 100 costs 5000, one of 1/10 costs 1/200.
+    A mean of 100 costs 5000, one of 1/10 costs 1/200; close to the prior, too, a mean and a variance cost what they do.
     """
     for dtype in draw.DTYPES:
         mu = draw.tensor([[0.0, 0.0, 0.0], [1.0, 2.0, 0.0], [0.0, 0.0, 3.0]], dtype)
@@ -40,6 +40,8 @@ def test_gaussian_kl_of_three_posteriors_known_by_hand(student):
         assert_agrees(got, draw.tensor([0.0, 2.5, 5.306852819440055]), like=torch.float32, scale=20.0, unit="nats")
         got = student.gaussian_kl(draw.tensor([[100.0], [0.1]], dtype), torch.zeros(2, 1, dtype=dtype))
         assert_agrees(got, draw.tensor([5000.0, 0.005]), like=torch.float32, scale=draw.tensor([5000.0, 1.0]), unit="nats")
+        got = student.gaussian_kl(draw.tensor([[1e-3], [0.0]], dtype), draw.tensor([[0.0], [0.05]], dtype))
+        assert_agrees(got, draw.tensor([5e-7, 0.0006355481880120122]), like=torch.float32, scale=1.0, unit="nats")
 
 
 @gaussian_kl
@@ -149,9 +151,10 @@ def test_reparametrized_draws_come_from_the_generator(student, seed):
 @reparametrize
 @weight(0.1)
 def test_a_single_draw_of_a_single_dimension(student, seed):
-    """One row of one dimension is a legal batch."""
+    """One row of one dimension is a legal batch, and is drawn like any other."""
     one = torch.full((1, 1), 3.0)
     assert_agrees(student.reparametrize.strided(one, -40 * one / 3, student.generator(seed)), one.double(), like=one, error=2e-8)
+    assert_drawn_alone(student.reparametrize(0 * one, 0 * one, student.generator(seed)), 0.0)
 
 
 @reparametrize

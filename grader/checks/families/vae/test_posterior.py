@@ -58,6 +58,8 @@ def test_the_posterior_exists_with_more_codes_than_data_and_for_any_rank(student
         # the precision is [[21, 20, 0], [20, 21, 0], [0, 0, 1]], of determinant 41
         (draw.tensor([[1.0, 1.0, 0.0], [2.0, 2.0, 0.0]]), half, x, [[20 / 41, 20 / 41, 0.0], [-0.8, -0.8, 0.0]],
          [[21 / 41, -20 / 41, 0.0], [-20 / 41, 21 / 41, 0.0], [0.0, 0.0, 1.0]]),
+        # nine codes alike: the precision is the identity plus ones, whose inverse is the identity less ones over 10
+        (torch.ones(1, 9).double(), one, draw.tensor([[20.0]]), [[2.0] * 9], (torch.eye(9).double() - 0.1).tolist()),
         (torch.zeros(2, 3).double(), half, x, [[0.0] * 3] * 2, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]),
     ):  # fmt: skip
         got = student.optimal_posterior(W, sigma, data)

@@ -32,7 +32,8 @@ def test_windows_of_two_short_sequences(student):
     """The windows of length 2 of (5, 6, 7, 8) are (s, s), (s, 5), (5, 6), (6, 7), whatever s; each row has its own."""
     want = torch.tensor([[[9, 9], [9, 5], [5, 6], [6, 7]], [[9, 9], [9, 1], [1, 0], [0, 3]]])
     x = torch.tensor([[5, 6, 7, 8], [1, 0, 3, 2]])
-    for start in (START, -7, 2**40 + 1):  # beyond what a byte, 32 bits and a float hold
+    # 5 is a value of the first sequence, too; the last one is beyond what a byte, 32 bits and a float hold
+    for start in (START, -7, 5, 2**40 + 1):
         assert_agrees(student.context_windows(x, 2, start), torch.where(want == 9, start, want))
 
 
@@ -161,7 +162,7 @@ def test_masks_reach_to_the_full_past(student, m):
 def test_a_context_of_length_zero_is_empty(student):
     """For d = 0 nothing is in any context: independent variables. m = 1 has no context either."""
     assert_agrees(student.context_mask(4, 0), torch.zeros(4, 4, dtype=torch.bool), what="the mask for d = 0")
-    for d in (0, 1, 3):
+    for d in (0, 1, 3, 7):
         assert_agrees(student.context_mask(1, d), torch.zeros(1, 1, dtype=torch.bool), what="the mask for m = 1")
 
 

@@ -59,11 +59,18 @@ def test_without_noise_each_value_is_the_mean_given_those_before(student):
 @gaussian_sample
 @weight(0.0625)
 def test_samples_keep_the_digits_of_mu(student):
-    """For a float64 model of means 1/3 and tiny sigma samples are 1/3 in float64, whatever the dtype of the buffer."""
+    """For a float64 model of means 1/3 and tiny sigma samples are 1/3 in float64, whatever the dtype of the buffer.
+
+    With a sigma of 1 a single sample is not its mean.
+    """
     zero = torch.zeros(2, 2, dtype=torch.float64)
     third = torch.full((2,), 1 / 3, dtype=torch.float64)
     got = student.gaussian_sample(gaussian_linear(zero, third, zero, -180 * third), 3, 2, student.generator(0))
     assert_agrees(got, third.expand(3, 2), like=torch.float64)
+    alone = student.gaussian_sample(centred_model(zero[0]), 1, 2, student.generator(0))
+    assert_form(alone, (1, 2))
+    if (alone.abs() < 1e-10).any():
+        raise Mismatch("law", "a value of a single sample is exactly its mean: it is not drawn", alone)
 
 
 @gaussian_sample

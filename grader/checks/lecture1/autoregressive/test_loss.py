@@ -37,7 +37,7 @@ in_float64 = example(case=model_and_sequences(3, 3, 4, 0, torch.float64))
 @negative_log_likelihood
 @weight(0.25)
 def test_the_loss_of_four_sequences(student):
-    """Four sequences of two variables, of probability 1/8, 1/4, 1/12 and 1/8: the average has eight terms."""
+    """Four sequences of two variables, of probability 1/8, 1/4, 1/12 and 1/8: the average has eight terms. Then one of 300 values."""
     want = torch.tensor(math.log(8 * 4 * 12 * 8) / 8, dtype=torch.float64)
     got = student.negative_log_likelihood(chain(), CHAIN_X)
     mistaken = {
@@ -46,6 +46,10 @@ def test_the_loss_of_four_sequences(student):
         "This is the sum over the batch: take its mean.": 4 * want,
     }
     assert_agrees(got, want, like=torch.float32, scale=4.0, unit="nats per dimension", mistaken=mistaken)
+    heavy = torch.zeros(1, 300).index_fill(1, torch.tensor(299), math.log(301))  # the last of 300 values has 301 of 600 parts
+    got = student.negative_log_likelihood(independent_table(heavy), torch.tensor([[299], [0]]))
+    want = torch.tensor(math.log(600) - math.log(301) / 2, dtype=torch.float64)
+    assert_agrees(got, want, like=torch.float32, scale=8.0, unit="nats per dimension")
 
 
 @negative_log_likelihood
@@ -105,10 +109,12 @@ def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
 @negative_log_likelihood
 @weight(0.0625)
 def test_an_impossible_sequence_costs_everything(student):
-    """One impossible sequence in the batch makes the loss inf."""
+    """One impossible sequence in the batch makes the loss inf, one of probability e^-300 costs 300."""
     never_one = prefix_table(torch.tensor([[0.0, -math.inf]]).expand(7, 2).contiguous())
     x = torch.tensor([[0, 0, 0], [0, 0, 1]])
     assert_agrees(student.negative_log_likelihood(never_one, x), torch.tensor(math.inf), unit="nats per dimension")
+    hardly_one = prefix_table(torch.tensor([[0.0, -300.0]]).expand(7, 2).contiguous())
+    assert_agrees(student.negative_log_likelihood(hardly_one, x), torch.tensor(50.0), scale=50.0, unit="nats per dimension")
 
 
 @negative_log_likelihood

@@ -86,7 +86,8 @@ def test_samples_follow_the_joint_law(student, ref, seed):
 def test_a_common_value_and_many_rare_ones_keep_their_odds(student, seed):
     """One value of probability 1/2 and 63 rare ones: no temperature (1.03 and 0.97 are seen), and nothing cut off."""
     K = 64
-    conditional, generator = half_on_zero(2, K), student.generator(seed)
+    logits = 1000 + half_on_zero(1, K).parameters["table"]  # in half precision that far out their differences are others
+    conditional, generator = independent_table(logits.repeat(2, 1)), student.generator(seed)
     law = torch.tensor([1 / 2] + [0.5 / (K - 1)] * (K - 1)).double()
     assert_follows_pmf(
         lambda n: both_columns(student, conditional, n, generator, K),
@@ -123,12 +124,16 @@ def test_sampling_a_thousand_variables(student):
 @sample
 @weight(0.125)
 def test_samples_are_n_sequences_of_m_values(student):
-    """The result has shape (n, m) and values in 0..K-1, also for n = 1, m = 1, K = 1."""
+    """The result has shape (n, m) and values in 0..K-1, also for n = 1, m = 1, K = 1; a single sequence is drawn, too."""
     for n, m, K in ((2, 3, 4), (1, 3, 3), (3, 1, 3), (3, 2, 1), (1, 1, 1)):
         got = student.sample(markov_table(torch.zeros(m, K + 1, K)), n, m, student.generator(n))
         assert_form(got, (n, m))
         if got.min() < 0 or got.max() >= K:
             raise Mismatch("value", f"there is a value outside 0..{K - 1}: {got.tolist()}", got)
+    even, generator = independent_table(torch.zeros(2, 4096)), student.generator(0)
+    calls = [student.sample(even, 1, 2, generator) for _ in range(4)]
+    if any(torch.equal(calls[0], other) for other in calls[1:]):  # of two values of 4096 each
+        raise Mismatch("law", "two calls for a single sequence of 4096 equally likely values give the same one: it is not drawn", calls[0])
 
 
 @sample

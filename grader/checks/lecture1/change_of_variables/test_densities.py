@@ -336,12 +336,22 @@ def _check_three_points(log_prob: Function) -> None:
 
 
 def _check_far_out(log_prob: Function, key: int, dtype: torch.dtype, c: float) -> None:
-    """A map that scales 64 dimensions, a standard Gaussian, its centre, and a point 12 sigma out in all of them."""
+    """A map that scales 64 dimensions, a standard Gaussian, its centre, and a point 12 sigma out in all of them.
+
+    In two dimensions a map that scales by a number without a square, at the centre; and a point 10^4 sigma out.
+    """
     m = 64
     x = torch.tensor([[0], [12]], dtype=dtype) * (1 - 2 * draw.integers((2, m), key, 2)).to(dtype) / c
     want = Normal(0.0, torch.tensor(1 / c, dtype=torch.float64)).log_prob(x.double()).sum(dim=1)
     got = log_prob(scaled(torch.tensor(c, dtype=dtype), reverse()), standard_normal(m, dtype), x)
     assert_agrees(got, want, like=dtype, scale=m * 12.0**2, unit="nats")
+    zero, tiny = torch.zeros(1, 2, dtype=dtype), 1e-30 if dtype == torch.float32 else 1e-200
+    got = log_prob(scaled(torch.tensor(tiny, dtype=dtype), reverse()), standard_normal(2, dtype), zero)
+    want = torch.tensor([2 * math.log(tiny) - math.log(2 * math.pi)], dtype=torch.float64)
+    assert_agrees(got, want, like=torch.float32, scale=1000.0, unit="nats")
+    got = log_prob(scaled(torch.tensor(1.0, dtype=dtype), reverse()), standard_normal(2, dtype), zero + 1e4)
+    want = torch.tensor([-1e8 - math.log(2 * math.pi)], dtype=torch.float64)
+    assert_agrees(got, want, like=dtype, scale=1e8, unit="nats")
 
 
 def _check_impossible(log_prob: Function) -> None:

@@ -97,7 +97,13 @@ def test_volume_has_no_sign(student, size, key, dtype):
 @example(key=0, dtype=torch.float32, c=TINY)
 @example(key=0, dtype=torch.float64, c=HUGE)
 def test_log_abs_det_outlives_the_determinant(student, key, dtype, c):
-    """In 64 dimensions a millionfold stretch or shrinking changes volumes by what no float holds; its logarithm is easy."""
+    """In 64 dimensions a millionfold stretch or shrinking changes volumes by what no float holds; its logarithm is easy.
+
+    So does a stronger one in two dimensions.
+    """
+    x, tiny = draw.normal((2, 2), key, 1.0, dtype), 1e-30 if dtype == torch.float32 else 1e-200
+    got = student.log_abs_det_jacobian(scaled(torch.tensor(tiny, dtype=dtype), elementwise("identity")), x)
+    assert_agrees(got, torch.full((2,), 2 * math.log(tiny)).double(), like=torch.float32, scale=1000.0)
     m = 64
     f = scaled(torch.tensor(c, dtype=dtype), affine(matrix(m, key, dtype), torch.zeros(m, dtype=dtype)))
     want = m * math.log(c) + torch.linalg.slogdet(matrix(m, key, dtype).double()).logabsdet.expand(2)

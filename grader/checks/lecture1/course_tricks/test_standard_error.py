@@ -122,8 +122,9 @@ def test_standard_error_of_many_samples(student, dtype):
 @example(shape=(2, 1, 1), key=0, dtype=torch.float64)
 @example(shape=(2, 4, 1), key=0, dtype=torch.float32)  # more dimensions than samples
 @example(shape=(2, 1, 4), key=739, dtype=torch.float64)
+@example(shape=(65, 2, 2), key=0, dtype=torch.float64)
 def test_standard_error_of_two_samples_or_one_dimension(student, shape, key, dtype):
-    """Two samples, one dimension or one component are enough."""
+    """Two samples, one dimension or one component are enough; n - 1 divides for 65 samples as well."""
     case = vector_map("square", max(shape[0], 2), *shape[1:], key, dtype)
     got = student.monte_carlo_standard_error(case.f, case.x)
     assert_agrees(got, true_error(case.f, case.x), like=dtype, scale=case.size)

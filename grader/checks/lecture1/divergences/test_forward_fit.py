@@ -28,13 +28,15 @@ def test_the_means_by_hand(student):
 @fit_gaussian_forward_kl
 @weight(0.25)
 def test_the_spreads_by_hand(student):
-    """The samples (1, 5), (5, 5) have standard deviations (2, 0): likelihood divides by n."""
+    """The samples (1, 5), (5, 5) have standard deviations (2, 0): likelihood divides by n. In units of 10^-8 they have as many."""
     _, got = both(student.fit_gaussian_forward_kl(torch.tensor([[1.0, 5.0], [5.0, 5.0]])))
     mistaken = {
         "You divided by n - 1: likelihood is largest with n.": torch.tensor([8.0**0.5, 0.0]),
         "This is the variance: the standard deviation is its root.": torch.tensor([4.0, 0.0]),
     }
     assert_agrees(got, torch.tensor([2.0, 0.0]), scale=5.0, what="the standard deviation", mistaken=mistaken)
+    _, got = both(student.fit_gaussian_forward_kl(torch.tensor([[1e-8, 5e-8], [5e-8, 5e-8]])))
+    assert_agrees(got, torch.tensor([2e-8, 0.0]), scale=5e-8, what="the standard deviation")
 
 
 @fit_gaussian_forward_kl
@@ -55,6 +57,7 @@ def test_the_means_are_those_of_the_sample(student, ref, n, m, key, dtype):
 @examples(10)
 @given(n=st.integers(2, 9), m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=2, m=3, key=0, dtype=torch.float64)
+@example(n=65, m=33, key=0, dtype=torch.float64)
 @example(n=3, m=2, key=1, dtype=torch.float32)
 def test_the_spreads_are_those_of_the_sample(student, ref, n, m, key, dtype):
     """Each coordinate has the standard deviation of its own column."""

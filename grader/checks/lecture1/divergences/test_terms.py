@@ -194,7 +194,7 @@ def test_the_likelihood_by_hand(student, dtype):
     cross_entropy = student.negative_log_likelihood(table([math.log(mass) for mass in Q], dtype), x)
     assert_agrees(cross_entropy, number(2.75 * LOG2 - 0.25 * LOG3), like=dtype, scale=2.0, unit="nats")
     assert_agrees(student.negative_log_likelihood(table([7.5], dtype), two_columns), number(-7.5), like=dtype, unit="nats")
-    assert_agrees(student.negative_log_likelihood(table([-20000.0], dtype), x[:1]), number(20000.0), like=dtype, unit="nats")
+    assert_agrees(student.negative_log_likelihood(table([-5e6], dtype), x[:1]), number(5e6), like=dtype, unit="nats")
     got = student.negative_log_likelihood(table([-1.0, -501.0], dtype), zeros_and_three(1.0, dtype))
     assert_agrees(got, number((4096 + 1503) / 4099), like=dtype, scale=10.0, unit="nats")
     wide = student.negative_log_likelihood(table([-2.0], dtype), torch.zeros(2, 64, dtype=dtype))

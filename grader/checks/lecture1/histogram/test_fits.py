@@ -100,6 +100,7 @@ def test_three_pairs_make_two_histograms(student):
 @example(K=9, C=10, key=1, high=100)
 @example(K=3, C=2, key=2, high=3001)
 @example(K=300, C=2, key=3, high=2)
+@example(K=6, C=6, key=4, high=5)
 def test_each_class_has_its_own_histogram(student, K, C, key, high):
     """Pairs made with so many of each value in each class, in any order, give row c the shares in class c."""
     counts = draw.integers((C, K), key, high)

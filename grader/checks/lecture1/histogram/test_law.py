@@ -146,9 +146,13 @@ def test_samples_repeat_one_another_as_chance_has_it(student, seed):
 @sample_histogram
 @weight(0.25)
 def test_a_batch_of_two_is_two_draws(student, seed):
-    """In calls for two samples of a fair coin, both sides come together as often as each side alone."""
-    coin = torch.tensor([0.5, 0.5])
+    """In calls for two samples of a fair coin, both sides come together as often as each side alone; a single sample is a draw, too."""
+    coin, many = torch.tensor([0.5, 0.5]), torch.full((4096,), 1 / 4096)
     generator = student.generator(seed)
+    for n in (1, 5):  # by chance six calls agree in a place once in 10^17 times
+        calls = torch.stack([as_draws(student.sample_histogram(many, n, generator), (n,), floating=False) for _ in range(6)])
+        if (calls == calls[0]).all(dim=0).any():
+            raise Mismatch("law", f"in six calls for n = {n} of 4096 equal bins one place always has the same: it is not drawn", calls)
 
     def pairs(n: int) -> Tensor:
         batches = [as_draws(student.sample_histogram(coin, 2, generator), (2,), floating=False) for _ in range(n)]

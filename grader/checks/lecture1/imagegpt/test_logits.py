@@ -24,7 +24,7 @@ from grader.checks.lecture1.imagegpt.draw import (
     networks,
     probed_network,
 )
-from grader.checks.lecture1.imagegpt.helpers import elsewhere
+from grader.checks.lecture1.imagegpt.helpers import elsewhere, set_mode
 from grader.checks.lecture1.shared import draw
 
 forward = pytest.mark.exercise("imagegpt.ImageGPT.forward")
@@ -165,9 +165,10 @@ def test_the_probabilities_of_all_images_sum_to_one(student, seed):
 @given(net=networks(dtype=torch.float64, max_m=4, probes=True), n=st.integers(2, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=1)
 def test_forward_reaches_every_parameter(student, net, n, key):
-    """Gradients of the logits reach the start vector, every colour, positions, blocks, norm and head."""
+    """Gradients of the logits reach the start vector, every colour, positions, blocks, norm and head, in eval mode as well."""
     K, m = net.sizes["K"], net.sizes["m"]
     model, x = model_of(student, net), draw.integers((n, m), key, high=K)
+    student.run(set_mode, model, False)
     x[0, 0] = 0  # the first colour is one like others
     w = draw.normal((n, m, K), key, dtype=torch.float64)
     _, _, of_weights = model.forward.gradient(x, weights=w, wrt_parameters_of=model)

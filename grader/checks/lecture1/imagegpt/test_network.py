@@ -26,7 +26,7 @@ from grader.checks.lecture1.imagegpt.draw import (
     networks,
     probed_network,
 )
-from grader.checks.lecture1.imagegpt.helpers import cache_lengths
+from grader.checks.lecture1.imagegpt.helpers import cache_lengths, set_mode
 from grader.checks.lecture1.shared import draw
 
 block = pytest.mark.exercise("imagegpt.Block.forward")
@@ -143,9 +143,10 @@ def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, c
 @block
 @weight(0.0625)
 def test_gradients_reach_every_parameter_of_a_block(student):
-    """h, norms, projections and biases: nothing is cut off from the graph."""
+    """h, norms, projections and biases: nothing is cut off from the graph, in eval mode neither."""
     net = network(7)
     own = block_of(student, net)
+    student.run(set_mode, own, False)
     _, [of_h], of_weights = own.forward.gradient(POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own)
     assert_reached({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
 
@@ -203,7 +204,7 @@ def test_decode_of_known_weights_on_three_positions(student):
 @examples(2)
 @given(net=networks(probes=True), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=PROBED, n=2, t=4, key=0)
-@example(net=probed_network(1, num_layers=3), n=2, t=2, key=1)
+@example(net=probed_network(1, num_layers=7), n=2, t=2, key=1)
 @example(net=probed_network(2, num_layers=1, dtype=torch.float64), n=1, t=130, key=2)
 def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
     """All blocks in order, the last norm, the head: no positions are added, no softmax is taken."""
@@ -235,9 +236,10 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 @given(net=networks(dtype=torch.float64, probes=True), key=draw.seeds)
 @example(net=PROBED, key=0)
 def test_decode_reaches_every_parameter_behind_it(student, net, key):
-    """Gradients reach the embedded positions and all of blocks, norm and head."""
+    """Gradients reach the embedded positions and all of blocks, norm and head, in eval mode as well."""
     h = embedded(net, 2, 3, key)
     model = model_of(student, net)
+    student.run(set_mode, model, False)
     w = draw.normal((2, 3, net.sizes["K"]), key, dtype=h.dtype)
     _, [of_h], of_weights = model.decode.gradient(h, wrt=[h], weights=w, wrt_parameters_of=model)
     behind = [name for name in net.weights if not name.startswith(("wte", "wpe", "sos"))]

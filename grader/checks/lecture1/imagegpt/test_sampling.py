@@ -50,9 +50,12 @@ def test_images_of_a_batch_are_independent(student, seed):
 @sample
 @weight(0.0625)
 def test_sampling_reads_its_generator(student, seed):
-    """The same state gives the same images; the next call, and another seed, give others."""
+    """The same state gives the same images; the next call, and another seed, give others; so does a call for one image."""
     model, n, m = model_of(student, FAIR), 4, 3  # two calls agree by chance once in 32^12 times
     generator = student.generator(seed)
+    alone = [student.sample(model, 1, m, generator) for _ in range(5)]  # and five for one image as often
+    if all(torch.equal(alone[0], other) for other in alone):
+        raise Mismatch("law", "five calls for a single image give the same one: it is not drawn", alone[0])
     for use_cache in (True, False):
         again = student.sample(model, n, m, student.generator(seed), use_cache=use_cache)
         once = student.sample(model, n, m, student.generator(seed), use_cache=use_cache)
@@ -136,6 +139,9 @@ def test_the_model_samples_in_eval_mode_and_gets_its_mode_back(student, seed):
         if student.run(get_mode, model) is not training:
             raise Mismatch("trace", f"model.training was {training} before sampling and is {not training} after it")
         assert_unchanged(called)
+        student.sample(model, 2, 2, student.generator(seed), prefix=torch.tensor([[1, 0], [2, 1]]))  # which leaves nothing to draw
+        if student.run(get_mode, model) is not training:
+            raise Mismatch("trace", f"model.training was {training} before a call that has nothing to draw and is {not training} after it")
 
 
 @sample

@@ -24,6 +24,8 @@ SINGLE = [  # axes of length one: an image, a channel, a row, a column, all of t
     (NUMBERED[:, :1], SCANNED[:, ::2]),
     (NUMBERED[:, :, :1], SCANNED[:, :6]),
     (NUMBERED[:, :, :, :1], SCANNED[:, [0, 1, 6, 7]]),
+    (torch.arange(60).reshape(2, 5, 1, 6), torch.arange(60).reshape(2, 5, 6).mT.flatten(1)),
+    (torch.arange(36).reshape(1, 1, 6, 6), torch.arange(36)[None]),
     (NUMBERED[:1, :1, :1, :1], SCANNED[:1, :1]),
 ]
 
@@ -50,6 +52,7 @@ def scans(draw_):
 def test_raster_scan_of_numbered_images(student):
     """2 x 3 images with two channels are read as text is, the channels of a pixel together, whatever stands in them."""
     assert_agrees(student.raster_scan(NUMBERED), SCANNED)
+    assert_agrees(student.raster_scan(NUMBERED + 2**53), SCANNED + 2**53)  # whole numbers that no float holds
     assert_agrees(student.raster_scan(NUMBERED.double() / 3), SCANNED.double() / 3)
 
 
@@ -104,6 +107,7 @@ def test_raster_scan_hands_gradients_back_to_the_pixels(student):
 def test_inverse_raster_scan_of_numbered_images(student):
     """Twelve numbers, whatever they are, become a 2 x 3 image with two channels."""
     assert_agrees(student.inverse_raster_scan(SCANNED, 2, 2, 3), NUMBERED)
+    assert_agrees(student.inverse_raster_scan(SCANNED + 2**53, 2, 2, 3), NUMBERED + 2**53)
     assert_agrees(student.inverse_raster_scan(SCANNED.double() / 3, 2, 2, 3), NUMBERED.double() / 3)
 
 
