@@ -474,18 +474,6 @@ def divided_by_the_root(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pai
     return (1 - signal(betas)[t]).sqrt()[:, None] * mean, variance
 
 
-@mistake(
-    POSTERIOR,
-    killed_by="test_the_step_before_in_a_long_schedule_and_for_many_rows",
-    says="After thirty steps you put beta for the posterior variance. (1 - alpha_bar_{t-1}) / (1 - alpha_bar_t) is never quite 1.",
-    when=lambda t: bool((t > 30).any()),
-    green_at_home="long schedules are compared with the reference",
-)
-def beta_for_late_variances(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> tuple[Tensor, Tensor]:
-    mean, variance = step_before(x0, xt, t, betas)
-    return mean, torch.where(t > 30, betas[t], variance)
-
-
 @variant(POSTERIOR)
 def posterior_with_padded_signal(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a = torch.nn.functional.pad(signal(betas), (1, 0), value=1.0)

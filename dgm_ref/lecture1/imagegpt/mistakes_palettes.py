@@ -334,7 +334,9 @@ def painted_with_channels_backwards(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette[tokens].permute(0, 3, 1, 2).flip(1)
 
 
-@mistake(DEQUANTIZE, killed_by=PAINTS, says="You hold colours between -255 and 255. A palette may have any numbers.")
+@mistake(
+    DEQUANTIZE, killed_by="test_dequantize_of_small_pictures", says="You hold colours between -255 and 255. A palette may have any numbers."
+)
 def colours_held_in_a_range(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette.clamp(-255, 255)[tokens].permute(0, 3, 1, 2)
 

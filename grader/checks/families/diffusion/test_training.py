@@ -48,6 +48,9 @@ def test_simple_losses_known_by_hand(student):
     echo, one = noise_net(draw.tensor([[1.0]]), draw.tensor([0.0])), draw.tensor([[1.0]])
     got = student.simple_loss(echo, 0 * one, torch.tensor([0]), 1e3 * one, draw.tensor([1e-6]))  # it sees a thousandth of the noise
     assert_agrees(got, draw.tensor(999.0**2), like=torch.float32, scale=4e6)
+    clock, late = noise_net(draw.tensor([[0.0]]), draw.tensor([1.0])), torch.full((40,), 0.02, dtype=torch.float64)
+    got = student.simple_loss(clock, one, torch.tensor([39]), 0 * one, late)  # it says 40 where no noise is asked for
+    assert_agrees(got, draw.tensor(1600.0), like=torch.float32, scale=4000.0)
 
 
 @simple_loss

@@ -134,6 +134,7 @@ PAINTED = torch.stack([PAINTED_ONCE, PAINTED_ONCE.flip(2)])
 def test_dequantize_of_small_pictures(student):
     """Six tokens each and five colours of two channels become pictures of two channels."""
     assert_agrees(student.dequantize(TOKENS, PALETTE), PAINTED)
+    assert_agrees(student.dequantize(TOKENS, 1000 * PALETTE), 1000 * PAINTED)  # colours are any numbers
 
 
 @dequantize
