@@ -146,11 +146,10 @@ def contains(argument: str, value: float) -> Predicate:
 
 
 def _at(function: Function, constant: float) -> Function:
-    @functools.wraps(function)
     def with_constant(*args: Any, **kwargs: Any) -> Any:
         return function(*args, **kwargs, constant=constant)
 
-    return with_constant
+    return functools.update_wrapper(with_constant, function)
 
 
 def near_one_another(argument: str) -> Predicate:
