@@ -377,7 +377,7 @@ def starts_one_late(conditional: Conditional, n: int, m: int, generator: Generat
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator) if j else x[:, j])
 
 
-@mistake(SAMPLE, killed_by=LAW, says="You round the logits to bfloat16. Of logits near 1000 nothing is left but multiples of four.")
+@mistake(SAMPLE, killed_by=LAW, says="You round the logits to bfloat16. Of logits near 5000 nothing is left but multiples of 32.")
 def logits_in_bfloat16(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(conditional(x)[:, j].bfloat16().float().softmax(dim=-1), generator))
 
