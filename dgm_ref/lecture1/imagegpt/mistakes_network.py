@@ -531,6 +531,7 @@ def last_norm_after_every_block_and_again(self: Any, h: Tensor, cache: Any = Non
     killed_by=RUNS,
     says="You stop after six blocks. The model has as many as it was built with.",
     when=lambda self: len(self.blocks) > 6,
+    green_at_home="deep models are compared with the reference",
 )
 def at_most_six_blocks(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks[:6]):
