@@ -257,7 +257,7 @@ def field_at_an_image_of_zeros(model: Model, x: Tensor, i: int, j: int) -> Tenso
     return (_derivatives(model, torch.zeros_like(x), i, j) != 0).any(0).any(0)
 
 
-@mistake(FIELD, killed_by=CANCEL, says="You look at the first three outputs. The pixel may matter for another one.")
+@mistake(FIELD, killed_by=CANCEL, says="You look at the first outputs alone. The pixel may matter for a later one.")
 def first_three_outputs(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (_derivatives(model, x, i, j)[:3] != 0).any(0).any(0)
 

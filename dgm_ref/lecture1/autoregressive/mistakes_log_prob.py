@@ -311,7 +311,7 @@ def scores_the_rolled_sequence(conditional: Conditional, x: Tensor) -> Tensor:
 @mistake(
     LOG_PROB,
     killed_by=ANY_SIZE,
-    says="You hold logits to a million at most, so that larger ones look alike. Only their differences count.",
+    says="You hold logits below a bound, so that larger ones look alike. Only their differences count.",
     when=lambda conditional, x: conditional(x).abs().max() > 1e6,
 )
 def logits_held_to_a_million(conditional: Conditional, x: Tensor) -> Tensor:

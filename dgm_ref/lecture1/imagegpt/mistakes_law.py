@@ -204,7 +204,7 @@ def a_fifth_uniform(logits: Tensor, generator: torch.Generator, temperature: flo
 @mistake(
     SAMPLE,
     killed_by=LIKELIEST,
-    says="Your temperature stops at 0.1. Colder ones are legal, and nearly take the likeliest value.",
+    says="Your temperature stops at a floor. Colder ones are legal, and nearly take the likeliest value.",
 )
 @sampler_with_pick
 def never_colder_than_a_tenth(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
