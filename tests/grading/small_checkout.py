@@ -37,7 +37,8 @@ def build(checkout: Path, device: bool = False) -> None:
         copy(REPO_ROOT / name, checkout / name)
         for package in [*Path(name).parents][:-1]:
             (checkout / package / "__init__.py").touch()
-    shutil.copy(REPO_ROOT / "dgm_ref/catalogue.py", checkout / "dgm_ref/catalogue.py")
+    for shared in ("catalogue.py", "slips.py"):
+        shutil.copy(REPO_ROOT / "dgm_ref" / shared, checkout / "dgm_ref" / shared)
     _keep_exercises(checkout, LECTURE, [f'name = "{TOPIC}.', *(f'name = "{name}"' for name in DEVICE_EXERCISES if device)])
 
 

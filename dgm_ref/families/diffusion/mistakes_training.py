@@ -152,7 +152,6 @@ def simple_loss_row_by_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, b
     return (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1)
 
 
-@mistake(SIMPLE, killed_by=S_TRAINS, says="You detach the schedule. It can be learned, through the noisy data that the model sees.")
 @mistake(
     SIMPLE,
     killed_by=S_BY_HAND,

@@ -87,7 +87,6 @@ def one_of_256_langevin_steps(score: Map, x: Tensor, step: float, generator: tor
     return x + step / 2 * score(x) + math.sqrt(step) * torch.randn(x.shape, generator=one_of_256(generator), dtype=x.dtype)
 
 
-@mistake(STEP, killed_by=SHAKES, says="The score is asked after the noise is added. It is asked at x.")
 @mistake(STEP, killed_by="test_the_noise_of_a_step_known_by_hand", says="The score is asked after the noise is added. It is asked at x.")
 def shaken_before_the_score(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     y = x + math.sqrt(step) * _noise(x, generator)

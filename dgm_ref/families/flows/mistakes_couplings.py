@@ -160,7 +160,6 @@ def data_scaled_in_place(x: Tensor, net: Net) -> Pair:
     COUPLING,
     killed_by=LARGE,
     says="Beyond eight dimensions you average the log-scales. The log-determinant is their sum.",
-    green_at_home="wide data are compared with the reference",
     when=lambda x: x.shape[1] > 8,
 )
 def log_scales_averaged_when_many(x: Tensor, net: Net) -> Pair:

@@ -280,7 +280,6 @@ def square_detached(score: Plain, x: Tensor) -> Tensor:
     ISM,
     killed_by="test_the_implicit_loss_of_single_and_of_many_rows",
     says="You add up the first eight derivatives. The divergence has one for each dimension.",
-    green_at_home="wide data are asked beside what the reference answers",
     when=lambda x: x.shape[1] > 8,
 )
 def divergence_of_eight_dimensions(score: Plain, x: Tensor) -> Tensor:
