@@ -62,7 +62,7 @@ class NameFromCatalogue:
         self._submissions: weakref.WeakKeyDictionary[Transport, _Submission] = weakref.WeakKeyDictionary()
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
-        registered = self._registered(check)
+        registered = _with_constants(self.lecture, check.topic, check.exercise)
         matching = self._fitting(examiner, check, failure, transport, registered)
         if len({mistake.says for mistake in matching}) == 1:
             return matching[0].name, matching[0].says
@@ -74,9 +74,6 @@ class NameFromCatalogue:
             yield from self._parts_beside(examiner, check.exercise, transport)
 
         return recognise(parts())
-
-    def _registered(self, check: Check) -> Sequence[Mistake]:
-        return _with_constants(self.lecture, check.topic, check.exercise)
 
     def _fitting(
         self, examiner: Examiner, check: Check, failure: Failure, transport: Transport, registered: Sequence[Mistake]

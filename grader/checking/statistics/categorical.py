@@ -59,7 +59,8 @@ def assert_follows_pmf(
             break
     assert verdict is not None
     if not verdict.passed and named and verdict.mistake is None:  # a law far off fails before it is known which one it is
-        more = test.update(as_draws(draw(min(FOR_A_NAME, largest)), (min(FOR_A_NAME, largest),), floating=False))
+        n = min(FOR_A_NAME, largest)
+        more = test.update(as_draws(draw(n), (n,), floating=False))
         verdict = dataclasses.replace(verdict, mistake=more.mistake if more else None)
     for _ in range(CONFIRMATIONS):
         if verdict.mistake is None:
