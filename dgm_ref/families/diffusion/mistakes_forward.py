@@ -397,13 +397,6 @@ def variance_without_beta(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> P
     return mean, variance / betas[t]
 
 
-@mistake(POSTERIOR, killed_by=POST_BY_HAND, says="The division by 1 - alpha_bar_t is missing.")
-def not_noise_with_the_factor_of_the_data(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
-    a = 1 - signal(betas)[t]
-    mean, variance = step_before(x0, xt, t, betas)
-    return a[:, None] * mean, a * variance
-
-
 def _with_coefficients(x0: Tensor, xt: Tensor, of_x0: Tensor, of_xt: Tensor, variance: Tensor) -> Pair:
     return of_x0[:, None] * x0 + of_xt[:, None] * xt, variance
 

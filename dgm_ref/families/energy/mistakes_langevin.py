@@ -106,17 +106,6 @@ def noise_of_half_the_step(score: Map, x: Tensor, step: float, generator: torch.
 
 @mistake(
     STEP,
-    killed_by="test_a_step_has_the_dtype_of_its_start",
-    says="You move x itself: x += changes the caller's tensor.",
-)
-def drifts_in_place(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
-    x = x * 1.0 if x.requires_grad else x
-    x += step / 2 * score(x).detach()
-    return x + math.sqrt(step) * _noise(x, generator)
-
-
-@mistake(
-    STEP,
     killed_by=STEEP,
     says="You halve the step with //, which makes 0 of the whole number 1. Divide with /.",
     when=lambda step: isinstance(step, int),

@@ -511,12 +511,6 @@ def time_of_the_score_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor
     return score_by_the_mean_noise(velocity, x, t.detach())
 
 
-@mistake(SCORE, killed_by=S_SQUARE, says="The time is detached: the score can be differentiated in it, too.")
-def score_at_a_detached_time(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
-    t = t.detach()[:, None]
-    return (t * velocity - x) / (1 - t)
-
-
 @variant(SCORE)
 def score_by_the_mean_noise(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t.view(-1, 1)

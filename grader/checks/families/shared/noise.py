@@ -3,7 +3,7 @@ r"""What the noise of a sampler must be: standard normal, independent in every e
 A sampler here returns mean + deviation * noise with a mean and a deviation that are known, so its *residuals* are the
 noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUMNS of them with forty statistics. Declared:
 
-- right noise fails with probability at most 1e-10: each statistic is held to Z = 7 standard deviations (2.6e-12 each, less
+- right noise fails with probability at most 2e-10: each statistic is held to Z = 7 standard deviations (2.6e-12 each, less
   than doubled by the skewness of a mean square), the distribution function by Massart's inequality, the largest value by
   $(1 - 4.7 \cdot 10^{-4})^{160000} < 10^{-32}$;
 - a mean off by 0.03 deviations or a deviation off by a factor 1.03 in all entries passes with probability at most 1e-6 (12
@@ -33,7 +33,7 @@ MASSART = math.sqrt(math.log(2e12) / (2 * ROWS * COLUMNS))  # the distribution f
 SAME = 1e-5  # residuals that agree so well in all columns are copies
 SAME_SAMPLES = 1e-3  # 64 samples of variance near one that agree so well have a probability below 1e-150
 EXACTLY_ZERO = 1e-6  # eight columns with a mean so near to 0 have a probability of 1e-44
-NOTHING = 1e-10  # a noise of variance one so near to 0 has a probability of 1e-10
+NOTHING = 1e-10  # a noise of variance one so near to 0 has a probability of 1e-10, where it is drawn in float64
 
 
 def assert_standard_normal(residuals: Tensor) -> None:
@@ -93,10 +93,10 @@ def assert_drawn_from_the_generator(student: Student, draw: Callable[[SeededGene
         raise Mismatch("law", "the noise of a batch adds up to exactly zero: its rows are not independent", first)
 
 
-def assert_drawn_alone(got: Tensor, mean: float) -> None:
-    """Raise `Mismatch` if a batch of one row of one dimension, with noise of variance one or so, is its mean."""
+def assert_drawn_alone(got: Tensor) -> None:
+    """Raise `Mismatch` if a batch of one row of one dimension, of mean zero and variance one or so, in float64, is its mean."""
     assert_form(got, (1, 1))
-    if abs(got.item() - mean) < NOTHING:
+    if abs(got.item()) < NOTHING:
         raise Mismatch("law", "a batch of a single row comes without noise: this is its mean", got)
 
 
