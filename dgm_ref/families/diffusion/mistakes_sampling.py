@@ -28,6 +28,11 @@ def _times(x: Tensor, t: int) -> Tensor:
     return torch.full((len(x),), t)
 
 
+def _signal_after(t: int, betas: Tensor) -> Tensor:
+    """alpha_bar after step t; 1 before the first one, where t is -1."""
+    return signal(betas)[t] if t >= 0 else torch.ones_like(betas[0])
+
+
 def _parts(model: Model, x: Tensor, t: int, betas: Tensor) -> tuple[Tensor, Tensor]:
     """Mean, and variance as a column."""
     times = _times(x, t)
@@ -449,7 +454,7 @@ def minus_one_is_the_last(model: Model, x: Tensor, t: int, previous: int, betas:
 @mistake(DDIM, killed_by=D_BY_HAND, says="The noise is taken at the level of t again. It is that of the earlier time.")
 def noise_level_kept(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     a, noise = signal(betas), model(x, _times(x, t))
-    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    earlier = _signal_after(previous, betas)
     return earlier.sqrt() * guess(x, _times(x, t), noise, betas) + (1 - a[t]).sqrt() * noise
 
 
@@ -554,7 +559,7 @@ def always_to_the_level_before(model: Model, x: Tensor, t: int, previous: int, b
 @mistake(DDIM, killed_by=D_BY_HAND, says="The data keep the factor of time t. At the earlier time it is sqrt(alpha_bar) of that time.")
 def signal_level_kept(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     a, noise = signal(betas), model(x, _times(x, t))
-    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    earlier = _signal_after(previous, betas)
     return a[t].sqrt() * guess(x, _times(x, t), noise, betas) + (1 - earlier).sqrt() * noise
 
 
@@ -564,22 +569,22 @@ def signal_level_kept(model: Model, x: Tensor, t: int, previous: int, betas: Ten
     says="The predicted data are not shrunk again: their factor at the earlier time is sqrt(alpha_bar) of that time.",
 )
 def guess_not_shrunk(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
-    a, noise = signal(betas), model(x, _times(x, t))
-    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    noise = model(x, _times(x, t))
+    earlier = _signal_after(previous, betas)
     return guess(x, _times(x, t), noise, betas) + (1 - earlier).sqrt() * noise
 
 
 @mistake(DDIM, killed_by=D_BY_HAND, says="The roots are missing at the earlier time: alpha_bar is a share of the variance.")
 def jump_without_roots(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
-    a, noise = signal(betas), model(x, _times(x, t))
-    earlier = a[previous] if previous >= 0 else torch.ones_like(a[0])
+    noise = model(x, _times(x, t))
+    earlier = _signal_after(previous, betas)
     return earlier * guess(x, _times(x, t), noise, betas) + (1 - earlier) * noise
 
 
 @mistake(DDIM, killed_by=D_BY_HAND, says="The data are guessed with the level before t. x has t + 1 steps of noise.")
 def guess_from_the_level_before(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     noise, a = model(x, _times(x, t)), before(betas)[t]
-    earlier = signal(betas)[previous] if previous >= 0 else torch.ones_like(a)
+    earlier = _signal_after(previous, betas)
     return earlier.sqrt() * (x - (1 - a).sqrt() * noise) / a.sqrt() + (1 - earlier).sqrt() * noise
 
 
@@ -594,7 +599,7 @@ def ddim_with_padded_signal(model: Model, x: Tensor, t: int, previous: int, beta
 @variant(DDIM)
 def ddim_along_the_noise(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     a = signal(betas)
-    now, earlier = a[t], a[previous] if previous >= 0 else torch.ones_like(a[0])
+    now, earlier = a[t], _signal_after(previous, betas)
     ratio = (earlier / now).sqrt()
     return ratio * x + ((1 - earlier).sqrt() - ratio * (1 - now).sqrt()) * model(x, _times(x, t))
 

@@ -31,12 +31,19 @@ def _steps(step: Step, f: Field, x: Tensor, t0: float, t1: float, steps: int) ->
     return x
 
 
-def _classical(f: Field, t: float, h: float, x: Tensor) -> Tensor:
-    k1 = f(t, x)
-    k2 = f(t + h / 2, x + h / 2 * k1)
-    k3 = f(t + h / 2, x + h / 2 * k2)
-    k4 = f(t + h, x + h * k3)
-    return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
+def _of_four_slopes(reach: tuple[float, ...] = (1 / 2, 1 / 2, 1), weights: tuple[float, ...] = (1, 2, 2, 1)) -> Step:
+    """The classical step. `reach`: how much of it lies between x and where the second, third and fourth slope are taken."""
+
+    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
+        slopes = [f(t, x)]
+        for time, far in zip((1 / 2, 1 / 2, 1), reach, strict=True):
+            slopes.append(f(t + time * h, x + far * h * slopes[-1]))
+        return x + h / 6 * sum(weight * slope for weight, slope in zip(weights, slopes, strict=True))
+
+    return step
+
+
+_classical = _of_four_slopes()
 
 
 @mistake(RK, killed_by=RK_BY_HAND, says="This is Euler's method: one slope a step. The classical method asks for four.")
@@ -72,13 +79,7 @@ def three_eighths_rule(f: Field, x: Tensor, t0: float, t1: float, steps: int) ->
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The four slopes have equal weights. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
 def equal_weights(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
-    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
-        k1 = f(t, x)
-        k2 = f(t + h / 2, x + h / 2 * k1)
-        k3 = f(t + h / 2, x + h / 2 * k2)
-        return x + h / 4 * (k1 + k2 + k3 + f(t + h, x + h * k3))
-
-    return _steps(step, f, x, t0, t1, steps)
+    return _steps(_of_four_slopes(weights=(1.5, 1.5, 1.5, 1.5)), f, x, t0, t1, steps)
 
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The third slope starts from the first one. It starts from the second: x + h/2 k_2.")
@@ -94,13 +95,7 @@ def third_slope_from_the_first(f: Field, x: Tensor, t0: float, t1: float, steps:
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The last slope is taken after half a step. It is taken at the end: x + h k_3.")
 def last_slope_at_the_middle(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
-    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
-        k1 = f(t, x)
-        k2 = f(t + h / 2, x + h / 2 * k1)
-        k3 = f(t + h / 2, x + h / 2 * k2)
-        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + f(t + h, x + h / 2 * k3))
-
-    return _steps(step, f, x, t0, t1, steps)
+    return _steps(_of_four_slopes(reach=(1 / 2, 1 / 2, 1 / 2)), f, x, t0, t1, steps)
 
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The slopes inside a step are all taken at its start in time. The middle ones belong to t + h/2.")
@@ -205,37 +200,17 @@ def slopes_without_the_step(f: Field, x: Tensor, t0: float, t1: float, steps: in
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The third slope is taken after a whole step. It is taken at the middle: x + h/2 k_2.")
 def third_slope_at_the_end(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
-    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
-        k1 = f(t, x)
-        k2 = f(t + h / 2, x + h / 2 * k1)
-        k3 = f(t + h / 2, x + h * k2)
-        k4 = f(t + h, x + h * k3)
-        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-    return _steps(step, f, x, t0, t1, steps)
+    return _steps(_of_four_slopes(reach=(1 / 2, 1, 1)), f, x, t0, t1, steps)
 
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The slopes in the middle are taken after a whole step. They are taken after half of one: h/2.")
 def middle_slopes_at_the_end(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
-    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
-        k1 = f(t, x)
-        k2 = f(t + h / 2, x + h * k1)
-        k3 = f(t + h / 2, x + h * k2)
-        k4 = f(t + h, x + h * k3)
-        return x + h / 6 * (k1 + 2 * k2 + 2 * k3 + k4)
-
-    return _steps(step, f, x, t0, t1, steps)
+    return _steps(_of_four_slopes(reach=(1, 1, 1)), f, x, t0, t1, steps)
 
 
 @mistake(RK, killed_by=RK_BY_HAND, says="The four slopes all count once. The two in the middle count twice: 1/6, 1/3, 1/3, 1/6.")
 def middle_slopes_counted_once(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
-    def step(f: Field, t: float, h: float, x: Tensor) -> Tensor:
-        k1 = f(t, x)
-        k2 = f(t + h / 2, x + h / 2 * k1)
-        k3 = f(t + h / 2, x + h / 2 * k2)
-        return x + h / 6 * (k1 + k2 + k3 + f(t + h, x + h * k3))
-
-    return _steps(step, f, x, t0, t1, steps)
+    return _steps(_of_four_slopes(weights=(1, 1, 1, 1)), f, x, t0, t1, steps)
 
 
 @mistake(RK, killed_by=RK_BY_HAND, says="There is one step fewer than asked for.")
