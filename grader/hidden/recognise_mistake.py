@@ -51,18 +51,21 @@ RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in 
 MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
 
+Registered = Callable[[str, str], Sequence[Mistake]]  # of a topic and an exercise
+
 
 class NameFromCatalogue:
     """The namer of an instructor's exam."""
 
-    def __init__(self, lecture: str, solution: Callable[[str], Transport]) -> None:
-        """`solution`: the kit's own answer to a topic."""
+    def __init__(self, lecture: str, solution: Callable[[str], Transport], registered: Registered | None = None) -> None:
+        """`solution`: the kit's own answer to a topic; `registered`: the mistakes of a check, those of the catalogue if None."""
         self.lecture, self._solution = lecture, solution
+        self._registered = registered or functools.partial(_with_constants, lecture)
         self._remembered: dict[Hashable, _Seen] = {}
         self._submissions: weakref.WeakKeyDictionary[Transport, _Submission] = weakref.WeakKeyDictionary()
 
     def __call__(self, examiner: Examiner, check: Check, failure: Failure, transport: Transport) -> tuple[str, str] | None:
-        registered = _with_constants(self.lecture, check.topic, check.exercise)
+        registered = self._registered(check.topic, check.exercise)
         matching = self._fitting(examiner, check, failure, transport, registered)
         if len({mistake.says for mistake in matching}) == 1:
             return matching[0].name, matching[0].says
