@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from grader.sandbox.fork import Fork
 from grader.sandbox.workers import Worker
@@ -35,12 +34,3 @@ def asked(workers: Fork, source: str, *arguments: object) -> object:
     """What `f` of the source answers in a worker of its own."""
     with loaded(workers, source) as worker:
         return call(worker, "f", *arguments)
-
-
-@functools.cache  # torch is loaded for it
-def available_layers() -> Sequence[str]:
-    from grader.sandbox.layers.policy import begin_strongest
-
-    workers, _ = begin_strongest("default", [])()
-    workers.close()
-    return [layer for layer in workers.isolation.layers if layer != "wall"]

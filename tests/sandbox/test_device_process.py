@@ -15,19 +15,17 @@ from grader.sandbox.layers.policy import IsolationError, environment_of_the_devi
 from grader.sandbox.spawn import Spawn
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
-from tests.sandbox.asking import asked, available_layers, call, loaded
-
-LAYERS = available_layers()
+from tests.sandbox.asking import asked, call, loaded
 
 
 @pytest.fixture(scope="module")
-def workers():
-    return DeviceProcess([], "default", LAYERS, {"CUDA_VISIBLE_DEVICES": "0"}, limits=Limits(address_space=None, data=2 * GIB))
+def workers(layers):
+    return DeviceProcess([], "default", layers, {"CUDA_VISIBLE_DEVICES": "0"}, limits=Limits(address_space=None, data=2 * GIB))
 
 
-def test_it_holds_here_and_says_what_it_is():
+def test_it_holds_here_and_says_what_it_is(layers):
     workers = open_device_workers("default", [], [], {})
-    assert (workers.isolation.mode, workers.isolation.layers) == ("default", tuple(LAYERS))
+    assert (workers.isolation.mode, workers.isolation.layers) == ("default", tuple(layers))
 
 
 def test_what_gets_through_is_what_a_driver_needs(workers):
@@ -83,7 +81,7 @@ def test_it_trains_behind_the_layers(worker):
     assert call(worker, "train") == ["0", []]
 
 
-@pytest.mark.skipif("namespaces" not in LAYERS, reason="there are no namespaces here")
+@pytest.mark.usefixtures("namespaces")
 def test_it_sees_no_process_but_itself(worker):
     assert call(worker, "processes") == ["1"]
 
@@ -127,9 +125,9 @@ def test_an_end_takes_everything_with_it(workers):
     assert (len(os.listdir("/proc/self/fd")), descendants(os.getpid())) == before
 
 
-def test_a_worker_that_does_not_come_up_says_why():
+def test_a_worker_that_does_not_come_up_says_why(layers):
     with pytest.raises(RuntimeError, match="no_such_module"):
-        DeviceProcess(["no_such_module"], "default", LAYERS, {}).start()
+        DeviceProcess(["no_such_module"], "default", layers, {}).start()
 
 
 def test_without_isolation_it_is_a_process_that_sees_the_devices(monkeypatch):
@@ -150,7 +148,7 @@ def test_the_files_of_a_device_are_all_that_the_driver_is_spoken_to_through(tmp_
     assert found == ["nvidia-caps/nvidia-cap1", "nvidia-uvm", "nvidia0", "nvidiactl"]
 
 
-def test_the_files_of_a_device_are_open_and_no_other_device_is(monkeypatch):
+def test_the_files_of_a_device_are_open_and_no_other_device_is(monkeypatch, layers):
     monkeypatch.setattr(device_process, "files_of_the_device", lambda: ("/dev/full",))
     source = """
 def f():
@@ -163,4 +161,4 @@ def f():
             pass
     return answers
 """
-    assert asked(DeviceProcess([], "default", LAYERS, {}), source) == ["/dev/full"]
+    assert asked(DeviceProcess([], "default", layers, {}), source) == ["/dev/full"]

@@ -17,16 +17,15 @@ from grader.sandbox.fork import ENVIRONMENT, Fork
 from grader.sandbox.isolation import OUTPUT_LIMIT, NoWorkers
 from grader.sandbox.workers import WorkerCrashed, WorkerTimeout
 from tests.attacks.arena import descendants
-from tests.sandbox.asking import asked, available_layers, call, load, loaded
+from tests.sandbox.asking import asked, call, load, loaded
 
 BOX_BEFORE = Path("/box").exists()
-LAYERS = available_layers()
 
 
 @pytest.fixture(scope="module")
-def workers():
+def workers(layers):
     before = os.umask(0o077)  # a careful administrator's; workers are another user, and need what is made for them
-    fork = Fork(["grader.checks.lecture1.shared.families"], "default", LAYERS)
+    fork = Fork(["grader.checks.lecture1.shared.families"], "default", layers)
     os.umask(before)
     yield fork
     fork.close()
@@ -122,8 +121,8 @@ def test_a_timeout_is_for_the_whole_request_and_final(workers):
             call(worker, "f")
 
 
-def test_closing_the_zygote_ends_its_workers():
-    fork = Fork([], "default", LAYERS)
+def test_closing_the_zygote_ends_its_workers(layers):
+    fork = Fork([], "default", layers)
     worker = fork.start()
     load(worker, "def f():\n    return 1\n")
     fork.close()
@@ -133,10 +132,10 @@ def test_closing_the_zygote_ends_its_workers():
         fork.start()
 
 
-def test_a_grader_that_is_killed_takes_everything_with_it():
+def test_a_grader_that_is_killed_takes_everything_with_it(layers):
     program = (
         "from grader.sandbox.fork import Fork\nfrom tests.sandbox.asking import load\nimport sys, time\n"
-        f"fork = Fork([], 'default', {list(LAYERS)!r})\nworkers = [fork.start() for _ in range(3)]\n"
+        f"fork = Fork([], 'default', {list(layers)!r})\nworkers = [fork.start() for _ in range(3)]\n"
         "print('ready', flush=True)\ntime.sleep(60)\n"
     )
     checkout = Path(__file__).parents[2]
@@ -154,15 +153,15 @@ def test_a_grader_that_is_killed_takes_everything_with_it():
     assert not any(_alive(pid) for pid in below)
 
 
-def test_a_zygote_that_does_not_come_up_says_why():
+def test_a_zygote_that_does_not_come_up_says_why(layers):
     with pytest.raises(RuntimeError, match="no_such_module"):
-        Fork(["no_such_module"], "default", LAYERS).start()
+        Fork(["no_such_module"], "default", layers).start()
 
 
-def test_a_zygote_that_is_not_heard_in_time_is_told(monkeypatch):
+def test_a_zygote_that_is_not_heard_in_time_is_told(monkeypatch, layers):
     monkeypatch.setattr("grader.sandbox.fork.START_SECONDS", 0.0001)
     with pytest.raises(RuntimeError, match="the zygote did not start: nothing came from it in"):
-        Fork(["torch"], "default", LAYERS).start()
+        Fork(["torch"], "default", layers).start()
 
 
 def _alive(pid: int) -> bool:

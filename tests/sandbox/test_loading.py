@@ -2,23 +2,34 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import contextlib
+import io
+import multiprocessing
 import textwrap
+from multiprocessing.connection import Connection
+
+from grader.sandbox.inside.loading import SubmissionFinder
+
+FRESH = multiprocessing.get_context("forkserver")  # torch is loaded there, once
+FRESH.set_forkserver_preload([__name__])
 
 
 def loaded(*cells: str, then: str, definitions_only: bool = False, **others: str) -> str:
     """What `then` prints in a fresh process, after topic `one` was loaded from cells (and other topics from `others`)."""
     sources = {"one": [textwrap.dedent(cell) for cell in cells], **{name: [source] for name, source in others.items()}}
-    program = f"""
-from grader.sandbox.inside.loading import SubmissionFinder
-topics = SubmissionFinder("assignments.demo", {sources!r}, 0.3, {definitions_only}).load_all()
-one, problems = topics["one"].module, topics["one"].problems
-print(({then}))
-"""
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
+    here, there = FRESH.Pipe(duplex=False)
+    process = FRESH.Process(target=_load, args=(sources, definitions_only, then, there))
+    process.start()
+    there.close()
+    said = here.recv() if here.poll(60) else "nothing in a minute"
+    process.kill()
+    return str(said)
+
+
+def _load(sources: dict[str, list[str]], definitions_only: bool, then: str, answer: Connection) -> None:
+    with contextlib.redirect_stdout(io.StringIO()):
+        topics = SubmissionFinder("assignments.demo", sources, 0.3, definitions_only).load_all()
+    answer.send(str(eval(f"({then})", {"one": topics["one"].module, "problems": topics["one"].problems})))
 
 
 def test_a_statement_that_raises_is_noted_and_the_rest_goes_on():

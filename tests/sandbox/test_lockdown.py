@@ -8,14 +8,12 @@ import pytest
 
 from grader.sandbox.fork import Fork
 from grader.sandbox.layers.lockdown import FIRST_UID, UIDS, Limits
-from tests.sandbox.asking import asked, available_layers
-
-LAYERS = available_layers()
+from tests.sandbox.asking import asked
 
 
 @pytest.fixture(scope="module")
-def workers():
-    fork = Fork([], "default", LAYERS, limits=Limits(cpu_seconds=1, folder=1 << 20))
+def workers(layers):
+    fork = Fork([], "default", layers, limits=Limits(cpu_seconds=1, folder=1 << 20))
     yield fork
     fork.close()
 
@@ -84,7 +82,7 @@ def test_the_import_path_holds_the_interpreter_and_its_packages_only(workers):
     assert os.getcwd() not in paths
 
 
-@pytest.mark.skipif("namespaces" not in LAYERS, reason="no user namespaces here")
+@pytest.mark.usefixtures("namespaces")
 def test_a_worker_is_alone_in_an_empty_house(workers):
     source = """
 import os
@@ -97,7 +95,7 @@ def f():
     assert asked(workers, source) == [1, 0, "/box", [], []]
 
 
-@pytest.mark.skipif("namespaces" not in LAYERS, reason="no user namespaces here")
+@pytest.mark.usefixtures("namespaces")
 def test_the_temporary_folder_is_private_small_and_gone_with_its_worker(workers):
     source = """
 import os
@@ -119,10 +117,10 @@ def f():
         assert 0 < written <= 1 << 20
 
 
-def test_without_namespaces_nothing_is_writable_at_all():
+def test_without_namespaces_nothing_is_writable_at_all(layers):
     if os.geteuid() == 0:
         pytest.skip("needs an interpreter that every user may read")
-    fork = Fork([], "default", [layer for layer in LAYERS if layer != "namespaces"])
+    fork = Fork([], "default", [layer for layer in layers if layer != "namespaces"])
     source = """
 import os, tempfile
 def f():

@@ -473,13 +473,15 @@ def inverse_cdf(logits: Tensor, generator: torch.Generator, temperature: float, 
 
 
 @variant(SAMPLE)
-def image_by_image(
+def sixteen_images_at_a_time(
     model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
     prefix: Tensor | None = None, use_cache: bool = True,
 ) -> Tensor:  # fmt: skip
     check(m, temperature, top_k, prefix)
-    given = [None] * n if prefix is None else prefix.split(1)
-    return torch.cat([ancestral(model, 1, m, generator, temperature, top_k, one, use_cache) for one in given])
+    sizes = [len(part) for part in torch.arange(n).split(16)]
+    given = [None] * len(sizes) if prefix is None else prefix.split(16)
+    parts = zip(sizes, given, strict=True)
+    return torch.cat([ancestral(model, size, m, generator, temperature, top_k, one, use_cache) for size, one in parts])
 
 
 @variant(SAMPLE)
