@@ -297,6 +297,17 @@ def flow_matching_row_by_row(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> 
 # -- optimal_pairs --
 
 
+@mistake(
+    LOSS,
+    killed_by=L_MANY,
+    says="This is a mean of the means of each time. Rows of one time count each.",
+    when=lambda t: len(t.unique()) < len(t),
+)
+def mean_of_the_means_of_times(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    losses = (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1)
+    return torch.stack([losses[t == time].mean() for time in t.unique()]).mean()
+
+
 def _cost(x0: Tensor, x1: Tensor) -> Tensor:
     return (x0[:, None] - x1).square().sum(2)
 

@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.diffusion.draw import by_hand, growth, longer, rounding, schedule
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
-from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, noise_net
+from grader.checks.families.shared.noise import (
+    COLUMNS,
+    ROWS,
+    assert_drawn_alone,
+    assert_drawn_from_the_generator,
+    assert_size_of_noise,
+    assert_standard_normal,
+)
+from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, identity_noise, noise_net
 
 denoising_step = pytest.mark.exercise("diffusion.denoising_step")
 sample = pytest.mark.exercise("diffusion.sample")
@@ -66,7 +73,7 @@ def test_steps_back_have_the_mean_and_the_variance_of_the_posterior(student, ref
     model = noise_net(draw.normal((COLUMNS, COLUMNS), key, 0.3), draw.normal((COLUMNS,), key + 1, 0.5))
     few = draw.normal((8, COLUMNS), key + 2, 2.0)
     # late in a schedule of small steps the variance is 0.92 of beta
-    for t, betas in ((1, draw.tensor([0.3, 0.5, 0.2, 0.6])), (11, torch.full((12,), 0.01, dtype=torch.float64))):
+    for t, betas in ((1, draw.tensor([0.3, 0.5, 0.2, 0.6] + [0.4] * 6)), (11, torch.full((12,), 0.01, dtype=torch.float64))):
         mean, deviation = ref.law_of_denoising_step(model, few, t, betas)
         got = student.denoising_step(model, few.repeat(ROWS // 8, 1), t, betas, student.generator(seed + t))
         assert_form(got, (ROWS, COLUMNS))
@@ -85,12 +92,20 @@ def test_steps_back_draw_their_noise_from_the_generator(student, seed):
 @denoising_step
 @weight(0.15)
 def test_a_step_back_with_one_row_one_dimension_and_one_level(student, seed):
-    """n = 1, m = 1 and T = 1 are legal; after the first level a single row has noise, too."""
+    """n = 1, m = 1 and T = 1 are legal; after the first level a single row has noise, too, were it tiny.
+
+    A model may hand out its argument.
+    """
     args = constant_noise(draw.tensor([10.0])), draw.tensor([[10.0]]), 0, draw.tensor([0.36])
     got = student.denoising_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
     silent, zero = constant_noise(draw.tensor([0.0])), draw.tensor([[0.0]])
     assert_drawn_alone(student.denoising_step(silent, zero, 1, by_hand(torch.float64), student.generator(seed)))
+    got = student.denoising_step(identity_noise(), draw.tensor([[10.0]]), 0, draw.tensor([0.36]), student.generator(seed))
+    assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
+    silent, zero = constant_noise(torch.zeros(3).double()), torch.zeros(200, 3).double()
+    got = student.denoising_step(silent, zero, 1, draw.tensor([1e-6, 1e-6]), student.generator(seed))
+    assert_size_of_noise(got, math.sqrt(1e-6 / 2))
 
 
 @denoising_step
@@ -147,7 +162,7 @@ def test_samples_have_the_law_that_the_recursion_of_steps_gives(student, ref, se
     got = student.sample(model, ROWS, COLUMNS, betas, student.generator(seed))
     assert_form(got, (ROWS, COLUMNS))
     assert_standard_normal((got.double() - mean) / deviation)
-    betas = torch.full((60,), 0.05, dtype=torch.float64)  # data at 10^8 show every one of sixty steps
+    betas = draw.tensor([5e-4] + [0.05] * 59)  # data at 10^8 show every one of sixty steps, were it small
     model = gaussian_noise_model(draw.tensor([1e8, -3e8]), draw.tensor([0.5, 2.0]), betas)
     want = ref.law_of_sample(model, 2, betas)[0].expand(3, 2)
     assert_agrees(student.sample(model, 3, 2, betas, student.generator(seed)), want, like=torch.float32, scale=1e9)
@@ -215,14 +230,18 @@ def test_deterministic_steps_add_the_predicted_noise_again(student, ref, m, t, b
 
 @ddim_step
 @weight(0.1)
-def test_a_deterministic_step_of_one_row_and_of_many(student):
-    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows."""
+def test_a_deterministic_step_of_one_row_and_of_many(student, ref):
+    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows, steps over seven levels, and to a first level of little noise."""
     model = constant_noise(draw.tensor([5.0]))
     got = student.ddim_step.strided(model, draw.tensor([[7.0]]), 0, -1, draw.tensor([0.36]))
     assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
     x = torch.full((1031, 1), 10.0, dtype=torch.float64)
     got = student.ddim_step.strided(model, x, 1, 0, by_hand(torch.float64))
     assert_agrees(got, x + 1, like=torch.float32, scale=100.0)
+    growing, betas = noise_net(draw.tensor([[0.0]]), draw.tensor([5.0])), draw.tensor([1e-3] + [0.2] * 9)
+    for previous in (2, 0):
+        want = ref.ddim_step(growing, x[:1], 9, previous, betas)
+        assert_agrees(student.ddim_step(growing, x[:1], 9, previous, betas), want, like=torch.float32, scale=200.0)
 
 
 @ddim_step
@@ -232,4 +251,4 @@ def test_a_deterministic_step_keeps_the_dtype(student):
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
         for previous in (0, -1):
-            assert_dtype(assert_unchanged(student.ddim_step.observed(constant_noise(x[0]), x, 1, previous, by_hand(dtype))), dtype)
+            assert_dtype(assert_unchanged(student.ddim_step.observed(identity_noise(), x, 1, previous, by_hand(dtype))), dtype)

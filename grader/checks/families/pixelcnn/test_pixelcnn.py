@@ -59,6 +59,8 @@ def test_masks_of_colours_known_by_hand(student):
 @given(kind=st.sampled_from("AB"), groups=st.integers(1, 4), a=st.integers(1, 3), b=st.integers(1, 3), half=st.integers(0, 3))
 @example(kind="A", groups=3, a=2, b=1, half=2)
 @example(kind="B", groups=2, a=1, b=3, half=1)
+@example(kind="A", groups=5, a=1, b=2, half=1)
+@example(kind="B", groups=22, a=1, b=1, half=0)
 def test_masks_of_any_size_follow_the_raster_order(student, ref, kind, groups, a, b, half):
     """Every input channel before the centre, none after it, at the centre by the groups of both channels."""
     args = kind, a * groups, b * groups, 2 * half + 1, groups
@@ -127,6 +129,7 @@ def test_outputs_and_channels_do_not_cancel(student):
         [[1.0, 0.0], [-1.0, 0.0]],
         [[2.0, 0.0], [-1.0, 0.0]],
         [[1.0, -1.0], [0.0, 0.0]],
+        [[2.0, -1.0], [0.0, 0.0]],
         [[0.0, -2.0], [0.0, 0.0]],
         [[1e-20, 0.0], [0.0, 0.0]],
         [[0.0, 0.0]] * 8 + [[0.0, 1.0]],
@@ -239,10 +242,12 @@ def test_the_mixture_holds_far_out_and_for_any_scale(student):
 @mixture
 @weight(0.2)
 def test_the_mixture_of_one_row_one_component_and_one_value(student, ref):
-    """n = 1, M = 1 and K = 1 are legal; so are 1031 rows."""
+    """n = 1, M = 1 and K = 1 are legal; so are 1031 rows, and 65536 values."""
     one = torch.zeros(1, 1, dtype=torch.float64)
     got = student.logistic_mixture_log_prob.strided(torch.tensor([0]), one, one + 0.25, one, 1)
     assert_agrees(got, draw.tensor([0.0]), like=torch.float32, scale=4.0, unit="nats")
+    got = student.logistic_mixture_log_prob(torch.tensor([40000]), one, one + 4e4, one + math.log(0.5), 65536)
+    assert_agrees(got, draw.tensor([math.log(math.tanh(0.5))]), like=torch.float32, scale=4.0, unit="nats")
     x, given_ = torch.tensor([0, 3, 7]), components(3, 2, 8, 5, torch.float64)
     rows = draw.integers((1031,), 0, 3)
     want = ref.logistic_mixture_log_prob(x, *given_, 8)[rows]
