@@ -522,18 +522,6 @@ def posterior_with_the_schedule_anew_for_each_row(x0: Tensor, xt: Tensor, t: Ten
 # -- predict_x0 --
 
 
-@mistake(
-    POSTERIOR,
-    killed_by="test_the_step_before_in_a_long_schedule_and_for_many_rows",
-    says="For small betas the noisy data get what the share of x0 leaves of one. The two shares do not add up to one.",
-    when=lambda t, betas: bool((betas[t] < 1e-3).any()),
-)
-def shares_of_small_steps_made_one(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
-    of_x0, of_xt, variance = coefficients(t, betas)
-    of_xt = torch.where((betas[t] < 1e-3) & (t > 0), 1 - of_x0, of_xt)
-    return of_x0[:, None] * x0 + of_xt[:, None] * xt, variance
-
-
 @mistake(PREDICT, killed_by=PREDICT_BY_HAND, says="The division by sqrt(alpha_bar) is missing: the data were shrunk, too.")
 def not_divided(xt: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return xt - (1 - column(signal(betas), t)).sqrt() * noise

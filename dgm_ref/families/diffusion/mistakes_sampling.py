@@ -253,7 +253,7 @@ def step_with_scalar_coefficients(model: Model, x: Tensor, t: int, betas: Tensor
 
 @mistake(
     STEP,
-    killed_by=S_LAW,
+    killed_by="test_a_step_back_with_one_row_one_dimension_and_one_level",
     says="In a long schedule the step from t = 1 has no noise. Only the one from t = 0 has none.",
     when=lambda t, betas: t == 1 and len(betas) > 8,
 )
@@ -472,7 +472,7 @@ def sample_with_all_noise_first(model: Model, n: int, m: int, betas: Tensor, gen
 
 @mistake(
     SAMPLE,
-    killed_by=LAW,
+    killed_by=ONE,
     says="Where the first beta is small the step from t = 0 is left out. It is small, and has to be taken.",
     when=lambda betas: len(betas) > 1 and bool(betas[0] < 1e-3),
 )

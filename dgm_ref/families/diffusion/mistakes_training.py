@@ -527,7 +527,7 @@ def one_taken_for_no_guidance(model: Model, x: Tensor, t: Tensor, label: Tensor,
     return with_label if scale == 1 else (1 + scale) * with_label - scale * model(x, t, None)
 
 
-@mistake(GUIDED, killed_by="test_guided_noise_of_one_row_and_of_many", says=changed_in_place("the model", "its argument"))
+@mistake(GUIDED, killed_by=G_BY_HAND, says=changed_in_place("the model", "its argument"))
 def guided_in_place(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     with_label, without = model(x, t, label), model(x, t, None)
     if with_label.requires_grad or without.requires_grad:

@@ -173,7 +173,7 @@ def mask_of_repeated_triangles(kind: str, in_channels: int, out_channels: int, s
 
 @mistake(
     MASK,
-    killed_by="test_masks_of_any_size_follow_the_raster_order",
+    killed_by="test_masks_of_a_single_weight_and_of_a_large_kernel",
     says="More than three groups are taken for three. There may be as many as there are channels.",
     when=lambda groups: groups > 3,
 )

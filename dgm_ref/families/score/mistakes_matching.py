@@ -328,20 +328,6 @@ def implicit_by_jacfwd(score: Plain, x: Tensor) -> Tensor:
 # -- denoise --
 
 
-@mistake(ISM, killed_by=ISM_TRAINS, says="The data are detached. The loss can be differentiated in them, where they carry a graph.")
-def implicit_loss_of_detached_data(score: Plain, x: Tensor) -> Tensor:
-    x = x.detach()
-    return (_divergence(score, x) + score(x).square().sum(1) / 2).mean()
-
-
-@mistake(
-    ISM, killed_by=ISM_TRAINS, says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them."
-)
-def implicit_loss_with_a_graph_for_leaves(score: Plain, x: Tensor) -> Tensor:
-    x = x if x.is_leaf else x.detach()
-    return (_divergence(score, x) + score(x).square().sum(1) / 2).mean()
-
-
 @mistake(DENOISE, killed_by=D_BY_HAND, says="The way is sigma times the score. It is sigma^2 times.")
 def way_of_sigma(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return x + sigma[:, None] * score(x, sigma)

@@ -882,7 +882,7 @@ def score_at_detached_points(score: Score, x: Tensor, t: float, beta_min: float,
 
 @mistake(
     FLOW,
-    killed_by="test_the_flow_has_half_of_the_score_of_the_way_back",
+    killed_by=F_BY_HAND,
     says="The score is never asked before t = 1/1000. At t = 0 it is asked there.",
     when=lambda t: t < 1e-3,
 )
