@@ -61,8 +61,9 @@ def test_one_euler_step_of_one_row_and_many_of_many(student):
     assert_agrees(student.euler_sample.strided(v, x, 100), 1.01**100 * x, like=torch.float32, scale=2e4)
     v = time_velocity(draw.tensor([[0.0]]), draw.tensor([200.0]))
     assert_agrees(student.euler_sample(v, draw.tensor([[1.0]]), 100), draw.tensor([[100.0]]), scale=200.0)
-    got = student.euler_sample(v, draw.tensor([[1.0]]), 49)  # 49 times 1/49 is not 1
-    assert_agrees(got, draw.tensor([[1 + 4800 / 49]]), scale=200.0)
+    for steps in (10, 49):  # ten tenths, added up, are less than 1, and 1 over 1/49 is more than 49
+        got = student.euler_sample(v, draw.tensor([[1.0]]), steps)
+        assert_agrees(got, draw.tensor([[1 + 100 * (steps - 1) / steps]]), scale=200.0)
     got = student.euler_sample(identity_velocity(), draw.tensor([[3.0]]), 2)  # the field may hand out its argument
     assert_agrees(got, draw.tensor([[6.75]]), like=torch.float32, scale=10.0)
 

@@ -216,6 +216,11 @@ def test_pairs_known_by_hand(student):
         assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 0, 1]))
         five = draw.tensor([[0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 9.0, 0.0, 0.0, 0.0]], dtype)  # the second dimension decides
         assert_agrees(student.optimal_pairs(five, draw.tensor([[0.0, 9.0, 0.0, 0.0, 0.0], [1.0] + [0.0] * 4], dtype)), torch.tensor([1, 0]))
+        x0, x1 = (
+            draw.tensor([[0.0], [0.125], [10.0]], dtype),
+            draw.tensor([[0.125], [0.0], [-10.0]], dtype),
+        )  # in order: 197.5, else 200 or more
+        assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 1, 0]))
         far = draw.tensor([[1e4], [1e4 + 0.5]], dtype)  # products would have no digits left for the distance
         assert_agrees(student.optimal_pairs(far, far.flip(0)), torch.tensor([1, 0]))
 
