@@ -180,6 +180,18 @@ def large_steps_for_their_roots(score: Map, x: Tensor, step: float, generator: t
     return x + step / 2 * score(x) + max(step, math.sqrt(step)) * _noise(x, generator)
 
 
+@mistake(
+    STEP,
+    killed_by=SHAKES,
+    says="Half of the dimensions have the noise of the row before: rows share noise, if in other dimensions.",
+    when=lambda x: min(x.shape) > 1,
+)
+def noise_of_the_row_before(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    noise, half = _noise(x, generator), x.shape[1] // 2
+    noise = torch.cat([noise[:, half:], noise[:, half : 2 * half].roll(1, 0)], 1)
+    return x + step / 2 * score(x) + math.sqrt(step) * noise
+
+
 def _log_q(score: Map, start: Tensor, to: Tensor, step: float) -> Tensor:
     return -(to - start - step / 2 * score(start)).square().sum(1) / (2 * step)
 
