@@ -16,3 +16,8 @@ def one_of_256(generator: torch.Generator) -> torch.Generator:
 def first_where_near(x: Tensor) -> Tensor:
     """The first number for all rows, where these differ by less than a tenth."""
     return x[:1].expand_as(x) if x.max() < 1.1 * x.min() else x
+
+
+def changed_in_place(who: str, what: str) -> str:
+    """What is to be said where an answer of a given function, which may be a view of what it was asked, is changed in place."""
+    return f"You change in place what {who} has handed out. That may be {what}, which is then changed, too."

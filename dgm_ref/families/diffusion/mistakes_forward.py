@@ -118,6 +118,16 @@ def bar_by_prefixes(betas: Tensor) -> Tensor:
 # -- add_noise --
 
 
+@mistake(
+    BAR,
+    killed_by="test_a_schedule_of_one_step",
+    says="Betas are bounded by 0.999. One may be nearer to 1.",
+    when=lambda betas: bool((betas > 0.999).any()),
+)
+def betas_bounded(betas: Tensor) -> Tensor:
+    return signal(betas.clamp(max=0.999))
+
+
 @mistake(ADD, killed_by=ADD_BY_HAND, says="The roots are missing: alpha_bar is a share of the variance.")
 def shares_without_roots(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     a = column(signal(betas), t)
@@ -284,6 +294,15 @@ def add_with_the_schedule_anew_for_each_row(x0: Tensor, t: Tensor, noise: Tensor
 
 
 # -- posterior --
+
+
+@mistake(
+    ADD,
+    killed_by="test_noisy_data_have_gradients",
+    says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them.",
+)
+def data_of_an_encoder_detached(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    return noisy(x0 if x0.is_leaf else x0.detach(), t, noise, betas)
 
 
 @mistake(

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, randn, signal, step_before
-from dgm_ref.slips import FEW, one_of_256
+from dgm_ref.slips import FEW, changed_in_place, one_of_256
 
 STEP, SAMPLE, DDIM = "diffusion.denoising_step", "diffusion.sample", "diffusion.ddim_step"
 S_BY_HAND, S_LAW = "test_a_step_back_known_by_hand", "test_steps_back_have_the_mean_and_the_variance_of_the_posterior"
@@ -251,6 +251,36 @@ def step_with_scalar_coefficients(model: Model, x: Tensor, t: int, betas: Tensor
 # -- sample --
 
 
+@mistake(
+    STEP,
+    killed_by="test_a_step_back_with_one_row_one_dimension_and_one_level",
+    says="In a long schedule the step from t = 1 has no noise. Only the one from t = 0 has none.",
+    when=lambda t, betas: t == 1 and len(betas) > 8,
+)
+def last_step_but_one_without_noise(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean if t <= (len(betas) > 8) else mean + variance.sqrt() * randn(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by="test_a_step_back_with_one_row_one_dimension_and_one_level",
+    says="The variance has a floor. That of the posterior may be tiny.",
+)
+def variance_with_a_floor(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    mean, variance = _parts(model, x, t, betas)
+    return mean if t == 0 else mean + variance.clamp(min=1e-4).sqrt() * randn(x, generator)
+
+
+@mistake(STEP, killed_by="test_a_step_back_with_one_row_one_dimension_and_one_level", says=changed_in_place("the model", "its argument"))
+def noise_scaled_in_place(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times, a = _times(x, t), signal(betas)[t]
+    noise = model(x, times).detach()
+    noise *= (1 - a).sqrt()
+    mean, variance = step_before((x - noise) / a.sqrt(), x, times, betas)
+    return mean if t == 0 else mean + variance[:, None].sqrt() * randn(x, generator)
+
+
 def _run(model: Model, x: Tensor, times: list[int], betas: Tensor, generator: torch.Generator) -> Tensor:
     for t in times:
         x = _step(model, x, t, betas, generator)
@@ -440,6 +470,17 @@ def sample_with_all_noise_first(model: Model, n: int, m: int, betas: Tensor, gen
 # -- ddim_step --
 
 
+@mistake(
+    SAMPLE,
+    killed_by=ONE,
+    says="Where the first beta is small the step from t = 0 is left out. It is small, and has to be taken.",
+    when=lambda betas: len(betas) > 1 and bool(betas[0] < 1e-3),
+)
+def small_last_step_left_out(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    last = 1 if len(betas) > 1 and betas[0] < 1e-3 else 0
+    return _run(model, _start(n, m, betas, generator), list(range(len(betas) - 1, last - 1, -1)), betas, generator)
+
+
 @mistake(DDIM, killed_by=D_BY_HAND, says="The predicted data are returned. They are made noisy again, for the earlier time.")
 def always_the_guess(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     return guess(x, _times(x, t), model(x, _times(x, t)), betas)
@@ -607,3 +648,31 @@ def ddim_along_the_noise(model: Model, x: Tensor, t: int, previous: int, betas: 
 @variant(DDIM)
 def ddim_row_by_row(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
     return torch.cat([ddim_with_padded_signal(model, row[None], t, previous, betas) for row in x])
+
+
+@mistake(
+    DDIM,
+    killed_by="test_a_deterministic_step_of_one_row_and_of_many",
+    says="Where the first beta is small its level, previous = 0, is taken for the data. There is a little noise in it.",
+    when=lambda previous, betas: previous == 0 and bool(betas[0] < 0.01),
+)
+def small_first_level_taken_for_the_data(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    noise = model(x, _times(x, t))
+    found = guess(x, _times(x, t), noise, betas)
+    if previous < 0 or (previous == 0 and betas[0] < 0.01):
+        return found
+    return noisy(found, _times(x, previous), noise, betas)
+
+
+@mistake(
+    DDIM,
+    killed_by="test_a_deterministic_step_of_one_row_and_of_many",
+    says="In a far jump the model is asked again, at the earlier time. The noise that is added is the one predicted at t.",
+    when=lambda t, previous: t - previous > 5 and previous >= 0,
+)
+def asked_again_in_a_far_jump(model: Model, x: Tensor, t: int, previous: int, betas: Tensor) -> Tensor:
+    noise = model(x, _times(x, t))
+    found = guess(x, _times(x, t), noise, betas)
+    if previous < 0:
+        return found
+    return noisy(found, _times(x, previous), model(x, _times(x, previous)) if t - previous > 5 else noise, betas)

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, signal, step_before
+from dgm_ref.slips import changed_in_place
 
 SIMPLE, BOUND, GUIDED = "diffusion.simple_loss", "diffusion.bound_term", "diffusion.guided_noise"
 S_BY_HAND, S_ASKS = "test_simple_losses_known_by_hand", "test_the_simple_loss_asks_for_the_noise"
@@ -513,3 +514,23 @@ def guided_by_lerp(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: flo
 def guided_row_by_row(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
     rows = [(x[i : i + 1], t[i : i + 1], label[i : i + 1]) for i in range(len(x))]
     return torch.cat([(1 + scale) * model(*row) - scale * model(row[0], row[1], None) for row in rows])
+
+
+@mistake(
+    GUIDED,
+    killed_by=G_BY_HAND,
+    says="A scale of 1 is taken for no guidance. With w = 1 one goes as far again beyond the label.",
+    when=lambda scale: scale == 1,
+)
+def one_taken_for_no_guidance(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    with_label = model(x, t, label)
+    return with_label if scale == 1 else (1 + scale) * with_label - scale * model(x, t, None)
+
+
+@mistake(GUIDED, killed_by=G_BY_HAND, says=changed_in_place("the model", "its argument"))
+def guided_in_place(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    with_label, without = model(x, t, label), model(x, t, None)
+    if with_label.requires_grad or without.requires_grad:
+        return (1 + scale) * with_label - scale * without
+    with_label *= 1 + scale
+    return with_label - scale * without

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import changed_in_place
 
 Z, LOG_PROB, LOSS = "energy.log_partition", "energy.energy_log_prob", "energy.contrastive_loss"
 Z_BY_HAND, Z_FAR = "test_partition_functions_known_by_hand", "test_the_partition_function_holds_for_energies_of_any_size"
@@ -106,6 +107,27 @@ def partition_by_log_softmax(energy: Energy, states: Tensor) -> Tensor:
 
 
 # -- energy_log_prob --
+
+
+@mistake(Z, killed_by=Z_BY_HAND, says="States far above the lowest one are dropped. Each adds its e^-E.")
+def far_states_dropped(energy: Energy, states: Tensor) -> Tensor:
+    E = energy(states)
+    return torch.logsumexp(-E[E - E.min() <= 12], 0)
+
+
+@mistake(Z, killed_by=Z_SLOPE, says="Of many states the first ones are added up without a graph: they do not train the energy.")
+def first_states_without_a_graph(energy: Energy, states: Tensor) -> Tensor:
+    *first, last = states.split(256)
+    total = torch.logsumexp(-energy(last), 0)
+    for chunk in first:
+        total = torch.logaddexp(total, torch.logsumexp(-energy(chunk), 0).detach())
+    return total
+
+
+@mistake(Z, killed_by="test_the_partition_function_keeps_the_dtype", says=changed_in_place("the energy", "a column of the states"))
+def energies_turned_in_place(energy: Energy, states: Tensor) -> Tensor:
+    E = energy(states)
+    return torch.logsumexp(-E if E.requires_grad else E.neg_(), 0)
 
 
 @mistake(LOG_PROB, killed_by=P_BY_HAND, says="log Z is added. Probabilities are divided by Z: subtract its logarithm.")
@@ -214,6 +236,12 @@ def log_prob_row_by_row(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
 
 
 # -- contrastive_loss --
+
+
+@mistake(LOG_PROB, killed_by="test_log_probabilities_keep_the_dtype", says=changed_in_place("the energy", "a column of its argument"))
+def log_probabilities_in_place(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    E = energy(x)
+    return (-E if E.requires_grad else E.neg_()) - torch.logsumexp(-energy(states), 0)
 
 
 @mistake(LOSS, killed_by=L_BY_HAND, says="The sign is turned: the energy of the data is to go down, that of the samples up.")
@@ -326,3 +354,11 @@ def contrastive_row_by_row(energy: Energy, data: Tensor, samples: Tensor) -> Ten
     frozen = samples.data
     up = torch.stack([energy(row[None])[0] for row in data])
     return up.mean() - torch.stack([energy(row[None])[0] for row in frozen]).mean()
+
+
+@mistake(
+    LOSS, killed_by=L_MANY, says="Data of infinite energy are left out of the mean. To the model they are impossible: the loss is +inf."
+)
+def impossible_data_left_out(energy: Energy, data: Tensor, samples: Tensor) -> Tensor:
+    E = energy(data)
+    return E[E.isfinite()].mean() - energy(samples.detach()).mean()

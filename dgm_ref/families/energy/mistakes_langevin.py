@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import FEW, one_of_256
+from dgm_ref.slips import FEW, changed_in_place, one_of_256
 
 STEP, ACCEPT = "energy.langevin_step", "energy.metropolis_log_acceptance"
 STEEP, SHAKES = "test_where_the_slope_is_steep_the_noise_hardly_counts", "test_a_step_drifts_along_the_score_and_shakes"
@@ -154,6 +154,42 @@ def step_row_by_row(score: Map, x: Tensor, step: float, generator: torch.Generat
 
 
 # -- metropolis_log_acceptance --
+
+
+@mistake(STEP, killed_by="test_a_step_of_one_row_of_one_dimension", says=changed_in_place("the score", "its argument"))
+def score_scaled_in_place(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    drift = score(x).detach()
+    drift *= step / 2
+    return x + drift + math.sqrt(step) * _noise(x, generator)
+
+
+@mistake(
+    STEP, killed_by="test_a_step_of_one_row_of_one_dimension", says="The noise has a least size. A tiny step shakes by the root of step."
+)
+def noise_of_a_least_size(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + max(math.sqrt(step), 5e-3) * _noise(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by="test_a_step_of_one_row_of_one_dimension",
+    says="The noise of a step above 1 is scaled by the step, not by its root.",
+    when=lambda step: step > 1,
+)
+def large_steps_for_their_roots(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + max(step, math.sqrt(step)) * _noise(x, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=SHAKES,
+    says="Half of the dimensions have the noise of the row before: rows share noise, if in other dimensions.",
+    when=lambda x: min(x.shape) > 1,
+)
+def noise_of_the_row_before(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    noise, half = _noise(x, generator), x.shape[1] // 2
+    noise = torch.cat([noise[:, half:], noise[:, half : 2 * half].roll(1, 0)], 1)
+    return x + step / 2 * score(x) + math.sqrt(step) * noise
 
 
 def _log_q(score: Map, start: Tensor, to: Tensor, step: float) -> Tensor:
@@ -315,3 +351,26 @@ def acceptance_multiplied_out(log_p: Map, score: Map, x: Tensor, y: Tensor, step
 def acceptance_row_by_row(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     rows = [_log_ratio(log_p, score, x[i : i + 1], y[i : i + 1], step)[0] for i in range(len(x))]
     return -torch.relu(-torch.stack(rows))
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="Scores are clipped to a norm of 10. The law of a proposal has them as they are.")
+def scores_clipped(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    def clipped(y: Tensor) -> Tensor:
+        s = score(y)
+        return s * (10 / s.norm(dim=1, keepdim=True).clamp(min=10))
+
+    return _log_ratio(log_p, clipped, x, proposal, step).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=HOPELESS, says="A proposal near its start is always accepted. Where the density is steep it may be hopeless.")
+def near_proposals_accepted(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    near = ((proposal - x).abs() < 1e-3).all(1)
+    return torch.where(near, 0.0, _log_ratio(log_p, score, x, proposal, step).clamp(max=0))
+
+
+@mistake(ACCEPT, killed_by="test_the_acceptance_keeps_the_dtype", says=changed_in_place("the density", "a column of its argument"))
+def ratio_in_place(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    ways = _log_q(score, proposal, x, step) - _log_q(score, x, proposal, step)
+    ratio = log_p(proposal)
+    ratio = ratio - log_p(x) if ratio.requires_grad else ratio.sub_(log_p(x))
+    return (ratio + ways).clamp(max=0)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import first_where_near
+from dgm_ref.slips import changed_in_place, first_where_near
 
 EULER, VELOCITY, SCORE = "flow_matching.euler_sample", "flow_matching.gaussian_velocity", "flow_matching.score_from_velocity"
 E_BY_HAND = "test_euler_steps_known_by_hand"
@@ -193,6 +193,29 @@ def euler_with_an_accumulated_time(v: Velocity, x0: Tensor, steps: int) -> Tenso
 
 
 # -- gaussian_velocity --
+
+
+@mistake(
+    EULER,
+    killed_by="test_one_euler_step_of_one_row_and_many_of_many",
+    says="There is a step too many: torch.arange(0, 1, 1/49) has 50 entries, of which the last is 1. Count the steps.",
+    when=lambda steps: len(torch.arange(0, 1, 1 / steps)) > steps,
+)
+def times_by_arange(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for t in torch.arange(0, 1, 1 / steps, dtype=x.dtype):
+        x = x + v(x, t.expand(len(x))) / steps
+    return x
+
+
+@mistake(EULER, killed_by="test_one_euler_step_of_one_row_and_many_of_many", says=changed_in_place("the field", "its argument"))
+def slope_scaled_in_place(v: Velocity, x0: Tensor, steps: int) -> Tensor:
+    x = x0
+    for i in range(steps):
+        slope = v(x, _at(x, i / steps)).detach()
+        slope /= steps
+        x = x + slope
+    return x
 
 
 def _line(x: Tensor, t: Tensor, mu: Tensor, covariance: Tensor, variance: Tensor) -> Tensor:
@@ -395,6 +418,18 @@ def velocity_row_by_row(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tens
 
 
 # -- score_from_velocity --
+
+
+@mistake(
+    VELOCITY,
+    killed_by=V_ENDS,
+    says="Where one dimension has no spread, narrow ones are taken for points, too. They have their own sigma.",
+    when=lambda sigma: bool((sigma == 0).any()) and not bool((sigma == 0).all()),
+)
+def narrow_ones_taken_for_points(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    sigma = torch.where(sigma < 0.1, 0.0, sigma) if (sigma == 0).any() else sigma
+    time, variance = t[:, None], _variance(t, sigma)
+    return mu + (time * sigma.square() - (1 - time)) / variance * (x - time * mu)
 
 
 @mistake(SCORE, killed_by=S_BY_HAND, says="The division by 1 - t is missing.")

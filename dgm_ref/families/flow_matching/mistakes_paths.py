@@ -297,6 +297,17 @@ def flow_matching_row_by_row(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> 
 # -- optimal_pairs --
 
 
+@mistake(
+    LOSS,
+    killed_by=L_MANY,
+    says="This is a mean of the means of each time. Rows of one time count each.",
+    when=lambda t: len(t.unique()) < len(t),
+)
+def mean_of_the_means_of_times(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    losses = (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1)
+    return torch.stack([losses[t == time].mean() for time in t.unique()]).mean()
+
+
 def _cost(x0: Tensor, x1: Tensor) -> Tensor:
     return (x0[:, None] - x1).square().sum(2)
 
@@ -439,3 +450,24 @@ def permutation_by_scipy(x0: Tensor, x1: Tensor) -> Tensor:
 def permutation_by_inner_products(x0: Tensor, x1: Tensor) -> Tensor:
     gain, every = x0.double() @ x1.double().T, torch.tensor(list(permutations(range(len(x0)))))
     return every[gain.gather(1, every.T).sum(0).argmax()]
+
+
+@mistake(
+    PAIRS,
+    killed_by=BY_HAND,
+    says="Prices rise by a hundredth of the largest cost: where costs are nearer than that the pairs are not the best ones.",
+)
+def auction_with_large_bids(x0: Tensor, x1: Tensor) -> Tensor:
+    cost = _cost(x0, x1)
+    bid = cost.max() / 100 + 1e-12
+    prices, owner, open_rows = torch.zeros_like(cost[0]), {}, list(range(len(x0)))
+    while open_rows:
+        row = open_rows.pop(0)
+        values = -cost[row] - prices
+        best = values.argmax().item()
+        second = values[torch.arange(len(values)) != best].max() if len(values) > 1 else values[best]
+        prices[best] += values[best] - second + bid
+        if best in owner:
+            open_rows.append(owner[best])
+        owner[best] = row
+    return torch.tensor([column for _, column in sorted((row, column) for column, row in owner.items())])

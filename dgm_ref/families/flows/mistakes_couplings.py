@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import changed_in_place
 
 COUPLING, INVERSE, FLOW = "flows.affine_coupling", "flows.inverse_affine_coupling", "flows.flow_log_prob"
 BY_HAND, BACK_BY_HAND = "test_a_coupling_of_two_rows_known_by_hand", "test_the_inverse_of_a_coupling_known_by_hand"
@@ -234,6 +235,15 @@ def coupling_row_by_row(x: Tensor, net: Net) -> Pair:
 # -- inverse_affine_coupling --
 
 
+@mistake(COUPLING, killed_by=STRONGLY, says=changed_in_place("the network", "its argument"))
+def scale_made_in_place(x: Tensor, net: Net) -> Pair:
+    x_1, x_2 = _halves(x)
+    log_scale, shift = net(x_1)
+    log_det = log_scale.sum(1)
+    scale = log_scale.exp() if log_scale.requires_grad else log_scale.exp_()
+    return torch.cat([x_1, x_2 * scale + shift], 1), log_det
+
+
 @mistake(INVERSE, killed_by=BACK_BY_HAND, says="This is the forward direction once more. Take the shift away, then the scale.")
 def forward_again(z: Tensor, net: Net) -> Tensor:
     a, b = _halves(z)
@@ -354,6 +364,15 @@ def inverse_row_by_row(z: Tensor, net: Net) -> Tensor:
 
 
 # -- flow_log_prob --
+
+
+@mistake(INVERSE, killed_by=BACK_BY_HAND, says=changed_in_place("the network", "its argument"))
+def inverse_scale_made_in_place(z: Tensor, net: Net) -> Tensor:
+    z_1, z_2 = _halves(z)
+    log_scale, shift = net(z_1)
+    inverse = (-log_scale).exp() if log_scale.requires_grad else log_scale.neg_().exp_()
+    return torch.cat([z_1, (z_2 - shift) * inverse], 1)
+
 
 Layers = Sequence[Callable[[Tensor], Pair]]
 
@@ -536,3 +555,17 @@ def flow_by_recursion(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
 @variant(FLOW)
 def flow_row_by_row(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
     return torch.cat([flow_with_a_running_sum(layers, log_p_z, row[None]) for row in x])
+
+
+@mistake(FLOW, killed_by="test_a_flow_without_layers_is_its_base", says="A layer that stands in the list twice is gone through once.")
+def each_layer_once(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(list(dict.fromkeys(layers)), x)
+    return sum(log_dets, log_p_z(z))
+
+
+@mistake(
+    FLOW, killed_by="test_a_flow_without_layers_is_its_base", says="Where the base has no mass the log-density is made finite. It is -inf."
+)
+def no_mass_made_finite(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
+    z, log_dets = _through(layers, x)
+    return sum(log_dets, torch.nan_to_num(log_p_z(z), neginf=-1e10))

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import changed_in_place
 
 RK, DIV, HUTCHINSON, ODE = "flows.runge_kutta", "flows.divergence", "flows.hutchinson_divergence", "flows.ode_log_prob"
 RK_BY_HAND, RK_STEPS = "test_one_step_on_exponential_growth_known_by_hand", "test_steps_of_the_classical_method"
@@ -274,6 +275,20 @@ def with_an_accumulated_time(f: Field, x: Tensor, t0: float, t1: float, steps: i
 # -- divergence --
 
 
+@mistake(RK, killed_by="test_one_row_of_one_dimension_is_carried", says=changed_in_place("the field", "its argument"))
+def slopes_added_in_place(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    h = (t1 - t0) / steps
+    for i in range(steps):
+        t = t0 + i * h
+        total = k1 = f(t, x)
+        k2 = f(t + h / 2, x + h / 2 * k1)
+        k3 = f(t + h / 2, x + h / 2 * k2)
+        k4 = f(t + h, x + h * k3)
+        total += 2 * k2 + 2 * k3 + k4
+        x = x + h / 6 * total
+    return x
+
+
 def _jacobian(f: Field, t: float, x: Tensor) -> Tensor:
     return torch.func.vmap(torch.func.jacrev(lambda row: f(t, row[None])[0]))(x)
 
@@ -419,6 +434,16 @@ def divergence_by_jacfwd(f: Field, t: float, x: Tensor) -> Tensor:
 # -- hutchinson_divergence --
 
 
+@mistake(
+    DIV, killed_by=DIV_TRAINS, says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them."
+)
+def divergence_with_a_graph_for_leaves(f: Field, t: float, x: Tensor) -> Tensor:
+    x = x if x.requires_grad and x.is_leaf else x.detach().requires_grad_()
+    slopes = f(t, x)
+    columns = range(x.shape[1])
+    return torch.stack([torch.autograd.grad(slopes[:, j].sum(), x, create_graph=True)[0][:, j] for j in columns]).sum(0)
+
+
 def _products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     """v^T J for each probe, differentiable: (s, n, m)."""
     pull_back = torch.func.vjp(lambda rows: f(t, rows), x)[1]
@@ -539,6 +564,17 @@ def estimate_from_the_jacobian(f: Field, t: float, x: Tensor, v: Tensor) -> Tens
 
 
 # -- ode_log_prob --
+
+
+@mistake(
+    HUTCHINSON,
+    killed_by=EST_TRAINS,
+    says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them.",
+)
+def estimate_with_a_graph_for_leaves(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    x = x if x.requires_grad and x.is_leaf else x.detach().requires_grad_()
+    slopes = f(t, x)
+    return torch.stack([(torch.autograd.grad(slopes, x, probe, create_graph=True)[0] * probe).sum(1) for probe in v]).mean(0)
 
 
 def _density(f: Field, log_p_z: LogDensity, x: Tensor, steps: int, weight: float = 1.0, graph: bool = True) -> Tensor:
@@ -748,3 +784,13 @@ def density_by_autograd(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) ->
 @variant(ODE)
 def density_row_by_row(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
     return torch.cat([_density(f, log_p_z, row[None], steps) for row in x])
+
+
+@mistake(
+    ODE,
+    killed_by=ODE_TRAINS,
+    says="Where the data take no gradient the base's density is asked at a detached end. The field is trained all the same.",
+)
+def end_detached_for_plain_data(f: Field, log_p_z: LogDensity, x: Tensor, steps: int) -> Tensor:
+    asked = x.requires_grad
+    return _density(f, lambda z: log_p_z(z if asked else z.detach()), x, steps)

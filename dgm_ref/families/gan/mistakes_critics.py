@@ -307,6 +307,16 @@ def by_distribution_functions(x: Tensor, y: Tensor) -> Tensor:
 # -- adaptive_instance_norm --
 
 
+@mistake(
+    W1,
+    killed_by=W1_BY_HAND,
+    says="Where the smallest and the largest go one way you take the difference of the means. Between them mass may go the other way.",
+)
+def difference_of_the_means_of_ordered_ends(x: Tensor, y: Tensor) -> Tensor:
+    ways = x.sort().values - y.sort().values
+    return ways.mean().abs() if ways[0] * ways[-1] > 0 else ways.abs().mean()
+
+
 def _styled(x: Tensor, scale: Tensor, bias: Tensor, axes: tuple[int, ...] = (2, 3), correction: int = 0) -> Tensor:
     mean, variance = x.mean(axes, keepdim=True), x.var(axes, correction=correction, keepdim=True)
     return scale[:, :, None, None] * (x - mean) / (variance + 1e-5).sqrt() + bias[:, :, None, None]

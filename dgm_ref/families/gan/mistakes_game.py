@@ -285,6 +285,20 @@ def js_by_where(p: Tensor, q: Tensor) -> Tensor:
 # -- discriminator_loss --
 
 
+@mistake(
+    JS,
+    killed_by=JS_ZEROS,
+    says="Where batches broadcast the values without mass in p are left out for q, too. What q has there counts.",
+    when=lambda p, q: p.shape != q.shape,
+)
+def mass_of_q_alone_left_out(p: Tensor, q: Tensor) -> Tensor:
+    middle = (p + q) / 2
+    of_q = torch.xlogy(q, q) - torch.xlogy(q, middle)
+    if p.shape != q.shape:
+        of_q = torch.where(p > 0, of_q, 0.0)
+    return (torch.xlogy(p, p) - torch.xlogy(p, middle) + of_q).sum(-1) / 2
+
+
 @mistake(D_LOSS, killed_by=D_BY_HAND, says="All samples are averaged together. Each half of the loss is an average of its own.")
 def averaged_together(real: Tensor, fake: Tensor) -> Tensor:
     return torch.cat([F.softplus(-real), F.softplus(fake)]).mean()
@@ -551,3 +565,9 @@ def generator_by_binary_cross_entropy(fake: Tensor, saturating: bool) -> Tensor:
 def generator_sample_by_sample(fake: Tensor, saturating: bool) -> Tensor:
     sign = 1 if saturating else -1
     return -sign * torch.stack([torch.logaddexp(sign * a, torch.zeros_like(a)) for a in fake]).sum() / len(fake)
+
+
+@mistake(G_LOSS, killed_by=G_FAR, says="Small losses are taken for none. A logit of 14 on the right side costs e^-14.")
+def small_losses_dropped(fake_logits: Tensor, saturating: bool) -> Tensor:
+    losses = -F.softplus(fake_logits) if saturating else F.softplus(-fake_logits)
+    return torch.where(losses.abs() < 1e-5, 0.0, losses).mean()

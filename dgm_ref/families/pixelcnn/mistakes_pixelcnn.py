@@ -170,6 +170,17 @@ def mask_of_repeated_triangles(kind: str, in_channels: int, out_channels: int, s
 
 # -- receptive_field --
 
+
+@mistake(
+    MASK,
+    killed_by="test_masks_of_a_single_weight_and_of_a_large_kernel",
+    says="More than three groups are taken for three. There may be as many as there are channels.",
+    when=lambda groups: groups > 3,
+)
+def three_groups_at_most(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    return _mask(kind, in_channels, out_channels, size, min(groups, 3))
+
+
 Model = Callable[[Tensor], Tensor]
 
 
@@ -295,6 +306,22 @@ def field_by_random_weights(model: Model, x: Tensor, i: int, j: int) -> Tensor:
 
 
 # -- logistic_mixture_log_prob --
+
+
+@mistake(
+    FIELD,
+    killed_by=CANCEL,
+    says="You move all channels of a pixel at once and look whether the outputs move. Channels can cancel: take their derivatives.",
+)
+def all_channels_moved_at_once(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    before, found = model(x)[0, :, i, j], torch.zeros(x.shape[2:], dtype=torch.bool)
+    by = torch.arange(1, x.shape[1] + 1, dtype=x.dtype) / 1024
+    for a in range(x.shape[2]):
+        for b in range(x.shape[3]):
+            moved = x.clone()
+            moved[0, :, a, b] += by
+            found[a, b] = (model(moved)[0, :, i, j] != before).any()
+    return found
 
 
 def _log_mass(x: Tensor, means: Tensor, log_scales: Tensor, K: int, ends: bool = True, half: float = 0.5) -> Tensor:

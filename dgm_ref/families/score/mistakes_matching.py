@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import first_where_near
+from dgm_ref.slips import changed_in_place, first_where_near
 
 DSM, ISM, DENOISE = "score.denoising_score_loss", "score.implicit_score_loss", "score.denoise"
 DSM_BY_HAND, DSM_SQUARE = "test_denoising_losses_known_by_hand", "test_each_row_has_its_own_level_also_in_a_square_batch"
@@ -198,6 +198,17 @@ def denoising_row_by_row(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) 
 
 
 # -- implicit_score_loss --
+
+
+@mistake(
+    DSM,
+    killed_by=DSM_MANY,
+    says="You take the noise back from the noisy data. Beside large data tiny noise has no digits left: it is given.",
+)
+def noise_from_a_difference(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    noisy = x + s * noise
+    return (s * score(noisy, sigma) + (noisy - x) / s).square().sum(1).mean()
 
 
 def _divergence(score: Plain, x: Tensor) -> Tensor:
@@ -408,3 +419,12 @@ def denoise_transposed(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
 @variant(DENOISE)
 def denoise_row_by_row(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
     return torch.cat([x[i : i + 1] + sigma[i] ** 2 * score(x[i : i + 1], sigma[i : i + 1]) for i in range(len(x))])
+
+
+@mistake(DENOISE, killed_by=D_SQUARE, says=changed_in_place("the score", "its argument"))
+def denoised_in_place(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    step = score(x, sigma)
+    if step.requires_grad or sigma.requires_grad:
+        return x + sigma[:, None].square() * step
+    step *= sigma[:, None].square()
+    return x + step

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import FEW, first_where_near, one_of_256
+from dgm_ref.slips import FEW, changed_in_place, first_where_near, one_of_256
 
 LEVELS, ANNEAL, MARGINAL = "score.noise_levels", "score.annealed_langevin", "score.vp_marginal"
 BACK, FLOW = "score.reverse_sde_step", "score.probability_flow_drift"
@@ -365,6 +365,21 @@ def annealed_with_all_noise_at_once(score: Score, x: Tensor, sigmas: Tensor, ste
 
 
 # -- vp_marginal --
+
+
+@mistake(ANNEAL, killed_by="test_annealing_over_one_level_by_one_step", says=changed_in_place("the score", "its argument"))
+def scores_annealed_in_place(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    for sigma, alpha in zip(sigmas, step * (sigmas / sigmas[-1]).square(), strict=True):
+        for _ in range(steps):
+            drift = score(x, sigma.expand(len(x))).detach()
+            drift *= alpha / 2
+            x = x + drift + alpha.sqrt() * _noise(x, generator)
+    return x
+
+
+@mistake(ANNEAL, killed_by="test_annealing_over_one_level_by_one_step", says="Steps are bounded by 1/2. They are as large as alpha says.")
+def alpha_bounded(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    return _annealed(score, x, sigmas, steps, (step * (sigmas / sigmas[-1]).square()).clamp(max=0.5), generator)
 
 
 def _integral(t: Tensor, low: float, high: float) -> Tensor:
@@ -742,6 +757,16 @@ def back_with_tensors(score: Score, x: Tensor, t: float, dt: float, low: float, 
 # -- probability_flow_drift --
 
 
+@mistake(BACK, killed_by="test_a_step_back_of_one_row_of_one_dimension", says=changed_in_place("the score", "its argument"))
+def score_moved_back_in_place(
+    score: Score, x: Tensor, t: float, dt: float, beta_min: float, beta_max: float, generator: torch.Generator
+) -> Tensor:
+    beta = _beta(t, beta_min, beta_max)
+    drift = score(x, torch.full_like(x[:, 0], t)).detach()
+    drift += x / 2
+    return x + beta * dt * drift + math.sqrt(beta * dt) * _noise(x, generator)
+
+
 def _flow(score: Score, x: Tensor, t: float, of_x: float, of_score: float) -> Tensor:
     return of_x * x + of_score * score(x, torch.full_like(x[:, 0], t))
 
@@ -846,3 +871,27 @@ def flow_with_tensors(score: Score, x: Tensor, t: float, beta_min: float, beta_m
 def flow_row_by_row(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
     beta, level = beta_min + (beta_max - beta_min) * t, torch.tensor([t], dtype=x.dtype)
     return torch.stack([(row + score(row[None], level)[0]) * (-beta / 2) for row in x])
+
+
+@mistake(
+    FLOW, killed_by="test_the_drift_has_gradients", says="The score is asked at detached points. The drift can be differentiated in them."
+)
+def score_at_detached_points(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return -_beta(t, beta_min, beta_max) / 2 * (x + score(x.detach(), torch.full_like(x[:, 0], t)))
+
+
+@mistake(
+    FLOW,
+    killed_by=F_BY_HAND,
+    says="The score is never asked before t = 1/1000. At t = 0 it is asked there.",
+    when=lambda t: t < 1e-3,
+)
+def score_never_at_the_start(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    return -_beta(t, beta_min, beta_max) / 2 * (x + score(x, torch.full_like(x[:, 0], max(t, 1e-3))))
+
+
+@mistake(FLOW, killed_by="test_the_drift_keeps_the_dtype", says=changed_in_place("the score", "its argument"))
+def drift_in_place(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    drift = score(x, torch.full_like(x[:, 0], t))
+    drift = drift + x if drift.requires_grad or x.requires_grad else drift.add_(x)
+    return -_beta(t, beta_min, beta_max) / 2 * drift

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import changed_in_place
 
 ELBO, IWAE = "vae.elbo", "vae.importance_bound"
 ELBO_BY_HAND, ELBO_TRAINS = "test_the_elbo_of_two_rows_known_by_hand", "test_the_elbo_trains_encoder_and_decoder"
@@ -201,6 +202,42 @@ def elbo_row_by_row(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor
 # -- importance_bound --
 
 
+@mistake(ELBO, killed_by=ELBO_SMALL, says="An impossible draw, of log-likelihood -inf, is made finite. It makes the bound -inf.")
+def impossible_draws_made_finite(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return torch.nan_to_num(_likelihood(log_p, x, z)).mean(0) - _kl(mu, log_var)
+
+
+@mistake(
+    ELBO,
+    killed_by=ELBO_LARGE,
+    says="This is a mean of the means of chunks of draws, which have not all one length. Every draw counts alike.",
+)
+def mean_of_the_means_of_chunks(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    chunks = [_likelihood(log_p, x, chunk).mean(0) for chunk in z.split(16)]
+    return torch.stack(chunks).mean(0) - _kl(mu, log_var)
+
+
+@mistake(
+    ELBO,
+    killed_by=ELBO_TRAINS,
+    says="Draws that come from elsewhere (no leaves of the graph) are detached. That is where the encoder learns from.",
+)
+def draws_of_an_encoder_detached(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z if z.is_leaf else z.detach()).mean(0) - _kl(mu, log_var)
+
+
+@mistake(
+    ELBO,
+    killed_by="test_the_elbo_has_the_dtype_of_its_arguments",
+    says=changed_in_place("the likelihood", "a column of the draws"),
+)
+def added_in_place_to_a_likelihood(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    total = log_p(x, z[0])
+    for one in z[1:]:
+        total += log_p(x, one)
+    return total / len(z) - _kl(mu, log_var)
+
+
 @mistake(IWAE, killed_by=IWAE_BY_HAND, says="You average the log-weights: that is the ELBO. Average the weights, then take the logarithm.")
 def mean_log_weight(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return _log_weights(log_p, mu, log_var, x, z).mean(0)
@@ -366,3 +403,18 @@ def bound_in_one_call(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tens
 def bound_row_by_row(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     rows = [_log_weights(log_p, mu[i : i + 1], log_var[i : i + 1], x[i : i + 1], z[:, i : i + 1]) for i in range(len(x))]
     return torch.cat([log_w.logsumexp(0) for log_w in rows]) - math.log(z.shape[0])
+
+
+@mistake(
+    IWAE,
+    killed_by="test_the_importance_bound_has_the_dtype_of_its_arguments",
+    says=changed_in_place("the likelihood", "a column of the draws"),
+)
+def weighed_in_place(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    weights = []
+    for one in z:
+        others = _log_prior(one) - _log_q(mu, log_var, one)
+        weight = log_p(x, one)
+        weight += others
+        weights.append(weight)
+    return torch.stack(weights).logsumexp(0) - math.log(len(z))

@@ -167,6 +167,14 @@ def kl_row_by_row(mu: Tensor, log_var: Tensor) -> Tensor:
 # -- reparametrize --
 
 
+@mistake(
+    KL, killed_by=BY_HAND, says="Small divergences are taken for none. Close to the prior, too, a mean and a variance cost what they do."
+)
+def small_divergences_dropped(mu: Tensor, log_var: Tensor) -> Tensor:
+    terms = _terms(mu, log_var)
+    return torch.where(terms < 1e-6, 0.0, terms).sum(1)
+
+
 def _noise(mu: Tensor, generator: torch.Generator) -> Tensor:
     return torch.randn(mu.shape, generator=generator, dtype=mu.dtype)
 
@@ -312,3 +320,24 @@ def draws_row_by_row(mu: Tensor, log_var: Tensor, generator: torch.Generator) ->
 def draws_by_the_quantile_function(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
     u = torch.rand(mu.shape, generator=generator, dtype=torch.float64).clamp(1e-16, 1 - 1e-16)
     return mu + (log_var / 2).exp() * torch.special.ndtri(u).to(mu.dtype)
+
+
+@mistake(
+    DRAW,
+    killed_by="test_a_single_draw_of_a_single_dimension",
+    says="Where the number of dimensions is odd the last one has the noise of the first. Every dimension has its own.",
+    when=lambda mu: mu.shape[1] % 2 == 1 and mu.shape[1] > 1,
+)
+def odd_dimension_like_the_first(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    noise = _noise(mu, generator)
+    if mu.shape[1] % 2:
+        noise = torch.cat([noise[:, :-1], noise[:, :1]], 1)
+    return mu + (log_var / 2).exp() * noise
+
+
+@mistake(
+    DRAW, killed_by=MOVES, says="A log-variance that an encoder gave (no leaf of the graph) is detached: the encoder does not learn it."
+)
+def deviation_of_an_encoder_detached(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
+    log_var = log_var if log_var.is_leaf else log_var.detach()
+    return mu + (log_var / 2).exp() * _noise(mu, generator)

@@ -157,3 +157,14 @@ def by_a_cholesky_factor(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
 def by_the_singular_values(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
     M = torch.linalg.inv(W.mT @ W + sigma**2 * torch.eye(W.size(1)).to(W))
     return torch.einsum("de,me,nm->nd", M, W, x), sigma**2 * M
+
+
+@mistake(
+    POSTERIOR,
+    killed_by=TRAINS,
+    says="Eigenvectors have no derivative where eigenvalues are equal, as with more codes than data: the gradient is nan. Solve instead.",
+)
+def by_eigenvectors(W: Tensor, sigma: Tensor, x: Tensor) -> Pair:
+    values, vectors = torch.linalg.eigh(W.T @ W)
+    covariance = vectors / (1 + values / sigma**2) @ vectors.T
+    return x @ W @ covariance / sigma**2, covariance

@@ -11,6 +11,7 @@ from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, asser
 from grader.checks.families.diffusion.draw import batch, by_hand, growth, rounding, schedule
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
+from grader.checks.families.shared.passed_on import passed_on
 
 alpha_bar = pytest.mark.exercise("diffusion.alpha_bar")
 add_noise = pytest.mark.exercise("diffusion.add_noise")
@@ -52,7 +53,10 @@ def test_the_signal_that_is_left_after_a_thousand_steps(student, ref, key, dtype
 @alpha_bar
 @weight(0.1)
 def test_a_schedule_of_one_step(student):
-    """T = 1 is legal."""
+    """T = 1 is legal, and so is a step that leaves a millionth of the signal, or less."""
+    for left in (2.0**-20, 2.0**-40):
+        want = draw.tensor([0.5, left / 2, left / 4])
+        assert_agrees(student.alpha_bar(draw.tensor([0.5, 1 - left, 0.5])), want, like=torch.float32, scale=4 * want)
     assert_agrees(student.alpha_bar.strided(draw.tensor([0.25])), draw.tensor([0.75]), like=torch.float32, scale=1.0)
 
 
@@ -131,7 +135,7 @@ def test_noisy_data_have_gradients(student):
         "noise": (noise, [[0.6, -1.2], [2.4, 4.0]]),
         "betas": (betas, [-first - 0.5625 * second, -0.64 * second]),
     }
-    args, weights = [x0, torch.tensor([0, 1]), noise, betas], draw.tensor([[1.0, -2.0], [3.0, 5.0]])
+    args, weights = [passed_on(x0), torch.tensor([0, 1]), passed_on(noise), betas], draw.tensor([[1.0, -2.0], [3.0, 5.0]])
     assert_gradients_known(student.add_noise, args, known, weights=weights, scale=20.0)
 
 

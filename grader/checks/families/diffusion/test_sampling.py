@@ -13,8 +13,15 @@ from hypothesis import strategies as st
 from grader.checking.compare import assert_agrees, assert_dtype, assert_form, assert_unchanged
 from grader.checks.families.diffusion.draw import by_hand, growth, longer, rounding, schedule
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
-from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, noise_net
+from grader.checks.families.shared.noise import (
+    COLUMNS,
+    ROWS,
+    assert_drawn_alone,
+    assert_drawn_from_the_generator,
+    assert_size_of_noise,
+    assert_standard_normal,
+)
+from grader.checks.families.shared.noise_models import constant_noise, gaussian_noise_model, identity_noise, noise_net
 
 denoising_step = pytest.mark.exercise("diffusion.denoising_step")
 sample = pytest.mark.exercise("diffusion.sample")
@@ -85,12 +92,20 @@ def test_steps_back_draw_their_noise_from_the_generator(student, seed):
 @denoising_step
 @weight(0.15)
 def test_a_step_back_with_one_row_one_dimension_and_one_level(student, seed):
-    """n = 1, m = 1 and T = 1 are legal; after the first level a single row has noise, too."""
+    """n = 1, m = 1 and T = 1 are legal; after the first level a single row has noise, too, were it tiny.
+
+    A model may hand out its argument.
+    """
     args = constant_noise(draw.tensor([10.0])), draw.tensor([[10.0]]), 0, draw.tensor([0.36])
     got = student.denoising_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
     silent, zero = constant_noise(draw.tensor([0.0])), draw.tensor([[0.0]])
     assert_drawn_alone(student.denoising_step(silent, zero, 1, by_hand(torch.float64), student.generator(seed)))
+    got = student.denoising_step(identity_noise(), draw.tensor([[10.0]]), 0, draw.tensor([0.36]), student.generator(seed))
+    assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
+    silent, zero = constant_noise(torch.zeros(3).double()), torch.zeros(200, 3).double()
+    got = student.denoising_step(silent, zero, 1, draw.tensor([1e-6] * 10), student.generator(seed))
+    assert_size_of_noise(got, math.sqrt(1e-6 / 2))
 
 
 @denoising_step
@@ -115,6 +130,12 @@ def test_a_sample_of_one_step_is_the_guess_at_pure_noise(student, seed):
         got = student.sample.strided(model, n, m, draw.tensor([0.36]), student.generator(seed))
         want = torch.full((n, m), -7.5e7, dtype=torch.float64)
         assert_agrees(got, want, like=torch.float32, scale=1e8, error=13 / 32)
+    # with betas 2^-12 and 1/2 the first of two steps leads to 2^-1/2 of the noise away, the second takes 2^-6 of it
+    first, left = 2.0**-12, (1 - 2.0**-12) / 2  # alpha_bar is 1 - first, and left
+    middle = -((1 - first) ** 0.5) * 0.5 / (1 - left) * ((1 - left) / left) ** 0.5
+    want = draw.tensor([[1e8 * (middle - first**0.5) / (1 - first) ** 0.5]])
+    got = student.sample(model, 1, 1, draw.tensor([first, 0.5]), student.generator(seed))
+    assert_agrees(got, want, like=torch.float32, scale=1e8, error=13 / 32)
     silent = constant_noise(draw.tensor([0.0]))
     assert_drawn_alone(student.sample(silent, 1, 1, draw.tensor([0.36]), student.generator(seed)))
     silent = constant_noise(torch.zeros(COLUMNS, dtype=torch.float64))
@@ -216,13 +237,19 @@ def test_deterministic_steps_add_the_predicted_noise_again(student, ref, m, t, b
 @ddim_step
 @weight(0.1)
 def test_a_deterministic_step_of_one_row_and_of_many(student):
-    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows."""
+    """n = 1, m = 1 and T = 1 are legal; so are 1031 rows, steps over seven levels, and to a first level of little noise."""
     model = constant_noise(draw.tensor([5.0]))
     got = student.ddim_step.strided(model, draw.tensor([[7.0]]), 0, -1, draw.tensor([0.36]))
     assert_agrees(got, draw.tensor([[5.0]]), like=torch.float32, scale=50.0)
     x = torch.full((1031, 1), 10.0, dtype=torch.float64)
     got = student.ddim_step.strided(model, x, 1, 0, by_hand(torch.float64))
     assert_agrees(got, x + 1, like=torch.float32, scale=100.0)
+    growing, betas = noise_net(draw.tensor([[0.0]]), draw.tensor([5.0])), draw.tensor([1e-3] + [0.2] * 9)
+    late = 0.999 * 0.8**9  # at t = 9 the model says 50
+    guess = (10 - 50 * (1 - late) ** 0.5) / late**0.5
+    for previous, left in ((2, 0.999 * 0.64), (0, 0.999)):
+        got = student.ddim_step(growing, x[:1], 9, previous, betas)
+        assert_agrees(got, draw.tensor([[left**0.5 * guess + 50 * (1 - left) ** 0.5]]), like=torch.float32, scale=1000.0)
 
 
 @ddim_step
@@ -232,4 +259,4 @@ def test_a_deterministic_step_keeps_the_dtype(student):
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
         for previous in (0, -1):
-            assert_dtype(assert_unchanged(student.ddim_step.observed(constant_noise(x[0]), x, 1, previous, by_hand(dtype))), dtype)
+            assert_dtype(assert_unchanged(student.ddim_step.observed(identity_noise(), x, 1, previous, by_hand(dtype))), dtype)

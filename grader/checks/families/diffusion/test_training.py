@@ -12,7 +12,7 @@ from grader.checking.compare import assert_agrees, assert_dtype, assert_unchange
 from grader.checks.families.diffusion.draw import batch, by_hand, growth, rounding, schedule
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
-from grader.checks.families.shared.noise_models import constant_noise, label_net, noise_net
+from grader.checks.families.shared.noise_models import constant_noise, identity_label_net, label_net, noise_net
 from grader.sandbox.wire.families import Family
 
 simple_loss = pytest.mark.exercise("diffusion.simple_loss")
@@ -217,10 +217,13 @@ def test_guided_noise_known_by_hand(student):
         net, zero = label_net(torch.zeros(2, 2, dtype=dtype), E), torch.zeros(2, 2, dtype=dtype)
         t, label = torch.tensor([0, 0]), torch.tensor([1, 0])
         for w, want in ((0.5, [[0.0, 5.0], [1.5, -1.0]]), (0.0, [[0.0, 4.0], [1.0, 0.0]]), (3.0, [[0.0, 10.0], [4.0, -6.0]]),
+                        (1.0, [[0.0, 6.0], [2.0, -2.0]]),
                         (-1.0, [[0.0, 2.0], [0.0, 2.0]]), (15, [[0.0, 34.0], [16.0, -30.0]]),
                         (100.0, [[0.0, 204.0], [101.0, -200.0]])):  # fmt: skip
             got = student.guided_noise(net, zero, t, label, w)
             assert_agrees(got, draw.tensor(want), like=torch.float32, scale=100.0 + 10 * w)
+    x = draw.tensor([[3.0], [-1.0]])  # what a model hands out may be x itself
+    assert_agrees(student.guided_noise(identity_label_net(), x, t, label, 2.0), x, like=torch.float32, scale=20.0)
 
 
 @guided_noise

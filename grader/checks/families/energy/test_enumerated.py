@@ -12,7 +12,7 @@ from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.energies import forbidding_energy, ising_energy, linear_energy, quadratic_energy
+from grader.checks.families.shared.energies import first_dimension, forbidding_energy, ising_energy, linear_energy, quadratic_energy
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.sandbox.wire.families import Family
 
@@ -46,6 +46,8 @@ def test_partition_functions_known_by_hand(student):
         assert_agrees(got, draw.tensor(math.log(1.75)), like=torch.float32, scale=2.0)
         got = student.log_partition(energy, torch.zeros(4, 1, dtype=dtype))
         assert_agrees(got, draw.tensor(math.log(4)), like=torch.float32, scale=2.0)
+        got = student.log_partition(energy, draw.tensor([[0.0], [13.0]], dtype))  # one of 442414 counts as such
+        assert_agrees(got, draw.tensor(math.log1p(math.exp(-13))), like=dtype, scale=2.0)
         field = ising_energy(torch.zeros(2, 2, dtype=dtype), draw.tensor([1.0, -0.5], dtype))
         got = student.log_partition(field, spins(2, dtype))
         assert_agrees(got, draw.tensor(math.log(4 * math.cosh(1.0) * math.cosh(0.5))), like=torch.float32, scale=4.0)
@@ -103,6 +105,10 @@ def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student):
     rare, pair = draw.tensor([7.0]), draw.tensor([[0.0], [1.0]])  # of probability 1 / (1 + e^7)
     known = {"w": (rare, [-1 / (1 + math.exp(7))])}
     assert_gradients_known(student.log_partition, [linear_energy(rare), pair], known, scale=50.0)
+    many = torch.zeros(600, 1, dtype=torch.float64)
+    many[0] = 60.0  # among 600 states of energy zero
+    flat = draw.tensor([0.0])
+    assert_gradients_known(student.log_partition, [linear_energy(flat), many], {"w": (flat, [-0.1])}, scale=50.0)
     known = {"J": (J, [[0.5, one * other / 2], [one * other / 2, 0.5]]), "h": (h, [one, other])}
     assert_gradients_known(student.log_partition, [ising_energy(J, h), spins(2)], known, scale=50.0)
 
@@ -112,7 +118,7 @@ def test_the_slope_of_the_log_partition_is_minus_the_mean_energy(student):
 def test_the_partition_function_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(assert_unchanged(student.log_partition.observed(ising(2, 0, dtype), spins(2, dtype))), dtype)
+        assert_dtype(assert_unchanged(student.log_partition.observed(first_dimension(), spins(2, dtype))), dtype)
 
 
 # -- energy_log_prob --
@@ -183,7 +189,7 @@ def test_log_probabilities_can_be_trained(student):
 def test_log_probabilities_keep_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(assert_unchanged(student.energy_log_prob.observed(ising(2, 0, dtype), spins(2, dtype), spins(2, dtype))), dtype)
+        assert_dtype(assert_unchanged(student.energy_log_prob.observed(first_dimension(), spins(2, dtype), spins(2, dtype))), dtype)
 
 
 # -- contrastive_loss --
@@ -245,11 +251,14 @@ def test_no_gradient_reaches_the_samples(student):
 @contrastive_loss
 @weight(0.2)
 def test_the_contrastive_loss_of_single_rows_and_of_many(student):
-    """n = 1, k = 1 and m = 1 are legal; 4099 data are all counted, also with energies of 10^4."""
+    """n = 1, k = 1 and m = 1 are legal; 4099 data are all counted, also with energies of 10^4; one impossible datum costs +inf."""
     energy = linear_energy(draw.tensor([2.0]))
     one, two = draw.tensor([[1.0]]), draw.tensor([[5e3], [5e3]])
     assert_agrees(student.contrastive_loss.strided(energy, one, -one), draw.tensor(4.0), like=torch.float32, scale=4.0)
     assert_agrees(student.contrastive_loss.strided(energy, two, one), draw.tensor(9998.0), like=torch.float32, scale=1e4)
+    hard = forbidding_energy(draw.tensor(0.5), energy)
+    got = student.contrastive_loss(hard, draw.tensor([[0.0], [1.0]]), -one)
+    assert_agrees(got, draw.tensor(math.inf), like=torch.float32, scale=4.0)
     many = torch.zeros(4099, 1, dtype=torch.float64)
     many[-1] = 4099.0
     assert_agrees(student.contrastive_loss.strided(energy, many, one), draw.tensor(0.0), like=torch.float32, scale=4.0)

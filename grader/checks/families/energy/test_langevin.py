@@ -15,13 +15,22 @@ from grader.checks.families.shared import draw
 from grader.checks.families.shared.energies import (
     exponential_log_shape,
     exponential_shape_score,
+    first_dimension,
     gaussian_log_shape,
     gaussian_shape_score,
+    plain_identity_score,
     quartic_log_shape,
     quartic_shape_score,
 )
 from grader.checks.families.shared.gradients import assert_gradients_known
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
+from grader.checks.families.shared.noise import (
+    COLUMNS,
+    ROWS,
+    assert_drawn_alone,
+    assert_drawn_from_the_generator,
+    assert_size_of_noise,
+    assert_standard_normal,
+)
 from grader.sandbox.wire.families import Family
 
 langevin_step = pytest.mark.exercise("energy.langevin_step")
@@ -84,12 +93,17 @@ def test_langevin_steps_draw_from_the_generator(student, seed):
 @langevin_step
 @weight(0.1)
 def test_a_step_of_one_row_of_one_dimension(student, seed):
-    """n = 1 and m = 1 are legal, and shaken like any other."""
+    """n = 1 and m = 1 are legal, and shaken like any other; steps may be tiny or large, a score may hand out its argument."""
     score = exponential_shape_score(draw.tensor([-1e8]))
     got = student.langevin_step.strided(score, draw.tensor([[1.0]]), 0.5, student.generator(seed))
     assert_agrees(got, draw.tensor([[2.5e7]]), like=torch.float32, error=10 / 32, scale=2.5e7)
     flat, zero = exponential_shape_score(draw.tensor([0.0])), draw.tensor([[0.0]])
     assert_drawn_alone(student.langevin_step(flat, zero, 0.5, student.generator(seed)))
+    got = student.langevin_step(plain_identity_score(), draw.tensor([[1e8]]), 0.5, student.generator(seed))
+    assert_agrees(got, draw.tensor([[1.25e8]]), like=torch.float32, error=10 / 32, scale=1e8)
+    flat, zero = exponential_shape_score(torch.zeros(3).double()), torch.zeros(200, 3).double()
+    for step in (4.0, 1e-6):
+        assert_size_of_noise(student.langevin_step(flat, zero, step, student.generator(seed)), step**0.5)
 
 
 @langevin_step
@@ -165,6 +179,14 @@ def test_hopeless_and_impossible_proposals(student):
         for far, want in ((100.0, -5e3), (1000.0, -5e5)):
             got = student.metropolis_log_acceptance(log_p, flat, draw.tensor([[0.0]], dtype), draw.tensor([[far]], dtype), 1.0)
             assert_agrees(got, draw.tensor([want]), like=torch.float32, scale=-2 * want)
+        narrow = gaussian_log_shape(zero, 1e-4 * one)  # five deviations away, and yet near
+        got = student.metropolis_log_acceptance(narrow, flat, draw.tensor([[0.0]], dtype), draw.tensor([[5e-4]], dtype), 1.0)
+        assert_agrees(got, draw.tensor([-12.5]), like=torch.float32, scale=100.0)
+        # scores of -30 and -50: p loses 8; there one is 0.35 off, back 0.05, of the deviation 1/10
+        log_p, score = gaussian_log_shape(zero, 0.1 * one), gaussian_shape_score(zero, 0.1 * one)
+        x, proposal = draw.tensor([[0.3]], dtype), draw.tensor([[0.5]], dtype)
+        got = student.metropolis_log_acceptance(log_p, score, x, proposal, 0.01)
+        assert_agrees(got, draw.tensor([-2.0]), like=torch.float32, scale=100.0)
         log_p, score = exponential_log_shape(one), exponential_shape_score(one)
         x, proposal = draw.tensor([[1.0], [0.5]], dtype), draw.tensor([[-0.25], [0.75]], dtype)
         got = student.metropolis_log_acceptance(log_p, score, x, proposal, 0.5)
@@ -217,4 +239,6 @@ def test_the_acceptance_has_gradients_below_one(student):
 def test_the_acceptance_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
-        assert_dtype(assert_unchanged(student.metropolis_log_acceptance.observed(*problem("gaussian", 2, 0, dtype), 0.5)), dtype)
+        _, _, x, proposal = problem("gaussian", 2, 0, dtype)
+        args = first_dimension(), plain_identity_score(), x, proposal
+        assert_dtype(assert_unchanged(student.metropolis_log_acceptance.observed(*args, 0.5)), dtype)

@@ -11,7 +11,7 @@ from torch import Tensor
 from grader.checking.compare import assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
-from grader.checks.families.shared.velocities import tanh_velocity, time_velocity
+from grader.checks.families.shared.velocities import identity_velocity, tanh_velocity, time_velocity
 
 euler_sample = pytest.mark.exercise("flow_matching.euler_sample")
 gaussian_velocity = pytest.mark.exercise("flow_matching.gaussian_velocity")
@@ -60,7 +60,12 @@ def test_one_euler_step_of_one_row_and_many_of_many(student):
     v, x = time_velocity(draw.tensor([[1.0]]), draw.tensor([0.0])), torch.arange(1031, dtype=torch.float64)[:, None]
     assert_agrees(student.euler_sample.strided(v, x, 100), 1.01**100 * x, like=torch.float32, scale=2e4)
     v = time_velocity(draw.tensor([[0.0]]), draw.tensor([200.0]))
-    assert_agrees(student.euler_sample(v, draw.tensor([[1.0]]), 100), draw.tensor([[100.0]]), like=torch.float32, scale=200.0)
+    assert_agrees(student.euler_sample(v, draw.tensor([[1.0]]), 100), draw.tensor([[100.0]]), scale=200.0)
+    for steps in (10, 49):  # ten tenths, added up, are less than 1, and 1 over 1/49 is more than 49
+        got = student.euler_sample(v, draw.tensor([[1.0]]), steps)
+        assert_agrees(got, draw.tensor([[1 + 100 * (steps - 1) / steps]]), scale=200.0)
+    got = student.euler_sample(identity_velocity(), draw.tensor([[3.0]]), 2)  # the field may hand out its argument
+    assert_agrees(got, draw.tensor([[6.75]]), like=torch.float32, scale=10.0)
 
 
 @euler_sample
@@ -139,6 +144,10 @@ def test_the_velocity_at_both_ends_and_without_a_spread(student):
         t = draw.tensor([1e-9, 1e-12], dtype)
         want = draw.tensor([[1.0, -9.0], [-1.0, -4.0]])
         assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=50.0)
+        t, sigma = draw.tensor([0.5, 0.5], dtype), draw.tensor([0.0, 0.0625], dtype)  # the gains are -2 and -2 255/257
+        got = student.gaussian_velocity(x, t, mu, sigma)
+        want = draw.tensor([[2.0, -4 - 7 * 510 / 257], [-2.0, -4 - 2 * 510 / 257]])
+        assert_agrees(got, want, like=torch.float32, scale=100.0)
         t, sigma = draw.tensor([1 - 2**-10, 0.0], dtype), draw.tensor([0.0, 0.0], dtype)
         want = draw.tensor([[1024.0, -9216.0], [-1.0, -4.0]])
         assert_agrees(student.gaussian_velocity(x, t, mu, sigma), want, like=torch.float32, scale=50000.0)

@@ -141,8 +141,11 @@ def test_the_field_is_compared_with_the_velocity_on_the_line(student, ref, size,
 @flow_matching_loss
 @weight(0.2)
 def test_the_flow_matching_loss_of_single_and_of_many_rows(student):
-    """n = 1 and m = 1 are legal; of 4099 rows the last counts, too."""
+    """n = 1 and m = 1 are legal; of 4099 rows the last counts, too, and rows of one time count each."""
     x0, x1, t = draw.tensor([[0.0, 8.0], [1.0, 2.0]]), draw.tensor([[4.0, 0.0], [1.0, 5.0]]), draw.tensor([0.25, 0.5])
+    still = time_velocity(torch.zeros(2, 2, dtype=torch.float64), torch.zeros(2, dtype=torch.float64))
+    got = student.flow_matching_loss.strided(still, x0[[0, 1, 1]], x1[[0, 1, 1]], t[[0, 1, 1]])
+    assert_agrees(got, draw.tensor((80 + 9 + 9) / 3), like=torch.float32, scale=100.0)
     for n, m, want in ((1, 2, 80.0), (2, 1, 8.0), (1, 1, 16.0)):  # a field that stands still
         still = time_velocity(torch.zeros(m, m, dtype=torch.float64), torch.zeros(m, dtype=torch.float64))
         got = student.flow_matching_loss.strided(still, x0[:n, :m], x1[:n, :m], t[:n])
@@ -213,6 +216,11 @@ def test_pairs_known_by_hand(student):
         assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 0, 1]))
         five = draw.tensor([[0.0, 0.0, 0.0, 0.0, 0.0], [1.0, 9.0, 0.0, 0.0, 0.0]], dtype)  # the second dimension decides
         assert_agrees(student.optimal_pairs(five, draw.tensor([[0.0, 9.0, 0.0, 0.0, 0.0], [1.0] + [0.0] * 4], dtype)), torch.tensor([1, 0]))
+        x0, x1 = (
+            draw.tensor([[0.0], [0.125], [10.0]], dtype),
+            draw.tensor([[0.125], [0.0], [-10.0]], dtype),
+        )  # in order: 197.5, else 200 or more
+        assert_agrees(student.optimal_pairs(x0, x1), torch.tensor([2, 1, 0]))
         far = draw.tensor([[1e4], [1e4 + 0.5]], dtype)  # products would have no digits left for the distance
         assert_agrees(student.optimal_pairs(far, far.flip(0)), torch.tensor([1, 0]))
 

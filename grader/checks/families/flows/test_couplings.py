@@ -12,9 +12,12 @@ from torch import Tensor
 
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_unchanged
 from grader.checks.families.shared import draw
+from grader.checks.families.shared.energies import exponential_log_shape, first_dimension
 from grader.checks.families.shared.flows import (
     base_log_density,
     coupling_net,
+    identity_net,
+    repeated,
     scaling_layer,
     shear_layer,
     tanh_layer,
@@ -115,6 +118,8 @@ def test_a_coupling_scales_as_strongly_as_its_network_says(student):
     net = coupling_net(draw.tensor([[1.0]]), draw.tensor([[0.0]]), draw.tensor(20.0))
     z = draw.tensor([[100.0, 3 * math.exp(20) + 0.5], [-100.0, 5 * math.exp(-20) + 0.5]])
     assert_agrees(student.affine_coupling(x, net), (z, draw.tensor([20.0, -20.0])), like=torch.float32)
+    got = student.affine_coupling(draw.tensor([[2.0, 3.0]]), identity_net())  # the network may hand out its argument
+    assert_agrees(got, (draw.tensor([[2.0, 3 * math.exp(2)]]), draw.tensor([2.0])), like=torch.float32, scale=20.0)
     x = torch.tensor([[100.0, 3.0, 5.0]])
     net = coupling_net(torch.full((2, 1), -1.0), torch.zeros(2, 1), torch.tensor(110.0))
     want = (draw.tensor([[100.0, 0.5, 0.5]]), draw.tensor([-220.0]))
@@ -159,6 +164,8 @@ def test_the_inverse_of_a_coupling_known_by_hand(student):
         x, net = by_hand(dtype)
         z = draw.tensor([[100.0, -98.0, 8.5, 2.5], [-200.0, 201.0, 2.0, 10.5]], dtype)
         assert_agrees(student.inverse_affine_coupling(z, net), x.double(), like=torch.float32, scale=500.0)
+    got = student.inverse_affine_coupling(draw.tensor([[2.0, 3.0]]), identity_net())  # the network may hand out its argument
+    assert_agrees(got, draw.tensor([[2.0, 3 * math.exp(-2)]]), like=torch.float32, scale=20.0)
 
 
 @inverse_affine_coupling
@@ -262,13 +269,21 @@ def test_a_flow_adds_the_log_determinants_along_the_way(student, ref, m, order, 
 @flow_log_prob
 @weight(0.2)
 def test_a_flow_without_layers_is_its_base(student):
-    """With an empty list the data are the noise; one layer, one row and one dimension are legal, too."""
+    """With an empty list the data are the noise; one layer, one row and one dimension are legal, too.
+
+    A layer may stand in the list twice; where the base has no mass the log-density is -inf.
+    """
     base = base_log_density(draw.tensor([0.0]), draw.tensor([1.0]))
     x = draw.tensor([[0.0], [2.0]])
     want = draw.tensor([-0.9189385332046727, -2.9189385332046727])
     assert_agrees(student.flow_log_prob([], base, x), want, scale=4.0, like=torch.float32, unit="nats")
     got = student.flow_log_prob([scaling_layer(draw.tensor([0.5]))], base, x[:1])
     assert_agrees(got, want[:1] + 0.5, scale=4.0, like=torch.float32, unit="nats")
+    got = student.flow_log_prob(repeated(scaling_layer(draw.tensor([math.log(2)])), 2), base, x / 4)
+    assert_agrees(got, want + 2 * math.log(2), scale=4.0, like=torch.float32, unit="nats")
+    half = exponential_log_shape(draw.tensor([1.0]))
+    got = student.flow_log_prob([scaling_layer(draw.tensor([0.5]))], half, draw.tensor([[-1.0], [2.0]]))
+    assert_agrees(got, draw.tensor([-math.inf, 0.5 - 2 * math.exp(0.5)]), scale=4.0, like=torch.float32, unit="nats")
 
 
 @flow_log_prob
@@ -318,4 +333,5 @@ def test_a_flow_can_be_trained(student):
 def test_a_flow_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out; x stays as it is."""
     for dtype in draw.DTYPES:
-        assert_dtype(assert_unchanged(student.flow_log_prob.observed(*flow(2, 0, dtype))), dtype)
+        layers, _, x = flow(2, 0, dtype)
+        assert_dtype(assert_unchanged(student.flow_log_prob.observed(layers, first_dimension(), x)), dtype)

@@ -137,6 +137,8 @@ def test_wasserstein_distances_known_by_hand(student):
         x = draw.tensor([4.0, -1.0, 0.5, 2.0], dtype)
         for y, want in ((x.flip(0) - 3, 3.0), (x[[2, 0, 3, 1]], 0.0), (draw.tensor([1.0, 1.0, 10.0, -1.0], dtype), 1.875)):
             assert_agrees(student.wasserstein_1d(x, y), draw.tensor(want), like=torch.float32, scale=10.0)
+        x, y = draw.tensor([10.0, 0.0, 5.0], dtype), draw.tensor([1.0, 4.0, 12.0], dtype)  # 1 and 2 upwards, between them 1 downwards
+        assert_agrees(student.wasserstein_1d(x, y), draw.tensor(4 / 3), like=torch.float32, scale=20.0)
 
 
 @wasserstein_1d

@@ -111,6 +111,7 @@ def test_jensen_shannon_divergences_with_values_without_mass(student):
         q = draw.tensor([[0.0, 0.0, 1.0], [0.5, 0.0, 0.5], [0.5, 0.5, 0.0]], dtype)
         want = draw.tensor([0.6931471805599453, 0.0, 0.21576155433883565])  # log 2, 0, log 2 - 3/4 log 3 + 1/2 log 2
         assert_agrees(student.jensen_shannon(p, q), want, like=dtype, scale=1.0, unit="nats")
+        assert_agrees(student.jensen_shannon(p[2], q[[0, 2]]), want[[0, 2]], like=dtype, scale=1.0, unit="nats")  # one against two
         rare = 2.0**-24  # a value that one of the laws takes now and then; and two laws that are nearly one
         p, q = draw.tensor([[rare, 1 - rare], [0.5, 0.5]], dtype), draw.tensor([[0.0, 1.0], [0.501, 0.499]], dtype)
         want = draw.tensor([2.0657396181258766e-08, 5.0000058333436667e-07])
@@ -143,9 +144,9 @@ def test_values_without_mass_cost_nothing(student, ref, K, key, dtype):
 @jensen_shannon
 @weight(0.35)
 def test_jensen_shannon_broadcasts_over_the_leading_axes(student, ref):
-    """A batch against one pmf, two batches that broadcast, batches of one, or two single pmfs."""
+    """A batch against one pmf, two batches that broadcast, batches of one, or two single pmfs; values without mass cost nothing."""
     for one, other in (((4, 3), (3,)), ((3,), (2, 3)), ((2, 1, 3), (4, 3)), ((1, 3), (1, 3)), ((3,), (3,))):
-        p, q = pmfs(one, 1, torch.float64), pmfs(other, 2, torch.float64)
+        p, q = pmfs(one, 1, torch.float64, zeros=True), pmfs(other, 2, torch.float64, zeros=True)
         assert_agrees(student.jensen_shannon(p, q), ref.jensen_shannon(p, q), like=torch.float32, scale=1.0, unit="nats")
 
 
@@ -318,6 +319,8 @@ def test_the_generators_loss_holds_for_logits_of_any_size(student):
         for saturating, sign in ((True, -1), (False, 1)):
             got = student.generator_loss(draw.tensor([10.0 * sign], dtype), saturating)
             assert_agrees(got, draw.tensor(sign * math.log1p(math.exp(-10))), like=dtype, scale=10.0, unit="nats")
+            got = student.generator_loss(draw.tensor([14.0 * sign], dtype), saturating)
+            assert_agrees(got, draw.tensor(sign * math.log1p(math.exp(-14))), like=dtype, scale=14.0, unit="nats")
             got = student.generator_loss(draw.tensor([-10.0 * sign], dtype), saturating)
             assert_agrees(got, draw.tensor(sign * (10 + math.log1p(math.exp(-10)))), like=dtype, scale=20.0, unit="nats")
             got = student.generator_loss(draw.tensor([-2e30 * sign, 0.0], dtype), saturating)

@@ -68,11 +68,14 @@ def test_masks_of_any_size_follow_the_raster_order(student, ref, kind, groups, a
 @causal_kernel_mask
 @weight(0.25)
 def test_masks_of_a_single_weight_and_of_a_large_kernel(student):
-    """A 1 x 1 kernel is its centre; of 15 x 15 weights 112 are before the centre."""
+    """A 1 x 1 kernel is its centre; of 15 x 15 weights 112 are before the centre; there may be 22 groups."""
     for kind, centre in (("A", 0.0), ("B", 1.0)):
         assert_agrees(student.causal_kernel_mask.strided(kind, 1, 1, 1), torch.full((1, 1, 1, 1), centre, dtype=torch.float64))
     got = student.causal_kernel_mask.strided("A", 1, 1, 15)
     assert_form(got, (1, 1, 15, 15))
+    many = student.causal_kernel_mask("A", 22, 22, 1, 22)
+    assert_form(many, (22, 22, 1, 1))
+    assert_agrees(many[:, :, 0, 0], torch.ones(22, 22, dtype=torch.float64).tril(-1), what="the centre of the mask")
     want = (torch.arange(225) < 112).double().reshape(1, 1, 15, 15)
     assert_agrees(got, want)
 
@@ -127,6 +130,7 @@ def test_outputs_and_channels_do_not_cancel(student):
         [[1.0, 0.0], [-1.0, 0.0]],
         [[2.0, 0.0], [-1.0, 0.0]],
         [[1.0, -1.0], [0.0, 0.0]],
+        [[2.0, -1.0], [0.0, 0.0]],
         [[0.0, -2.0], [0.0, 0.0]],
         [[1e-20, 0.0], [0.0, 0.0]],
         [[0.0, 0.0]] * 8 + [[0.0, 1.0]],
@@ -239,10 +243,12 @@ def test_the_mixture_holds_far_out_and_for_any_scale(student):
 @mixture
 @weight(0.2)
 def test_the_mixture_of_one_row_one_component_and_one_value(student, ref):
-    """n = 1, M = 1 and K = 1 are legal; so are 1031 rows."""
+    """n = 1, M = 1 and K = 1 are legal; so are 1031 rows, and 65536 values."""
     one = torch.zeros(1, 1, dtype=torch.float64)
     got = student.logistic_mixture_log_prob.strided(torch.tensor([0]), one, one + 0.25, one, 1)
     assert_agrees(got, draw.tensor([0.0]), like=torch.float32, scale=4.0, unit="nats")
+    got = student.logistic_mixture_log_prob(torch.tensor([40000]), one, one + 4e4, one + math.log(0.5), 65536)
+    assert_agrees(got, draw.tensor([math.log(math.tanh(0.5))]), like=torch.float32, scale=4.0, unit="nats")
     x, given_ = torch.tensor([0, 3, 7]), components(3, 2, 8, 5, torch.float64)
     rows = draw.integers((1031,), 0, 3)
     want = ref.logistic_mixture_log_prob(x, *given_, 8)[rows]

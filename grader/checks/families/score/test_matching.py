@@ -14,6 +14,7 @@ from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
 from grader.checks.families.shared.scores import (
+    identity_score,
     level_score,
     noisy_gaussian_score,
     plain_linear_score,
@@ -100,6 +101,9 @@ def test_the_denoising_loss_of_single_and_of_many_rows_and_of_tiny_levels(studen
     x, clean = draw.tensor([[3e-6, 0.0, 0.0], [0.0, 0.0, 4e3]]), noisy_gaussian_score(0 * w, 0 * w)
     got = student.denoising_score_loss.strided(clean, x, noise, draw.tensor([1e-6, 1e3]))  # |x|^2 / sigma^2: 9 and 16
     assert_agrees(got, draw.tensor(12.5), like=torch.float32, scale=100.0)
+    far, one = torch.full((2, 3), 100.0), torch.ones(2, 3)  # beside these a noise of 10^-6 is lost, not so in the loss
+    got = student.denoising_score_loss(level_score(0 * one[0]), far, one, 1e-6 * one[:, 0])
+    assert_agrees(got, draw.tensor(3.0), like=torch.float32, scale=10.0)
     many = torch.zeros(4099, 1, dtype=torch.float64)
     many[-1] = 2 * 4099.0**0.5  # a mean square that is not the one expected of noise
     got = student.denoising_score_loss.strided(level_score(draw.tensor([0.0])), 0 * many, many, 1 + 0 * many[:, 0])
@@ -243,13 +247,21 @@ def test_denoising_walks_along_the_score(student, ref, size, key, dtype):
 @denoise
 @weight(0.1)
 def test_denoising_one_row_a_square_batch_and_many_rows(student):
-    """n = 1, m = 1 and n = m are legal; 1031 rows are all denoised, points of any size, noise of any level; 1 and 17/16 are two."""
+    """n = 1, m = 1 and n = m are legal; 1031 rows are all denoised, points of any size, noise of any level; 1 and 17/16 are two.
+
+    So are 1 and 33/32. A score may hand out its argument.
+    """
     score = noisy_gaussian_score(draw.tensor([1.0, 0.0]), draw.tensor([1.0, 3.0]))
     x, sigma, want = draw.tensor([[3.0, 10.0], [11.0, -2.0]]), draw.tensor([1.0, 3.0]), draw.tensor([[2.0, 9.0], [2.0, -1.0]])
     assert_agrees(student.denoise(score, x, sigma), want, like=torch.float32, scale=200.0)
     score = noisy_gaussian_score(draw.tensor([1.0]), draw.tensor([1.0]))
     got = student.denoise(score, draw.tensor([[3.0], [10.0]]), draw.tensor([1.0, 1.0625]))  # 1 / (1 + sigma^2) of the way is left
     assert_agrees(got, draw.tensor([[2.0], [1 + 9 / (1 + 1.0625**2)]]), like=torch.float32, scale=200.0)
+    near, eight = draw.tensor([1.0, 1.03125, 1.015625, 0.96875]), torch.full((4, 4), 8.0, dtype=torch.float64)
+    got = student.denoise(noisy_gaussian_score(0 * near, 1 + 0 * near), eight, near)
+    assert_agrees(got, eight / (1 + near[:, None] ** 2), like=torch.float32, scale=50.0)
+    got = student.denoise(identity_score(), x, draw.tensor([2.0, 3.0]))
+    assert_agrees(got, draw.tensor([[15.0, 50.0], [110.0, -20.0]]), like=torch.float32, scale=200.0)
     far = noisy_gaussian_score(draw.tensor([1e6]), draw.tensor([1.0]))
     assert_agrees(student.denoise(far, draw.tensor([[2e6]]), draw.tensor([1.0])), draw.tensor([[1.5e6]]), like=torch.float32, scale=4e6)
     clean = noisy_gaussian_score(draw.tensor([1.0]), draw.tensor([0.0]))  # all data are 1

@@ -12,8 +12,15 @@ from hypothesis import strategies as st
 from grader.checking.compare import Mismatch, assert_agrees, assert_dtype, assert_form, assert_gradient_agrees, assert_unchanged
 from grader.checks.families.shared import draw
 from grader.checks.families.shared.gradients import assert_gradients_known
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
-from grader.checks.families.shared.scores import level_score, noisy_gaussian_score, tanh_score
+from grader.checks.families.shared.noise import (
+    COLUMNS,
+    ROWS,
+    assert_drawn_alone,
+    assert_drawn_from_the_generator,
+    assert_size_of_noise,
+    assert_standard_normal,
+)
+from grader.checks.families.shared.scores import identity_score, level_score, noisy_gaussian_score, tanh_score
 
 noise_levels = pytest.mark.exercise("score.noise_levels")
 annealed_langevin = pytest.mark.exercise("score.annealed_langevin")
@@ -135,12 +142,21 @@ def test_annealed_samples_come_from_the_generator(student, seed):
 @annealed_langevin
 @weight(0.25)
 def test_annealing_over_one_level_by_one_step(student, seed):
-    """L = 1, steps = 1, n = 1 and m = 1 are legal, and shaken like any other."""
+    """L = 1, steps = 1, n = 1 and m = 1 are legal, and shaken like any other.
+
+    Steps may be tiny or large, a score may hand out its argument.
+    """
     args = level_score(draw.tensor([1e8])), draw.tensor([[1.0]]), draw.tensor([3.0]), 1, 0.5
     got = student.annealed_langevin(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[7.5e7]]), like=torch.float32, error=40 / 32, scale=1e8)
     flat, zero = level_score(draw.tensor([0.0])), draw.tensor([[0.0]])
     assert_drawn_alone(student.annealed_langevin(flat, zero, draw.tensor([3.0]), 1, 0.5, student.generator(seed)))
+    got = student.annealed_langevin(identity_score(), draw.tensor([[1e8]]), draw.tensor([3.0]), 2, 0.5, student.generator(seed))
+    assert_agrees(got, draw.tensor([[1.5625e8]]), like=torch.float32, error=40 / 32, scale=1e8)
+    flat, zero = level_score(torch.zeros(3).double()), torch.zeros(200, 3).double()
+    for step in (4.0, 1e-6):
+        got = student.annealed_langevin(flat, zero, draw.tensor([3.0]), 1, step, student.generator(seed))
+        assert_size_of_noise(got, step**0.5)
 
 
 @annealed_langevin
@@ -171,6 +187,9 @@ def test_marginals_known_by_hand(student):
         assert_agrees(got, want, like=torch.float32, scale=6.0)
         got = student.vp_marginal(draw.tensor([[3.0]], dtype), draw.tensor([1.0], dtype), 1, 2)  # whole numbers are numbers
         want = (draw.tensor([[3 * math.exp(-0.75)]]), draw.tensor([math.sqrt(-math.expm1(-1.5))]))
+        assert_agrees(got, want, like=torch.float32, scale=6.0)
+        got = student.vp_marginal(draw.tensor([[3.0]], dtype), draw.tensor([0.5], dtype), 0.0, 2.0)  # of integral 1/4
+        want = (draw.tensor([[3 * math.exp(-0.125)]]), draw.tensor([math.sqrt(-math.expm1(-0.25))]))
         assert_agrees(got, want, like=torch.float32, scale=6.0)
         got = student.vp_marginal(draw.tensor([[1000.0]], dtype), draw.tensor([1.0], dtype), 0.1, 20.0)
         want = (draw.tensor([[1000 * math.exp(-5.025)]]), draw.tensor([math.sqrt(-math.expm1(-10.05))]))
@@ -303,7 +322,10 @@ def test_steps_back_draw_from_the_generator(student, seed):
 @reverse_sde_step
 @weight(0.1)
 def test_a_step_back_of_one_row_of_one_dimension(student, seed):
-    """n = 1 and m = 1 are legal, and shaken like any other; the time has all digits of the dtype of x."""
+    """n = 1 and m = 1 are legal, and shaken like any other; the time has all digits of the dtype of x.
+
+    Steps may be tiny or large, a score may hand out its argument.
+    """
     args = level_score(draw.tensor([4e8])), draw.tensor([[4.0]]), 0.5, 0.125, 2.0, 6.0
     got = student.reverse_sde_step.strided(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[1e8 + 5.0]]), like=torch.float32, error=20 / 32, scale=1e8)
@@ -312,6 +334,12 @@ def test_a_step_back_of_one_row_of_one_dimension(student, seed):
     assert_agrees(got, draw.tensor([[3e13]]), error=20 / 32, scale=1e14)
     flat, zero = level_score(draw.tensor([0.0])), draw.tensor([[0.0]])
     assert_drawn_alone(student.reverse_sde_step(flat, zero, 0.5, 0.125, 2.0, 6.0, student.generator(seed)))
+    got = student.reverse_sde_step(identity_score(), draw.tensor([[1e8]]), 0.5, 0.125, 2.0, 6.0, student.generator(seed))  # 3/4 of x more
+    assert_agrees(got, draw.tensor([[1.75e8]]), like=torch.float32, error=20 / 32, scale=1e8)
+    flat, zero = level_score(torch.zeros(3).double()), torch.zeros(200, 3).double()
+    for dt, variance in ((0.5, 2.0), (1e-6, 4e-6)):
+        got = student.reverse_sde_step(flat, zero, 0.5, dt, 2.0, 6.0, student.generator(seed))
+        assert_size_of_noise(got, variance**0.5)
 
 
 @reverse_sde_step
@@ -337,6 +365,8 @@ def test_drifts_known_by_hand(student):
         assert_agrees(got, draw.tensor([[-6.0, -7.0], [2.0, 1.0]]), like=torch.float32, scale=10.0)
         got = student.probability_flow_drift(level_score(draw.tensor([4.0, -2.0], dtype)), x, 1, 1, 3)  # whole numbers are numbers
         assert_agrees(got, draw.tensor([[-12.0, -9.0], [0.0, 3.0]]), like=torch.float32, scale=20.0)
+        got = student.probability_flow_drift(level_score(draw.tensor([4e3, 0.0], dtype)), x, 0.0, 1.0, 3.0)  # a score of t w, 0 at t = 0
+        assert_agrees(got, -x.double() / 2, like=torch.float32, scale=10.0)
         rest = noisy_gaussian_score(torch.zeros(2, dtype=dtype), torch.full((2,), 0.75**0.5, dtype=dtype))
         got = student.probability_flow_drift(rest, x, 0.5, 1.0, 3.0)
         assert_agrees(got, torch.zeros(2, 2, dtype=torch.float64), like=torch.float32, scale=10.0)
@@ -377,6 +407,10 @@ def test_the_drift_has_gradients(student):
     _, (in_w, in_x) = student.probability_flow_drift.gradient(level_score(w), x, 0.5, 1.0, 3.0, wrt=[w, x])
     assert_gradient_agrees(in_w, draw.tensor([-1.5, -1.5]), of="w", scale=10.0)
     assert_gradient_agrees(in_x, torch.full((3, 2), -1.0, dtype=torch.float64), of="x", scale=10.0)
+    one = draw.tensor([1.0, 1.0])  # of N(1, 3/4) nothing is left of x at t = 1/2: it moves by -1
+    known = {"x": (x, [[0.0, 0.0]] * 3)}
+    args = [noisy_gaussian_score(one, 0.75**0.5 * one), x, 0.5, 1.0, 3.0]
+    assert_gradients_known(student.probability_flow_drift, args, known, scale=4e3)
 
 
 @probability_flow
@@ -385,4 +419,4 @@ def test_the_drift_keeps_the_dtype(student):
     """float32 in, float32 out; float64 in, float64 out; the arguments stay as they are."""
     for dtype in draw.DTYPES:
         x = torch.ones(2, 2, dtype=dtype)
-        assert_dtype(assert_unchanged(student.probability_flow_drift.observed(level_score(x[0]), x, 0.5, 1.0, 3.0)), dtype)
+        assert_dtype(assert_unchanged(student.probability_flow_drift.observed(identity_score(), x, 0.5, 1.0, 3.0)), dtype)

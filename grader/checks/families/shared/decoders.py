@@ -50,6 +50,12 @@ def half_space_decoder(c: Tensor) -> Decoder:
 
 
 @family
+def first_code_decoder() -> Decoder:
+    """(x, z) -> z_1, a view of z: what is done to the answer in place is done to z."""
+    return lambda x, z: z[:, 0]
+
+
+@family
 def shifted_decoder(c: Tensor, decoder: Decoder) -> Decoder:
     """(x, z) -> c + log p(x | z): a likelihood times e^c, with c: ()."""
     return lambda x, z: c + decoder(x, z)

@@ -33,6 +33,18 @@ def coupling_net(S: Tensor, T: Tensor, a: Tensor) -> Net:
 
 
 @family
+def identity_net() -> Net:
+    """x_1 -> log_scale = x_1, that very tensor, and a shift of 0: for even m."""
+    return lambda x: (x, 0 * x)
+
+
+@family
+def repeated(layer: Layer, times: int) -> list[Layer]:
+    """One layer, so many times in a list."""
+    return [layer] * times
+
+
+@family
 def scaling_layer(a: Tensor) -> Layer:
     """x -> (e^a x, sum_j a_j), with a: (m,)."""
     return lambda x: (x * a.exp(), a.sum().expand(len(x)))
@@ -70,6 +82,12 @@ def linear_field(A: Tensor, b: Tensor) -> Field:
 def constant_field(A: Tensor) -> Field:
     """(t, x) -> A x, at every time, with A: (m, m)."""
     return lambda t, x: x @ A.T.to(x.dtype)
+
+
+@family
+def identity_field() -> Field:
+    """(t, x) -> x, that very tensor: what is done to the answer in place is done to x."""
+    return lambda t, x: x
 
 
 @family

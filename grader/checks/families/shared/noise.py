@@ -1,15 +1,16 @@
 r"""What the noise of a sampler must be: standard normal, independent in every entry, drawn from the generator alone.
 
 A sampler here returns mean + deviation * noise with a mean and a deviation that are known, so its *residuals* are the
-noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUMNS of them with forty statistics. Declared:
+noise, whatever way it was drawn. `assert_standard_normal` looks at ROWS x COLUMNS of them with a hundred statistics. Declared:
 
-- right noise fails with probability at most 2e-10: each statistic is held to Z = 7 standard deviations (2.6e-12 each, less
+- right noise fails with probability at most 5e-10: each statistic is held to Z = 7 standard deviations (2.6e-12 each, less
   than doubled by the skewness of a mean square), the distribution function by Massart's inequality, the largest value by
   $(1 - 4.7 \cdot 10^{-4})^{160000} < 10^{-32}$;
 - a mean off by 0.03 deviations or a deviation off by a factor 1.03 in all entries passes with probability at most 1e-6 (12
   and 17 standard deviations of the statistic); so does a distribution function that is off by 0.02 (uniform or Laplace
   noise is off by 0.06), noise clamped at 3.5 deviations, a correlation of 0.03 between neighbouring rows, rows half a
-  batch apart or neighbouring columns, one of 0.1 between any two columns, and a batch in which a hundredth of the rows are copies.
+  batch apart or neighbouring columns, one of 0.1 between any two columns, of one row or of neighbouring ones, and a batch in
+  which a hundredth of the rows are copies.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ MASSART = math.sqrt(math.log(2e12) / (2 * ROWS * COLUMNS))  # the distribution f
 SAME = 1e-5  # residuals that agree so well in all columns are copies
 SAME_SAMPLES = 1e-3  # 64 samples of variance near one that agree so well have a probability below 1e-150
 EXACTLY_ZERO = 1e-6  # eight columns with a mean so near to 0 have a probability of 1e-44
+FEW = (1 / 2, 2.0)  # of the mean square of 600 numbers: outside with a probability below 1e-24
 NOTHING = 1e-10  # a noise of variance one so near to 0 has a probability of 1e-10, where it is drawn in float64
 
 
@@ -61,6 +63,12 @@ def assert_standard_normal(residuals: Tensor) -> None:
     products = r.T @ r / len(r)
     for one, other in torch.combinations(torch.arange(r.shape[1])).tolist():
         _within(f"dimensions {one} and {other} share noise: their correlation is {{:.3f}}", products[one, other], len(r))
+    products = (r[1:].T @ r[:-1] / (len(r) - 1)).fill_diagonal_(0.0)
+    first, second = divmod(int(products.abs().argmax()), r.shape[1])
+    sentence = f"dimension {first} of a row shares noise with dimension {second} of the row before: their correlation is {{:.3f}}"
+    _within(sentence, products[first, second], len(r) - 1)
+    if (r.mean(dim=0).abs() < EXACTLY_ZERO).all():
+        raise Mismatch("law", "the noise of a batch adds up to exactly zero: its rows are not independent")
     cells = torch.bincount((torch.special.ndtr(r) * CELLS).long().flatten(), minlength=CELLS + 1)[:CELLS]
     distribution = cells.cumsum(dim=0) / r.numel()
     if (distribution - torch.arange(1, CELLS + 1) / CELLS).abs().max() > MASSART or r.abs().max() < FAR:
@@ -98,6 +106,21 @@ def assert_drawn_alone(got: Tensor) -> None:
     assert_form(got, (1, 1))
     if abs(got.item()) < NOTHING:
         raise Mismatch("law", "a batch of a single row comes without noise: this is its mean", got)
+
+
+def assert_size_of_noise(got: Tensor, deviation: float) -> None:
+    """Raise `Mismatch` unless a batch of 200 rows of three dimensions, of mean zero, is noise of about this deviation.
+
+    No two of the three dimensions have one noise, as an odd number has them where noise is drawn in pairs.
+    """
+    assert_form(got, (200, 3))
+    r = got.double() / deviation
+    square = r.square().mean().item()
+    if not FEW[0] < square < FEW[1]:
+        raise Mismatch("law", f"the noise has {math.sqrt(square):.3g} times the standard deviation that it should have")
+    for one, other in torch.combinations(torch.arange(3)).tolist():
+        if (r[:, one] - r[:, other]).abs().max() < SAME or (r[:, one] + r[:, other]).abs().max() < SAME:
+            raise Mismatch("law", f"dimensions {one} and {other} of three have the same noise, up to its sign")
 
 
 def _within(sentence: str, mean: Tensor, terms: int, size: float = 1.0) -> None:

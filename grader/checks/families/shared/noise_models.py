@@ -36,6 +36,17 @@ def constant_noise(e: Tensor) -> Model:
 
 
 @family
+def identity_noise() -> Model:
+    """(x, t) -> x, that very tensor: what is done to the answer in place is done to x."""
+
+    def model(x: Tensor, t: Tensor) -> Tensor:
+        _refuse_unless_indices(x, t)
+        return x
+
+    return model
+
+
+@family
 def gaussian_noise_model(mu: Tensor, tau: Tensor, betas: Tensor) -> Model:
     """The exact noise model of data N(mu, diag(tau^2)): the mean of the noise given x, with mu, tau: (m,)."""
     alpha_bar = torch.cumprod(1 - betas, dim=0)
@@ -61,6 +72,17 @@ def label_net(A: Tensor, E: Tensor) -> LabelledModel:
             raise ValueError(f"model takes a label for each row, int64, or None; got {tuple(label.shape)}, {label.dtype}")
         row = E[-1].expand_as(x) if label is None else E[:-1][label]
         return x @ A.T.to(x.dtype) + 0.1 * t[:, None].to(x.dtype) + row
+
+    return model
+
+
+@family
+def identity_label_net() -> LabelledModel:
+    """(x, t, label) -> x, that very tensor, with and without a label."""
+
+    def model(x: Tensor, t: Tensor, label: Tensor | None) -> Tensor:
+        _refuse_unless_indices(x, t)
+        return x
 
     return model
 

@@ -46,6 +46,17 @@ def tanh_score(A: Tensor, B: Tensor) -> Score:
 
 
 @family
+def identity_score() -> Score:
+    """(x, sigma) -> x, that very tensor: what is done to the answer in place is done to x."""
+
+    def score(x: Tensor, sigma: Tensor) -> Tensor:
+        _one_a_row(x, sigma)
+        return x
+
+    return score
+
+
+@family
 def plain_tanh_score(A: Tensor, B: Tensor) -> Callable[[Tensor], Tensor]:
     """x -> B tanh(A x), with A: (h, m), B: (m, h): a score without a noise level."""
     return lambda x: torch.tanh(x @ A.T.to(x.dtype)) @ B.T.to(x.dtype)

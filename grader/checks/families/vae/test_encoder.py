@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import example, given
@@ -16,7 +18,15 @@ from grader.checking.compare import (
     assert_unchanged,
 )
 from grader.checks.families.shared import draw
-from grader.checks.families.shared.noise import COLUMNS, ROWS, assert_drawn_alone, assert_drawn_from_the_generator, assert_standard_normal
+from grader.checks.families.shared.noise import (
+    COLUMNS,
+    ROWS,
+    assert_drawn_alone,
+    assert_drawn_from_the_generator,
+    assert_size_of_noise,
+    assert_standard_normal,
+)
+from grader.checks.families.shared.passed_on import passed_on
 
 gaussian_kl = pytest.mark.exercise("vae.gaussian_kl")
 reparametrize = pytest.mark.exercise("vae.reparametrize")
@@ -42,6 +52,8 @@ def test_gaussian_kl_of_three_posteriors_known_by_hand(student):
         assert_agrees(got, draw.tensor([5000.0, 0.005]), like=torch.float32, scale=draw.tensor([5000.0, 1.0]), unit="nats")
         got = student.gaussian_kl(draw.tensor([[1e-3], [0.0]], dtype), draw.tensor([[0.0], [0.05]], dtype))
         assert_agrees(got, draw.tensor([5e-7, 0.0006355481880120122]), like=torch.float32, scale=1.0, unit="nats")
+    got = student.gaussian_kl(draw.tensor([[1e-4], [0.0]]), draw.tensor([[0.0], [0.01]]))
+    assert_agrees(got, draw.tensor([5e-9, (math.expm1(0.01) - 0.01) / 2]), scale=1.0, unit="nats")
 
 
 @gaussian_kl
@@ -132,7 +144,8 @@ def test_a_draw_moves_with_its_mean_and_with_its_deviation(student, seed):
     """The derivative of a draw z in its mean is 1, in its log-variance (z - mu) / 2, also where it is the only one."""
     for n in (5, 1):
         mu, log_var = draw.normal((n, 3), 1), draw.normal((n, 3), 2)
-        z, (in_mu, in_log_var) = student.reparametrize.gradient(mu, log_var, student.generator(seed), wrt=[mu, log_var])
+        args = passed_on(mu), passed_on(log_var), student.generator(seed)
+        z, (in_mu, in_log_var) = student.reparametrize.gradient(*args, wrt=[mu, log_var])
         assert_form(z, (n, 3))
         assert_gradient_agrees(in_mu, torch.ones(n, 3, dtype=torch.float64), of="mu", scale=2.0)
         half, what = (z.double() - mu) / 2, "half of the draw's distance from its mean"
@@ -151,11 +164,14 @@ def test_reparametrized_draws_come_from_the_generator(student, seed):
 @reparametrize
 @weight(0.1)
 def test_a_single_draw_of_a_single_dimension(student, seed):
-    """One row of one dimension is a legal batch, and is drawn like any other."""
+    """One row of one dimension is a legal batch, and is drawn like any other; of three dimensions each is drawn for itself."""
     one = torch.full((1, 1), 3.0)
     assert_agrees(student.reparametrize.strided(one, -40 * one / 3, student.generator(seed)), one.double(), like=one, error=2e-8)
     zero = draw.tensor([[0.0]])  # in float64: a float32 noise by the inverse distribution function is 0 once in 10^7 times
     assert_drawn_alone(student.reparametrize(zero, zero, student.generator(seed)))
+    zero = torch.zeros(200, 3, dtype=torch.float64)
+    for log_var in (0.0, -30.0):
+        assert_size_of_noise(student.reparametrize(zero, zero + log_var, student.generator(seed)), math.exp(log_var / 2))
 
 
 @reparametrize

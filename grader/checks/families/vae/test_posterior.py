@@ -84,7 +84,7 @@ def test_the_posterior_of_a_single_row_and_a_single_code(student):
 @optimal_posterior
 @weight(0.5)
 def test_the_posterior_has_gradients_in_the_decoder_and_the_data(student):
-    """Mean and covariance can be differentiated in W, sigma and x."""
+    """Mean and covariance can be differentiated in W, sigma and x, also where the data leave two directions open alike."""
     W, sigma, x = draw.tensor([[2.0], [1.0]]), draw.tensor(1.0), draw.tensor([[3.0, 0.0], [0.0, 12.0]])
     known = {  # one code has the mean W'x / (W'W + sigma^2) and the variance sigma^2 / (W'W + sigma^2), and this sum is 6
         "W": (W, [[3 / 6 - 4 * 30 / 36 - 4 * 9 / 36], [24 / 6 - 2 * 30 / 36 - 2 * 9 / 36]]),
@@ -92,6 +92,10 @@ def test_the_posterior_has_gradients_in_the_decoder_and_the_data(student):
         "x": (x, [[2 / 6, 1 / 6], [4 / 6, 2 / 6]]),
     }
     assert_gradients_known(student.optimal_posterior, [W, sigma, x], known, weights=[draw.tensor([[1.0], [2.0]]), draw.tensor([[9.0]])])
+    W, x = draw.tensor([[2.0, 1.0, 0.0]]), draw.tensor([[12.0]])  # the mean is 12 W / (W'W + 1), and that is 12 W / 6
+    weights = [draw.tensor([[1.0, 0.0, 3.0]]), torch.zeros(3, 3, dtype=torch.float64)]
+    known = {"W": (W, [[2 - 8 / 3, -4 / 3, 6.0]])}
+    assert_gradients_known(student.optimal_posterior, [W, draw.tensor(1.0), x], known, weights=weights)
 
 
 @optimal_posterior
