@@ -555,6 +555,11 @@ def every_block_on_the_input(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     return self.head(self.ln_f(outputs[-1]))
 
 
+@mistake(DECODE, killed_by=RUNS, says="`decode` adds no positions: h carries them already.")
+def first_positions_once_more(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h + self.wpe.weight[: h.shape[1]], cache)))
+
+
 @variant(DECODE)
 def decode_by_reduction(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     step = lambda z, numbered: numbered[1](z, numbered[0], cache=cache)  # noqa: E731
