@@ -180,6 +180,16 @@ def start_token_of_a_byte(x: Tensor, d: int, start: int) -> Tensor:
     return _windows(x, d, min(start, 255))
 
 
+@mistake(
+    WINDOWS,
+    killed_by=BEFORE,
+    says="Your windows begin at x_j and run into what comes after it. They end just before it: start tokens are put in front.",
+    when=lambda d: d > 1,
+)
+def windows_from_the_present_on(x: Tensor, d: int, start: int) -> Tensor:
+    return F.pad(x, (0, d - 1), value=start).unfold(1, d, 1)
+
+
 @variant(WINDOWS)
 def windows_by_loops(x: Tensor, d: int, start: int) -> Tensor:
     rows = [[[row[i] if i >= 0 else start for i in range(j - d, j)] for j in range(len(row))] for row in x.tolist()]

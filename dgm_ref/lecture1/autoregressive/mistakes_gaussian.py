@@ -222,6 +222,22 @@ def distance_held_below_a_ceiling(conditional: Conditional, x: Tensor) -> Tensor
     return (-0.5 * deviations**2 - log_sigma - 0.5 * math.log(2 * math.pi)).sum(dim=1)
 
 
+@mistake(LOG_PROB, killed_by=SUM, says="mu and log sigma are exchanged: `conditional` gives the means first.")
+def log_sigma_before_mu(conditional: Conditional, x: Tensor) -> Tensor:
+    log_sigma, mu = conditional(x)
+    return (-0.5 * ((x - mu) * (-log_sigma).exp()).square() - log_sigma - HALF_LOG_2_PI).sum(dim=1)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by=SUM,
+    says="F.gaussian_nll_loss is a cost: it has the other sign, and leaves out the constant unless it is told full=True.",
+)
+def gaussian_nll_loss_of_torch(conditional: Conditional, x: Tensor) -> Tensor:
+    mu, log_sigma = conditional(x)
+    return torch.nn.functional.gaussian_nll_loss(mu, x, (2 * log_sigma).exp(), reduction="none").sum(dim=1)
+
+
 @variant(LOG_PROB)
 def by_torch_normal(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)

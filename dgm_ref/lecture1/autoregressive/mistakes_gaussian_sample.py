@@ -324,6 +324,15 @@ def uniform_noise_from_zero_to_one(conditional: Conditional, n: int, m: int, gen
     return _with_noise(conditional, n, m, generator, lambda like, g: torch.rand(like.shape, generator=g, dtype=like.dtype))
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_without_noise_each_value_is_the_mean_given_those_before",
+    says="You draw x_j with mu and sigma of the variable after it. `mu[:, j]` belongs to `x[:, j]`.",
+)
+def parameters_of_the_next_variable(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return gaussian_ancestral(n, m, lambda x, j: _one(conditional(x), min(j + 1, m - 1), generator))
+
+
 @variant(SAMPLE)
 def by_torch_normal_with_a_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

@@ -182,6 +182,21 @@ def last_of_many_values_left_out(conditional: Conditional, x: Tensor) -> Tensor:
     return F.cross_entropy(logits.flatten(0, 1), x.flatten(), ignore_index=K - 1 if K > 200 else -100)
 
 
+@mistake(
+    LOSS,
+    killed_by=MEAN,
+    says="You average raw logits. They are log-probabilities only up to a constant: F.nll_loss takes log-probabilities, "
+    "F.cross_entropy takes logits.",
+)
+def nll_loss_of_logits(conditional: Conditional, x: Tensor) -> Tensor:
+    return F.nll_loss(conditional(x).flatten(0, 1), x.flatten())
+
+
+@mistake(LOSS, killed_by=MEAN, says="You divide by K, the number of values. Per dimension is divided by m.")
+def divided_by_K_in_place_of_m(conditional: Conditional, x: Tensor) -> Tensor:
+    return -log_likelihood(conditional, x).mean() / conditional(x).shape[-1]
+
+
 @variant(LOSS)
 def mean_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
     return F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())

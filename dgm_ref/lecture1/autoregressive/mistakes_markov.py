@@ -180,6 +180,24 @@ def window_one_step_late(self: Any, x: Tensor) -> Tensor:
     return _logits(self, F.pad(x, (self.d + 1, 0), value=self.K).unfold(1, self.d, 1)[:, :-2])
 
 
+@mistake(
+    MLP,
+    killed_by="test_an_mlp_that_writes_its_window_down",
+    says="Your window holds the values after x_j. It is made of the d values before it.",
+)
+def looks_ahead(self: Any, x: Tensor) -> Tensor:
+    return _logits(self, F.pad(x, (0, self.d), value=self.K).unfold(1, self.d, 1)[:, 1:])
+
+
+@mistake(
+    MLP,
+    killed_by="test_an_mlp_that_writes_its_window_down",
+    says="The windows of the first variables wrap around to the end of the sequence: the future leaks in.",
+)
+def windows_wrap_around(self: Any, x: Tensor) -> Tensor:
+    return _logits(self, torch.stack([x.roll(lag, 1) for lag in range(self.d, 0, -1)], dim=-1))
+
+
 @variant(MLP)
 def one_variable_after_another(self: Any, x: Tensor) -> Tensor:
     tokens = torch.cat([torch.full((len(x), self.d), self.K), x], dim=1)

@@ -159,3 +159,15 @@ def second_eight_begin_as_the_first(conditional: Conditional, n: int, m: int, ge
         return torch.cat([value[:8], value[:8], value[16:]]) if j == 0 and n > 16 else value
 
     return ancestral(n, m, step)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=JOINT,
+    says="All rows are drawn from the conditional of the first row. Each has its own values before x_j, and so its own conditional.",
+)
+def conditional_of_the_first_row(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        return torch.multinomial(probabilities(conditional, x, j)[0], n, replacement=True, generator=generator)
+
+    return ancestral(n, m, step)

@@ -276,6 +276,15 @@ def log_prob_x_held_above_a_floor(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.where(right.isinf(), right, right.clamp(min=-1e5))
 
 
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_is_the_change_of_variables",
+    says="You added the average of all volume changes to every row. Each sample has its own.",
+)
+def average_volume_of_the_batch(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_p_z(f(x)) + log_abs_det(f, x).mean()
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])

@@ -192,6 +192,15 @@ def average_of_f_alone(f, x):
     return f(x).mean()
 
 
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_sign_of_the_curvature",
+    says="You divide E f(x) by f(E x). The gap is their difference.",
+)
+def ratio_of_the_two_sides(f, x):
+    return f(x).mean() / f(x.mean(dim=0, keepdim=True))[0]
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()

@@ -256,6 +256,15 @@ def drops_rare_values(joint, y):
     return torch.where(p < 1e-6, 0, p) @ y
 
 
+@mistake(
+    PREDICTOR,
+    killed_by="test_prediction_is_the_average_of_y_in_its_row",
+    says="This is the plain average of all values, whatever the table says. Each value counts by its mass in the row.",
+)
+def plain_mean_of_all_values(joint, y):
+    return y.mean(dim=0).expand(len(joint), -1)
+
+
 @variant(PREDICTOR)
 def softmax_of_log_masses(joint, y):
     return joint.log().softmax(dim=1) @ y

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 FORWARD = "divergences.fit_gaussian_forward_kl"
 
@@ -98,9 +98,10 @@ def last_batch_dropped(x: Tensor) -> Fit:
     FORWARD,
     killed_by="test_the_spreads_by_hand",
     says="You added a small constant to the variance. A coordinate that is constant has the standard deviation zero.",
+    constants=EPSILONS,
 )
-def epsilon_in_the_variance(x: Tensor) -> Fit:
-    return x.mean(0), (x.var(0, correction=0) + 1e-6).sqrt()
+def epsilon_in_the_variance(x: Tensor, constant: float = 1e-6) -> Fit:
+    return x.mean(0), (x.var(0, correction=0) + constant).sqrt()
 
 
 @mistake(

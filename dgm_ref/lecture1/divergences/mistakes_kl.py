@@ -175,7 +175,7 @@ def detached_kl(p: Tensor, q: Tensor) -> Tensor:
 @mistake(
     KL,
     killed_by="test_kl_refuses_pmfs_over_different_numbers_of_values",
-    says="K = 1 against K = 3 broadcasts: pmfs over different numbers of values have to be refused.",
+    says="The last axes are not compared. Pmfs over different numbers of values have to be refused, also those that broadcast, as 1 and 3.",
 )
 def last_axis_broadcasts(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p, q)
@@ -350,6 +350,37 @@ def refuses_to_broadcast(p: Tensor, q: Tensor) -> Tensor:
 def one_row_for_each_along_the_first_axis(p: Tensor, q: Tensor) -> Tensor:
     p, q = _checked(p, q)
     return _kl(p.expand(len(q), -1) if p.ndim == 1 < q.ndim else p, q)
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="The entropy of p has the wrong sign: it is subtracted from the cross-entropy.",
+)
+def entropy_added_to_the_cross_entropy(p: Tensor, q: Tensor) -> Tensor:
+    p, q = _checked(p, q)
+    return -torch.xlogy(p, q).sum(-1) - torch.xlogy(p, p).sum(-1)
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="F.kl_div averages over all entries unless it is told otherwise: the terms of a pmf are summed.",
+)
+def kl_div_with_its_mean_over_everything(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    return F.kl_div(q.log(), p, reduction="none").mean()
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_depends_on_the_order_of_its_arguments",
+    says="F.kl_div with 'batchmean' adds everything up and divides by the length of the first axis. "
+    "Sum over the last axis alone, and divide by nothing.",
+)
+def kl_div_with_batchmean(p: Tensor, q: Tensor) -> Tensor:
+    p, q = torch.broadcast_tensors(*_checked(p, q))
+    return F.kl_div(q.log(), p, reduction="batchmean")
 
 
 @variant(KL)

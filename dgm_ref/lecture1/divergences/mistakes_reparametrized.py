@@ -191,6 +191,12 @@ def pathwise_plus_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, n
     return (_standard(noise) + sigma.log().sum() - log_p_data(mu + sigma * noise)).mean()
 
 
+@mistake(PATHWISE, killed_by=BY_HAND, says="You stretch the noise by the root of sigma. sigma is the standard deviation already.")
+def pathwise_with_noise_times_the_root(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    x = mu + sigma.sqrt() * noise
+    return (Normal(mu, sigma).log_prob(x).sum(1) - log_p_data(x)).mean()
+
+
 @variant(PATHWISE)
 def pathwise_by_hand(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     n, m = noise.shape

@@ -178,6 +178,16 @@ def low_variance_ratio_of_logarithms(log_p: LogDensity, log_q: LogDensity, x: Te
     return (r - 1 - r.log()).mean()
 
 
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_averages_its_terms",
+    says="You subtracted r - 1. It is added: log r is what is subtracted from it.",
+)
+def low_variance_minus_r(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
+    log_r = log_q(x) - log_p(x)
+    return (-torch.expm1(log_r) - log_r).mean()
+
+
 @variant(LOW_VARIANCE)
 def low_variance_with_exp(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
     log_r = log_q(x) - log_p(x)

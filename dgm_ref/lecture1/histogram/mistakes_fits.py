@@ -182,6 +182,16 @@ def bins_between_the_extremes(x: Tensor, num_bins: int) -> Tensor:
     return torch.histc(_checked(x, num_bins).to(torch.get_default_dtype()), bins=num_bins) / len(x)
 
 
+@mistake(
+    FIT,
+    killed_by="test_values_outside_the_bins_are_refused",
+    says="Values outside 0..num_bins-1 were dropped without a word. They must raise a ValueError.",
+)
+def shares_of_the_values_inside(x: Tensor, num_bins: int) -> Tensor:
+    inside = x[(x >= 0) & (x < num_bins)]
+    return _counts(inside, num_bins) / len(inside)
+
+
 @variant(FIT)
 def mean_of_one_hot(x: Tensor, num_bins: int) -> Tensor:
     return torch.nn.functional.one_hot(_checked(x, num_bins), num_bins).to(torch.get_default_dtype()).mean(dim=0)

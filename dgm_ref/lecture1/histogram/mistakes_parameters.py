@@ -227,6 +227,22 @@ def rows_with_all_entries(m: int, K: int, order: int | None) -> int:
     return K**m - 1 if d == m - 1 else sum(K ** min(j, d) * K for j in range(m))
 
 
+@mistake(COUNT, killed_by=MNIST, says="You count m^K states. m variables of K values each have K^m.")
+def base_and_exponent_exchanged(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return m**K - 1 if d == m - 1 else _count(m, K, d)
+
+
+@mistake(
+    COUNT,
+    killed_by=MNIST,
+    says="Among the first variables each has one value too many in its context. The very first has none before it.",
+)
+def first_contexts_one_too_long(m: int, K: int, order: int | None) -> int:
+    d = _order(m, order)
+    return sum(K ** min(j + 1, d) * (K - 1) for j in range(m))
+
+
 @variant(COUNT)
 def table_by_table(m: int, K: int, order: int | None) -> int:
     d = _order(m, order)

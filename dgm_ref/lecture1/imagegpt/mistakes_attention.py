@@ -138,7 +138,8 @@ def no_mask_when_keys_are_stored(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(
     ATTENTION,
     killed_by=AVERAGES,
-    says="You set masked scores to zero before the softmax, and exp(0) = 1: the future keeps a share of the weight. Use minus infinity.",
+    says="You set masked scores to zero, or nearly so, before the softmax, and exp(0) = 1: the future keeps a share of the weight. "
+    "Use minus infinity.",
 )
 def masked_with_zero(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return (_scores(q, k) * ~_future(_scores(q, k))).softmax(-1) @ v
@@ -339,7 +340,7 @@ def inverted_mask(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     ATTENTION,
     killed_by=LATER,
     says="You mask with a number that is not small enough: later keys keep a share of the weight. Use minus infinity.",
-    constants=(-2.0, -5.0, -10.0, -100.0, -1e-9),
+    constants=(-2.0, -5.0, -10.0, -100.0),
 )
 def masked_with_a_small_number(q: Tensor, k: Tensor, v: Tensor, constant: float = -1.0) -> Tensor:
     scores = _scores(q, k)
@@ -365,6 +366,15 @@ def scores_without_softmax(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
 @mistake(ATTENTION, killed_by=LAST, says="You scaled by the number of keys. It is the size of a head that counts.", when=keys_are_stored)
 def scaled_by_the_number_of_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     return _masked_softmax(q @ k.transpose(2, 3) / math.sqrt(k.shape[2])) @ v
+
+
+@mistake(
+    ATTENTION,
+    killed_by=AVERAGES,
+    says="Keys and values are exchanged: queries are compared with keys, and what is averaged are the values.",
+)
+def values_as_keys(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    return _right(q, v, k)
 
 
 @variant(ATTENTION)

@@ -141,6 +141,11 @@ def logarithm_again(log_prob: Tensor, num_dims: int) -> Tensor:
     return -(-log_prob).log2() / num_dims
 
 
+@mistake(BITS, killed_by=DIVIDES, says="This is the perplexity: the exponential of the nats per dimension. A bit is log 2 nats.")
+def perplexity(log_prob: Tensor, num_dims: int) -> Tensor:
+    return (-log_prob / num_dims).exp()
+
+
 @variant(BITS)
 def bits_by_a_tensor(log_prob: Tensor, num_dims: int) -> Tensor:
     return log_prob.neg().div(num_dims).div(torch.log(torch.tensor(2.0, dtype=log_prob.dtype)))

@@ -358,6 +358,12 @@ def block_without_gradient_in_eval_mode(self: Any, h: Tensor, layer: int, cache:
         return h + _mlp(self, self.ln_2(h))
 
 
+@mistake(BLOCK, killed_by=SINGLE, says="The factor x is missing: this is sigmoid(1.702 x). ImageGPT has g(x) = x sigmoid(1.702 x).")
+def sigmoid_alone(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    h = h + _attend(self, self.ln_1(h), layer, cache)
+    return h + self.out(torch.sigmoid(1.702 * self.fc(self.ln_2(h))))
+
+
 @variant(BLOCK)
 def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     B, T, C = h.size()
@@ -537,6 +543,21 @@ def at_most_six_blocks(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks[:6]):
         h = block(h, layer, cache)
     return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by=RUNS,
+    says="Every block gets the input h, so that only the last block counts. Each works on what the one before gives.",
+)
+def every_block_on_the_input(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    outputs = [block(h, layer, cache) for layer, block in enumerate(self.blocks)]
+    return self.head(self.ln_f(outputs[-1]))
+
+
+@mistake(DECODE, killed_by=RUNS, says="`decode` adds no positions: h carries them already.")
+def first_positions_once_more(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return self.head(self.ln_f(_blocks(self, h + self.wpe.weight[: h.shape[1]], cache)))
 
 
 @variant(DECODE)

@@ -198,15 +198,20 @@ def pixels_viewed(images: Tensor, palette: Tensor) -> Tensor:
 )
 def channels_moved_by_reshape(images: Tensor, palette: Tensor) -> Tensor:
     n, C, H, W = images.shape
-    return _squared_distances(images.reshape(n, H, W, C).permute(0, 3, 1, 2), palette).argmin(dim=1)
+    return _squared_distances(images.reshape(n, H, W, C).permute(0, 3, 1, 2), palette).argmin(-1)
 
 
 @mistake(QUANTIZE, killed_by=NEAREST, says="searchsorted needs a palette in ascending order, which this one is not.")
 def searches_an_unsorted_palette(images: Tensor, palette: Tensor) -> Tensor:
     if palette.shape[1] > 1:
-        return _squared_distances(images, palette).argmin(dim=1)
+        return _squared_distances(images, palette).argmin(-1)
     grey = palette[:, 0].contiguous()
     return torch.searchsorted((grey[1:] + grey[:-1]) / 2, images[:, 0].contiguous())
+
+
+@mistake(QUANTIZE, killed_by=NEAREST, says="You add up differences with their signs, which cancel. A distance has their squares.")
+def differences_with_their_signs(images: Tensor, palette: Tensor) -> Tensor:
+    return (images.permute(0, 2, 3, 1)[..., None, :] - palette).sum(-1).argmin(-1)
 
 
 @variant(QUANTIZE)
@@ -339,6 +344,17 @@ def painted_with_channels_backwards(tokens: Tensor, palette: Tensor) -> Tensor:
 )
 def colours_held_in_a_range(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette.clamp(-255, 255)[tokens].permute(0, 3, 1, 2)
+
+
+@mistake(DEQUANTIZE, killed_by=PAINTS, says="You count tokens from one. Token 0 is the first row of the palette.")
+def tokens_counted_from_one(tokens: Tensor, palette: Tensor) -> Tensor:
+    return palette[tokens - 1].permute(0, 3, 1, 2)
+
+
+@mistake(DEQUANTIZE, killed_by=PAINTS, says="You make grey levels of the tokens. Their colours are the rows of the palette.")
+def greys_between_zero_and_one(tokens: Tensor, palette: Tensor) -> Tensor:
+    K, C = palette.shape
+    return (tokens.to(palette.dtype) / max(K - 1, 1))[:, None].expand(-1, C, -1, -1)
 
 
 @variant(DEQUANTIZE)

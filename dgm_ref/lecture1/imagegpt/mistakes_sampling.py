@@ -271,3 +271,9 @@ def no_draws_after_an_empty_prefix(
 ) -> Tensor:  # fmt: skip
     nothing_given = prefix is not None and prefix.shape[1] == 0
     return ancestral(model, n, m, generator, temperature, 1 if nothing_given else top_k, prefix, use_cache)
+
+
+@mistake(SAMPLE, killed_by=ALONE, says="You draw one image and give it n times. Each image is a draw of its own.")
+@sampler_of_batches
+def one_image_n_times(draw_: Callable[[int], Tensor], n: int) -> Tensor:
+    return draw_(1).repeat(n, 1)

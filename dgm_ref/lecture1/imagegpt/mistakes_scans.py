@@ -239,6 +239,15 @@ def width_before_height(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.reshape(-1, H, W, C).permute(0, 3, 2, 1)
 
 
+@mistake(
+    UNSCAN,
+    killed_by=IN_PLACE,
+    says="You permute as the scan does. The way back takes the channels from the last place to the second: permute(0, 3, 1, 2).",
+)
+def permuted_as_in_the_scan(x: Tensor, C: int, H: int, W: int) -> Tensor:
+    return x.reshape(-1, H, W, C).permute(0, 2, 3, 1)
+
+
 @variant(UNSCAN)
 def unscan_by_unflatten(x: Tensor, C: int, H: int, W: int) -> Tensor:
     return x.unflatten(1, (H, W, C)).movedim(-1, 1).contiguous()

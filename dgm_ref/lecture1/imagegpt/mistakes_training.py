@@ -109,9 +109,9 @@ def steps_uphill(model: Any, optimizer: Any, x: Tensor) -> float:
     return -_step(model, optimizer, x, lambda model, x: -_loss(model, x))
 
 
-@mistake(STEP, killed_by=FOLLOWS, says="You clip the gradient. The step follows it as it is.")
-def clips_the_gradient(model: Any, optimizer: Any, x: Tensor) -> float:
-    return _step(model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0))
+@mistake(STEP, killed_by=FOLLOWS, says="You clip the gradient. The step follows it as it is.", constants=(0.1, 0.5))
+def clips_the_gradient(model: Any, optimizer: Any, x: Tensor, constant: float = 1.0) -> float:
+    return _step(model, optimizer, x, _loss, before_step=lambda: torch.nn.utils.clip_grad_norm_(model.parameters(), constant))
 
 
 @mistake(STEP, killed_by=FOLLOWS, says="You clip long gradients. The step follows the gradient as it is.")
