@@ -276,6 +276,16 @@ def log_prob_x_held_above_a_floor(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.where(right.isinf(), right, right.clamp(min=-1e5))
 
 
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_a_flow_can_be_trained_by_its_log_prob",
+    says="The volume change has a graph only where the samples carry one. A flow is trained by its parameters, on samples without.",
+)
+def graph_only_for_samples(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    volume = log_abs_det(f, x)
+    return log_p_z(f(x)) + (volume if x.requires_grad else volume.detach())
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])
@@ -486,6 +496,16 @@ def inverse_derivative_without_absolute_value(f_inverse: Map, log_p_x: Map, z: T
 def log_prob_z_held_above_a_floor(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     right = log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)
     return torch.where(right.isinf(), right, right.clamp(min=-1e5))
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_differentiable",
+    says="The volume change has a graph only where the latents carry one. A flow is trained by its parameters, on latents without.",
+)
+def graph_only_for_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    volume = log_abs_det(f_inverse, z)
+    return log_p_x(f_inverse(z)) + (volume if z.requires_grad else volume.detach())
 
 
 @variant(LOG_PROB_Z)

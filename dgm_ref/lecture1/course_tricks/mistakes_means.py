@@ -192,6 +192,16 @@ def average_of_f_alone(f, x):
     return f(x).mean()
 
 
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_dtype_of_the_samples",
+    says="For a single sample you return a zero that is float32 whatever x is.",
+    when=lambda x: len(x) == 1,
+)
+def zero_of_a_single_sample(f, x):
+    return torch.zeros(()) if len(x) == 1 else f(x).mean() - f(x.mean(dim=0, keepdim=True))[0]
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()

@@ -397,6 +397,9 @@ def _check_gradients(log_prob: Function, n: int, m: int, key: int, dtype: torch.
     wanted = planar_gaussian_gradients(*parameters, x)
     for got, want, by in zip(gradients, wanted, ["u", "w", "b", "mu", "sigma", "the samples"], strict=True):
         assert_gradient_agrees(got, want, of=by, like=dtype, scale=scale)
+    _, (by_u,) = log_prob.gradient(planar(u, w, b), gaussian_log_density(mu, sigma), x[:1], wrt=[u])  # data have no graph
+    want = planar_gaussian_gradients(*parameters, x[:1])[0]
+    assert_gradient_agrees(by_u, want, of="u, where the samples carry no graph", like=dtype, scale=scale)
 
 
 def _check_dtype(log_prob: Function) -> None:

@@ -26,7 +26,7 @@ from grader.checks.lecture1.change_of_variables.draw import (
     reflection,
 )
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.diffeomorphisms import planar, stretch
+from grader.checks.lecture1.shared.diffeomorphisms import planar, reverse, stretch
 from grader.checks.lecture1.shared.families import affine, compose, elementwise, scaled
 from grader.checks.lecture1.shared.layouts import layouts
 
@@ -81,10 +81,14 @@ def test_log_abs_det_is_that_of_the_jacobian(student, ref, problem):
 @example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 3), key=0, dtype=torch.float64)
 def test_volume_has_no_sign(student, size, key, dtype):
-    """A mirror keeps every volume, although it makes the determinant negative: before a map it changes nothing else."""
+    """A mirror keeps every volume, although it makes the determinant negative: before a map it changes nothing else.
+
+    One that reverses the coordinates has zeros on the diagonal of its Jacobian.
+    """
     n, m = size
     A, x = reflection(m, key, dtype), draw.normal((n, m), key + 1, 1.0, dtype)
     assert_agrees(student.log_abs_det_jacobian(affine(A, x[0]), x), torch.zeros(n), like=dtype, scale=m)
+    assert_agrees(student.log_abs_det_jacobian(reverse(), x), torch.zeros(n), like=dtype, scale=m)
     u, w, b = planar_parameters(m, key, dtype)
     got = student.log_abs_det_jacobian(mirrored(planar(u, w, b), m, key, dtype), x)
     assert_agrees(got, planar_log_abs_det(u, w, b, x.double() @ A.double().T), like=dtype, scale=m * CONDITION)

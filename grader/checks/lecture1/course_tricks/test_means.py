@@ -151,6 +151,7 @@ def test_jensen_gap_has_the_dtype_of_the_samples(student):
     for dtype in draw.DTYPES:
         f = gaussian_log_density(torch.zeros(2, dtype=dtype), torch.ones(2, dtype=dtype))
         assert_dtype(assert_unchanged(student.jensen_gap.observed(f, four_samples.to(dtype))), dtype)
+        assert_dtype(student.jensen_gap(f, four_samples[:1].to(dtype)), dtype)  # without a gap, a zero of this dtype
 
 
 # -- dirac_expectation --
