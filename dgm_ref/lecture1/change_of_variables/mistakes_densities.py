@@ -286,6 +286,15 @@ def graph_only_for_samples(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + (volume if x.requires_grad else volume.detach())
 
 
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You hold the log-density of the latents at zero or below. A density may be above one.",
+)
+def densities_of_latents_up_to_one(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_p_z(f(x)).clamp(max=0) + log_abs_det(f, x)
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])
@@ -506,6 +515,15 @@ def log_prob_z_held_above_a_floor(f_inverse: Map, log_p_x: Map, z: Tensor) -> Te
 def graph_only_for_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     volume = log_abs_det(f_inverse, z)
     return log_p_x(f_inverse(z)) + (volume if z.requires_grad else volume.detach())
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_three_points",
+    says="You hold the log-density of the data at zero or below. A density may be above one.",
+)
+def densities_of_data_up_to_one(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return log_p_x(f_inverse(z)).clamp(max=0) + log_abs_det(f_inverse, z)
 
 
 @variant(LOG_PROB_Z)

@@ -378,6 +378,16 @@ def detached_values(f, points, weights):
     return weights @ f(points).detach()
 
 
+@mistake(
+    DIRAC,
+    killed_by="test_dirac_expectation_is_linear_in_the_weights",
+    says="A single point goes without its weight, so no gradient reaches the weight. The result is linear in it.",
+    when=lambda points: len(points) == 1,
+)
+def single_point_without_its_weight(f, points, weights):
+    return f(points)[0] if len(points) == 1 else weights @ f(points)
+
+
 @variant(DIRAC)
 def weighted_sum(f, points, weights):
     return (weights[:, None] * f(points)).sum(dim=0)

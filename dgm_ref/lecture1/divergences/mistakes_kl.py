@@ -352,6 +352,25 @@ def one_row_for_each_along_the_first_axis(p: Tensor, q: Tensor) -> Tensor:
     return _kl(p.expand(len(q), -1) if p.ndim == 1 < q.ndim else p, q)
 
 
+@mistake(
+    KL,
+    killed_by="test_kl_has_its_gradients",
+    says="You hold the divergence at zero or above. A rounding below zero has a gradient all the same, which is cut there.",
+)
+def never_below_zero(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p, q)).clamp(min=0)
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_is_infinite_outside_the_support",
+    says="One pmf outside the support makes the whole batch infinite. Each pair has its own divergence.",
+)
+def infinite_for_the_whole_batch(p: Tensor, q: Tensor) -> Tensor:
+    divergence = _kl(*_checked(p, q))
+    return torch.full_like(divergence, math.inf) if divergence.dim() > 1 and divergence.isinf().any() else divergence
+
+
 @variant(KL)
 def kl_by_loops(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))

@@ -191,6 +191,15 @@ def pathwise_plus_log_sigma(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, n
     return (_standard(noise) + sigma.log().sum() - log_p_data(mu + sigma * noise)).mean()
 
 
+@mistake(
+    PATHWISE,
+    killed_by=BY_HAND,
+    says="The product of many standard deviations is more or less than floats hold. Add up their logarithms.",
+)
+def pathwise_with_the_product_of_sigmas(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return (_standard(noise) - torch.log(sigma.prod()) - log_p_data(mu + sigma * noise)).mean()
+
+
 @variant(PATHWISE)
 def pathwise_by_hand(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     n, m = noise.shape

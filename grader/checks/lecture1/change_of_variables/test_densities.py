@@ -16,6 +16,7 @@ from grader.checking.student import Function
 from grader.checks.lecture1.change_of_variables.draw import (
     CONDITION,
     HUGE,
+    SQUARES_UNDERFLOW,
     TINY,
     density_problems,
     diffeomorphism,
@@ -333,6 +334,9 @@ def _check_three_points(log_prob: Function) -> None:
         "The log-determinant has the wrong sign.": want - 2 * math.log(6.0),
     }
     assert_agrees(got, want, like=three_points, scale=20, unit="nats", mistaken=mistaken)
+    dense = gaussian_log_density(at[0].float(), torch.full((2,), 0.01))  # above one where the first point leads
+    want = torch.tensor([math.log(6e4) - math.log(2 * math.pi)], dtype=torch.float64)
+    assert_agrees(log_prob(stretch_and_swap, dense, three_points[:1]), want, like=three_points, scale=20, unit="nats")
 
 
 def _check_far_out(log_prob: Function, key: int, dtype: torch.dtype, c: float) -> None:
@@ -345,10 +349,11 @@ def _check_far_out(log_prob: Function, key: int, dtype: torch.dtype, c: float) -
     want = Normal(0.0, torch.tensor(1 / c, dtype=torch.float64)).log_prob(x.double()).sum(dim=1)
     got = log_prob(scaled(torch.tensor(c, dtype=dtype), reverse()), standard_normal(m, dtype), x)
     assert_agrees(got, want, like=dtype, scale=m * 12.0**2, unit="nats")
-    zero, tiny = torch.zeros(1, 2, dtype=dtype), 1e-30 if dtype == torch.float32 else 1e-200
-    got = log_prob(scaled(torch.tensor(tiny, dtype=dtype), reverse()), standard_normal(2, dtype), zero)
-    want = torch.tensor([2 * math.log(tiny) - math.log(2 * math.pi)], dtype=torch.float64)
-    assert_agrees(got, want, like=torch.float32, scale=1000.0, unit="nats")
+    zero = torch.zeros(1, 2, dtype=dtype)
+    for tiny in SQUARES_UNDERFLOW[dtype]:
+        got = log_prob(scaled(torch.tensor(tiny, dtype=dtype), reverse()), standard_normal(2, dtype), zero)
+        want = torch.tensor([2 * math.log(tiny) - math.log(2 * math.pi)], dtype=torch.float64)
+        assert_agrees(got, want, like=torch.float32, scale=1000.0, unit="nats")
     got = log_prob(scaled(torch.tensor(1.0, dtype=dtype), reverse()), standard_normal(2, dtype), zero + 1e4)
     want = torch.tensor([-1e8 - math.log(2 * math.pi)], dtype=torch.float64)
     assert_agrees(got, want, like=dtype, scale=1e8, unit="nats")

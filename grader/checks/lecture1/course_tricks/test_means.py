@@ -232,6 +232,7 @@ def test_dirac_expectation_depends_on_the_numbers_alone(student):
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float64)
+@example(shape=(1, 2, 3), key=0, dtype=torch.float32)
 def test_dirac_expectation_is_linear_in_the_weights(student, shape, key, dtype):
     """More weight adds the value of f there, nothing is normalised; moving a point changes f there, times its weight."""
     k, m, d = shape

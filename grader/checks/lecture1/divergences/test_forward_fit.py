@@ -73,10 +73,10 @@ def test_the_spreads_are_those_of_the_sample(student, ref, n, m, key, dtype):
 @example(dtype=torch.float32)
 @example(dtype=torch.float64)
 def test_the_fit_is_accurate_far_from_zero(student, dtype):
-    """Samples far from zero and 1 from their mean have the spread 1: squares of that size would swallow it."""
-    far = 1e4 if dtype == torch.float32 else 1e9
+    """Samples far from zero, and not so far, and 1 from their mean have the spread 1: squares of that size would swallow it."""
+    far = torch.tensor([1e4, 1e2] if dtype == torch.float32 else [1e9, 1e4], dtype=dtype)
     x = far + torch.tensor([[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, 1.0]], dtype=dtype)
-    want = torch.full((2,), far, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    want = far.double(), torch.ones(2, dtype=torch.float64)
     got = both(student.fit_gaussian_forward_kl(x))
     for one, right, scale, what in zip(got, want, (far, 10.0), ("the mean", "the standard deviation"), strict=True):
         assert_agrees(one, right, like=dtype, scale=scale, what=what)
