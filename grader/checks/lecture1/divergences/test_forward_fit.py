@@ -105,8 +105,9 @@ def test_one_sample_is_its_own_fit(student):
 def test_the_fit_has_the_dtype_of_the_sample(student):
     """Samples in float32 give a fit in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):
-        for part in both(student.fit_gaussian_forward_kl(torch.tensor([[1.0], [3.0]], dtype=dtype))):
-            assert_dtype(part, dtype)
+        for x in (torch.tensor([[1.0], [3.0]], dtype=dtype), torch.ones(1, 1, dtype=dtype)):
+            for part in both(student.fit_gaussian_forward_kl(x)):
+                assert_dtype(part, dtype)
 
 
 @fit_gaussian_forward_kl
