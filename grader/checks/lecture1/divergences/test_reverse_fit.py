@@ -77,7 +77,7 @@ def test_each_step_takes_n_fresh_samples_of_the_gaussian(student, seed):
     if not new >= 0.99 * steps * n:
         raise Mismatch("law", f"of {len(rows)} rows only {new} come from noise of their own: draw afresh, n rows in each step", new)
     _assert_standard_normal(noise)
-    steps, m = 25, 64
+    m = 256
     zero, one = torch.zeros(m, dtype=torch.float64), torch.ones(m, dtype=torch.float64)
     log_p_data = witnessed_log_density(gaussian_log_density(zero + 0.5, 2 * one))
     student.run(forget_questions)
