@@ -183,7 +183,7 @@ def test_log_prob_x_depends_on_the_samples_alone(student):
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=1, dtype=torch.float32)
-@example(size=(3, 2), key=1, dtype=torch.float64)
+@example(size=(2, 9), key=1, dtype=torch.float64)
 @example(size=(1, 3), key=1, dtype=torch.float32)
 def test_a_flow_can_be_trained_by_its_log_prob(student, size, key, dtype):
     """The log-density has gradients by the samples, by the parameters of f and by those of the base density.
@@ -311,7 +311,7 @@ def test_log_prob_z_depends_on_the_latents_alone(student):
 @examples(2)
 @given(size=sizes, key=draw.seeds, dtype=draw.dtypes)
 @example(size=(3, 2), key=1, dtype=torch.float32)
-@example(size=(3, 2), key=1, dtype=torch.float64)
+@example(size=(2, 9), key=1, dtype=torch.float64)
 @example(size=(1, 3), key=1, dtype=torch.float32)
 def test_log_prob_z_is_differentiable(student, size, key, dtype):
     """The log-density has gradients by the latents, by the parameters of the inverse and by those of the data law.
