@@ -285,6 +285,25 @@ def average_volume_of_the_batch(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, x).mean()
 
 
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_a_flow_can_be_trained_by_its_log_prob",
+    says="The volume change has a graph only where the samples carry one. A flow is trained by its parameters, on samples without.",
+)
+def graph_only_for_samples(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    volume = log_abs_det(f, x)
+    return log_p_z(f(x)) + (volume if x.requires_grad else volume.detach())
+
+
+@mistake(
+    LOG_PROB_X,
+    killed_by="test_log_prob_x_of_three_points",
+    says="You hold the log-density of the latents at zero or below. A density may be above one.",
+)
+def densities_of_latents_up_to_one(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    return log_p_z(f(x)).clamp(max=0) + log_abs_det(f, x)
+
+
 @variant(LOG_PROB_X)
 def one_sample_at_a_time(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return torch.cat([log_p_z(f(x_i)) + log_abs_det(f, x_i) for x_i in x.split(1)])
@@ -495,6 +514,36 @@ def inverse_derivative_without_absolute_value(f_inverse: Map, log_p_x: Map, z: T
 def log_prob_z_held_above_a_floor(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     right = log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z)
     return torch.where(right.isinf(), right, right.clamp(min=-1e5))
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_differentiable",
+    says="The volume change has a graph only where the latents carry one. A flow is trained by its parameters, on latents without.",
+)
+def graph_only_for_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    volume = log_abs_det(f_inverse, z)
+    return log_p_x(f_inverse(z)) + (volume if z.requires_grad else volume.detach())
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_of_three_points",
+    says="You hold the log-density of the data at zero or below. A density may be above one.",
+)
+def densities_of_data_up_to_one(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    return log_p_x(f_inverse(z)).clamp(max=0) + log_abs_det(f_inverse, z)
+
+
+@mistake(
+    LOG_PROB_Z,
+    killed_by="test_log_prob_z_is_differentiable",
+    says="In many dimensions the volume change has no graph. A flow is trained there, too: keep the graph of the Jacobian.",
+    when=size_of("z", axis=1, at_least=8),
+)
+def volume_without_graph_in_many_dimensions(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    volume = log_abs_det(f_inverse, z)
+    return log_p_x(f_inverse(z)) + (volume if z.shape[1] < 8 else volume.detach())
 
 
 @variant(LOG_PROB_Z)

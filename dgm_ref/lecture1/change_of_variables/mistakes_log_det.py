@@ -428,6 +428,41 @@ def determinant_in_few_dimensions(f: Map, x: Tensor) -> Tensor:
     return torch.linalg.det(jacobian_of(f, x)).abs().log() if x.shape[1] <= 3 else log_abs_det(f, x)
 
 
+@mistake(
+    LOG_DET,
+    killed_by="test_volume_has_no_sign",
+    says="You eliminate without exchanging rows. A pivot may be zero although the determinant is not, as where f swaps coordinates.",
+)
+def elimination_without_pivots(f: Map, x: Tensor) -> Tensor:
+    rest, total = jacobian_of(f, x), x.new_zeros(len(x))
+    for _ in range(x.shape[1]):
+        pivot = rest[:, :1, :1]
+        total = total + pivot[:, 0, 0].abs().log()
+        rest = rest[:, 1:, 1:] - rest[:, 1:, :1] * rest[:, :1, 1:] / pivot
+    return total
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_outlives_the_determinant",
+    says="You take the logarithm of the determinant where it is neither zero nor infinite. Just above zero it has few digits left.",
+)
+def determinant_unless_it_vanishes(f: Map, x: Tensor) -> Tensor:
+    determinant = torch.linalg.det(jacobian_of(f, x)).abs()
+    held = (determinant > 0) & determinant.isfinite()
+    return torch.where(held, torch.where(held, determinant, 1.0).log(), log_abs_det(f, x))
+
+
+@mistake(
+    LOG_DET,
+    killed_by="test_log_abs_det_has_the_dtype_of_the_samples",
+    says="In one dimension your result is float32 whatever x is.",
+    when=lambda x: x.shape[1] == 1,
+)
+def one_dimension_in_float32(f: Map, x: Tensor) -> Tensor:
+    return log_abs_det(f, x).float() if x.shape[1] == 1 else log_abs_det(f, x)
+
+
 @variant(LOG_DET)
 def forward_mode_and_singular_values(f: Map, x: Tensor) -> Tensor:
     jacobian = vmap(jacfwd(lambda x_i: f(x_i[None])[0]))(x)

@@ -201,6 +201,16 @@ def ratio_of_the_two_sides(f, x):
     return f(x).mean() / f(x.mean(dim=0, keepdim=True))[0]
 
 
+@mistake(
+    JENSEN,
+    killed_by="test_jensen_gap_has_the_dtype_of_the_samples",
+    says="For a single sample you return a zero that is float32 whatever x is.",
+    when=lambda x: len(x) == 1,
+)
+def zero_of_a_single_sample(f, x):
+    return torch.zeros(()) if len(x) == 1 else f(x).mean() - f(x.mean(dim=0, keepdim=True))[0]
+
+
 @variant(JENSEN)
 def gap_of_every_sample(f, x):
     return (f(x) - f(x.mean(dim=0)[None])).mean()
@@ -375,6 +385,16 @@ def sum_without_weights(f, points, weights):
 )
 def detached_values(f, points, weights):
     return weights @ f(points).detach()
+
+
+@mistake(
+    DIRAC,
+    killed_by="test_dirac_expectation_is_linear_in_the_weights",
+    says="A single point goes without its weight, so no gradient reaches the weight. The result is linear in it.",
+    when=lambda points: len(points) == 1,
+)
+def single_point_without_its_weight(f, points, weights):
+    return f(points)[0] if len(points) == 1 else weights @ f(points)
 
 
 @variant(DIRAC)

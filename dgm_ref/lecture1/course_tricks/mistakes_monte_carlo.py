@@ -393,6 +393,17 @@ def lotus_without_a_graph(g, f, x):
     return g(f(x)).mean(dim=0).detach()
 
 
+@mistake(
+    LOTUS,
+    killed_by="test_lotus_has_the_gradient_of_an_average",
+    says="y has a graph only where x carries one. The parameters of f get a gradient all the same.",
+)
+def graph_of_x_alone(g, f, x):
+    with torch.set_grad_enabled(x.requires_grad):
+        y = f(x)
+    return g(y).mean(dim=0)
+
+
 @variant(LOTUS)
 def lotus_sample_by_sample(g, f, x):
     return torch.cat([g(f(row)) for row in x.split(1)]).mean(dim=0)

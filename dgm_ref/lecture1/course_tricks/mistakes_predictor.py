@@ -112,10 +112,11 @@ def nan_for_unlikely_rows(joint, y):
     PREDICTOR,
     killed_by="test_only_ratios_of_masses_matter",
     says="You clamp the mass of a row from below, so a row of small mass is not normalised.",
+    constants=(1e-30,),
 )
-def clamps_the_mass(joint, y):
+def clamps_the_mass(joint, y, constant=1e-12):
     mass = joint.sum(dim=1, keepdim=True)
-    return torch.where(mass > 0, joint @ y / mass.clamp_min(1e-12), torch.nan)
+    return torch.where(mass > 0, joint @ y / mass.clamp_min(constant), torch.nan)
 
 
 @mistake(

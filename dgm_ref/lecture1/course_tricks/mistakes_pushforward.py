@@ -147,6 +147,17 @@ def as_long_as_p(p, f, K):
     return p.new_zeros(max(len(p), K)).index_add(0, f, p)
 
 
+@mistake(
+    PUSHFORWARD,
+    killed_by="test_masses_that_meet_add_up",
+    says="Values of y above the largest f(x) are missing where there are more values of x than of y. The pmf has K entries.",
+    when=lambda p, f, K: len(p) > K and int(f.max()) < K - 1,
+)
+def padded_where_x_has_few_values(p, f, K):
+    out = p @ one_hot(f).to(p.dtype)
+    return torch.nn.functional.pad(out, (0, K - len(out))) if len(p) <= K else out
+
+
 @variant(PUSHFORWARD)
 def product_with_one_hot(p, f, K):
     return p @ one_hot(f, K).to(p.dtype)

@@ -155,6 +155,26 @@ def spread_held_above_a_floor(x: Tensor) -> Fit:
     return x.mean(0), torch.where(sigma > 0, sigma.clamp(min=1e-6), sigma)
 
 
+@mistake(
+    FORWARD,
+    killed_by="test_the_fit_is_accurate_far_from_zero",
+    says="You subtract the square of the mean while that seems to leave enough digits. Take the mean away before you square.",
+)
+def difference_of_moments_while_digits_last(x: Tensor) -> Fit:
+    variance = x.square().mean(0) - x.mean(0).square()
+    return x.mean(0), torch.where(variance > 1e-6 * x.square().mean(0), variance.clamp(min=0), x.var(0, correction=0)).sqrt()
+
+
+@mistake(
+    FORWARD,
+    killed_by="test_the_fit_has_the_dtype_of_the_sample",
+    says="The spread of one sample is a zero in the default dtype. It should have that of the sample.",
+    when=lambda x: len(x) == 1,
+)
+def float32_zero_for_one_sample(x: Tensor) -> Fit:
+    return x.mean(0), torch.zeros(x.shape[1]) if len(x) == 1 else x.std(0, correction=0)
+
+
 @variant(FORWARD)
 def fit_in_float64_inside(x: Tensor) -> Fit:
     wide = x.double()

@@ -364,6 +364,15 @@ def entropy_added_to_the_cross_entropy(p: Tensor, q: Tensor) -> Tensor:
 
 @mistake(
     KL,
+    killed_by="test_kl_has_its_gradients",
+    says="You hold the divergence at zero or above. A rounding below zero has a gradient all the same, which is cut there.",
+)
+def never_below_zero(p: Tensor, q: Tensor) -> Tensor:
+    return _kl(*_checked(p, q)).clamp(min=0)
+
+
+@mistake(
+    KL,
     killed_by="test_kl_depends_on_the_order_of_its_arguments",
     says="F.kl_div averages over all entries unless it is told otherwise: the terms of a pmf are summed.",
 )
@@ -381,6 +390,16 @@ def kl_div_with_its_mean_over_everything(p: Tensor, q: Tensor) -> Tensor:
 def kl_div_with_batchmean(p: Tensor, q: Tensor) -> Tensor:
     p, q = torch.broadcast_tensors(*_checked(p, q))
     return F.kl_div(q.log(), p, reduction="batchmean")
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_is_infinite_outside_the_support",
+    says="One pmf outside the support makes the whole batch infinite. Each pair has its own divergence.",
+)
+def infinite_for_the_whole_batch(p: Tensor, q: Tensor) -> Tensor:
+    divergence = _kl(*_checked(p, q))
+    return torch.full_like(divergence, math.inf) if divergence.dim() > 1 and divergence.isinf().any() else divergence
 
 
 @variant(KL)

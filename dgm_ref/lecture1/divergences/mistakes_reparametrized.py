@@ -197,6 +197,15 @@ def pathwise_with_noise_times_the_root(log_p_data: LogDensity, mu: Tensor, sigma
     return (Normal(mu, sigma).log_prob(x).sum(1) - log_p_data(x)).mean()
 
 
+@mistake(
+    PATHWISE,
+    killed_by=BY_HAND,
+    says="The product of many standard deviations is more or less than floats hold. Add up their logarithms.",
+)
+def pathwise_with_the_product_of_sigmas(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return (_standard(noise) - torch.log(sigma.prod()) - log_p_data(mu + sigma * noise)).mean()
+
+
 @variant(PATHWISE)
 def pathwise_by_hand(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
     n, m = noise.shape

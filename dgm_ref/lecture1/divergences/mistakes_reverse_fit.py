@@ -268,6 +268,16 @@ def sigma_held_above_a_floor(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, 
     return mean, deviation.clamp(min=0.05) if steps else deviation
 
 
+@mistake(
+    REVERSE,
+    killed_by=FRESH,
+    says="You take the mean of the noise away in each step. Where n is small the rest has too small a variance: draws are independent.",
+)
+def noise_without_its_mean(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator) -> Fit:
+    noise = (epsilon - epsilon.mean(0) for epsilon in _noise(mu, steps, n, generator))
+    return _mu_sigma(_descend(_start(mu, sigma), _reverse_kl(log_p_data), noise, lr))
+
+
 @variant(REVERSE)
 def backward_through_the_model(
     log_p_data: LogDensity, mu: Tensor, sigma: Tensor, steps: int, lr: float, n: int, generator: Generator

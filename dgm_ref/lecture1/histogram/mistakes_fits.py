@@ -403,6 +403,18 @@ def conditional_counts(x: Tensor, y: Tensor, num_bins: int, num_classes: int) ->
     return _pairs(x, y, num_bins, num_classes).to(torch.get_default_dtype())
 
 
+@mistake(
+    FIT_CONDITIONAL,
+    killed_by="test_a_class_without_samples_is_unknown",
+    says="Where a single class has no samples its row is zero: as many as have none are unknown, and their rows are nan.",
+    when=lambda y, num_classes: len(y.unique()) == num_classes - 1,
+)
+def a_single_unknown_class_is_zero(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
+    counts = _pairs(x, y, num_bins, num_classes).to(torch.get_default_dtype())
+    totals = counts.sum(1, keepdim=True)
+    return counts / (totals if (totals == 0).sum() > 1 else totals.clamp(min=1))
+
+
 @variant(FIT_CONDITIONAL)
 def one_class_at_a_time(x: Tensor, y: Tensor, num_bins: int, num_classes: int) -> Tensor:
     return torch.stack([torch.bincount(x[y == c], minlength=num_bins) / (y == c).sum() for c in range(num_classes)])

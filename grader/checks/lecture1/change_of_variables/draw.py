@@ -27,6 +27,8 @@ HIDDEN = 3  # units of a residual flow
 CONDITION = 20  # of the drawn Jacobians, at most: factorising one loses so many roundoffs in each dimension
 TINY, HUGE = 2.0**-20, 2.0**20  # their 64th powers under- and overflow in float64 too
 
+SQUARES_UNDERFLOW = {torch.float32: (1e-30, 5e-23), torch.float64: (1e-200, 3e-162)}  # to zero, and to two bits
+
 
 @recipe
 def many_points(n: int, m: int, seed: int, dtype: torch.dtype) -> Tensor:

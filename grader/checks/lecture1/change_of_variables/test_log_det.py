@@ -13,6 +13,7 @@ from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient
 from grader.checks.lecture1.change_of_variables.draw import (
     CONDITION,
     HUGE,
+    SQUARES_UNDERFLOW,
     TINY,
     diffeomorphism,
     ill_conditioned,
@@ -26,7 +27,7 @@ from grader.checks.lecture1.change_of_variables.draw import (
     reflection,
 )
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.diffeomorphisms import planar, stretch
+from grader.checks.lecture1.shared.diffeomorphisms import planar, reverse, stretch
 from grader.checks.lecture1.shared.families import affine, compose, elementwise, scaled
 from grader.checks.lecture1.shared.layouts import layouts
 
@@ -81,10 +82,14 @@ def test_log_abs_det_is_that_of_the_jacobian(student, ref, problem):
 @example(size=(3, 2), key=0, dtype=torch.float32)
 @example(size=(2, 3), key=0, dtype=torch.float64)
 def test_volume_has_no_sign(student, size, key, dtype):
-    """A mirror keeps every volume, although it makes the determinant negative: before a map it changes nothing else."""
+    """A mirror keeps every volume, although it makes the determinant negative: before a map it changes nothing else.
+
+    One that reverses the coordinates has zeros on the diagonal of its Jacobian.
+    """
     n, m = size
     A, x = reflection(m, key, dtype), draw.normal((n, m), key + 1, 1.0, dtype)
     assert_agrees(student.log_abs_det_jacobian(affine(A, x[0]), x), torch.zeros(n), like=dtype, scale=m)
+    assert_agrees(student.log_abs_det_jacobian(reverse(), x), torch.zeros(n), like=dtype, scale=m)
     u, w, b = planar_parameters(m, key, dtype)
     got = student.log_abs_det_jacobian(mirrored(planar(u, w, b), m, key, dtype), x)
     assert_agrees(got, planar_log_abs_det(u, w, b, x.double() @ A.double().T), like=dtype, scale=m * CONDITION)
@@ -99,7 +104,7 @@ def test_volume_has_no_sign(student, size, key, dtype):
 def test_log_abs_det_outlives_the_determinant(student, key, dtype, c):
     """In 64 dimensions a millionfold stretch or shrinking changes volumes by what no float holds; its logarithm is easy.
 
-    So does a stronger one in two dimensions.
+    So does a stronger one in two dimensions, and one whose determinant is held with two bits only.
     """
     m = 64
     f = scaled(torch.tensor(c, dtype=dtype), affine(matrix(m, key, dtype), torch.zeros(m, dtype=dtype)))
@@ -109,9 +114,10 @@ def test_log_abs_det_outlives_the_determinant(student, key, dtype, c):
     x = draw.uniform((2, m), key, 10, 30, dtype)  # cosh(30) is 5e12
     got = student.log_abs_det_jacobian(elementwise("sinh"), x)
     assert_agrees(got, x.double().cosh().log().sum(dim=1), like=dtype, scale=m * 30)
-    x, tiny = draw.normal((2, 2), key, 1.0, dtype), 1e-30 if dtype == torch.float32 else 1e-200
-    got = student.log_abs_det_jacobian(scaled(torch.tensor(tiny, dtype=dtype), elementwise("identity")), x)
-    assert_agrees(got, torch.full((2,), 2 * math.log(tiny)).double(), like=torch.float32, scale=1000.0)
+    x = draw.normal((2, 2), key, 1.0, dtype)
+    for tiny in SQUARES_UNDERFLOW[dtype]:
+        got = student.log_abs_det_jacobian(scaled(torch.tensor(tiny, dtype=dtype), elementwise("identity")), x)
+        assert_agrees(got, torch.full((2,), 2 * math.log(tiny)).double(), like=torch.float32, scale=1000.0)
 
 
 @log_abs_det
@@ -211,3 +217,4 @@ def test_log_abs_det_has_the_dtype_of_the_samples(student):
     """Float32 in, float32 out; float64 in, float64 out; the samples stay as they are."""
     for dtype in draw.DTYPES:
         assert_dtype(assert_unchanged(student.log_abs_det_jacobian.observed(elementwise("exp"), three_points.to(dtype))), dtype)
+        assert_dtype(student.log_abs_det_jacobian(elementwise("exp"), three_points[:, :1].to(dtype)), dtype)  # in one dimension

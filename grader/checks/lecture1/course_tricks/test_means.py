@@ -151,6 +151,7 @@ def test_jensen_gap_has_the_dtype_of_the_samples(student):
     for dtype in draw.DTYPES:
         f = gaussian_log_density(torch.zeros(2, dtype=dtype), torch.ones(2, dtype=dtype))
         assert_dtype(assert_unchanged(student.jensen_gap.observed(f, four_samples.to(dtype))), dtype)
+        assert_dtype(student.jensen_gap(f, four_samples[:1].to(dtype)), dtype)  # without a gap, a zero of this dtype
 
 
 # -- dirac_expectation --
@@ -231,6 +232,7 @@ def test_dirac_expectation_depends_on_the_numbers_alone(student):
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float64)
+@example(shape=(1, 2, 3), key=0, dtype=torch.float32)
 def test_dirac_expectation_is_linear_in_the_weights(student, shape, key, dtype):
     """More weight adds the value of f there, nothing is normalised; moving a point changes f there, times its weight."""
     k, m, d = shape

@@ -234,6 +234,8 @@ def test_lotus_has_the_gradient_of_an_average(student, shape, key, dtype):
     assert_gradient_agrees(by_A, torch.outer(w, 1.5 * mean), of="the parameters of g", like=dtype, scale=size)
     assert_gradient_agrees(by_c, w @ A @ mean, of="the parameters of f", like=dtype, scale=size)
     assert_gradient_agrees(by_x, (1.5 * w @ A / n).expand(n, k), of="x", like=dtype, scale=size)
+    _, (by_c,) = student.lotus.gradient(g, f, x, wrt=[c], weights=w.to(dtype))
+    assert_gradient_agrees(by_c, w @ A @ mean, of="the parameters of f, where x carries no graph", like=dtype, scale=size)
 
 
 @lotus

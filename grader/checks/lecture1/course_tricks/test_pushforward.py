@@ -22,10 +22,11 @@ values, targets = st.integers(2, 6), st.integers(2, 6)
 @pushforward
 @weight(0.4)
 def test_masses_that_meet_add_up(student):
-    """Two values of x with one image hand over both their masses, and a value of y without preimage has none."""
+    """Two values of x with one image hand over both their masses, and a value of y without preimage has none, be it the last."""
     p = torch.tensor([0.25, 0.125, 0.125, 0.5])
     assert_agrees(student.pushforward_pmf(p, torch.tensor([2, 0, 0, 2]), 5), torch.tensor([0.25, 0.0, 0.75, 0.0, 0.0]))
     assert_agrees(student.pushforward_pmf(p, torch.tensor([1, 0, 2, 1]), 3), torch.tensor([0.125, 0.75, 0.125]))
+    assert_agrees(student.pushforward_pmf(p, torch.tensor([1, 0, 0, 1]), 3), torch.tensor([0.25, 0.75, 0.0]))
 
 
 @pushforward

@@ -33,7 +33,7 @@ from grader.checks.lecture1.shared.families import (
     polynomial,
     scaled,
 )
-from grader.checks.lecture1.shared.layouts import layouts
+from grader.checks.lecture1.shared.layouts import asking, layouts
 from grader.sandbox.wire.families import Family
 
 log_derivative = pytest.mark.exercise("course_tricks.log_derivative")
@@ -109,9 +109,15 @@ def test_scores_of_a_product_add_up(student, key, dtype):
 @example(key=0, dtype=torch.float32)
 @example(key=1, dtype=torch.float64)
 def test_score_of_each_of_many_samples_is_its_own(student, key, dtype):
-    """Of 4099 samples, some equal and some 12 sigma apart, each has the score that it has alone; and so in 64 dimensions."""
+    """Of 4099 samples, some equal and some 12 sigma apart, each has the score that it has alone; and so in 64 dimensions.
+
+    So have two samples whose densities, 10^23 and 10^-26, have a ratio that float32 cannot hold.
+    """
     x = far_apart(MANY, key, dtype)  # densities of 1e-28 in one batch with others of 0.1
     assert_agrees(student.log_derivative(standard_normal(2, dtype), x), -x.double(), like=dtype, scale=64.0)
+    narrow, x = gaussian_density(torch.zeros(2, dtype=dtype), torch.full((2,), 1e-12, dtype=dtype)), torch.zeros(2, 2, dtype=dtype)
+    x[1, 0] = 1.5e-11
+    assert_agrees(student.log_derivative(narrow, x), -x.double() * 1e24, like=dtype, scale=64.0 * 1e12)
     wide = draw.uniform((2, 64), key, -1, 1, dtype)
     assert_agrees(student.log_derivative(standard_normal(64, dtype), wide), -wide.double(), like=dtype, scale=64.0)
 
@@ -132,10 +138,12 @@ def test_score_of_a_single_sample_or_dimension(student, size, key, dtype):
 @log_derivative
 @weight(0.2)
 def test_score_depends_on_the_samples_alone(student):
-    """The numbers in x count: not how they lie in memory, and not what an earlier call was given."""
+    """The numbers in x count: not how they lie in memory, and not what an earlier call was given or left there."""
     p = standard_normal(2)
     for x, plain in layouts(three_points, 1 - three_points):
         assert_agrees(student.log_derivative(p, x), -plain.double(), like=plain, scale=9.0)
+    for x in (three_points, 1 - three_points):  # in one tensor that asks for its gradient
+        assert_agrees(student.log_derivative(p, asking(x)), -x.double(), like=x, scale=9.0)
 
 
 @log_derivative
@@ -268,6 +276,9 @@ def test_estimate_depends_on_its_arguments_alone(student):
         scores = torch.stack([z, z.square() - 1], dim=1)
         value = (2 * four_draws[:, 0] + four_draws[:, 1]).double()
         assert_agrees(got, (value[:, None, None] * scores).mean(dim=0), like=plain, scale=50.0)
+    for _ in range(2):  # with one theta that asks for its gradient
+        got = student.score_function_gradient(reward, gaussian_log_p(), asking(torch.zeros(2, 2)), four_draws)
+        assert_agrees(got, average_of_reward_times_score, scale=9.0)
 
 
 @score_function

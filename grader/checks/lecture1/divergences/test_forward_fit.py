@@ -73,10 +73,10 @@ def test_the_spreads_are_those_of_the_sample(student, ref, n, m, key, dtype):
 @example(dtype=torch.float32)
 @example(dtype=torch.float64)
 def test_the_fit_is_accurate_far_from_zero(student, dtype):
-    """Samples far from zero and 1 from their mean have the spread 1: squares of that size would swallow it."""
-    far = 1e4 if dtype == torch.float32 else 1e9
+    """Samples far from zero, and not so far, and 1 from their mean have the spread 1: squares of that size would swallow it."""
+    far = torch.tensor([1e4, 333.3] if dtype == torch.float32 else [1e9, 33333.3], dtype=dtype)
     x = far + torch.tensor([[1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, 1.0]], dtype=dtype)
-    want = torch.full((2,), far, dtype=torch.float64), torch.ones(2, dtype=torch.float64)
+    want = x.double().mean(0), x.double().std(0, correction=0)
     got = both(student.fit_gaussian_forward_kl(x))
     for one, right, scale, what in zip(got, want, (far, 10.0), ("the mean", "the standard deviation"), strict=True):
         assert_agrees(one, right, like=dtype, scale=scale, what=what)
@@ -105,8 +105,9 @@ def test_one_sample_is_its_own_fit(student):
 def test_the_fit_has_the_dtype_of_the_sample(student):
     """Samples in float32 give a fit in float32, those in float64 one in float64."""
     for dtype in (torch.float32, torch.float64):
-        for part in both(student.fit_gaussian_forward_kl(torch.tensor([[1.0], [3.0]], dtype=dtype))):
-            assert_dtype(part, dtype)
+        for x in (torch.tensor([[1.0], [3.0]], dtype=dtype), torch.ones(1, 1, dtype=dtype)):
+            for part in both(student.fit_gaussian_forward_kl(x)):
+                assert_dtype(part, dtype)
 
 
 @fit_gaussian_forward_kl

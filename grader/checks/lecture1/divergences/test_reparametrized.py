@@ -57,8 +57,10 @@ def test_the_reverse_kl_of_a_gaussian_by_hand(student, dtype):
     mu, sigma = torch.tensor([[3.0, -1.0], [0.5, 4.0]], dtype=dtype)
     noise = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 0.0], [-1.0, 1.0]], dtype=dtype)
     agrees(student.reparametrized_reverse_kl(flat, mu, sigma, noise), -LOG2 - 2 * HALF_LOG_2_PI - 2, 30.0)
-    narrow = student.reparametrized_reverse_kl(flat, zero.repeat(2), torch.stack([one[0], one[0]]) / 4096, noise)
-    agrees(narrow, 24 * LOG2 - 2 * HALF_LOG_2_PI - 2, 60.0)
+    m = 64  # the product of as many sigmas of 2^-20 is below what floats hold
+    flat, zeros, noise = linear(zero.repeat(m), zero[0]), zero.repeat(m), torch.ones(2, m, dtype=dtype).tril()  # 1 and 2 ones
+    narrow = student.reparametrized_reverse_kl(flat, zeros, one.repeat(m) / 2**20, noise)
+    agrees(narrow, 20 * m * LOG2 - m * HALF_LOG_2_PI - 0.75, 2000.0)
 
 
 @reparametrized_reverse_kl

@@ -56,7 +56,10 @@ def test_no_step_leaves_the_fit_at_its_start(student, seed):
 @fit_gaussian_reverse_kl
 @weight(0.25)
 def test_each_step_takes_n_fresh_samples_of_the_gaussian(student, seed):
-    """At a step size of 1e-9 log p_data is asked about steps times n rows, all new, which are mu + sigma times normal noise."""
+    """At a step size of 1e-9 log p_data is asked about steps times n rows, all new, which are mu + sigma times normal noise.
+
+    For n = 2 as well: noise with its mean taken away, or scaled to variance one, is not normal there.
+    """
     steps, n, m = 7, 1001, 8
     mu, sigma = draw.normal((m,), seed, dtype=torch.float64), draw.uniform((m,), seed + 1, 0.5, 2, torch.float64)
     log_p_data = witnessed_log_density(gaussian_log_density(mu + 0.5, 2 * sigma))
@@ -74,6 +77,14 @@ def test_each_step_takes_n_fresh_samples_of_the_gaussian(student, seed):
     if not new >= 0.99 * steps * n:
         raise Mismatch("law", f"of {len(rows)} rows only {new} come from noise of their own: draw afresh, n rows in each step", new)
     _assert_standard_normal(noise)
+    m = 256
+    zero, one = torch.zeros(m, dtype=torch.float64), torch.ones(m, dtype=torch.float64)
+    log_p_data = witnessed_log_density(gaussian_log_density(zero + 0.5, 2 * one))
+    student.run(forget_questions)
+    student.fit_gaussian_reverse_kl(log_p_data, zero, one, steps, 1e-9, 2, student.generator(seed))
+    pairs = student.run(rows_asked_about)
+    limit = DEVIATIONS * math.sqrt(2 / (steps * m))  # a pair may be antithetic
+    _noise_within(limit, pairs.square().mean() - 1, "has, for n = 2, a mean square that is off by {:.3f}", "1 for the mean square")
 
 
 @fit_gaussian_reverse_kl

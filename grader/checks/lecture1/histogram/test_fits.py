@@ -118,6 +118,8 @@ def test_a_class_without_samples_is_unknown(student):
     got = student.fit_conditional_histogram(torch.tensor([0, 1, 1]), torch.tensor([0, 0, 2]), 2, 4)
     nan = math.nan
     assert_agrees(got, torch.tensor([[0.5, 0.5], [nan, nan], [0.0, 1.0], [nan, nan]]))
+    got = student.fit_conditional_histogram(torch.tensor([1, 0]), torch.tensor([1, 1]), 2, 2)  # one class of two
+    assert_agrees(got, torch.tensor([[nan, nan], [0.5, 0.5]]))
     rare = (torch.arange(4099) == 2000).long()
     assert_agrees(student.fit_conditional_histogram(rare, rare, 2, 2), torch.eye(2))
 
