@@ -193,17 +193,6 @@ def score_in_bits(p, x):
 
 @mistake(
     LOG_DERIVATIVE,
-    killed_by="test_score_depends_on_the_samples_alone",
-    says="Where x asks for its gradient, backward() adds yours to what is in x.grad. Ask for the gradient as a value.",
-)
-def adds_to_the_grad_of_x(p, x):
-    x = tracked(x)
-    p(x).log().sum().backward()
-    return x.grad
-
-
-@mistake(
-    LOG_DERIVATIVE,
     killed_by="test_score_of_each_of_many_samples_is_its_own",
     says="You divide by the largest density of the batch, and a small one becomes zero. The score needs no such scale.",
 )
@@ -462,17 +451,6 @@ def leaves_it_in_theta_grad(f, log_p, theta, x):
 def rewarded_samples_alone(f, log_p, theta, x):
     rewarded = x[f(x) != 0] if (f(x) != 0).any() else x
     return sum_of_terms(f, log_p, theta, rewarded) / len(rewarded)
-
-
-@mistake(
-    SCORE_FUNCTION,
-    killed_by="test_estimate_depends_on_its_arguments_alone",
-    says="Where theta asks for its gradient, backward() adds yours to what is in theta.grad. Ask for the gradient as a value.",
-)
-def adds_to_the_grad_of_theta(f, log_p, theta, x):
-    theta = tracked(theta)
-    (f(x).detach() * log_p(x, theta)).mean().backward()
-    return theta.grad
 
 
 @variant(SCORE_FUNCTION)

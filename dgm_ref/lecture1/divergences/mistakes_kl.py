@@ -364,15 +364,6 @@ def entropy_added_to_the_cross_entropy(p: Tensor, q: Tensor) -> Tensor:
 
 @mistake(
     KL,
-    killed_by="test_kl_has_its_gradients",
-    says="You hold the divergence at zero or above. A rounding below zero has a gradient all the same, which is cut there.",
-)
-def never_below_zero(p: Tensor, q: Tensor) -> Tensor:
-    return _kl(*_checked(p, q)).clamp(min=0)
-
-
-@mistake(
-    KL,
     killed_by="test_kl_depends_on_the_order_of_its_arguments",
     says="F.kl_div averages over all entries unless it is told otherwise: the terms of a pmf are summed.",
 )

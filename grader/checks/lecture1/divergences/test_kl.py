@@ -164,17 +164,12 @@ def test_kl_refuses_pmfs_over_different_numbers_of_values(student):
 @kl_divergence
 @weight(0.375)
 @examples(8)
-@given(batch=batches, K=numbers_of_values, key=draw.seeds, dtype=draw.dtypes, equal=st.booleans())
-@example(batch=(), K=2, key=0, dtype=torch.float32, equal=False)
-@example(batch=(2, 3), K=4, key=0, dtype=torch.float64, equal=False)
-@example(batch=(), K=3, key=0, dtype=torch.float32, equal=True)
-def test_kl_has_its_gradients(student, batch, K, key, dtype, equal):
-    """Inside the simplex the derivative in p_k is log(p_k / q_k) + 1, and that in q_k is -p_k / q_k: also where q is p.
-
-    There a divergence may be a rounding below zero.
-    """
-    p = draw.pmf((*batch, K), key, False, dtype)
-    q = p * (1 + 4 * torch.finfo(dtype).eps) if equal else draw.pmf((*batch, K), key + 1, False, dtype)
+@given(batch=batches, K=numbers_of_values, key=draw.seeds, dtype=draw.dtypes)
+@example(batch=(), K=2, key=0, dtype=torch.float32)
+@example(batch=(2, 3), K=4, key=0, dtype=torch.float64)
+def test_kl_has_its_gradients(student, batch, K, key, dtype):
+    """Inside the simplex the derivative in p_k is log(p_k / q_k) + 1, and that in q_k is -p_k / q_k."""
+    p, q = draw.pmf((*batch, K), key, False, dtype), draw.pmf((*batch, K), key + 1, False, dtype)
     _, (got_p, got_q) = student.kl_divergence.gradient(p, q, wrt=[p, q])
     ratio = p.double() / q.double()
     assert_gradient_agrees(got_q, -ratio, of="q", like=dtype)

@@ -47,15 +47,6 @@ def refilled(x: Tensor) -> Tensor:
         return known.copy_(x)
 
 
-@family
-def asking(x: Tensor) -> Tensor:
-    """x, in the one tensor of its shape that asks for its gradient: what a call leaves in its .grad is there at the next."""
-    known = KEPT.setdefault(("asking", x.shape, x.dtype), torch.empty_like(x).requires_grad_())
-    with torch.no_grad():
-        known.copy_(x)
-    return known
-
-
 def layouts(x: Tensor, other: Tensor) -> list[tuple[Family, Tensor]]:
     """x in other layouts, then x and `other` in one tensor after the other: each with the plain tensor that it holds."""
     columnwise = [(transposed(x), x)] if x.dim() > 1 else []
