@@ -243,6 +243,20 @@ def always_forwards_with_the_clock(f: Field, x: Tensor, t0: float, t1: float, st
     return _steps(_classical, f, x, t0, t0 + abs(t1 - t0), steps)
 
 
+@mistake(RK, killed_by=RK_BY_HAND, says="The weights of the slopes add up to two: divide k_1 + 2 k_2 + 2 k_3 + k_4 by 6, not by 3.")
+def slopes_divided_by_three(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_of_four_slopes(weights=(2, 4, 4, 2)), f, x, t0, t1, steps)
+
+
+@mistake(
+    RK,
+    killed_by=RK_STEPS,
+    says="From t0 to t1 you take one step fewer than asked for: as many times as steps have one step fewer between them.",
+)
+def as_many_times_as_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_of_four_slopes(), f, x, t0, t1, steps - 1) if steps > 1 else x
+
+
 @variant(RK)
 def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
@@ -387,6 +401,21 @@ def negative_divergence(f: Field, t: float, x: Tensor) -> Tensor:
 @mistake(DIV, killed_by=DIV_BY_HAND, says="The field is asked at |t|. A time may be negative, and is another one.", when=lambda t: t < 0)
 def time_without_its_sign(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, abs(t), x).diagonal(dim1=1, dim2=2).sum(1)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is the logarithm of the Jacobian's determinant. The divergence is the Jacobian's trace.")
+def log_determinant_for_trace(f: Field, t: float, x: Tensor) -> Tensor:
+    return torch.linalg.slogdet(_jacobian(f, t, x)).logabsdet
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="You return the diagonal of the Jacobian. The divergence is its sum: one number for each row.")
+def diagonal_itself(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2)
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="Every component is differentiated by the first dimension. f_j is differentiated by x_j.")
+def all_by_the_first_dimension(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x)[:, :, 0].sum(1)
 
 
 @variant(DIV)
