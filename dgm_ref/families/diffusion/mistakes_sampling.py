@@ -178,7 +178,10 @@ def noise_by_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: tor
 
 
 @mistake(
-    STEP, killed_by=S_BY_HAND, says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.", when=lambda t: t == 0
+    STEP,
+    killed_by=S_BY_HAND,
+    says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.",
+    when=lambda t, betas: t == 0 and len(betas) > 1,  # of a schedule of one step the last one is the first
 )
 def step_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     mean, _ = _parts(model, x, t, betas)
@@ -190,7 +193,7 @@ def step_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, ge
     STEP,
     killed_by=S_BY_HAND,
     says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.",
-    when=lambda t: t == 0,
+    when=lambda t, betas: t == 0 and len(betas) > 1,
 )
 def mean_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     times, a, beta = _times(x, t), signal(betas), betas[t]
@@ -223,6 +226,17 @@ def noise_of_one_step_taken_away(model: Model, x: Tensor, t: int, betas: Tensor,
 def noise_coefficient_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     a = signal(betas)[t]
     return _step(lambda x, t: model(x, t) * (1 - a).sqrt(), x, t, betas, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=S_BY_HAND,
+    says="The predicted noise has the factor sqrt(1 - alpha_bar_t), of all steps. One step takes beta_t / sqrt(1 - alpha_bar_t) of it.",
+)
+def noise_of_all_steps_taken_away(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    _, variance = _parts(model, x, t, betas)
+    mean = x - (1 - signal(betas)[t]).sqrt() * model(x, _times(x, t))
+    return mean / (1 - betas[t]).sqrt() + variance.sqrt() * randn(x, generator)
 
 
 @variant(STEP)
