@@ -427,6 +427,43 @@ def guess_after_guess(model: Model, n: int, m: int, betas: Tensor, generator: to
     return _walk(jumps_to_the_data, model, n, m, betas, generator)
 
 
+@mistake(SAMPLE, killed_by=ONE, says="The first step, t = T - 1, is left out.")
+def starts_one_step_late(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = list(reversed(range(len(betas) - 1)))  # none at all in a schedule of one step
+    return _run(model, _start(n, m, betas, generator), times, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The noise of the steps has the variance beta_t. That of the posterior is smaller.")
+def variance_beta_drawn_before_the_end(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        x, _ = _parts(model, x, t, betas)
+        x = x + betas[t].sqrt() * randn(x, generator) if t > 0 else x
+    return x
+
+
+@mistake(SAMPLE, killed_by=LAW, says="These are the deterministic steps of DDIM. Ancestral steps have noise, all but the last.")
+def sample_by_deterministic_steps(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        noise, earlier = model(x, _times(x, t)), _signal_after(t - 1, betas)
+        x = earlier.sqrt() * guess(x, _times(x, t), noise, betas) + (1 - earlier).sqrt() * noise
+    return x
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The data are guessed at once, from pure noise. Sampling goes back step by step.")
+def guessed_at_once(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    times = _times(x, len(betas) - 1)
+    return guess(x, times, model(x, times), betas)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="One sample is drawn and repeated. Every row is a sample of its own.")
+def one_sample_repeated(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _run(model, _start(1, m, betas, generator), list(reversed(range(len(betas)))), betas, generator)
+    return x.repeat(n, 1)
+
+
 @variant(SAMPLE)
 def sample_without_a_graph(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     with torch.no_grad():

@@ -371,6 +371,15 @@ def velocity_at_one_time_where_they_are_near(x: Tensor, t: Tensor, mu: Tensor, s
     return velocity_from_two_conditional_means(x, first_where_near(t), mu, sigma)
 
 
+@mistake(
+    VELOCITY,
+    killed_by=V_BY_HAND,
+    says="This is mu - x, at all times. Where x comes from depends on the time and on the spread of the data.",
+)
+def mu_minus_x(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
+    return mu - x
+
+
 @variant(VELOCITY)
 def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t.unsqueeze(1)
@@ -509,6 +518,17 @@ def score_at_one_time_where_they_are_near(velocity: Tensor, x: Tensor, t: Tensor
 @mistake(SCORE, killed_by=S_SQUARE, says="You detach the time. The score changes with it, by (v - x) / (1 - t)^2.")
 def time_of_the_score_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     return score_by_the_mean_noise(velocity, x, t.detach())
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="The velocity is multiplied by 1 - t. It is multiplied by t.")
+def velocity_times_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    left = 1 - t[:, None]
+    return (left * velocity - x) / left
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="All rows have the first row's time. Each row has its own.")
+def first_time_for_all_scores(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[0] * velocity - x) / (1 - t[0])
 
 
 @variant(SCORE)
