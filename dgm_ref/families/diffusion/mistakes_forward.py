@@ -479,14 +479,6 @@ def first_value_before_the_first_step(x0: Tensor, xt: Tensor, t: Tensor, betas: 
     return of_x0[:, None] * x0 + of_xt[:, None] * xt, (1 - earlier) / (1 - a) * beta
 
 
-@mistake(
-    POSTERIOR, killed_by=POST_BY_HAND, says="This is the law of the step before given the data alone. The noisy data tell about it, too."
-)
-def law_given_the_data_alone(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
-    earlier = before(betas)[t]
-    return earlier.sqrt()[:, None] * x0, 1 - earlier
-
-
 @variant(POSTERIOR)
 def posterior_with_padded_signal(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a = torch.nn.functional.pad(signal(betas), (1, 0), value=1.0)

@@ -451,13 +451,6 @@ def sample_by_deterministic_steps(model: Model, n: int, m: int, betas: Tensor, g
     return x
 
 
-@mistake(SAMPLE, killed_by=LAW, says="The data are guessed at once, from pure noise. Sampling goes back step by step.")
-def guessed_at_once(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
-    x = _start(n, m, betas, generator)
-    times = _times(x, len(betas) - 1)
-    return guess(x, times, model(x, times), betas)
-
-
 @mistake(SAMPLE, killed_by=LAW, says="One sample is drawn and repeated. Every row is a sample of its own.")
 def one_sample_repeated(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     x = _run(model, _start(1, m, betas, generator), list(reversed(range(len(betas)))), betas, generator)

@@ -312,11 +312,6 @@ def held_above_a_floor(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float
     return torch.where(right.isinf(), right, right.clamp(min=-1e5))
 
 
-@mistake(ACCEPT, killed_by=BY_HAND, says="The densities are upside down: that of the proposal, p(x'), stands above the line.")
-def densities_upside_down(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
-    return (log_p(x) - log_p(y) + _log_q(score, y, x, step) - _log_q(score, x, y, step)).clamp(max=0)
-
-
 @variant(ACCEPT)
 def acceptance_with_torch_distributions(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     def log_q(to: Tensor, start: Tensor) -> Tensor:

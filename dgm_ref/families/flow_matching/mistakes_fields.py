@@ -371,15 +371,6 @@ def velocity_at_one_time_where_they_are_near(x: Tensor, t: Tensor, mu: Tensor, s
     return velocity_from_two_conditional_means(x, first_where_near(t), mu, sigma)
 
 
-@mistake(
-    VELOCITY,
-    killed_by=V_BY_HAND,
-    says="This is mu - x, at all times. Where x comes from depends on the time and on the spread of the data.",
-)
-def mu_minus_x(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
-    return mu - x
-
-
 @variant(VELOCITY)
 def velocity_from_two_conditional_means(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tensor:
     s = t.unsqueeze(1)

@@ -122,17 +122,6 @@ def near_times_taken_for_one(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return _path(x0, x1, first_where_near(t)), x1 - x0
 
 
-@mistake(PATH, killed_by=P_BY_HAND, says="The noise is taken away twice: x0 + t (x1 - x0), or (1 - t) x0 + t x1.")
-def noise_taken_away_twice(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
-    s = t[:, None]
-    return (1 - s) * x0 + s * (x1 - x0), x1 - x0
-
-
-@mistake(PATH, killed_by=P_BY_HAND, says="All lines are at the mean time. Each row has its own.")
-def mean_time_for_all(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
-    return torch.lerp(x0, x1, t.mean()), x1 - x0
-
-
 @variant(PATH)
 def path_by_lerp(x0: Tensor, x1: Tensor, t: Tensor) -> Pair:
     return torch.lerp(x0, x1, t.unsqueeze(-1)), x1 - x0
@@ -285,11 +274,6 @@ def field_at_one_time_where_they_are_near(v: Velocity, x0: Tensor, x1: Tensor, t
 )
 def field_kept_off_the_ends(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     return (v(_path(x0, x1, t), t.clamp(1e-3, 1 - 1e-3)) - (x1 - x0)).square().sum(1).mean()
-
-
-@mistake(LOSS, killed_by=L_BY_HAND, says="The dimensions are added up before they are squared. The squared norm adds up squares.")
-def squared_sums(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
-    return (v(torch.lerp(x0, x1, t[:, None]), t) - (x1 - x0)).sum(1).square().mean()
 
 
 @variant(LOSS)

@@ -333,13 +333,6 @@ def inverse_without_the_scale(z: Tensor, net: Net) -> Tensor:
     return torch.cat([a, b - net(a)[1]], 1)
 
 
-@mistake(INVERSE, killed_by=BACK_BY_HAND, says="This is the second half alone. The data have both: put the first half in front.")
-def second_half_alone(z: Tensor, net: Net) -> Tensor:
-    z_1, z_2 = _halves(z)
-    log_scale, shift = net(z_1)
-    return (z_2 - shift) * (-log_scale).exp()
-
-
 @variant(INVERSE)
 def inverse_by_division(z: Tensor, net: Net) -> Tensor:
     k = z.size(1) // 2
@@ -521,12 +514,6 @@ def detached_after_two_layers(layers: Layers, log_p_z: LogDensity, x: Tensor) ->
         x, log_det = layer(x if i < 2 else x.detach())
         total = total + log_det
     return log_p_z(x) + total
-
-
-@mistake(FLOW, killed_by=FLOW_BY_HAND, says="Every row gets the log-determinants of all rows, added up. Each has its own.")
-def log_dets_of_all_rows(layers: Layers, log_p_z: LogDensity, x: Tensor) -> Tensor:
-    z, log_dets = _through(layers, x)
-    return log_p_z(z) + sum(log_det.sum() for log_det in log_dets)
 
 
 @variant(FLOW)

@@ -243,11 +243,6 @@ def always_forwards_with_the_clock(f: Field, x: Tensor, t0: float, t1: float, st
     return _steps(_classical, f, x, t0, t0 + abs(t1 - t0), steps)
 
 
-@mistake(RK, killed_by=RK_BY_HAND, says="The weights of the slopes add up to two: divide k_1 + 2 k_2 + 2 k_3 + k_4 by 6, not by 3.")
-def slopes_divided_by_three(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
-    return _steps(_of_four_slopes(weights=(2, 4, 4, 2)), f, x, t0, t1, steps)
-
-
 @mistake(
     RK,
     killed_by=RK_STEPS,
@@ -413,9 +408,12 @@ def diagonal_itself(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, t, x).diagonal(dim1=1, dim2=2)
 
 
-@mistake(DIV, killed_by=DIV_BY_HAND, says="Every component is differentiated by the first dimension. f_j is differentiated by x_j.")
-def all_by_the_first_dimension(f: Field, t: float, x: Tensor) -> Tensor:
-    return _jacobian(f, t, x)[:, :, 0].sum(1)
+@mistake(DIV, killed_by=DIV_TRAINS, says="The points are detached: the divergence changes with them, too.")
+def divergence_at_a_detached_copy(f: Field, t: float, x: Tensor) -> Tensor:
+    x = x.detach().requires_grad_(True)
+    y = f(t, x)
+    rows = [torch.autograd.grad(y[:, j].sum(), x, create_graph=True)[0][:, j] for j in range(x.shape[1])]
+    return torch.stack(rows).sum(0)
 
 
 @variant(DIV)
@@ -546,6 +544,13 @@ def divided_by_the_squared_probe(f: Field, t: float, x: Tensor, v: Tensor) -> Te
 def estimate_of_one_probe_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     value = (_products(f, t, x, v) * v).sum(2).mean(0)
     return value if len(v) > 1 else value.detach()
+
+
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The points are detached: the estimate changes with them, too.")
+def estimate_at_a_detached_copy(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    x = x.detach().requires_grad_(True)
+    y = f(t, x)
+    return sum((torch.autograd.grad(y, x, probe, create_graph=True)[0] * probe).sum(1) for probe in v) / len(v)
 
 
 @variant(HUTCHINSON)

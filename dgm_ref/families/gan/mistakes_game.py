@@ -120,11 +120,6 @@ def best_logit(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.log() - p_theta.log()
 
 
-@mistake(BEST, killed_by=BEST_BY_HAND, says="This is the sigmoid of the odds. It is that of their logarithm, log p_data - log p_theta.")
-def sigmoid_of_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
-    return torch.sigmoid(p_data / p_theta)
-
-
 @variant(BEST)
 def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.div(p_data.add(p_theta))

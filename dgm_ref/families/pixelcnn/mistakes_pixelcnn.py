@@ -146,18 +146,6 @@ def mask_of_yes_and_no(kind: str, in_channels: int, out_channels: int, size: int
     return _mask(kind, in_channels, out_channels, size, groups).bool()
 
 
-@mistake(
-    MASK,
-    killed_by=GREY,
-    says="The numbers of the channels are compared, not their groups. Channels of one group have the same rights.",
-)
-def channels_compared_by_number(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
-    mask = _mask(kind, in_channels, out_channels, size, groups)
-    inside, outside = torch.arange(in_channels), torch.arange(out_channels)[:, None]
-    mask[:, :, size // 2, size // 2] = (inside < outside if kind == "A" else inside <= outside).float()
-    return mask
-
-
 @variant(MASK)
 def mask_weight_by_weight(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask, centre = torch.ones(out_channels, in_channels, size, size), size // 2

@@ -302,11 +302,6 @@ def square_averaged_over_the_dimensions(score: Plain, x: Tensor) -> Tensor:
     return (_divergence(score, x) + 0.5 * score(x).square().mean(1)).mean()
 
 
-@mistake(ISM, killed_by=ISM_BY_HAND, says="The dimensions are added up before they are squared. The squared norm adds up squares.")
-def square_of_the_sum(score: Plain, x: Tensor) -> Tensor:
-    return (_divergence(score, x) + 0.5 * score(x).sum(1).square()).mean()
-
-
 @variant(ISM)
 def implicit_by_a_loop(score: Plain, x: Tensor) -> Tensor:
     x = x.detach().requires_grad_()

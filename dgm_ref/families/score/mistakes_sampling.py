@@ -342,21 +342,6 @@ def one_of_256_annealed_samples(score: Score, x: Tensor, sigmas: Tensor, steps: 
     return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, one_of_256(generator))
 
 
-@mistake(ANNEAL, killed_by=A_STEEP, says="The start is drawn anew. It is the x that is given.")
-def start_of_its_own(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
-    return _annealed(score, _noise(x, generator), sigmas, steps, step * (sigmas / sigmas[-1]).square(), generator)
-
-
-@mistake(
-    ANNEAL,
-    killed_by=A_STEEP,
-    says="The steps are relative to the smallest level. They are relative to the last, wherever the smallest stands.",
-    when=lambda sigmas: bool(sigmas.min() < sigmas[-1]),
-)
-def relative_to_the_smallest(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
-    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas.min()).square(), generator)
-
-
 @variant(ANNEAL)
 def annealed_without_a_graph(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -750,11 +735,6 @@ def score_with_the_square_of_beta(
 ) -> Tensor:
     beta = _beta(t, low, high)
     return _back(score, x, t, dt, beta, generator, of_score=beta)
-
-
-@mistake(BACK, killed_by=B_STEEP, says="You take beta_max for beta(t) at every time.", when=lambda t: t < 1)
-def beta_at_its_largest(score: Score, x: Tensor, t: float, dt: float, low: float, high: float, generator: torch.Generator) -> Tensor:
-    return _back(score, x, t, dt, high, generator)
 
 
 @variant(BACK)

@@ -367,16 +367,6 @@ def weights_of_likelihoods_alone(log_p: LogLikelihood, mu: Tensor, log_var: Tens
     return torch.logsumexp(_likelihood(log_p, x, z), 0) - math.log(len(z))
 
 
-@mistake(
-    IWAE,
-    killed_by="test_the_importance_bound_is_the_log_mean_weight_of_each_row",
-    says="You subtract the logarithm of the number of rows. The mean is over the draws: subtract log s.",
-    when=lambda x, z: len(x) != len(z),
-)
-def divided_by_the_number_of_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
-    return torch.logsumexp(_log_weights(log_p, mu, log_var, x, z), 0) - math.log(len(x))
-
-
 @variant(IWAE)
 def bound_with_torch_distributions(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     q = Normal(mu, torch.exp(0.5 * log_var))
