@@ -50,6 +50,7 @@ COMPARED_INPUTS = 8  # with the right answers, beside the failing one
 RELATIVE_AGREEMENT = 1e-3  # relative: the same mistake written another way, in float32
 MAX_REMEMBERED = 8192  # ends of known submissions: in a class many fail on the same input, and every mistake is tried on it
 ROUNDING = 8  # units in the last place of the largest number: an error below is not visible
+NEGLIGIBLE = 1e-4  # of the error of the worst part: the rounding of a long way or of an inverse, in a part that is right
 
 Registered = Callable[[str, str], Sequence[Mistake]]  # of a topic and an exercise
 
@@ -124,7 +125,8 @@ class NameFromCatalogue:
             if isinstance(mine, Failure) and mine.rung == "dtype":
                 return all(_dtypes(one.answer) == _dtypes(other.answer) for one, other, _ in both)
             parts = [part for one, other, answer in both for part in _explained(one.answer, other.answer, answer)]
-            return all(parts) and bool(parts)
+            worst = max((how_wrong for how_wrong, _ in parts), default=0.0)
+            return bool(parts) and all(explained for how_wrong, explained in parts if how_wrong >= NEGLIGIBLE * worst)
 
         same = [mistake for mistake in mistakes if alike(mistake)]
         return same, [mistake for mistake in same if explains(mistake)]
@@ -311,8 +313,8 @@ def _same(one: Any, other: Any) -> bool:
     return type(one) is type(other) and (not isinstance(one, int | str | None) or one == other)
 
 
-def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[bool]:
-    """For every part of an answer that is visibly wrong: whether the mistake leaves but little of the error."""
+def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[tuple[float, bool]]:
+    """For every part of an answer that is visibly wrong: how wrong, at most 1, and whether the mistake leaves but little of it."""
     if isinstance(mine, float):
         mine, theirs, right = (torch.tensor(x, dtype=torch.float64) if isinstance(x, float) else x for x in (mine, theirs, right))
     if isinstance(mine, dict):
@@ -324,11 +326,12 @@ def _explained(mine: Any, theirs: Any, right: Any) -> Iterator[bool]:
             yield from _explained(one, other, answer)
     elif isinstance(mine, Tensor) and mine.is_floating_point():
         if not isinstance(right, Tensor) or right.shape != mine.shape or not right.is_floating_point():
-            yield True  # of another form than the right one: there is no difference to explain
+            yield 1.0, True  # of another form than the right one: there is no difference to explain
             return
         error, size = difference(mine, right)
         left, _ = difference(mine, theirs)
         if error > ROUNDING * torch.finfo(mine.dtype).eps * size:
-            yield explains(left, error)
+            largest = max(size, difference(right, mine)[1])
+            yield (error / largest if error < largest else 1.0), explains(left, error)
     elif not _same(mine, right):
-        yield True  # no numbers, or whole ones: the same is the same
+        yield 1.0, True  # no numbers, or whole ones: the same is the same

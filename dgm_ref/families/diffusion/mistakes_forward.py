@@ -357,7 +357,12 @@ def variance_with_an_axis_too_many(x0: Tensor, xt: Tensor, t: Tensor, betas: Ten
     return mean, variance[:, None]
 
 
-@mistake(POSTERIOR, killed_by=FIRST, says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.")
+@mistake(
+    POSTERIOR,
+    killed_by=FIRST,
+    says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.",
+    when=lambda betas: len(betas) > 1,  # of a schedule of one step the last one is the first
+)
 def index_minus_one(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     a, earlier, beta = signal(betas)[t], signal(betas)[t - 1], betas[t]
     of_x0, of_xt = earlier.sqrt() * beta / (1 - a), (1 - beta).sqrt() * (1 - earlier) / (1 - a)
@@ -484,6 +489,13 @@ def variance_of_all_steps(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> P
 def divided_by_the_root(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
     mean, variance = step_before(x0, xt, t, betas)
     return (1 - signal(betas)[t]).sqrt()[:, None] * mean, variance
+
+
+@mistake(POSTERIOR, killed_by=FIRST, says="Before the first step alpha_bar is 1. You take alpha_bar_0 there, after the first step.")
+def first_value_before_the_first_step(x0: Tensor, xt: Tensor, t: Tensor, betas: Tensor) -> Pair:
+    a, earlier, beta = signal(betas)[t], signal(betas)[(t - 1).clamp(min=0)], betas[t]
+    of_x0, of_xt = earlier.sqrt() * beta / (1 - a), (1 - beta).sqrt() * (1 - earlier) / (1 - a)
+    return of_x0[:, None] * x0 + of_xt[:, None] * xt, (1 - earlier) / (1 - a) * beta
 
 
 @variant(POSTERIOR)

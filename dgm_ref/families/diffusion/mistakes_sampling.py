@@ -178,7 +178,10 @@ def noise_by_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: tor
 
 
 @mistake(
-    STEP, killed_by=S_BY_HAND, says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.", when=lambda t: t == 0
+    STEP,
+    killed_by=S_BY_HAND,
+    says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.",
+    when=lambda t, betas: t == 0 and len(betas) > 1,  # of a schedule of one step the last one is the first
 )
 def step_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     mean, _ = _parts(model, x, t, betas)
@@ -190,7 +193,7 @@ def step_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, ge
     STEP,
     killed_by=S_BY_HAND,
     says="Before the first step alpha_bar is 1. Your index -1 takes the last one instead.",
-    when=lambda t: t == 0,
+    when=lambda t, betas: t == 0 and len(betas) > 1,
 )
 def mean_with_index_minus_one(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     times, a, beta = _times(x, t), signal(betas), betas[t]
@@ -223,6 +226,17 @@ def noise_of_one_step_taken_away(model: Model, x: Tensor, t: int, betas: Tensor,
 def noise_coefficient_beta(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     a = signal(betas)[t]
     return _step(lambda x, t: model(x, t) * (1 - a).sqrt(), x, t, betas, generator)
+
+
+@mistake(
+    STEP,
+    killed_by=S_BY_HAND,
+    says="The predicted noise has the factor sqrt(1 - alpha_bar_t), of all steps. One step takes beta_t / sqrt(1 - alpha_bar_t) of it.",
+)
+def noise_of_all_steps_taken_away(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    _, variance = _parts(model, x, t, betas)
+    mean = x - (1 - signal(betas)[t]).sqrt() * model(x, _times(x, t))
+    return mean / (1 - betas[t]).sqrt() + variance.sqrt() * randn(x, generator)
 
 
 @variant(STEP)
@@ -441,6 +455,36 @@ def starts_at_zero_without_a_draw(model: Model, n: int, m: int, betas: Tensor, g
 @mistake(SAMPLE, killed_by=LAW, says="Every step goes all the way to the guess of the data. One step back is asked for.")
 def guess_after_guess(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     return _walk(jumps_to_the_data, model, n, m, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=ONE, says="The first step, t = T - 1, is left out.")
+def starts_one_step_late(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    times = list(reversed(range(len(betas) - 1)))  # none at all in a schedule of one step
+    return _run(model, _start(n, m, betas, generator), times, betas, generator)
+
+
+@mistake(SAMPLE, killed_by=LAW, says="The noise of the steps has the variance beta_t. That of the posterior is smaller.")
+def variance_beta_drawn_before_the_end(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        x, _ = _parts(model, x, t, betas)
+        x = x + betas[t].sqrt() * randn(x, generator) if t > 0 else x
+    return x
+
+
+@mistake(SAMPLE, killed_by=LAW, says="These are the deterministic steps of DDIM. Ancestral steps have noise, all but the last.")
+def sample_by_deterministic_steps(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _start(n, m, betas, generator)
+    for t in reversed(range(len(betas))):
+        noise, earlier = model(x, _times(x, t)), _signal_after(t - 1, betas)
+        x = earlier.sqrt() * guess(x, _times(x, t), noise, betas) + (1 - earlier).sqrt() * noise
+    return x
+
+
+@mistake(SAMPLE, killed_by=LAW, says="One sample is drawn and repeated. Every row is a sample of its own.")
+def one_sample_repeated(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    x = _run(model, _start(1, m, betas, generator), list(reversed(range(len(betas)))), betas, generator)
+    return x.repeat(n, 1)
 
 
 @variant(SAMPLE)

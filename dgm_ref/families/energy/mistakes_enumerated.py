@@ -84,6 +84,11 @@ def rare_states_detached(energy: Energy, states: Tensor) -> Tensor:
     return torch.logsumexp(torch.where(rare, log_weights.detach(), log_weights), 0)
 
 
+@mistake(Z, killed_by=Z_BY_HAND, says="The largest term is taken out of the sum and not put back: add it to the logarithm.")
+def largest_term_not_put_back(energy: Energy, states: Tensor) -> Tensor:
+    return torch.logsumexp(-energy(states), 0) + energy(states).min()
+
+
 @variant(Z)
 def partition_by_logaddexp(energy: Energy, states: Tensor) -> Tensor:
     total = torch.tensor(-torch.inf, dtype=states.dtype)
@@ -216,6 +221,18 @@ def partition_subtracted(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
 )
 def states_asked_for_detached(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return -energy(x.detach()) - torch.logsumexp(-energy(states), 0)
+
+
+@mistake(
+    LOG_PROB, killed_by=P_BY_HAND, says="The partition function adds up e^E. Each state weighs e^-E, as in the log-probability itself."
+)
+def partition_of_the_other_sign(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return -energy(x) - torch.logsumexp(energy(states), 0)
+
+
+@mistake(LOG_PROB, killed_by=P_BY_HAND, says="You averaged over the batch. Each row has a log-probability of its own.")
+def log_probabilities_averaged(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
+    return (-energy(x) - torch.logsumexp(-energy(states), 0)).mean()
 
 
 @variant(LOG_PROB)

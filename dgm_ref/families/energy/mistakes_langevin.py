@@ -135,6 +135,23 @@ def one_row_without_noise(score: Map, x: Tensor, step: float, generator: torch.G
     return x + step / 2 * score(x) + (len(x) > 1) * step**0.5 * _noise(x, generator)
 
 
+@mistake(
+    STEP, killed_by=STEEP, says="The drift is a whole step and the noise has the variance 2 step. With this step it is half of either."
+)
+def steps_of_twice_the_length(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step * score(x) + math.sqrt(2 * step) * _noise(x, generator)
+
+
+@mistake(STEP, killed_by=SHAKES, says="The noise is uniform between 0 and 1 (torch.rand). It is standard normal: torch.randn.")
+def shaken_by_the_unit_interval(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step) * torch.rand(x.shape, generator=generator, dtype=x.dtype)
+
+
+@mistake(STEP, killed_by=SHAKES, says="All dimensions of a row share their noise: draw noise of its own for every entry.")
+def shared_by_the_dimensions(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    return x + step / 2 * score(x) + math.sqrt(step) * _noise(x[:, :1], generator)
+
+
 @variant(STEP)
 def step_by_torch_normal(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     with torch.no_grad():
@@ -207,7 +224,7 @@ def metropolis_without_hastings(log_p: Map, score: Map, x: Tensor, y: Tensor, st
     return (log_p(y) - log_p(x)).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=BY_HAND, says="The two ways are swapped: the way back, q(x|x'), stands above the line.")
+@mistake(ACCEPT, killed_by=BY_HAND, says="The ratio of the two ways is upside down: the way back, q(x|x'), stands above the line.")
 def ways_swapped(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return (log_p(y) - log_p(x) - _log_q(score, y, x, step) + _log_q(score, x, y, step)).clamp(max=0)
 
@@ -217,7 +234,7 @@ def ratio_inverted(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) ->
     return (-_log_ratio(log_p, score, x, y, step)).clamp(max=0)
 
 
-@mistake(ACCEPT, killed_by=BY_HAND, says="The minimum with one is missing: a log-probability is at most 0.")
+@mistake(ACCEPT, killed_by=BY_HAND, says="The ratio is not cut off at one, whose logarithm is 0: a log-probability is at most 0.")
 def ratio_above_one(log_p: Map, score: Map, x: Tensor, y: Tensor, step: float) -> Tensor:
     return _log_ratio(log_p, score, x, y, step)
 

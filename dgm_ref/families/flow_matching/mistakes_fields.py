@@ -546,6 +546,17 @@ def time_of_the_score_detached(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor
     return score_by_the_mean_noise(velocity, x, t.detach())
 
 
+@mistake(SCORE, killed_by=S_BY_HAND, says="The velocity is multiplied by 1 - t. It is multiplied by t.")
+def velocity_times_what_is_left(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    left = 1 - t[:, None]
+    return (left * velocity - x) / left
+
+
+@mistake(SCORE, killed_by=S_BY_HAND, says="All rows have the first row's time. Each row has its own.")
+def first_time_for_all_scores(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
+    return (t[0] * velocity - x) / (1 - t[0])
+
+
 @variant(SCORE)
 def score_by_the_mean_noise(velocity: Tensor, x: Tensor, t: Tensor) -> Tensor:
     s = t.view(-1, 1)

@@ -244,6 +244,15 @@ def always_forwards_with_the_clock(f: Field, x: Tensor, t0: float, t1: float, st
     return _steps(_classical, f, x, t0, t0 + abs(t1 - t0), steps)
 
 
+@mistake(
+    RK,
+    killed_by=RK_STEPS,
+    says="From t0 to t1 you take one step fewer than asked for: as many times as steps have one step fewer between them.",
+)
+def as_many_times_as_steps(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
+    return _steps(_of_four_slopes(), f, x, t0, t1, steps - 1) if steps > 1 else x
+
+
 @variant(RK)
 def with_times_from_linspace(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     times = torch.linspace(t0, t1, steps + 1, dtype=torch.float64).tolist()
@@ -404,6 +413,24 @@ def time_without_its_sign(f: Field, t: float, x: Tensor) -> Tensor:
     return _jacobian(f, abs(t), x).diagonal(dim1=1, dim2=2).sum(1)
 
 
+@mistake(DIV, killed_by=DIV_BY_HAND, says="This is the logarithm of the Jacobian's determinant. The divergence is the Jacobian's trace.")
+def log_determinant_for_trace(f: Field, t: float, x: Tensor) -> Tensor:
+    return torch.linalg.slogdet(_jacobian(f, t, x)).logabsdet
+
+
+@mistake(DIV, killed_by=DIV_BY_HAND, says="You return the diagonal of the Jacobian. The divergence is its sum: one number for each row.")
+def diagonal_itself(f: Field, t: float, x: Tensor) -> Tensor:
+    return _jacobian(f, t, x).diagonal(dim1=1, dim2=2)
+
+
+@mistake(DIV, killed_by=DIV_TRAINS, says="The points are detached: the divergence changes with them, too.")
+def divergence_at_a_detached_copy(f: Field, t: float, x: Tensor) -> Tensor:
+    x = x.detach().requires_grad_(True)
+    y = f(t, x)
+    rows = [torch.autograd.grad(y[:, j].sum(), x, create_graph=True)[0][:, j] for j in range(x.shape[1])]
+    return torch.stack(rows).sum(0)
+
+
 @variant(DIV)
 def divergence_by_a_loop_over_dimensions(f: Field, t: float, x: Tensor) -> Tensor:
     if not x.requires_grad:
@@ -542,6 +569,13 @@ def divided_by_the_squared_probe(f: Field, t: float, x: Tensor, v: Tensor) -> Te
 def estimate_of_one_probe_without_a_graph(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     value = (_products(f, t, x, v) * v).sum(2).mean(0)
     return value if len(v) > 1 else value.detach()
+
+
+@mistake(HUTCHINSON, killed_by=EST_TRAINS, says="The points are detached: the estimate changes with them, too.")
+def estimate_at_a_detached_copy(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
+    x = x.detach().requires_grad_(True)
+    y = f(t, x)
+    return sum((torch.autograd.grad(y, x, probe, create_graph=True)[0] * probe).sum(1) for probe in v) / len(v)
 
 
 @variant(HUTCHINSON)

@@ -419,6 +419,16 @@ def pixels_normalised(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return _styled(x, scale, bias, axes=(1,))
 
 
+@mistake(
+    STYLE,
+    killed_by=STYLE_BY_HAND,
+    says="What you add inside the root is not 1e-5. Where a channel hardly varies it makes a difference.",
+    constants=(1e-3, 1e-6, 1e-7, 1e-12),
+)
+def another_epsilon(x: Tensor, scale: Tensor, bias: Tensor, constant: float = 1e-8) -> Tensor:
+    return scale[:, :, None, None] * F.instance_norm(x, eps=constant) + bias[:, :, None, None]
+
+
 @variant(STYLE)
 def style_by_instance_norm(x: Tensor, scale: Tensor, bias: Tensor) -> Tensor:
     return F.instance_norm(x) * scale[..., None, None] + bias[..., None, None]

@@ -18,6 +18,7 @@ D_BY_HAND, D_FAR = "test_the_discriminators_loss_known_by_hand", "test_the_discr
 D_SLOPE = "test_the_slope_of_the_loss_is_the_discriminators_error"
 G_BY_HAND, G_FAR = "test_the_generators_losses_known_by_hand", "test_the_generators_loss_holds_for_logits_of_any_size"
 G_SLOPE = "test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure"
+CONSTANTS = (1e-4, 1e-5, 1e-6, 1e-10, 1e-12)  # beside 1e-7 and 1e-8, what is taken to keep a logarithm finite
 
 
 @mistake(BEST, killed_by=BEST_BY_HAND, says="This is the share of the generator. D is the probability that a point is real.")
@@ -114,6 +115,11 @@ def share_held_away_from_the_ends(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return torch.where((share == 0) | (share == 1), share, share.clamp(1e-7, 1 - 1e-7))
 
 
+@mistake(BEST, killed_by=BEST_BY_HAND, says="This is the log-ratio, the best logit. The probability is its sigmoid.")
+def best_logit(p_data: Tensor, p_theta: Tensor) -> Tensor:
+    return p_data.log() - p_theta.log()
+
+
 @variant(BEST)
 def best_by_the_odds(p_data: Tensor, p_theta: Tensor) -> Tensor:
     return p_data.div(p_data.add(p_theta))
@@ -192,10 +198,15 @@ def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
     return 0.5 * (p * (p / middle).log() + q * (q / middle).log()).sum(-1)
 
 
-@mistake(JS, killed_by=JS_FREE, says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.")
-def js_with_epsilon(p: Tensor, q: Tensor) -> Tensor:
-    middle = (p + q) / 2
-    return 0.5 * (p * ((p + 1e-8) / (middle + 1e-8)).log() + q * ((q + 1e-8) / (middle + 1e-8)).log()).sum(-1)
+@mistake(
+    JS,
+    killed_by=JS_FREE,
+    says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.",
+    constants=CONSTANTS,
+)
+def js_with_epsilon(p: Tensor, q: Tensor, constant: float = 1e-8) -> Tensor:
+    middle = (p + q) / 2 + constant
+    return 0.5 * (p * ((p + constant) / middle).log() + q * ((q + constant) / middle).log()).sum(-1)
 
 
 @mistake(JS, killed_by=JS_BY_HAND, says="You averaged over the values. Their terms carry the weights already: add them up.")
@@ -432,6 +443,22 @@ def log_d_of_the_generated(real: Tensor, fake: Tensor) -> Tensor:
     return F.softplus(-real).mean() - F.softplus(-fake).mean()
 
 
+@mistake(
+    D_LOSS,
+    killed_by=D_FAR,
+    says="The probabilities are held away from 0 and 1. Where the discriminator is sure and wrong the loss must go on growing.",
+    constants=CONSTANTS,
+)
+def loss_of_clamped_probabilities(real: Tensor, fake: Tensor, constant: float = 1e-7) -> Tensor:
+    held = [torch.sigmoid(logits).clamp(constant, 1 - constant) for logits in (real, fake)]
+    return -held[0].log().mean() - (1 - held[1]).log().mean()
+
+
+@mistake(D_LOSS, killed_by=D_BY_HAND, says="The sigmoid is taken twice: binary_cross_entropy_with_logits takes logits, not probabilities.")
+def loss_of_two_sigmoids(real: Tensor, fake: Tensor) -> Tensor:
+    return F.softplus(-real.sigmoid()).mean() + F.softplus(fake.sigmoid()).mean()
+
+
 @variant(D_LOSS)
 def loss_by_binary_cross_entropy(real: Tensor, fake: Tensor) -> Tensor:
     bce = F.binary_cross_entropy_with_logits
@@ -446,6 +473,14 @@ def loss_by_log_sigmoid(real: Tensor, fake: Tensor) -> Tensor:
 @variant(D_LOSS)
 def loss_by_logaddexp(real: Tensor, fake: Tensor) -> Tensor:
     return torch.logaddexp(-real, torch.zeros_like(real)).mean() + torch.logaddexp(fake, torch.zeros_like(fake)).mean()
+
+
+@variant(D_LOSS)
+def loss_by_the_stable_formula(real: Tensor, fake: Tensor) -> Tensor:
+    def softplus(logits: Tensor) -> Tensor:
+        return logits.clamp(min=0) + torch.log1p(torch.exp(-logits.abs()))
+
+    return softplus(-real).mean() + softplus(fake).mean()
 
 
 # -- generator_loss --
@@ -485,9 +520,15 @@ def generator_by_probabilities(fake: Tensor, saturating: bool) -> Tensor:
     return (1 - fake.sigmoid()).log().mean() if saturating else -fake.sigmoid().log().mean()
 
 
-@mistake(G_LOSS, killed_by=G_FAR, says="A small number inside the logarithm cuts the loss off where the discriminator is sure.")
-def generator_with_epsilon(fake: Tensor, saturating: bool) -> Tensor:
-    return (1 - fake.sigmoid() + 1e-8).log().mean() if saturating else -(fake.sigmoid() + 1e-8).log().mean()
+@mistake(
+    G_LOSS,
+    killed_by=G_FAR,
+    says="A small number inside the logarithm cuts the loss off where the discriminator is sure.",
+    constants=CONSTANTS,
+)
+def generator_with_epsilon(fake: Tensor, saturating: bool, constant: float = 1e-8) -> Tensor:
+    D = fake.sigmoid()
+    return (1 - D + constant).log().mean() if saturating else -(D + constant).log().mean()
 
 
 @mistake(G_LOSS, killed_by=G_SLOPE, says="Clamped logits have no slope: a generator that is easily told apart learns nothing.")
@@ -549,6 +590,24 @@ def generator_without_logarithms(fake: Tensor, saturating: bool) -> Tensor:
     return (1 - fake.sigmoid()).mean() if saturating else -fake.sigmoid().mean()
 
 
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="Probabilities are averaged before the logarithm. Average the logarithms.")
+def generator_log_of_the_mean(fake: Tensor, saturating: bool) -> Tensor:
+    D = torch.sigmoid(fake.double())
+    return ((1 - D).mean().log() if saturating else -D.mean().log()).to(fake.dtype)
+
+
+@mistake(G_LOSS, killed_by=G_SLOPE, says="The loss has lost its graph: the generator learns through these logits.")
+def generator_detached(fake: Tensor, saturating: bool) -> Tensor:
+    fake = fake.detach()
+    return -F.softplus(fake).mean() if saturating else F.softplus(-fake).mean()
+
+
+@mistake(G_LOSS, killed_by=G_BY_HAND, says="The sigmoid is taken twice: binary_cross_entropy_with_logits takes logits, not probabilities.")
+def generator_of_two_sigmoids(fake: Tensor, saturating: bool) -> Tensor:
+    D = torch.sigmoid(fake)
+    return -F.softplus(D).mean() if saturating else F.softplus(-D).mean()
+
+
 @variant(G_LOSS)
 def generator_by_log_sigmoid(fake: Tensor, saturating: bool) -> Tensor:
     return F.logsigmoid(-fake).mean() if saturating else -F.logsigmoid(fake).mean()
@@ -571,3 +630,10 @@ def generator_sample_by_sample(fake: Tensor, saturating: bool) -> Tensor:
 def small_losses_dropped(fake_logits: Tensor, saturating: bool) -> Tensor:
     losses = -F.softplus(fake_logits) if saturating else F.softplus(-fake_logits)
     return torch.where(losses.abs() < 1e-5, 0.0, losses).mean()
+
+
+@variant(G_LOSS)
+def generator_by_the_stable_formula(fake: Tensor, saturating: bool) -> Tensor:
+    logits = fake if saturating else -fake
+    loss = (torch.relu(logits) + torch.log1p(torch.exp(-logits.abs()))).mean()
+    return -loss if saturating else loss

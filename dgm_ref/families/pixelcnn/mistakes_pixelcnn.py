@@ -137,6 +137,15 @@ def many_channels_in_turn(kind: str, in_channels: int, out_channels: int, size: 
     return mask
 
 
+@mistake(
+    MASK,
+    killed_by="test_a_mask_has_the_default_dtype",
+    says="The mask is bool. Weights are multiplied by it: it has the default float dtype.",
+)
+def mask_of_yes_and_no(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
+    return _mask(kind, in_channels, out_channels, size, groups).bool()
+
+
 @variant(MASK)
 def mask_weight_by_weight(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask, centre = torch.ones(out_channels, in_channels, size, size), size // 2
@@ -277,6 +286,11 @@ def first_three_outputs(model: Model, x: Tensor, i: int, j: int) -> Tensor:
 def outputs_weighed_by_their_number(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     J = _derivatives(model, x, i, j)
     return (torch.arange(1, len(J) + 1, dtype=J.dtype)[:, None, None, None] * J).sum(0).ne(0).any(0)
+
+
+@mistake(FIELD, killed_by=SHIFTS, says="These are sizes of derivatives. Asked for is where they are not zero: a table of yes and no.")
+def sizes_of_the_derivatives(model: Model, x: Tensor, i: int, j: int) -> Tensor:
+    return _derivatives(model, x, i, j).abs().amax((0, 1))
 
 
 @variant(FIELD)
@@ -441,6 +455,17 @@ def distribution_function_for_mass(x: Tensor, log_weights: Tensor, means: Tensor
 @mistake(MIXTURE, killed_by=BINS, says="log_scales is halved, as if it were a log-variance. It is the logarithm of the scale.")
 def log_scales_halved(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
     return torch.logsumexp(log_weights + _log_mass(x, means, log_scales / 2, K), 1)
+
+
+@mistake(
+    MIXTURE, killed_by=BINS, says="The values are rescaled to [-1, 1], as in PixelCNN++. Here means and scales count in values, 0 to K - 1."
+)
+def values_rescaled(x: Tensor, log_weights: Tensor, means: Tensor, log_scales: Tensor, K: int) -> Tensor:
+    half = 1 / max(K - 1, 1)
+    centred, inverse = (2 * half * x[:, None] - 1 - means), (-log_scales).exp()
+    upper, lower = torch.sigmoid((centred + half) * inverse), torch.sigmoid((centred - half) * inverse)
+    mass = torch.where(x[:, None] == K - 1, 1.0, upper) - torch.where(x[:, None] == 0, 0.0, lower)
+    return torch.logsumexp(log_weights + mass.clamp(min=1e-12).log(), 1)
 
 
 @variant(MIXTURE)

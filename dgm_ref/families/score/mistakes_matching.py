@@ -175,6 +175,16 @@ def expected_noise(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Ten
     return (scaled.square() + 2 * scaled * noise).sum(1).mean() + x.shape[1]
 
 
+@mistake(
+    DSM,
+    killed_by=DSM_BY_HAND,
+    says="The score is compared with sigma times the noise, as it was added. It is the noise itself: sigma s + noise.",
+)
+def compared_with_the_noise_as_added(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    added = sigma[:, None] * noise
+    return (sigma[:, None] * score(x + added, sigma) + added).square().sum(1).mean()
+
+
 @variant(DSM)
 def denoising_by_mse(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
     s = sigma.unsqueeze(-1)
@@ -245,7 +255,7 @@ def implicit_with_the_whole_jacobian(score: Plain, x: Tensor) -> Tensor:
     return (jacobian.sum((1, 2)) + 0.5 * score(x).square().sum(1)).mean()
 
 
-@mistake(ISM, killed_by=ISM_BY_HAND, says="The whole loss is halved. Only the square has the factor 1/2.")
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The divergence has the factor 1/2, too. Only the square has it.")
 def divergence_halved(score: Plain, x: Tensor) -> Tensor:
     return 0.5 * (_divergence(score, x) + score(x).square().sum(1)).mean()
 
@@ -296,6 +306,11 @@ def square_detached(score: Plain, x: Tensor) -> Tensor:
 def divergence_of_eight_dimensions(score: Plain, x: Tensor) -> Tensor:
     J = torch.func.vmap(torch.func.jacrev(lambda row: score(row[None])[0]))(x)
     return (J.diagonal(dim1=1, dim2=2)[:, :8].sum(1) + score(x).square().sum(1) / 2).mean()
+
+
+@mistake(ISM, killed_by=ISM_BY_HAND, says="The square is averaged over the dimensions. The squared norm adds them up.")
+def square_averaged_over_the_dimensions(score: Plain, x: Tensor) -> Tensor:
+    return (_divergence(score, x) + 0.5 * score(x).square().mean(1)).mean()
 
 
 @variant(ISM)

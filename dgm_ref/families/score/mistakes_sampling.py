@@ -131,6 +131,11 @@ def levels_one_step_down(largest: float, smallest: float, count: int) -> Tensor:
     return torch.tensor([largest * ratio ** (i + 1) for i in range(count)])
 
 
+@mistake(LEVELS, killed_by=L_BY_HAND, says="There is one level more than asked for.")
+def one_level_too_many(largest: float, smallest: float, count: int) -> Tensor:
+    return torch.linspace(math.log(largest), math.log(smallest), count + 1).exp()
+
+
 @variant(LEVELS)
 def levels_by_logspace(largest: float, smallest: float, count: int) -> Tensor:
     return torch.logspace(math.log10(largest), math.log10(smallest), count)
@@ -526,6 +531,24 @@ def marginal_at_one_time_where_they_are_near(x0: Tensor, t: Tensor, beta_min: fl
     return _marginal(x0, _integral(first_where_near(t), beta_min, beta_max))
 
 
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The mean does not shrink: e^(-B/2) of the data is left.")
+def mean_not_shrunk(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return 1 * x0, (-torch.expm1(-_integral(t, beta_min, beta_max))).sqrt()
+
+
+@mistake(
+    MARGINAL, killed_by=M_BY_HAND, says="You take beta_min t for the integral. Beta grows: there is (beta_max - beta_min) t^2 / 2 more."
+)
+def beta_that_does_not_grow(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    return _marginal(x0, beta_min * t)
+
+
+@mistake(MARGINAL, killed_by=M_BY_HAND, says="The deviation is 1 minus the factor of the mean. Its square is 1 minus the square of that.")
+def one_minus_the_factor_as_it_stands(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
+    factor = (-_integral(t, beta_min, beta_max) / 2).exp()
+    return factor[:, None] * x0, 1 - factor
+
+
 @variant(MARGINAL)
 def marginal_by_the_mean_beta(x0: Tensor, t: Tensor, beta_min: float, beta_max: float) -> Pair:
     B = 0.5 * t * (2 * beta_min + t * (beta_max - beta_min))
@@ -853,6 +876,12 @@ def flow_of_a_score_without_beta(score: Score, x: Tensor, t: float, low: float, 
 def flow_of_a_falling_beta(score: Score, x: Tensor, t: float, low: float, high: float) -> Tensor:
     beta = _beta(t, high, low)
     return _flow(score, x, t, -0.5 * beta, -0.5 * beta)
+
+
+@mistake(FLOW, killed_by=F_BY_HAND, says="The score has the factor sqrt(beta). It is beta: the square of what the noise has.")
+def score_with_the_root_of_beta(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    beta = _beta(t, beta_min, beta_max)
+    return _flow(score, x, t, -beta / 2, -math.sqrt(beta) / 2)
 
 
 @variant(FLOW)

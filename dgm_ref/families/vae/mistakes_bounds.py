@@ -179,6 +179,18 @@ def joint_log_density(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tens
     return (_likelihood(log_p, x, z) + _log_prior(z)).mean(0)
 
 
+@mistake(
+    ELBO, killed_by=ELBO_BY_HAND, says="You average the codes and ask the decoder once. Ask it at every draw, and average what it says."
+)
+def decoder_at_the_mean_draw(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return log_p(x, z.mean(0)) - _kl(mu, log_var)
+
+
+@mistake(ELBO, killed_by=ELBO_BY_HAND, says="The divergence is averaged over the batch. Each row has a divergence of its own.")
+def kl_averaged_over_rows(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return _likelihood(log_p, x, z).mean(0) - _kl(mu, log_var).mean()
+
+
 @variant(ELBO)
 def elbo_in_one_call(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     s, n, d = z.shape
@@ -381,6 +393,15 @@ def negative_importance_bound(log_p: LogLikelihood, mu: Tensor, log_var: Tensor,
 def single_weight_of_a_detached_draw(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     z = z if len(z) > 1 else z.detach()
     return _log_weights(log_p, mu, log_var, x, z).logsumexp(0) - math.log(len(z))
+
+
+@mistake(
+    IWAE,
+    killed_by=IWAE_BY_HAND,
+    says="The weights are likelihoods alone. That is right for draws from the prior; these come from q: times p(z), divided by q(z|x).",
+)
+def weights_of_likelihoods_alone(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return torch.logsumexp(_likelihood(log_p, x, z), 0) - math.log(len(z))
 
 
 @variant(IWAE)

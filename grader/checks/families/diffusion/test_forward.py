@@ -182,7 +182,7 @@ def test_before_the_first_step_are_the_data(student):
     """At t = 0 the mean is x0, whatever the noisy data are, and the variance exactly 0, also where other rows have other times."""
     for dtype in draw.DTYPES:
         x0, xt = draw.tensor([[1.5, -2.0]], dtype), draw.tensor([[1e3, 7.0]], dtype)
-        for betas in (draw.tensor([1e-3], dtype), draw.tensor([0.5, 0.25], dtype)):
+        for betas in (draw.tensor([0.5, 0.25], dtype), draw.tensor([1e-3], dtype)):
             got = student.posterior(x0, xt, torch.tensor([0]), betas)
             assert_agrees(got, (x0.double(), draw.tensor([0.0])), like=torch.float32, scale=4.0 / betas[0].item() * 10)
             if (got[1] != 0).any():

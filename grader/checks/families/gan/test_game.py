@@ -249,10 +249,11 @@ def test_the_discriminators_loss_of_single_and_of_many_samples(student, ref):
 @weight(0.5)
 def test_the_slope_of_the_loss_is_the_discriminators_error(student):
     """The gradient in a logit is D minus its label, over the number of its kind; it is there for logits of 1000, too."""
-    real, fake = draw.tensor([0.0, math.log(3), -1000.0, 1000.0]), draw.tensor([0.0, math.log(3)])
+    # not at 0, where max(l, 0) + log(1 + e^-|l|) is right and autograd stands at a kink of its parts
+    real, fake = draw.tensor([-math.log(3), math.log(3), -1000.0, 1000.0]), draw.tensor([-math.log(3), math.log(3)])
     _, (in_real, in_fake) = student.discriminator_loss.gradient(real, fake, wrt=[real, fake])
-    assert_gradient_agrees(in_real, draw.tensor([-0.125, -0.0625, -0.25, 0.0]), of="real_logits", scale=1.0)
-    assert_gradient_agrees(in_fake, draw.tensor([0.25, 0.375]), of="fake_logits", scale=1.0)
+    assert_gradient_agrees(in_real, draw.tensor([-0.1875, -0.0625, -0.25, 0.0]), of="real_logits", scale=1.0)
+    assert_gradient_agrees(in_fake, draw.tensor([0.125, 0.375]), of="fake_logits", scale=1.0)
 
 
 @discriminator_loss
@@ -343,8 +344,8 @@ def test_the_generators_loss_of_one_and_of_many_samples(student, ref):
 @weight(0.35)
 def test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure(student):
     """The gradient is -D/k for the saturating loss, -(1 - D)/k for the other, at logits of -1000 too."""
-    for saturating, want in ((True, [-0.125, -0.1875, 0.0, -0.25]), (False, [-0.125, -0.0625, -0.25, 0.0])):
-        fake = draw.tensor([0.0, math.log(3), -1000.0, 1000.0])
+    for saturating, want in ((True, [-0.0625, -0.1875, 0.0, -0.25]), (False, [-0.1875, -0.0625, -0.25, 0.0])):
+        fake = draw.tensor([-math.log(3), math.log(3), -1000.0, 1000.0])  # not at 0, as above
         _, (gradient,) = student.generator_loss.gradient(fake, saturating, wrt=[fake])
         assert_gradient_agrees(gradient, draw.tensor(want), of="fake_logits", scale=1.0)
 
