@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from dgm_ref.catalogue import mistake, variant
+from dgm_ref.catalogue import EPSILONS, mistake, variant
 
 BEST, JS, D_LOSS, G_LOSS = "gan.optimal_discriminator", "gan.jensen_shannon", "gan.discriminator_loss", "gan.generator_loss"
 BEST_BY_HAND, BEST_LITTLE = "test_the_best_discriminator_known_by_hand", "test_the_best_discriminator_where_there_is_little_mass"
@@ -18,7 +18,6 @@ D_BY_HAND, D_FAR = "test_the_discriminators_loss_known_by_hand", "test_the_discr
 D_SLOPE = "test_the_slope_of_the_loss_is_the_discriminators_error"
 G_BY_HAND, G_FAR = "test_the_generators_losses_known_by_hand", "test_the_generators_loss_holds_for_logits_of_any_size"
 G_SLOPE = "test_only_the_other_loss_has_a_slope_where_the_discriminator_is_sure"
-CONSTANTS = (1e-4, 1e-5, 1e-6, 1e-10, 1e-12)  # beside 1e-7 and 1e-8, what is taken to keep a logarithm finite
 
 
 @mistake(BEST, killed_by=BEST_BY_HAND, says="This is the share of the generator. D is the probability that a point is real.")
@@ -202,7 +201,7 @@ def js_nan_at_zeros(p: Tensor, q: Tensor) -> Tensor:
     JS,
     killed_by=JS_FREE,
     says="A small number inside the logarithms moves the divergence: use torch.xlogy for 0 log 0.",
-    constants=CONSTANTS,
+    constants=EPSILONS,
 )
 def js_with_epsilon(p: Tensor, q: Tensor, constant: float = 1e-8) -> Tensor:
     middle = (p + q) / 2 + constant
@@ -447,7 +446,7 @@ def log_d_of_the_generated(real: Tensor, fake: Tensor) -> Tensor:
     D_LOSS,
     killed_by=D_FAR,
     says="The probabilities are held away from 0 and 1. Where the discriminator is sure and wrong the loss must go on growing.",
-    constants=CONSTANTS,
+    constants=EPSILONS,
 )
 def loss_of_clamped_probabilities(real: Tensor, fake: Tensor, constant: float = 1e-7) -> Tensor:
     held = [torch.sigmoid(logits).clamp(constant, 1 - constant) for logits in (real, fake)]
@@ -524,7 +523,7 @@ def generator_by_probabilities(fake: Tensor, saturating: bool) -> Tensor:
     G_LOSS,
     killed_by=G_FAR,
     says="A small number inside the logarithm cuts the loss off where the discriminator is sure.",
-    constants=CONSTANTS,
+    constants=EPSILONS,
 )
 def generator_with_epsilon(fake: Tensor, saturating: bool, constant: float = 1e-8) -> Tensor:
     D = fake.sigmoid()
