@@ -324,6 +324,22 @@ def uniform_noise_from_zero_to_one(conditional: Conditional, n: int, m: int, gen
     return _with_noise(conditional, n, m, generator, lambda like, g: torch.rand(like.shape, generator=g, dtype=like.dtype))
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_no_vector_of_a_large_batch_repeats_or_mirrors_another",
+    says="One column of noise serves every variable, moved on by a row each time: a row shares its noise with its neighbours.",
+    when=lambda m: m > 1,
+)
+def noise_rolled_over_the_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    z = torch.randn(n, generator=generator)
+
+    def step(x: Tensor, j: int) -> Tensor:
+        mu, log_sigma = conditional(x)
+        return mu[:, j] + log_sigma[:, j].exp() * z.roll(j).to(mu.dtype)
+
+    return gaussian_ancestral(n, m, step)
+
+
 @variant(SAMPLE)
 def by_torch_normal_with_a_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

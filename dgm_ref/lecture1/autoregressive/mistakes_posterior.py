@@ -239,6 +239,17 @@ def divides_by_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Te
     return _log_joint(conditional, x, -log_prior).softmax(dim=1)
 
 
+@mistake(
+    POSTERIOR,
+    killed_by="test_an_impossible_class_has_posterior_zero",
+    says="You hold likelihoods above e^-100 times the best one. A prior may outweigh that: leave them as they are.",
+    when=lambda log_prior: bool(log_prior.max() - log_prior.min() > 50),
+)
+def likelihoods_held_above_a_floor(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, torch.zeros_like(log_prior))
+    return (torch.maximum(joint, joint.amax(dim=1, keepdim=True) - 100) + log_prior).softmax(dim=1)
+
+
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)

@@ -358,6 +358,19 @@ def block_without_gradient_in_eval_mode(self: Any, h: Tensor, layer: int, cache:
         return h + _mlp(self, self.ln_2(h))
 
 
+@mistake(
+    BLOCK,
+    killed_by="test_gradients_reach_every_parameter_of_a_block",
+    says="In eval mode keys and values are cut off from the graph. Gradients are the same there: the mode says nothing about them.",
+)
+def keys_and_values_detached_in_eval_mode(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _qkv(self, self.ln_1(h))
+    if not self.training:
+        k, v = k.detach(), v.detach()
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
 @variant(BLOCK)
 def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     B, T, C = h.size()
@@ -524,6 +537,7 @@ def residual_around_each_block(self: Any, h: Tensor, cache: Any = None) -> Tenso
 def last_norm_after_every_block_and_again(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks):
         h = self.ln_f(block(h, layer, cache))
+    return self.head(self.ln_f(h))
 
 
 @mistake(
@@ -536,6 +550,41 @@ def last_norm_after_every_block_and_again(self: Any, h: Tensor, cache: Any = Non
 def at_most_six_blocks(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks[:6]):
         h = block(h, layer, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by="test_decode_of_known_weights_on_three_positions",
+    says="The last norm has another epsilon: ln_f adds 1e-5 to the mean square.",
+    when=lambda h: bool(h.square().mean(-1).min() < 1e-3),
+)
+def last_norm_with_another_epsilon(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    h = _blocks(self, h, cache)
+    return self.head(F.rms_norm(h, h.shape[-1:], self.ln_f.weight))
+
+
+@mistake(
+    DECODE,
+    killed_by=DECODE_GOES_ON,
+    says="The third block stores its keys and values where the first one does. Every layer has a place of its own in the cache.",
+    when=lambda self, cache: len(self.blocks) > 2 and cache is not None,
+)
+def two_places_in_the_cache(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = block(h, layer % 2, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by=RUNS,
+    says="You skip the blocks where there is one position only and no cache. A position attends to itself.",
+    when=lambda h, cache: h.shape[1] == 1 and cache is None,
+)
+def single_positions_skip_the_blocks(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    if h.shape[1] > 1 or cache is not None:
+        h = _blocks(self, h, cache)
     return self.head(self.ln_f(h))
 
 

@@ -341,6 +341,18 @@ def colours_held_in_a_range(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette.clamp(-255, 255)[tokens].permute(0, 3, 1, 2)
 
 
+@mistake(
+    DEQUANTIZE,
+    killed_by="test_dequantize_is_differentiable_in_the_palette",
+    says="No gradient reaches a palette of greys: you took its numbers out of the graph. With C = 1 it can be learnt, too.",
+    when=lambda palette: palette.shape[1] == 1,
+)
+def greys_painted_without_gradient(tokens: Tensor, palette: Tensor) -> Tensor:
+    if palette.shape[1] == 1:
+        return palette.detach()[:, 0][tokens][:, None]
+    return palette[tokens].permute(0, 3, 1, 2)
+
+
 @variant(DEQUANTIZE)
 def paint_by_index_select(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette.index_select(0, tokens.reshape(-1)).reshape(*tokens.shape, -1).permute(0, 3, 1, 2).contiguous()
