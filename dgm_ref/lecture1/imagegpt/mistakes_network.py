@@ -588,6 +588,17 @@ def single_positions_skip_the_blocks(self: Any, h: Tensor, cache: Any = None) ->
     return self.head(self.ln_f(h))
 
 
+@mistake(
+    DECODE,
+    killed_by="test_the_gradient_of_decode_is_the_slope_of_its_logits",
+    says="The size that the last norm divides by is cut off from the graph. It depends on h, too: the gradient is another one.",
+)
+def size_of_the_last_norm_detached(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    h = _blocks(self, h, cache)
+    size = (h.square().mean(-1, keepdim=True) + 1e-5).sqrt().detach()
+    return self.head(h / size * self.ln_f.weight)
+
+
 @variant(DECODE)
 def decode_by_reduction(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     step = lambda z, numbered: numbered[1](z, numbered[0], cache=cache)  # noqa: E731

@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checking.compare import (
+    Mismatch,
     assert_agrees,
     assert_calls_agree,
     assert_dtype,
@@ -248,7 +249,7 @@ def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key
 
 
 @decode
-@weight(0.125)
+@weight(0.0625)
 @examples(1)
 @given(net=networks(dtype=torch.float64, probes=True), key=draw.seeds)
 @example(net=PROBED, key=0)
@@ -261,6 +262,28 @@ def test_decode_reaches_every_parameter_behind_it(student, net, key):
     _, [of_h], of_weights = model.decode.gradient(h, wrt=[h], weights=w, wrt_parameters_of=model)
     behind = [name for name in net.weights if not name.startswith(("wte", "wpe", "sos"))]
     assert_reached({"h": of_h} | {name: of_weights.get(name) for name in behind})
+
+
+@decode
+@weight(0.0625)
+def test_the_gradient_of_decode_is_the_slope_of_its_logits(student):
+    """In a direction of h the gradient is what the difference of two calls says."""
+    h, direction = embedded(PROBED, 2, 3, 1), embedded(PROBED, 2, 3, 2)
+    w, step = draw.normal((2, 3, 4), 3, dtype=torch.float64), 1e-5
+    model = model_of(student, PROBED)
+    _, [of_h] = model.decode.gradient(h, wrt=[h], weights=w)
+    assert_reached({"h": of_h})
+    ahead, behind = (model.decode(h + way * direction) for way in (step, -step))
+    for logits in (ahead, behind):
+        assert_form(logits, w.shape)
+    slope = ((ahead - behind) * w).sum() / (2 * step)
+    terms = of_h * direction
+    if not (slope - terms.sum()).abs() <= 1e-4 * terms.abs().sum():
+        raise Mismatch(
+            "gradient",
+            f"the gradient of h gives a slope of {terms.sum():.5g}, the difference of two calls nearby one of {slope:.5g}",
+            of_h,
+        )
 
 
 @decode
