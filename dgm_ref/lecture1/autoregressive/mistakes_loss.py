@@ -189,8 +189,10 @@ def last_of_many_values_left_out(conditional: Conditional, x: Tensor) -> Tensor:
     when=size_of("x", axis=1, at_least=2),
 )
 def gradient_not_divided_by_m(conditional: Conditional, x: Tensor) -> Tensor:
-    loss = -log_likelihood(conditional, x).mean()
-    return loss + (loss / x.shape[1] - loss).detach()
+    loss = F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())
+    if loss.requires_grad:
+        loss.register_hook(lambda gradient: gradient * x.shape[1])
+    return loss
 
 
 @mistake(

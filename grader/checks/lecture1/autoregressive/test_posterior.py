@@ -41,12 +41,19 @@ def precision(models: list[Family], x: Tensor, log_prior: Tensor) -> Tensor:
 @class_posterior
 @weight(0.25)
 def test_two_coins_and_two_heads(student):
-    """A fair coin and one with heads 3/4: after two heads the odds are 4 to 9, and 12 to 9 if they were 3 to 1 before."""
+    """A fair coin and one with heads 3/4: after two heads the odds are 4 to 9, and 12 to 9 if they were 3 to 1 before.
+
+    They stay so when 1000 is added to all logits of a throw.
+    """
     conditional, x = class_conditional([coin(2, 0.5), coin(2, 0.75)]), torch.tensor([[1, 1], [0, 1], [0, 0]])
     for prior, want in (([0.5, 0.5], [4 / 13, 4 / 7, 4 / 5]), ([0.75, 0.25], [12 / 21, 12 / 15, 12 / 13])):
         fair = torch.tensor(want, dtype=torch.float64)
         got = student.class_posterior(conditional, x, torch.tensor(prior).log())
         assert_agrees(got, torch.stack([fair, 1 - fair], dim=1), like=torch.float32, scale=4.0)
+    logits = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[1.0, 3.0], [1.0, 3.0]]]).double().log()  # (C, m, K)
+    moved = logits + torch.tensor([[1000.0, 0.0], [0.0, 1000.0]])[:, :, None]
+    got = student.class_posterior(class_conditional([independent_table(table) for table in moved]), x, torch.tensor(prior).double().log())
+    assert_agrees(got, torch.stack([fair, 1 - fair], dim=1), scale=1e4)
 
 
 @class_posterior
