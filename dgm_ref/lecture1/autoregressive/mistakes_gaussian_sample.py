@@ -333,6 +333,22 @@ def parameters_of_the_next_variable(conditional: Conditional, n: int, m: int, ge
     return gaussian_ancestral(n, m, lambda x, j: _one(conditional(x), min(j + 1, m - 1), generator))
 
 
+@mistake(
+    SAMPLE,
+    killed_by="test_no_vector_of_a_large_batch_repeats_or_mirrors_another",
+    says="One column of noise serves every variable, moved on by a row each time: a row shares its noise with its neighbours.",
+    when=lambda m: m > 1,
+)
+def noise_rolled_over_the_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    z = torch.randn(n, generator=generator)
+
+    def step(x: Tensor, j: int) -> Tensor:
+        mu, log_sigma = conditional(x)
+        return mu[:, j] + log_sigma[:, j].exp() * z.roll(j).to(mu.dtype)
+
+    return gaussian_ancestral(n, m, step)
+
+
 @variant(SAMPLE)
 def by_torch_normal_with_a_generator(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     def step(x: Tensor, j: int) -> Tensor:

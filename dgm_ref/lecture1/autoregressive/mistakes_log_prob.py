@@ -335,6 +335,31 @@ def logits_mixed_up_by_a_reshape(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(lambda x: mixed_up, x)
 
 
+@mistake(
+    LOG_PROB,
+    killed_by="test_the_gradient_raises_what_is_observed",
+    says="You leave out the softmax where logits are normalised already. The values are the same, the gradient is not: "
+    "it lacks the probabilities.",
+    when=lambda conditional, x: bool(conditional(x).logsumexp(-1).abs().max() < 1e-5),
+)
+def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    normalised = bool(logits.logsumexp(-1).abs().max() < 1e-5)
+    return at(logits if normalised else logits.log_softmax(-1), x).sum(dim=-1)
+
+
+@mistake(
+    LOG_PROB,
+    killed_by="test_the_likelihood_of_a_sequence_is_its_own",
+    says="You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
+    "The largest of each position is taken out.",
+)
+def largest_logit_of_the_sequence_taken_out(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    logits = logits - logits.amax(dim=(1, 2), keepdim=True)
+    return (at(logits, x) - logits.exp().sum(-1).log()).sum(1)
+
+
 @variant(LOG_PROB)
 def one_conditional_after_another(conditional: Conditional, x: Tensor) -> Tensor:
     terms = []

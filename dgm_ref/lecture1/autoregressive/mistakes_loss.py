@@ -197,6 +197,44 @@ def divided_by_K_in_place_of_m(conditional: Conditional, x: Tensor) -> Tensor:
     return -log_likelihood(conditional, x).mean() / conditional(x).shape[-1]
 
 
+@mistake(
+    LOSS,
+    killed_by="test_the_gradient_is_per_sample_and_dimension_as_the_loss_is",
+    says="The value is per dimension, the gradient is that of whole sequences: m times too long. Divide within the graph.",
+    when=size_of("x", axis=1, at_least=2),
+)
+def gradient_not_divided_by_m(conditional: Conditional, x: Tensor) -> Tensor:
+    loss = F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())
+    if loss.requires_grad:
+        loss.register_hook(lambda gradient: gradient * x.shape[1])
+    return loss
+
+
+@mistake(
+    LOSS,
+    killed_by="test_the_gradient_is_per_sample_and_dimension_as_the_loss_is",
+    says="You leave out the softmax where logits are normalised already. The values are the same, the gradient is not: "
+    "it lacks the probabilities.",
+    when=lambda conditional, x: bool(conditional(x).logsumexp(-1).abs().max() < 1e-5),
+)
+def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    normalised = bool(logits.logsumexp(-1).abs().max() < 1e-5)
+    return -at(logits if normalised else logits.log_softmax(-1), x).mean()
+
+
+@mistake(
+    LOSS,
+    killed_by="test_an_impossible_sequence_costs_everything",
+    says="You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
+    "The largest of each position is taken out.",
+)
+def largest_logit_of_the_sequence_taken_out(conditional: Conditional, x: Tensor) -> Tensor:
+    logits = conditional(x)
+    logits = logits - logits.amax(dim=(1, 2), keepdim=True)
+    return -(at(logits, x) - logits.exp().sum(-1).log()).mean()
+
+
 @variant(LOSS)
 def mean_cross_entropy(conditional: Conditional, x: Tensor) -> Tensor:
     return F.cross_entropy(conditional(x).flatten(0, 1), x.flatten())

@@ -239,6 +239,45 @@ def divides_by_the_prior(conditional: ClassConditional, x: Tensor, log_prior: Te
     return _log_joint(conditional, x, -log_prior).softmax(dim=1)
 
 
+@mistake(
+    POSTERIOR,
+    killed_by="test_an_impossible_class_has_posterior_zero",
+    says="You hold likelihoods above e^-100 times the best one. A prior may outweigh that: leave them as they are.",
+    when=lambda log_prior: bool(log_prior.max() - log_prior.min() > 50),
+)
+def likelihoods_held_above_a_floor(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    joint = _log_joint(conditional, x, torch.zeros_like(log_prior))
+    return (torch.maximum(joint, joint.amax(dim=1, keepdim=True) - 100) + log_prior).softmax(dim=1)
+
+
+@mistake(
+    POSTERIOR,
+    killed_by="test_two_coins_and_two_heads",
+    says="You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
+    "The largest of each position is taken out.",
+)
+def largest_logit_of_the_sequence_taken_out(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    columns = []
+    for c in range(len(log_prior)):
+        logits = conditional(x, torch.full((len(x),), c))
+        logits = logits - logits.amax(dim=(1, 2), keepdim=True)
+        columns.append((at(logits, x) - logits.exp().sum(-1).log()).sum(1))
+    return (torch.stack(columns, dim=1) + log_prior).softmax(dim=1)
+
+
+@mistake(
+    POSTERIOR,
+    killed_by="test_two_coins_and_two_heads",
+    says="You shift by the largest logit of all classes: where those of a class are all far smaller nothing is left. "
+    "The largest of each class is taken out.",
+)
+def largest_logit_of_all_classes_taken_out(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    logits = torch.stack([conditional(x, torch.full((len(x),), c)) for c in range(len(log_prior))])  # (C, n, m, K)
+    logits = logits - logits.amax(dim=(0, 3), keepdim=True)
+    log_p = torch.stack([at(table, x) for table in logits]) - logits.exp().sum(-1).log()
+    return (log_p.sum(-1).T + log_prior).softmax(dim=1)
+
+
 @variant(POSTERIOR)
 def one_big_batch(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
     n, C = len(x), len(log_prior)

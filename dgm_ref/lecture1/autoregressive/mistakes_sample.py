@@ -280,6 +280,16 @@ def minus_one_for_what_is_not_drawn(conditional: Conditional, n: int, m: int, ge
 # -- the wrong form --
 
 
+@mistake(
+    SAMPLE,
+    killed_by=AGREED,
+    says="Columns that are not drawn yet hold 1, which is no value where K = 1: an embedding cannot look it up.",
+    when=lambda conditional, m: conditional(torch.zeros(1, m).long()).shape[-1] == 1,
+)
+def starts_from_ones(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator), fill=1)
+
+
 @mistake(SAMPLE, killed_by=AGREED, says="Tokens are indices: int64, not floating-point numbers.")
 def floating_point_tokens(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
     return ancestral(n, m, lambda x, j: pick(probabilities(conditional, x, j), generator)).float()

@@ -170,4 +170,28 @@ def conditional_of_the_first_row(conditional: Conditional, n: int, m: int, gener
     def step(x: Tensor, j: int) -> Tensor:
         return torch.multinomial(probabilities(conditional, x, j)[0], n, replacement=True, generator=generator)
 
+
+@mistake(
+    SAMPLE,
+    killed_by=ROWS,
+    says="One table of noise serves every column, moved on by a row each time: a row shares its noise with its neighbours.",
+    when=lambda m: m > 1,
+)
+def noise_rolled_over_the_rows(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    u = torch.rand(n, generator=generator)
+    return ancestral(n, m, lambda x, j: quantile(probabilities(conditional, x, j), u.roll(j)))
+
+
+@mistake(
+    SAMPLE,
+    killed_by="test_no_row_depends_on_the_logits_of_another",
+    says="Where all rows have the same last value you ask for the first row alone: the values before it may differ.",
+    when=lambda m: m > 2,
+)
+def one_row_asked_where_the_last_values_agree(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:
+    def step(x: Tensor, j: int) -> Tensor:
+        agree = j > 0 and bool((x[:, j - 1] == x[0, j - 1]).all())
+        pi = probabilities(conditional, x[:1], j).expand(n, -1) if agree else probabilities(conditional, x, j)
+        return pick(pi, generator)
+
     return ancestral(n, m, step)

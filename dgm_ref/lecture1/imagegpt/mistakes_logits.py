@@ -17,6 +17,7 @@ LOGITS = "test_forward_gives_logits_as_the_head_does"
 SHORTER = "test_a_sequence_may_be_shorter_than_the_longest"
 MOVES = "test_a_pixel_moves_the_logits_of_all_later_pixels_and_of_no_other"
 REACHES = "test_forward_reaches_every_parameter"
+PLACES = "test_embeddings_learn_from_every_place_where_they_stand"
 
 
 @mistake(
@@ -242,6 +243,26 @@ def last_pixel_first(self: Any, x: Tensor) -> Tensor:
 def start_instead_of_the_first_pixel(self: Any, x: Tensor) -> Tensor:
     h = self.wte(x)
     return self.decode(torch.cat([self.sos.expand(len(x), 1, -1), h[:, 1:]], dim=1) + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD,
+    killed_by=PLACES,
+    says="The gradient of a colour is divided by how often it occurs (`scale_grad_by_freq`). It is the sum over all places.",
+)
+def gradient_divided_by_the_frequency(self: Any, x: Tensor) -> Tensor:
+    h = F.embedding(x[:, :-1], self.wte.weight, scale_grad_by_freq=True)
+    h = torch.cat([self.sos.expand(len(x), 1, -1), h], dim=1)
+    return self.decode(h + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(
+    FORWARD, killed_by=PLACES, says="The start vector learns from the first image of the batch only. It stands in front of each of them."
+)
+def start_learns_from_the_first_image(self: Any, x: Tensor) -> Tensor:
+    starts = torch.cat([self.sos[None], self.sos.detach().expand(len(x) - 1, -1)])
+    h = torch.cat([starts[:, None], self.wte(x[:, :-1])], dim=1)
+    return self.decode(h + self.wpe.weight[: x.shape[1]])
 
 
 @variant(FORWARD)

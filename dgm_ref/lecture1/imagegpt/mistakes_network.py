@@ -364,6 +364,19 @@ def sigmoid_alone(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor
     return h + self.out(torch.sigmoid(1.702 * self.fc(self.ln_2(h))))
 
 
+@mistake(
+    BLOCK,
+    killed_by="test_gradients_reach_every_parameter_of_a_block",
+    says="In eval mode keys and values are cut off from the graph. Gradients are the same there: the mode says nothing about them.",
+)
+def keys_and_values_detached_in_eval_mode(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    q, k, v = _qkv(self, self.ln_1(h))
+    if not self.training:
+        k, v = k.detach(), v.detach()
+    h = h + self.proj(_merge(_of(self)["causal_attention"](*_stored((q, k, v), layer, cache))))
+    return h + _mlp(self, self.ln_2(h))
+
+
 @variant(BLOCK)
 def block_as_mingpt(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
     B, T, C = h.size()
@@ -530,6 +543,7 @@ def residual_around_each_block(self: Any, h: Tensor, cache: Any = None) -> Tenso
 def last_norm_after_every_block_and_again(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     for layer, block in enumerate(self.blocks):
         h = self.ln_f(block(h, layer, cache))
+    return self.head(self.ln_f(h))
 
 
 @mistake(
@@ -558,6 +572,52 @@ def every_block_on_the_input(self: Any, h: Tensor, cache: Any = None) -> Tensor:
 @mistake(DECODE, killed_by=RUNS, says="`decode` adds no positions: h carries them already.")
 def first_positions_once_more(self: Any, h: Tensor, cache: Any = None) -> Tensor:
     return self.head(self.ln_f(_blocks(self, h + self.wpe.weight[: h.shape[1]], cache)))
+
+
+@mistake(
+    DECODE,
+    killed_by="test_decode_of_known_weights_on_three_positions",
+    says="The last norm has another epsilon: ln_f adds 1e-5 to the mean square.",
+    when=lambda h: bool(h.square().mean(-1).min() < 1e-3),
+)
+def last_norm_with_another_epsilon(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    h = _blocks(self, h, cache)
+    return self.head(F.rms_norm(h, h.shape[-1:], self.ln_f.weight))
+
+
+@mistake(
+    DECODE,
+    killed_by=DECODE_GOES_ON,
+    says="The third block stores its keys and values where the first one does. Every layer has a place of its own in the cache.",
+    when=lambda self, cache: len(self.blocks) > 2 and cache is not None,
+)
+def two_places_in_the_cache(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    for layer, block in enumerate(self.blocks):
+        h = block(h, layer % 2, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by=RUNS,
+    says="You skip the blocks where there is one position only and no cache. A position attends to itself.",
+    when=lambda h, cache: h.shape[1] == 1 and cache is None,
+)
+def single_positions_skip_the_blocks(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    if h.shape[1] > 1 or cache is not None:
+        h = _blocks(self, h, cache)
+    return self.head(self.ln_f(h))
+
+
+@mistake(
+    DECODE,
+    killed_by="test_the_gradient_of_decode_is_the_slope_of_its_logits",
+    says="The size that the last norm divides by is cut off from the graph. It depends on h, too: the gradient is another one.",
+)
+def size_of_the_last_norm_detached(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    h = _blocks(self, h, cache)
+    size = (h.square().mean(-1, keepdim=True) + 1e-5).sqrt().detach()
+    return self.head(h / size * self.ln_f.weight)
 
 
 @variant(DECODE)

@@ -357,6 +357,18 @@ def greys_between_zero_and_one(tokens: Tensor, palette: Tensor) -> Tensor:
     return (tokens.to(palette.dtype) / max(K - 1, 1))[:, None].expand(-1, C, -1, -1)
 
 
+@mistake(
+    DEQUANTIZE,
+    killed_by="test_dequantize_is_differentiable_in_the_palette",
+    says="No gradient reaches a palette of greys: you took its numbers out of the graph. With C = 1 it can be learnt, too.",
+    when=lambda palette: palette.shape[1] == 1,
+)
+def greys_painted_without_gradient(tokens: Tensor, palette: Tensor) -> Tensor:
+    if palette.shape[1] == 1:
+        return palette.detach()[:, 0][tokens][:, None]
+    return palette[tokens].permute(0, 3, 1, 2)
+
+
 @variant(DEQUANTIZE)
 def paint_by_index_select(tokens: Tensor, palette: Tensor) -> Tensor:
     return palette.index_select(0, tokens.reshape(-1)).reshape(*tokens.shape, -1).permute(0, 3, 1, 2).contiguous()

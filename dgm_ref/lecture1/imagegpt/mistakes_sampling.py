@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -152,6 +153,22 @@ def second_eight_like_the_first(logits: Tensor, generator: torch.Generator, temp
     return torch.cat([pixels[:8], pixels[:8], pixels[16:]]) if len(pixels) > 16 else pixels
 
 
+@mistake(
+    SAMPLE,
+    killed_by=ALONE,
+    says="One noise serves every pixel, moved on by an image each time: an image shares its noise with its neighbours.",
+    when=lambda m: m > 1,
+)
+def noise_rolled_over_the_images(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:
+    u, steps = torch.rand(n, generator=generator, dtype=torch.float64), itertools.count()
+
+    def pick(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+        cdf = (truncate(logits, top_k).double() / temperature).softmax(-1).cumsum(-1)
+        return (u.roll(next(steps))[:, None] > cdf).sum(-1).clamp(max=logits.shape[1] - 1)
+
+    return ancestral(model, n, m, generator, *rest, **how, pick=pick)
+
+
 @mistake(SAMPLE, killed_by=GENERATOR, says=FEW)
 def one_of_256_images(model: Any, n: int, m: int, generator: torch.Generator, *rest: Any, **how: Any) -> Tensor:
     return ancestral(model, n, m, one_of_256(generator), *rest, **how)
@@ -256,6 +273,22 @@ def buffer_on_the_cpu(
     with evaluating(model):
         for j in range(start, m):
             x[:, j] = draw(newest(model, x, j, cache), generator, temperature, top_k)
+    return x
+
+
+@mistake(
+    SAMPLE,
+    killed_by=MODES,
+    says="Without the cache you leave the model in eval mode. Put it back into the mode it was in.",
+    when=lambda use_cache: not use_cache,
+)
+def left_in_eval_mode_without_a_cache(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    x = ancestral(model, n, m, generator, temperature, top_k, prefix, use_cache)
+    if not use_cache:
+        model.eval()
     return x
 
 

@@ -214,6 +214,42 @@ def loss_rounded(model: Any, optimizer: Any, x: Tensor) -> float:
     return round(_step(model, optimizer, x, _loss), 3)
 
 
+@mistake(
+    STEP,
+    killed_by=LEFT,
+    says="You clear the gradients of the optimizer's first group of parameters only: those left in the others are added. "
+    "optimizer.zero_grad() clears all.",
+)
+def clears_the_first_group_only(model: Any, optimizer: Any, x: Tensor) -> float:
+    for p in optimizer.param_groups[0]["params"]:
+        p.grad = None
+    loss = _loss(model, x)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(STEP, killed_by=FOLLOWS, says="You train the optimizer's first group of parameters only: all groups learn.")
+def trains_the_first_group_only(model: Any, optimizer: Any, x: Tensor) -> float:
+    loss = _loss(model, x)
+    optimizer.zero_grad()
+    parameters = optimizer.param_groups[0]["params"]
+    for p, gradient in zip(parameters, torch.autograd.grad(loss, parameters, allow_unused=True), strict=True):
+        p.grad = gradient
+    optimizer.step()
+    return loss.item()
+
+
+@mistake(
+    STEP,
+    killed_by=LARGE,
+    says="Images that are equal count once. In the mean over the batch each of them counts.",
+    when=lambda x: len(x.unique(dim=0)) < len(x),
+)
+def equal_images_count_once(model: Any, optimizer: Any, x: Tensor) -> float:
+    return _step(model, optimizer, x.unique(dim=0), _loss)
+
+
 @variant(STEP)
 def step_in_training_mode(model: Any, optimizer: Any, x: Tensor) -> float:
     model.train()

@@ -110,7 +110,10 @@ def test_the_noise_is_normal_for_any_sigma(student, seed):
 @gaussian_sample
 @weight(0.25)
 def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
-    """Of 4099 vectors no two are equal, no signs agree more often than by chance, and mean and width fluctuate; of 24 none share values."""
+    """Of 4099 vectors no two are equal, no signs agree more often than by chance, and mean and width fluctuate.
+
+    Of 24 vectors none share values, in the same column or not.
+    """
     m = 8
     conditional = centred_model(torch.zeros(m))
     x = student.gaussian_sample(conditional, MANY, m, student.generator(seed))
@@ -124,6 +127,9 @@ def test_no_vector_of_a_large_batch_repeats_or_mirrors_another(student, seed):
     for j, values in enumerate(x.T):
         if len(values.unique()) <= FEW - STRAYS:  # in float32 two of 24 agree once in 10^4 times, three pairs once in 10^12
             raise Mismatch("law", f"of {FEW} vectors only {len(values.unique())} have a value {j} (from 0) of their own", values)
+    different = len(x.unique())
+    if different <= x.numel() - 2 * STRAYS:  # two of 192 agree once in 10^3 times, six pairs once in 10^20
+        raise Mismatch("law", f"{FEW} vectors of {m} values have only {different} different ones: they share their noise", x)
 
 
 @gaussian_sample

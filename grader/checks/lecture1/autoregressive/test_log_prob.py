@@ -120,11 +120,11 @@ def test_an_impossible_value_makes_the_sequence_impossible(student, allowed, m, 
 @log_prob
 @weight(0.25)
 def test_the_likelihood_of_a_sequence_is_its_own(student):
-    """Among 4099 sequences each has the log-likelihood that it has alone, however large the logits of others are."""
+    """Among 4099 sequences each has the log-likelihood that it has alone, however large other logits are, of its own too."""
     weights = torch.tensor([[1, 3], [1, 1], [1, 2]]).double()
     joint = torch.tensor([[1 / 8, 1 / 8], [1 / 4, 1 / 2]]).double()
     x = draw.integers((MANY, 2), 1, 2)
-    conditional = prefix_table(weights.log() + torch.tensor([[0.0], [400.0], [-400.0]]))
+    conditional = prefix_table(weights.log() + torch.tensor([[0.0], [1000.0], [-1000.0]]))
     got = student.log_prob(conditional, x)
     assert_agrees(got, joint[x[:, 0], x[:, 1]].log(), scale=rounding(conditional, x), unit="nats")
 
@@ -132,12 +132,15 @@ def test_the_likelihood_of_a_sequence_is_its_own(student):
 @log_prob
 @weight(0.25)
 def test_the_gradient_raises_what_is_observed(student):
-    """The gradient in the logits is, for each value, whether it was observed minus its probability."""
-    table = CHAIN_LOGITS.float()
+    """The gradient in the logits is, for each value, whether it was observed minus its probability.
+
+    So it is for logits that are log-probabilities already.
+    """
     weights = torch.tensor([1.0, 2.0, 3.0, -1.0])
-    _, (got,) = student.log_prob.gradient(prefix_table(table), CHAIN_X, wrt=[table], weights=weights)
     want = torch.tensor([[-0.25, -1.5, 1.75], [-0.25, -0.25, 0.5], [1.5, -0.25, -1.25], [-1.0, 2.0, -1.0]]).double()
-    assert_gradient_agrees(got, want, of="the logits", like=table, scale=8.0)
+    for table in (CHAIN_LOGITS.float(), CHAIN_LOGITS.log_softmax(dim=1).float()):
+        _, (got,) = student.log_prob.gradient(prefix_table(table), CHAIN_X, wrt=[table], weights=weights)
+        assert_gradient_agrees(got, want, of="the logits", like=table, scale=8.0)
 
 
 @log_prob

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from grader.checking.compare import assert_agrees, assert_dtype, assert_gradient_agrees, assert_unchanged
 from grader.checks.lecture1.autoregressive.draw import (
+    CHAIN_LOGITS,
     CHAIN_X,
     all_sequences,
     chain,
@@ -95,7 +96,7 @@ def test_every_sequence_of_a_large_batch_counts_alike(student):
 
 
 @negative_log_likelihood
-@weight(0.125)
+@weight(0.0625)
 @examples(8)
 @given(K=st.integers(2, 5), n=st.integers(2, 6), key=draw.seeds, dtype=draw.dtypes)
 def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
@@ -108,13 +109,29 @@ def test_one_variable_learns_its_frequencies(student, K, n, key, dtype):
 
 @negative_log_likelihood
 @weight(0.0625)
+def test_the_gradient_is_per_sample_and_dimension_as_the_loss_is(student):
+    """In the logits it is the probability of each value minus whether it was observed, over the eight terms of the mean.
+
+    So it is for logits that are log-probabilities already.
+    """
+    eight = torch.tensor([[0, 0, 0], [1 / 4, 1 / 4, -1 / 2], [0, 1 / 2, -1 / 2], [1 / 3, -2 / 3, 1 / 3]], dtype=torch.float64)
+    for table in (CHAIN_LOGITS, CHAIN_LOGITS.log_softmax(dim=1)):
+        _, (got,) = student.negative_log_likelihood.gradient(prefix_table(table), CHAIN_X, wrt=[table])
+        assert_gradient_agrees(got, eight / 8, of="the logits", scale=2.0)
+
+
+@negative_log_likelihood
+@weight(0.0625)
 def test_an_impossible_sequence_costs_everything(student):
-    """One impossible sequence in the batch makes the loss inf, one of probability e^-300 costs 300."""
+    """One impossible sequence in the batch makes the loss inf, one of probability e^-300 costs 300, whatever the first logits."""
     never_one = prefix_table(torch.tensor([[0.0, -math.inf]]).expand(7, 2).contiguous())
     x = torch.tensor([[0, 0, 0], [0, 0, 1]])
     assert_agrees(student.negative_log_likelihood(never_one, x), torch.tensor(math.inf), unit="nats per dimension")
-    hardly_one = prefix_table(torch.tensor([[0.0, -300.0]]).expand(7, 2).contiguous())
-    assert_agrees(student.negative_log_likelihood(hardly_one, x), torch.tensor(50.0), scale=50.0, unit="nats per dimension")
+    hardly_one = torch.tensor([[0.0, -300.0]]).expand(7, 2).contiguous()
+    for shift in (0.0, 1000.0):
+        conditional = prefix_table(hardly_one + shift * (torch.arange(7) == 0)[:, None])
+        got = student.negative_log_likelihood(conditional, x)
+        assert_agrees(got, torch.tensor(50.0), scale=50.0 + shift, unit="nats per dimension")
 
 
 @negative_log_likelihood

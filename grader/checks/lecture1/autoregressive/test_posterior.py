@@ -41,12 +41,19 @@ def precision(models: list[Family], x: Tensor, log_prior: Tensor) -> Tensor:
 @class_posterior
 @weight(0.25)
 def test_two_coins_and_two_heads(student):
-    """A fair coin and one with heads 3/4: after two heads the odds are 4 to 9, and 12 to 9 if they were 3 to 1 before."""
+    """A fair coin and one with heads 3/4: after two heads the odds are 4 to 9, and 12 to 9 if they were 3 to 1 before.
+
+    They stay so when 1000 is added to all logits of a throw.
+    """
     conditional, x = class_conditional([coin(2, 0.5), coin(2, 0.75)]), torch.tensor([[1, 1], [0, 1], [0, 0]])
     for prior, want in (([0.5, 0.5], [4 / 13, 4 / 7, 4 / 5]), ([0.75, 0.25], [12 / 21, 12 / 15, 12 / 13])):
         fair = torch.tensor(want, dtype=torch.float64)
         got = student.class_posterior(conditional, x, torch.tensor(prior).log())
         assert_agrees(got, torch.stack([fair, 1 - fair], dim=1), like=torch.float32, scale=4.0)
+    logits = torch.tensor([[[1.0, 1.0], [1.0, 1.0]], [[1.0, 3.0], [1.0, 3.0]]]).double().log()  # (C, m, K)
+    moved = logits + torch.tensor([[1000.0, 0.0], [0.0, 1000.0]])[:, :, None]
+    got = student.class_posterior(class_conditional([independent_table(table) for table in moved]), x, torch.tensor(prior).double().log())
+    assert_agrees(got, torch.stack([fair, 1 - fair], dim=1), scale=1e4)
 
 
 @class_posterior
@@ -103,6 +110,7 @@ def test_an_impossible_class_has_posterior_zero(student):
     """A class under which x cannot come up, or of prior zero, has probability 0, and the others share one.
 
     So has, up to rounding, a class with a likelihood that is 10^4000 times smaller; one of prior zero may have the larger one.
+    Odds of e^120 before and e^-150 by the likelihood are odds of e^-30.
     """
     conditional = class_conditional([coin(3, 0.0), coin(3, 0.5), coin(3, 0.5), coin(3, 0.5)])
     log_prior = torch.tensor([0.25, 0.25, 0.5, 0.0]).log()
@@ -114,6 +122,9 @@ def test_an_impossible_class_has_posterior_zero(student):
     assert_agrees(got, torch.tensor([[0.0, 1.0]]), error=1e-6)
     got = student.class_posterior(class_conditional([sure, coin(3, 0.5)]), torch.tensor([[1, 1, 1]]), torch.tensor([1.0, 0.0]).log())
     assert_agrees(got, torch.tensor([[1.0, 0.0]]), error=1e-6)
+    unlikely = class_conditional([independent_table(torch.tensor([[0.0, logit]])) for logit in (-150.0, 0.0)])
+    got = student.class_posterior(unlikely, torch.tensor([[1]]), torch.tensor([120.0, 0.0]))
+    assert_agrees(got, torch.tensor([[0.0, 1.0]]), error=1e-6)
     hardly = class_conditional([independent_table(torch.tensor([[0.0, -60.0]]).double()), coin(1, 0.5, torch.float64)])
     got = student.class_posterior(hardly, torch.tensor([[1]]), torch.zeros(2).double())  # e^-60 to 1/2
     want = torch.tensor([[2 * math.exp(-60), 1.0]]).double()

@@ -160,7 +160,7 @@ def test_the_probabilities_of_all_images_sum_to_one(student, seed):
 
 
 @forward
-@weight(0.075)
+@weight(0.05)
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_m=4, probes=True), n=st.integers(2, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=1)
@@ -176,6 +176,25 @@ def test_forward_reaches_every_parameter(student, net, n, key):
     for k in x[:, : m - 1].unique().tolist():
         if not of_weights["wte.weight"][k].any():
             raise Mismatch("gradient", f"no gradient reaches row {k} of wte.weight, though that colour comes before others")
+
+
+@forward
+@weight(0.025)
+def test_embeddings_learn_from_every_place_where_they_stand(student):
+    """The gradient of a colour is the sum over the positions after it, that of the start vector the sum over the images."""
+    model, x = model_of(student, PROBED), torch.tensor([[1, 0, 1, 1, 2], [1, 2, 2, 1, 0], [3, 1, 0, 0, 3]])
+    weights = PROBED.weights
+    h = torch.cat([weights["sos"].expand(3, 1, -1), weights["wte.weight"][x[:, :-1]]], dim=1) + weights["wpe.weight"]
+    w = draw.normal((3, 5, 4), 0, dtype=torch.float64)
+    _, [of_h] = model.decode.gradient(h, wrt=[h], weights=w)
+    _, _, got = model.forward.gradient(x, weights=w, wrt_parameters_of=model)
+    assert_reached({"h": of_h} | {name: got.get(name) for name in ("wte.weight", "sos", "wpe.weight")})
+    colours = torch.zeros_like(weights["wte.weight"]).index_add(0, x[:, :-1].flatten(), of_h[:, 1:].flatten(0, 1))
+    for name, want in (("wte.weight", colours), ("sos", of_h[:, 0].sum(dim=0)), ("wpe.weight", of_h.sum(dim=0))):
+        assert_calls_agree(
+            got[name], want, scale=32 * of_h.abs().max(),
+            call=f"the gradient of {name}", other_call="that of decode in h, added up over the places where it stands",
+        )  # fmt: skip
 
 
 @forward

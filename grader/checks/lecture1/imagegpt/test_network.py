@@ -6,6 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from grader.checking.compare import (
+    Mismatch,
     assert_agrees,
     assert_calls_agree,
     assert_dtype,
@@ -143,12 +144,21 @@ def test_a_block_stores_its_keys_and_values_under_its_own_layer(student, seed, c
 @block
 @weight(0.0625)
 def test_gradients_reach_every_parameter_of_a_block(student):
-    """h, norms, projections and biases: nothing is cut off from the graph, in eval mode neither."""
+    """h, norms, projections and biases: nothing is cut off from the graph, and in eval mode gradients are the same."""
     net = network(7)
     own = block_of(student, net)
-    student.run(set_mode, own, False)
-    _, [of_h], of_weights = own.forward.gradient(POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own)
-    assert_reached({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
+    gradients = []
+    for training in (False, True):
+        student.run(set_mode, own, training)
+        _, [of_h], of_weights = own.forward.gradient(POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own)
+        gradients.append({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
+        assert_reached(gradients[-1])
+    size = max(gradient.abs().max().item() for gradient in gradients[-1].values())
+    for name, gradient in gradients[0].items():
+        assert_calls_agree(
+            gradient, gradients[1][name], scale=32 * size,
+            call=f"the gradient of {name} in eval mode", other_call="that in training mode",
+        )  # fmt: skip
 
 
 @block
@@ -190,13 +200,20 @@ def test_a_block_keeps_the_dtype(student):
 
 DECODED = torch.tensor([[[0.043124, 1.140176, -1.345273], [0.223966, 1.371534, -1.023989], [1.762438, 1.068240, -0.058489]]])
 
+DECODED_NEAR_ZERO = torch.tensor([[[0.664974, 0.189046, 0.217600]]])
+
 
 @decode
 @weight(0.25)
 def test_decode_of_known_weights_on_three_positions(student):
-    """Three positions of width 4, three probes for blocks, three colours: the numbers are worked out."""
+    """Three positions of width 4, three probes for blocks, three colours: the numbers are worked out.
+
+    So they are for one position near zero, where the 1e-5 of the last norm tells.
+    """
     got = model_of(student, probed_network(7, num_layers=3)).decode(POSITIONS)
     assert_agrees(got, DECODED.double(), like=POSITIONS, error=1e-6)
+    got = model_of(student, probed_network(7, num_layers=1)).decode(POSITIONS[:, :1] * 1e-3)
+    assert_agrees(got, DECODED_NEAR_ZERO.double(), like=POSITIONS, error=1e-6)
 
 
 @decode
@@ -204,6 +221,7 @@ def test_decode_of_known_weights_on_three_positions(student):
 @examples(2)
 @given(net=networks(probes=True), n=st.integers(1, 3), t=st.integers(1, 5), key=draw.seeds)
 @example(net=PROBED, n=2, t=4, key=0)
+@example(net=PROBED, n=2, t=1, key=0)
 @example(net=probed_network(1, num_layers=7), n=2, t=2, key=1)
 @example(net=probed_network(2, num_layers=1, dtype=torch.float64), n=1, t=130, key=2)
 def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
@@ -220,18 +238,18 @@ def test_decode_runs_blocks_norm_and_head(student, ref, net, n, t, key):
 @example(seed=0, chunks=[2, 1, 2], key=0)
 def test_decode_with_a_cache_goes_on_where_it_stopped(student, seed, chunks, key):
     """Fed in pieces with a cache, a sequence gives the logits that it gives at once, and every layer counts along."""
-    net = probed_network(seed, m=5, dtype=torch.float64)
+    net = probed_network(seed, m=5, num_layers=3, dtype=torch.float64)
     h = embedded(net, 2, 5, key)
     model = model_of(student, net)
     whole = model.decode(h)
     assert_form(whole, (2, 5, 3))
     cache = cache_of(student, net, model, n=2)
     _assert_goes_on(lambda piece: model.decode(piece, cache), h, whole, chunks)
-    _assert_stored(student, cache, [5, 5, 5])
+    _assert_stored(student, cache, [5, 5, 5, 5])
 
 
 @decode
-@weight(0.125)
+@weight(0.0625)
 @examples(1)
 @given(net=networks(dtype=torch.float64, probes=True), key=draw.seeds)
 @example(net=PROBED, key=0)
@@ -244,6 +262,28 @@ def test_decode_reaches_every_parameter_behind_it(student, net, key):
     _, [of_h], of_weights = model.decode.gradient(h, wrt=[h], weights=w, wrt_parameters_of=model)
     behind = [name for name in net.weights if not name.startswith(("wte", "wpe", "sos"))]
     assert_reached({"h": of_h} | {name: of_weights.get(name) for name in behind})
+
+
+@decode
+@weight(0.0625)
+def test_the_gradient_of_decode_is_the_slope_of_its_logits(student):
+    """In a direction of h the gradient is what the difference of two calls says."""
+    h, direction = embedded(PROBED, 2, 3, 1), embedded(PROBED, 2, 3, 2)
+    w, step = draw.normal((2, 3, 4), 3, dtype=torch.float64), 1e-5
+    model = model_of(student, PROBED)
+    _, [of_h] = model.decode.gradient(h, wrt=[h], weights=w)
+    assert_reached({"h": of_h})
+    ahead, behind = (model.decode(h + way * direction) for way in (step, -step))
+    for logits in (ahead, behind):
+        assert_form(logits, w.shape)
+    slope = ((ahead - behind) * w).sum() / (2 * step)
+    terms = of_h * direction
+    if not (slope - terms.sum()).abs() <= 1e-4 * terms.abs().sum():
+        raise Mismatch(
+            "gradient",
+            f"the gradient of h gives a slope of {terms.sum():.5g}, the difference of two calls nearby one of {slope:.5g}",
+            of_h,
+        )
 
 
 @decode

@@ -180,6 +180,7 @@ def test_dequantize_gives_the_dtype_of_the_palette(student):
 @weight(0.125)
 @examples(3)
 @given(case=pictures(), key=draw.seeds)
+@example(case=colours(2, 1, 3, 4, 5, 0), key=0)
 def test_dequantize_is_differentiable_in_the_palette(student, case, key):
     """The gradient of a colour is the sum over the pixels painted with it, so that a palette can be learnt."""
     images, palette = case

@@ -31,7 +31,7 @@ COLOURS = 4096  # of which 24 pixels hardly share any
 def test_images_of_a_batch_are_independent(student, seed):
     """Among 256 images of 14 fair pixels no two are equal, and no two are each other's negatives: 32^12 are possible.
 
-    Among 24 images of two pixels of 4096 colours hardly two share a pixel.
+    Among 24 images of two pixels of 4096 colours hardly two share a pixel, in the same place or not.
     """
     model, same = model_of(student, FAIR), draw.integers((1, 2), seed, high=K).expand(256, 2)
     for how in ({"use_cache": True}, {"use_cache": False}, {"prefix": same.contiguous()}):
@@ -43,7 +43,8 @@ def test_images_of_a_batch_are_independent(student, seed):
         if not (x[:128] == x[128:]).any():  # 48 of 1536 pixels agree by chance
             raise Mismatch("law", "no image agrees in any pixel with the one half a batch further down: they share their noise", x)
     fair = model_of(student, constant_network(torch.zeros(COLOURS), 2))
-    for which, pixels in zip(("first", "second"), draws_of(student, fair, 2, student.generator(seed))(24).T, strict=True):
+    x = draws_of(student, fair, 2, student.generator(seed))(24)
+    for which, pixels in (("first", x[:, 0]), ("second", x[:, 1]), ("first and second", x.flatten())):
         assert_repeats_are_those_of_chance(pixels, COLOURS, what=f"{which} pixels")
 
 
@@ -130,10 +131,10 @@ def test_sampling_with_a_cache_computes_every_position_once(student, seed):
 @weight(0.0625)
 def test_the_model_samples_in_eval_mode_and_gets_its_mode_back(student, seed):
     """While it samples the model is in eval mode; afterwards `model.training`, weights and prefix are what they were."""
-    for training in (True, False):
+    for training, use_cache in ((True, True), (False, True), (True, False)):
         model = model_of(student, probed_network(seed, m=3))
         student.run(set_mode, model, training)
-        called = student.sample.observed(model, 2, 3, student.generator(seed), prefix=torch.tensor([[1], [2]]))
+        called = student.sample.observed(model, 2, 3, student.generator(seed), prefix=torch.tensor([[1], [2]]), use_cache=use_cache)
         if student.run(in_training_mode, model):
             raise Mismatch("trace", "the model samples in training mode, where dropout would be active: call model.eval() first")
         if student.run(get_mode, model) is not training:

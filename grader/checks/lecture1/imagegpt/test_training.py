@@ -35,7 +35,8 @@ def steep_network(seed, **sizes):
 
 SQUARE = steep_network(0, K=4, m=5, dtype=torch.float64), draw.integers((3, 4), 0, high=4)  # m = K = 4 < config.m
 MILD = probed_network(0, K=4, m=5, dtype=torch.float64), draw.integers((3, 4), 3, high=4)  # a loss of 1.63053: three digits are few
-LARGE = steep_network(1, K=5, m=7, dtype=torch.float64), draw.integers((65, 7), 0, high=5)
+EQUAL = draw.integers((1, 7), 1, high=5).expand(4, 7)
+LARGE = steep_network(1, K=5, m=7, dtype=torch.float64), torch.cat([draw.integers((61, 7), 0, high=5), EQUAL])
 KNOWN_IMAGES = torch.tensor([[2, 0, 1, 1], [0, 1, 2, 0]])
 HEAD_AFTER_THE_STEP = torch.tensor(
     [
@@ -96,7 +97,7 @@ def test_gradients_left_from_before_do_not_count(student, case, left):
 @train
 @weight(0.1)
 def test_every_image_of_a_large_batch_counts_alike(student):
-    """65 images of 7 pixels: loss and step are those of the mean over all of them."""
+    """65 images of 7 pixels, four of them equal: loss and step are those of the mean over all of them."""
     _assert_steps(student, LARGE, with_loss=True)
 
 
