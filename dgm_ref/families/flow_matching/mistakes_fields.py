@@ -156,6 +156,7 @@ def every_step_from_the_noise(v: Velocity, x0: Tensor, steps: int) -> Tensor:
     x = x0
     for i in range(steps):
         x = x0 + v(x, _at(x, i / steps)) / steps
+    return x
 
 
 @mistake(EULER, killed_by=E_BY_HAND, says="You round the length of a step to four digits. Three steps of 0.3333 do not reach time 1.")

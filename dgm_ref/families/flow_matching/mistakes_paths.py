@@ -460,11 +460,12 @@ def permutation_by_inner_products(x0: Tensor, x1: Tensor) -> Tensor:
 def auction_with_large_bids(x0: Tensor, x1: Tensor) -> Tensor:
     cost = _cost(x0, x1)
     bid = cost.max() / 100 + 1e-12
-    prices, owner, open_rows = torch.zeros_like(cost[0]), {}, list(range(len(x0)))
+    prices, open_rows = torch.zeros_like(cost[0]), list(range(len(x0)))
+    owner: dict[int, int] = {}
     while open_rows:
         row = open_rows.pop(0)
         values = -cost[row] - prices
-        best = values.argmax().item()
+        best = int(values.argmax())
         second = values[torch.arange(len(values)) != best].max() if len(values) > 1 else values[best]
         prices[best] += values[best] - second + bid
         if best in owner:

@@ -121,6 +121,7 @@ def what_is_forbidden(kind: str, in_channels: int, out_channels: int, size: int,
 def rows_above_alone(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     mask = _mask(kind, in_channels, out_channels, size, groups)
     mask[:, :, size // 2, : size // 2] = 0
+    return mask
 
 
 @mistake(

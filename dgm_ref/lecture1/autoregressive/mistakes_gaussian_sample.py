@@ -299,6 +299,8 @@ def noise_without_sigma(conditional: Conditional, n: int, m: int, generator: Gen
         mu, _ = conditional(x)
         return mu[:, j] + noise(mu[:, j], generator)
 
+    return gaussian_ancestral(n, m, step)
+
 
 @mistake(SAMPLE, killed_by=GENERATOR, says=FEW)
 def one_of_256_samples(conditional: Conditional, n: int, m: int, generator: Generator) -> Tensor:

@@ -170,6 +170,8 @@ def conditional_of_the_first_row(conditional: Conditional, n: int, m: int, gener
     def step(x: Tensor, j: int) -> Tensor:
         return torch.multinomial(probabilities(conditional, x, j)[0], n, replacement=True, generator=generator)
 
+    return ancestral(n, m, step)
+
 
 @mistake(
     SAMPLE,

@@ -559,7 +559,7 @@ def through_the_inverse_jacobian(f_inverse: Map, log_p_x: Map, z: Tensor) -> Ten
 
 @variant(LOG_PROB_Z)
 def data_and_jacobian_by_vjp(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    x, pull_back = torch.func.vjp(f_inverse, z)  # type: ignore[misc]
+    x, pull_back = torch.func.vjp(f_inverse, z)
     rows = [pull_back(axis.expand_as(x))[0] for axis in torch.eye(z.shape[1], dtype=z.dtype)]
     return log_p_x(x) + torch.linalg.slogdet(torch.stack(rows, dim=1))[1]
 

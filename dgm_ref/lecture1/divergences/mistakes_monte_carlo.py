@@ -14,7 +14,7 @@ FORWARD = "divergences.forward_kl"
 REVERSE = "divergences.reverse_kl"
 
 LogDensity = Callable[[Tensor], Tensor]
-Sampler = Callable[[int, Generator], Tensor]
+Sampler = Callable[..., Tensor]  # of n and a generator
 
 
 # -- forward_kl --
@@ -530,7 +530,7 @@ def forward_in_chunks(
     log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
 ) -> Tensor:
     """Draws and evaluates a few at a time."""
-    total, left = 0, n
+    total, left = torch.zeros(()), n
     while left > 0:
         x = sample_data(min(left, 500), generator=generator)
         total = total + (log_p_data(x) - log_p_theta(x)).sum()

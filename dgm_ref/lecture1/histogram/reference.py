@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 import torch
@@ -46,5 +47,5 @@ def num_parameters(m: int, K: int, order: int | None) -> int:
     return total
 
 
-def _float64(values: list) -> Tensor:
+def _float64(values: Sequence[float]) -> Tensor:
     return torch.tensor([float(value) for value in values], dtype=torch.float64)
