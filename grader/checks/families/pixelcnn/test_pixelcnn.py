@@ -265,9 +265,10 @@ def along_the_simplex(gradient: Tensor | None, log_weights: Tensor) -> Tensor | 
 def test_the_mixture_can_be_trained(student):
     """Gradients in weights, means and scales are finite and right, also at both ends and far out.
 
-    Those in the weights by what keeps their sum at one: an answer may normalise once more what is normalised.
+    Those in the weights by what keeps their sum at one: an answer may normalise once more what is normalised. No mean is the edge of a
+    bin, where log sigmoid by way of |a| is right and autograd stands at a kink of its parts.
     """
-    x, means = torch.tensor([0, 3, 7, 2]), draw.tensor([[1.0, 4.0], [3.0, 2.5], [6.0, 9.0], [40.0, 60.0]])
+    x, means = torch.tensor([0, 3, 7, 2]), draw.tensor([[1.0, 4.0], [3.0, 2.25], [6.0, 9.0], [40.0, 60.0]])
     log_weights = draw.tensor([[0.25, 0.75], [0.5, 0.5], [0.125, 0.875], [0.25, 0.75]]).log()
     log_scales = draw.tensor([[1.0, 0.5], [0.5, 1.0], [1.0, 2.0], [1.0, 4.0]]).log()
     _, (in_weights, *others) = student.logistic_mixture_log_prob.gradient(
@@ -275,9 +276,9 @@ def test_the_mixture_can_be_trained(student):
     )
     # by differences of many digits, and by autograd of log sigmoid(a) + log sigmoid(-b) + log(1 - e^(b - a)) for a bin from b to a
     wanted = {
-        "log_weights": [[0.742812669654, -0.742812669654], [1 / 6, -1 / 6], [-0.0601153038413, 0.0601153038413], [-0.25, 0.25]],
-        "means": [[-0.617985510362, -0.0143615646392], [0.0, 0.077019526210], [0.0403880845762, 0.104125153992], [0.0, -0.249999745832]],
-        "log_scales": [[0.308992755181, 0.0502654762373], [-0.56727875216, -0.283639376080], [0.0201940422881, -0.260312884979],
+        "log_weights": [[0.742812669654, -0.742812669654], [0.182353086216, -0.182353086216], [-0.0601153038413, 0.0601153038413], [-0.25, 0.25]],
+        "means": [[-0.617985510362, -0.0143615646392], [0.0, 0.107833618711], [0.0403880845762, 0.104125153992], [0.0, -0.249999745832]],
+        "log_scales": [[0.308992755181, 0.0502654762373], [-0.580626610921, -0.228644711951], [0.0201940422881, -0.260312884979],
                        [0.0, 13.4947823581]],
     }  # fmt: skip
     for got, (name, want) in zip([along_the_simplex(in_weights, log_weights), *others], wanted.items(), strict=True):
