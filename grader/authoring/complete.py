@@ -8,9 +8,10 @@ from grader import assignment as assignments
 from grader.assignment import REPO_ROOT, Assignment, Exercise
 from grader.authoring import build, pins
 from grader.authoring.new import FEW_MISTAKES, MANY_MISTAKES, REMINDER, VARIANTS
-from grader.exam.collect import collect
+from grader.exam.collect import collect, worker_modules
 from grader.hidden import catalogue
 from grader.hidden.places import reference, solutions
+from grader.sandbox.wire.families import FAMILIES, HELPERS
 
 
 def lacking(lecture: str, names: Sequence[str] = ()) -> list[str]:
@@ -23,6 +24,7 @@ def lacking(lecture: str, names: Sequence[str] = ()) -> list[str]:
     for topic in dict.fromkeys(exercise.topic for exercise in chosen):
         faults += reminders(assignment, topic)
     faults += _moved_inputs(lecture, [exercise.name for exercise in chosen])
+    faults += _not_in_the_worker(lecture)
     if not names:
         registered = catalogue.load(lecture)
         known = {*(exercise.name for exercise in assignment.exercises), *assignment.switched_off}
@@ -58,3 +60,12 @@ def _moved_inputs(lecture: str, names: Sequence[str]) -> Iterator[str]:
     for check in collect(lecture):
         if check.exercise in names and pinned.get(check.identity) != pins.digest(check):
             yield f"{check.identity} draws other inputs than those pinned in {pins.INPUTS}: run dgm dev update {check.exercise}"
+
+
+def _not_in_the_worker(lecture: str) -> Iterator[str]:
+    """The certificate calls answers in this process, where every public callable is there; a worker has what it imports."""
+    collect(lecture)
+    used = {build.__module__ for build in (*FAMILIES.values(), *HELPERS.values())}
+    for module in sorted(used.difference(worker_modules(lecture))):
+        if module.startswith(f"grader.checks.{lecture}."):
+            yield f"{module} makes public callables: its name belongs into IN_THE_WORKER in grader/checks/{lecture}/__init__.py"

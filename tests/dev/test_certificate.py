@@ -8,6 +8,7 @@ from grader import assignment as assignments
 from grader.authoring import certificate
 from grader.authoring.certify import certify
 from grader.authoring.complete import lacking
+from grader.checks import families
 from grader.hidden import catalogue
 from grader.practice.run import PUBLIC_SEED
 
@@ -27,6 +28,12 @@ def test_every_mistake_dies_by_its_check_and_every_variant_passes(lecture: str, 
 @pytest.mark.parametrize("lecture", LECTURES)
 def test_nothing_is_missing_and_nothing_is_left_over(lecture: str) -> None:
     assert lacking(lecture) == []
+
+
+def test_public_callables_that_no_worker_has_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(families, "IN_THE_WORKER", families.IN_THE_WORKER[1:])
+    (fault,) = lacking("families", ["vae.elbo"])
+    assert fault.startswith("grader.checks.families.shared.critics makes public callables")
 
 
 @pytest.mark.parametrize("lecture", GREEN_AT_HOME)

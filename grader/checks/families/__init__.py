@@ -5,6 +5,7 @@ IN_THE_WORKER = (  # what a worker imports before it meets a submission: public 
     "shared.flows",
     "shared.image_models",
     "shared.noise_models",
+    "shared.passed_on",
     "shared.scores",
     "shared.velocities",
 )
