@@ -21,3 +21,13 @@ def first_where_near(x: Tensor) -> Tensor:
 def changed_in_place(who: str, what: str) -> str:
     """What is to be said where an answer of a given function, which may be a view of what it was asked, is changed in place."""
     return f"You change in place what {who} has handed out. That may be {what}, which is then changed, too."
+
+
+def plain_data(holder: str) -> str:
+    """What is to be said where the graph is kept for the inputs' sake alone."""
+    return f"Where no input asks for a gradient, the result has no graph. {holder} to be trained on plain data, too."
+
+
+def graph_for_inputs_alone(value: Tensor, *inputs: Tensor) -> Tensor:
+    """The value, without its graph where none of the inputs asks for a gradient."""
+    return value if any(x.requires_grad for x in inputs) else value.detach()

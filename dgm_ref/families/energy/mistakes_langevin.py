@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import FEW, changed_in_place, one_of_256
+from dgm_ref.slips import FEW, changed_in_place, graph_for_inputs_alone, one_of_256, plain_data
 
 STEP, ACCEPT = "energy.langevin_step", "energy.metropolis_log_acceptance"
 STEEP, SHAKES = "test_where_the_slope_is_steep_the_noise_hardly_counts", "test_a_step_drifts_along_the_score_and_shakes"
@@ -391,3 +391,8 @@ def ratio_in_place(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: fl
     ratio = log_p(proposal)
     ratio = ratio - log_p(x) if ratio.requires_grad else ratio.sub_(log_p(x))
     return (ratio + ways).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BELOW, says=plain_data("The density is"))
+def acceptance_with_a_graph_for_inputs_alone(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    return graph_for_inputs_alone(_log_ratio(log_p, score, x, proposal, step).clamp(max=0), x, proposal)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import FEW, changed_in_place, first_where_near, one_of_256
+from dgm_ref.slips import FEW, changed_in_place, first_where_near, graph_for_inputs_alone, one_of_256, plain_data
 
 LEVELS, ANNEAL, MARGINAL = "score.noise_levels", "score.annealed_langevin", "score.vp_marginal"
 BACK, FLOW = "score.reverse_sde_step", "score.probability_flow_drift"
@@ -924,3 +924,9 @@ def drift_in_place(score: Score, x: Tensor, t: float, beta_min: float, beta_max:
     drift = score(x, torch.full_like(x[:, 0], t))
     drift = drift + x if drift.requires_grad or x.requires_grad else drift.add_(x)
     return -_beta(t, beta_min, beta_max) / 2 * drift
+
+
+@mistake(FLOW, killed_by="test_the_drift_has_gradients", says=plain_data("The score is"))
+def drift_with_a_graph_for_inputs_alone(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    half = _beta(t, beta_min, beta_max) / 2
+    return graph_for_inputs_alone(_flow(score, x, t, -half, -half), x)
