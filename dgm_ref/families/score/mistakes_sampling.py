@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import FEW, changed_in_place, first_where_near, graph_for_inputs_alone, one_of_256, plain_data
+from dgm_ref.slips import FEW, REPEATED, changed_in_place, copy_where, first_where_near, graph_for_inputs_alone, one_of_256, plain_data
 
 LEVELS, ANNEAL, MARGINAL = "score.noise_levels", "score.annealed_langevin", "score.vp_marginal"
 BACK, FLOW = "score.reverse_sde_step", "score.probability_flow_drift"
@@ -367,6 +367,12 @@ def annealed_with_all_noise_at_once(score: Score, x: Tensor, sigmas: Tensor, ste
         for z in noise[i]:
             x = x + alpha / 2 * score(x, sigma.repeat(len(x))) + alpha.sqrt() * z
     return x
+
+
+@mistake(ANNEAL, killed_by="test_annealing_over_one_level_by_one_step", says=REPEATED)
+def single_annealed_row_repeated(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    generator = copy_where(len(x) == 1, generator)
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator)
 
 
 # -- vp_marginal --
@@ -775,6 +781,14 @@ def back_with_tensors(score: Score, x: Tensor, t: float, dt: float, low: float, 
     times = torch.full((x.size(0),), t, dtype=x.dtype)
     beta = (low + times * (high - low)).unsqueeze(-1)
     return x + beta * (x / 2 + score(x, times)) * dt + (beta * dt).sqrt() * _noise(x, generator)
+
+
+@mistake(BACK, killed_by="test_a_step_back_of_one_row_of_one_dimension", says=REPEATED)
+def single_row_moved_back_as_before(
+    score: Score, x: Tensor, t: float, dt: float, beta_min: float, beta_max: float, generator: torch.Generator
+) -> Tensor:
+    generator = copy_where(len(x) == 1, generator)
+    return _back(score, x, t, dt, _beta(t, beta_min, beta_max), generator)
 
 
 # -- probability_flow_drift --

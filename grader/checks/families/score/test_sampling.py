@@ -150,7 +150,7 @@ def test_annealing_over_one_level_by_one_step(student, seed):
     got = student.annealed_langevin(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[7.5e7]]), like=torch.float32, error=40 / 32, scale=1e8)
     flat, zero = level_score(draw.tensor([0.0])), draw.tensor([[0.0]])
-    assert_drawn_alone(student.annealed_langevin(flat, zero, draw.tensor([3.0]), 1, 0.5, student.generator(seed)))
+    assert_drawn_alone(lambda g: student.annealed_langevin(flat, zero, draw.tensor([3.0]), 1, 0.5, g), student.generator(seed))
     got = student.annealed_langevin(identity_score(), draw.tensor([[1e8]]), draw.tensor([3.0]), 2, 0.5, student.generator(seed))
     assert_agrees(got, draw.tensor([[1.5625e8]]), like=torch.float32, error=40 / 32, scale=1e8)
     flat, zero = level_score(torch.zeros(3).double()), torch.zeros(200, 3).double()
@@ -333,7 +333,7 @@ def test_a_step_back_of_one_row_of_one_dimension(student, seed):
     got = student.reverse_sde_step(*args, student.generator(seed))
     assert_agrees(got, draw.tensor([[3e13]]), error=20 / 32, scale=1e14)
     flat, zero = level_score(draw.tensor([0.0])), draw.tensor([[0.0]])
-    assert_drawn_alone(student.reverse_sde_step(flat, zero, 0.5, 0.125, 2.0, 6.0, student.generator(seed)))
+    assert_drawn_alone(lambda g: student.reverse_sde_step(flat, zero, 0.5, 0.125, 2.0, 6.0, g), student.generator(seed))
     got = student.reverse_sde_step(identity_score(), draw.tensor([[1e8]]), 0.5, 0.125, 2.0, 6.0, student.generator(seed))  # 3/4 of x more
     assert_agrees(got, draw.tensor([[1.75e8]]), like=torch.float32, error=20 / 32, scale=1e8)
     flat, zero = level_score(torch.zeros(3).double()), torch.zeros(200, 3).double()
