@@ -15,7 +15,7 @@ from dgm_ref.lecture1.change_of_variables.mistakes_log_det import (
     log_abs_det,
     turns_space_inside_out,
 )
-from dgm_ref.slips import NO_LEAF, changed_in_place
+from dgm_ref.slips import NO_LEAF
 
 LOG_PROB_X = "change_of_variables.log_prob_x"
 LOG_PROB_Z = "change_of_variables.log_prob_z"
@@ -343,17 +343,6 @@ def volume_of_detached_data(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     return log_p_z(f(x)) + log_abs_det(f, x_or_copy)
 
 
-@mistake(
-    LOG_PROB_X,
-    killed_by="test_log_prob_x_has_the_dtype_of_the_samples",
-    says=changed_in_place("the density", "a part of what it was asked"),
-)
-def volume_added_in_place_to_the_density_of_data(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
-    log_density, volume = log_p_z(f(x)), log_abs_det(f, x)
-    log_density += volume
-    return log_density
-
-
 # -- log_prob_z --
 
 
@@ -602,14 +591,3 @@ def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
 def volume_of_detached_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
     z_or_copy = z if z.is_leaf else z.detach()
     return log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z_or_copy)
-
-
-@mistake(
-    LOG_PROB_Z,
-    killed_by="test_log_prob_z_has_the_dtype_of_the_latents",
-    says=changed_in_place("the density", "a part of what it was asked"),
-)
-def volume_added_in_place_to_the_density_of_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    log_density, volume = log_p_x(f_inverse(z)), log_abs_det(f_inverse, z)
-    log_density += volume
-    return log_density
