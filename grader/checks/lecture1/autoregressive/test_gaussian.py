@@ -115,7 +115,7 @@ def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
     want = [torch.tensor([1.0, 0.0]), torch.tensor([2.0, 5.0]), torch.tensor([[-1.0, -1.0], [1.0, 0.0], [-1.0, 1.0]])]
     for name, one, right in zip(("b (in the means)", "c (in log sigma)", "x"), got, want, strict=True):
         assert_gradient_agrees(one, right.double(), of=name, like=torch.float32, scale=16.0)
-    for rows, right in ((x, want[0]), (x[:1].repeat(65, 1), torch.tensor([130.0, 65.0]))):
+    for rows, right in ((x, want[0]), (x[:1], torch.tensor([2.0, 1.0])), (x[:1].repeat(65, 1), torch.tensor([130.0, 65.0]))):
         _, (got,) = student.gaussian_log_prob.gradient(gaussian_linear(A, b, torch.zeros(2, 2), c), rows, wrt=[b])
         assert_gradient_agrees(got, right.double(), of="b, where x carries no graph", like=torch.float32, scale=16.0 * len(rows))
 
@@ -125,7 +125,6 @@ def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
 @examples(8)
 @given(n=batches, m=lengths, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=4, key=10845, dtype=torch.float32)
-@example(n=1, m=2, key=0, dtype=torch.float64)
 def test_gaussian_log_prob_has_the_gradient_that_training_needs(student, ref, n, m, key, dtype):
     """Gradients reach x itself, the means and the log-standard-deviations."""
     conditional, x = gaussian_model(m, key, dtype), quarters((n, m), key + 4, 2, dtype)
