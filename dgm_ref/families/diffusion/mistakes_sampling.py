@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, randn, signal, step_before
-from dgm_ref.slips import FEW, changed_in_place, one_of_256
+from dgm_ref.slips import FEW, REPEATED, changed_in_place, copy_where, one_of_256
 
 STEP, SAMPLE, DDIM = "diffusion.denoising_step", "diffusion.sample", "diffusion.ddim_step"
 S_BY_HAND, S_LAW = "test_a_step_back_known_by_hand", "test_steps_back_have_the_mean_and_the_variance_of_the_posterior"
@@ -262,6 +262,12 @@ def step_with_scalar_coefficients(model: Model, x: Tensor, t: int, betas: Tensor
     return of_x0 * guess(x, times, model(x, times), betas) + of_xt * x + variance.sqrt() * randn(x, generator)
 
 
+@mistake(STEP, killed_by="test_a_step_back_with_one_row_one_dimension_and_one_level", says=REPEATED)
+def single_step_back_repeated(model: Model, x: Tensor, t: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    generator = copy_where(len(x) == 1, generator)
+    return _step(model, x, t, betas, generator)
+
+
 # -- sample --
 
 
@@ -509,6 +515,12 @@ def sample_with_all_noise_first(model: Model, n: int, m: int, betas: Tensor, gen
         mean, variance = _parts(model, x, t, betas)
         x = torch.addcmul(mean, variance.sqrt(), noise[t])
     return x
+
+
+@mistake(SAMPLE, killed_by="test_a_sample_of_one_step_is_the_guess_at_pure_noise", says=REPEATED)
+def single_sample_repeated(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
+    generator = copy_where(n == 1, generator)
+    return _walk(_step, model, n, m, betas, generator)
 
 
 # -- ddim_step --

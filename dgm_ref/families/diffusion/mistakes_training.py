@@ -9,7 +9,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.families.diffusion.parts import before, coefficients, guess, noisy, signal, step_before
-from dgm_ref.slips import changed_in_place
+from dgm_ref.slips import changed_in_place, graph_for_inputs_alone, plain_data
 
 SIMPLE, BOUND, GUIDED = "diffusion.simple_loss", "diffusion.bound_term", "diffusion.guided_noise"
 S_BY_HAND, S_ASKS = "test_simple_losses_known_by_hand", "test_the_simple_loss_asks_for_the_noise"
@@ -183,6 +183,12 @@ def simple_row_by_row(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas:
     xt = noisy(x0, t, noise, betas)
     rows = [torch.linalg.vector_norm(noise[i] - model(xt[i : i + 1], t[i : i + 1])[0]) ** 2 for i in range(len(x0))]
     return torch.stack(rows).sum() / len(rows)
+
+
+@mistake(SIMPLE, killed_by=S_TRAINS, says=plain_data("The model is"))
+def simple_loss_with_a_graph_for_inputs_alone(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    loss = (noise - model(noisy(x0, t, noise, betas), t)).square().sum(1).mean()
+    return graph_for_inputs_alone(loss, x0, noise, betas)
 
 
 # -- bound_term --
@@ -402,6 +408,12 @@ def bound_from_the_error_of_the_guess(model: Model, x0: Tensor, t: Tensor, noise
     return 0.5 * (error**2).sum(-1) / variance
 
 
+@mistake(BOUND, killed_by=B_TRAINS, says=plain_data("The model is"))
+def bound_term_with_a_graph_for_inputs_alone(model: Model, x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
+    mean, other, variance = _means(model, x0, t, noise, betas)
+    return graph_for_inputs_alone((mean - other).square().sum(1) / (2 * variance), x0, noise, betas)
+
+
 # -- guided_noise --
 
 
@@ -534,3 +546,8 @@ def guided_in_place(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: fl
         return (1 + scale) * with_label - scale * without
     with_label *= 1 + scale
     return with_label - scale * without
+
+
+@mistake(GUIDED, killed_by="test_guided_noise_has_gradients", says=plain_data("The model is"))
+def guidance_with_a_graph_for_inputs_alone(model: Model, x: Tensor, t: Tensor, label: Tensor, scale: float) -> Tensor:
+    return graph_for_inputs_alone((1 + scale) * model(x, t, label) - scale * model(x, t, None), x)

@@ -111,6 +111,15 @@ def partition_by_log_softmax(energy: Energy, states: Tensor) -> Tensor:
     return minus[best] - F.log_softmax(minus, dim=0)[best]
 
 
+@mistake(
+    Z,
+    killed_by=Z_FAR,
+    says="An infinite energy is made one of 10^4. It is a probability of zero, also next to states of larger energy.",
+)
+def infinite_energies_made_large(energy: Energy, states: Tensor) -> Tensor:
+    return torch.logsumexp(-energy(states).nan_to_num(posinf=1e4), 0)
+
+
 # -- energy_log_prob --
 
 

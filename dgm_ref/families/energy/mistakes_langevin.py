@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import FEW, changed_in_place, one_of_256
+from dgm_ref.slips import FEW, REPEATED, changed_in_place, copy_where, graph_for_inputs_alone, one_of_256, plain_data
 
 STEP, ACCEPT = "energy.langevin_step", "energy.metropolis_log_acceptance"
 STEEP, SHAKES = "test_where_the_slope_is_steep_the_noise_hardly_counts", "test_a_step_drifts_along_the_score_and_shakes"
@@ -168,6 +168,12 @@ def step_in_place_on_a_copy(score: Map, x: Tensor, step: float, generator: torch
 def step_row_by_row(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     noise = torch.stack([torch.randn(x.shape[1], generator=generator, dtype=x.dtype) for _ in x])
     return x + step * (score(x) / 2 + noise / math.sqrt(step))
+
+
+@mistake(STEP, killed_by="test_a_step_of_one_row_of_one_dimension", says=REPEATED)
+def single_row_repeated(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
+    generator = copy_where(len(x) == 1, generator)
+    return x + step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
 
 
 # -- metropolis_log_acceptance --
@@ -391,3 +397,8 @@ def ratio_in_place(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: fl
     ratio = log_p(proposal)
     ratio = ratio - log_p(x) if ratio.requires_grad else ratio.sub_(log_p(x))
     return (ratio + ways).clamp(max=0)
+
+
+@mistake(ACCEPT, killed_by=BELOW, says=plain_data("The density is"))
+def acceptance_with_a_graph_for_inputs_alone(log_p: Map, score: Map, x: Tensor, proposal: Tensor, step: float) -> Tensor:
+    return graph_for_inputs_alone(_log_ratio(log_p, score, x, proposal, step).clamp(max=0), x, proposal)

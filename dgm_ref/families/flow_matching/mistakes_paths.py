@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import first_where_near
+from dgm_ref.slips import first_where_near, graph_for_inputs_alone, plain_data
 
 PATH, LOSS, PAIRS = "flow_matching.conditional_path", "flow_matching.flow_matching_loss", "flow_matching.optimal_pairs"
 P_BY_HAND, P_SQUARE = "test_points_of_a_line_known_by_hand", "test_a_line_of_one_row_a_square_batch_and_many_lines"
@@ -292,6 +292,12 @@ def flow_matching_row_by_row(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> 
     x = _path(x0, x1, t)
     rows = [(v(x[i : i + 1], t[i : i + 1])[0] - x1[i] + x0[i]).pow(2).sum() for i in range(len(x))]
     return torch.stack(rows).mean()
+
+
+@mistake(LOSS, killed_by=L_TRAINS, says=plain_data("The field is"))
+def loss_with_a_graph_for_inputs_alone(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
+    loss = (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1).mean()
+    return graph_for_inputs_alone(loss, x0, x1, t)
 
 
 # -- optimal_pairs --

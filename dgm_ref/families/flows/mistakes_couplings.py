@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import changed_in_place
+from dgm_ref.slips import changed_in_place, graph_for_inputs_alone, plain_data
 
 COUPLING, INVERSE, FLOW = "flows.affine_coupling", "flows.inverse_affine_coupling", "flows.flow_log_prob"
 BY_HAND, BACK_BY_HAND = "test_a_coupling_of_two_rows_known_by_hand", "test_the_inverse_of_a_coupling_known_by_hand"
@@ -232,6 +232,13 @@ def coupling_row_by_row(x: Tensor, net: Net) -> Pair:
     return torch.cat([z for z, _ in rows]), torch.cat([log_det for _, log_det in rows])
 
 
+@mistake(COUPLING, killed_by=TRAINS, says=plain_data("The network is"))
+def coupling_with_a_graph_for_inputs_alone(x: Tensor, net: Net) -> Pair:
+    a, b = _halves(x)
+    log_scale, shift = (graph_for_inputs_alone(part, x) for part in net(a))
+    return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
+
+
 # -- inverse_affine_coupling --
 
 
@@ -361,6 +368,13 @@ def inverse_in_a_copy(z: Tensor, net: Net) -> Tensor:
 @variant(INVERSE)
 def inverse_row_by_row(z: Tensor, net: Net) -> Tensor:
     return torch.cat([inverse_by_division(row.unsqueeze(0), net) for row in z])
+
+
+@mistake(INVERSE, killed_by="test_the_inverse_coupling_has_gradients", says=plain_data("The network is"))
+def inverse_with_a_graph_for_inputs_alone(z: Tensor, net: Net) -> Tensor:
+    a, b = _halves(z)
+    log_scale, shift = net(a)
+    return graph_for_inputs_alone(torch.cat([a, (b - shift) * (-log_scale).exp()], 1), z)
 
 
 # -- flow_log_prob --

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import changed_in_place, first_where_near
+from dgm_ref.slips import changed_in_place, first_where_near, graph_for_inputs_alone, plain_data
 
 DSM, ISM, DENOISE = "score.denoising_score_loss", "score.implicit_score_loss", "score.denoise"
 DSM_BY_HAND, DSM_SQUARE = "test_denoising_losses_known_by_hand", "test_each_row_has_its_own_level_also_in_a_square_batch"
@@ -205,6 +205,12 @@ def denoising_row_by_row(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) 
         value = s * score((x[i] + s * noise[i])[None], sigma[i : i + 1])[0] + noise[i]
         rows.append(torch.dot(value, value))
     return torch.stack(rows).mean()
+
+
+@mistake(DSM, killed_by=DSM_TRAINS, says=plain_data("The score is"))
+def denoising_loss_with_a_graph_for_inputs_alone(score: Score, x: Tensor, noise: Tensor, sigma: Tensor) -> Tensor:
+    s = sigma[:, None]
+    return graph_for_inputs_alone((s * score(x + s * noise, sigma) + noise).square().sum(1).mean(), x, noise, sigma)
 
 
 # -- implicit_score_loss --
@@ -443,3 +449,8 @@ def denoised_in_place(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
         return x + sigma[:, None].square() * step
     step *= sigma[:, None].square()
     return x + step
+
+
+@mistake(DENOISE, killed_by="test_denoising_has_gradients", says=plain_data("The score is"))
+def denoised_with_a_graph_for_inputs_alone(score: Score, x: Tensor, sigma: Tensor) -> Tensor:
+    return graph_for_inputs_alone(x + sigma[:, None].square() * score(x, sigma), x, sigma)

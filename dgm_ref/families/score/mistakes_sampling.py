@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, near_one_another, variant
-from dgm_ref.slips import FEW, changed_in_place, first_where_near, one_of_256
+from dgm_ref.slips import FEW, REPEATED, changed_in_place, copy_where, first_where_near, graph_for_inputs_alone, one_of_256, plain_data
 
 LEVELS, ANNEAL, MARGINAL = "score.noise_levels", "score.annealed_langevin", "score.vp_marginal"
 BACK, FLOW = "score.reverse_sde_step", "score.probability_flow_drift"
@@ -367,6 +367,12 @@ def annealed_with_all_noise_at_once(score: Score, x: Tensor, sigmas: Tensor, ste
         for z in noise[i]:
             x = x + alpha / 2 * score(x, sigma.repeat(len(x))) + alpha.sqrt() * z
     return x
+
+
+@mistake(ANNEAL, killed_by="test_annealing_over_one_level_by_one_step", says=REPEATED)
+def single_annealed_row_repeated(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
+    generator = copy_where(len(x) == 1, generator)
+    return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator)
 
 
 # -- vp_marginal --
@@ -777,6 +783,14 @@ def back_with_tensors(score: Score, x: Tensor, t: float, dt: float, low: float, 
     return x + beta * (x / 2 + score(x, times)) * dt + (beta * dt).sqrt() * _noise(x, generator)
 
 
+@mistake(BACK, killed_by="test_a_step_back_of_one_row_of_one_dimension", says=REPEATED)
+def single_row_moved_back_as_before(
+    score: Score, x: Tensor, t: float, dt: float, beta_min: float, beta_max: float, generator: torch.Generator
+) -> Tensor:
+    generator = copy_where(len(x) == 1, generator)
+    return _back(score, x, t, dt, _beta(t, beta_min, beta_max), generator)
+
+
 # -- probability_flow_drift --
 
 
@@ -924,3 +938,9 @@ def drift_in_place(score: Score, x: Tensor, t: float, beta_min: float, beta_max:
     drift = score(x, torch.full_like(x[:, 0], t))
     drift = drift + x if drift.requires_grad or x.requires_grad else drift.add_(x)
     return -_beta(t, beta_min, beta_max) / 2 * drift
+
+
+@mistake(FLOW, killed_by="test_the_drift_has_gradients", says=plain_data("The score is"))
+def drift_with_a_graph_for_inputs_alone(score: Score, x: Tensor, t: float, beta_min: float, beta_max: float) -> Tensor:
+    half = _beta(t, beta_min, beta_max) / 2
+    return graph_for_inputs_alone(_flow(score, x, t, -half, -half), x)

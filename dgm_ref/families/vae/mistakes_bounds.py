@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import changed_in_place
+from dgm_ref.slips import changed_in_place, graph_for_inputs_alone, plain_data
 
 ELBO, IWAE = "vae.elbo", "vae.importance_bound"
 ELBO_BY_HAND, ELBO_TRAINS = "test_the_elbo_of_two_rows_known_by_hand", "test_the_elbo_trains_encoder_and_decoder"
@@ -209,6 +209,11 @@ def elbo_by_vmap(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z
 def elbo_row_by_row(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     rows = [log_p(x[i].expand(len(z), -1), z[:, i]).mean() for i in range(len(x))]
     return torch.stack(rows) - _kl(mu, log_var)
+
+
+@mistake(ELBO, killed_by=ELBO_TRAINS, says=plain_data("The decoder is"))
+def elbo_with_a_graph_for_inputs_alone(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    return graph_for_inputs_alone(_likelihood(log_p, x, z).mean(0) - _kl(mu, log_var), mu, log_var, x, z)
 
 
 # -- importance_bound --
@@ -439,3 +444,9 @@ def weighed_in_place(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tenso
         weight += others
         weights.append(weight)
     return torch.stack(weights).logsumexp(0) - math.log(len(z))
+
+
+@mistake(IWAE, killed_by=IWAE_TRAINS, says=plain_data("The decoder is"))
+def importance_bound_with_a_graph_for_inputs_alone(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
+    log_weights = _log_weights(log_p, mu, log_var, x, z)
+    return graph_for_inputs_alone(torch.logsumexp(log_weights, 0) - math.log(len(z)), mu, log_var, x, z)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import EPSILONS, mistake, size_of, variant
+from dgm_ref.slips import ONE_ROW, graph_for_inputs_alone, plain_data, without_graph_where
 
 Conditional = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -271,3 +272,13 @@ def by_independent_normals(conditional: Conditional, x: Tensor) -> Tensor:
 def squared_distance_over_twice_the_variance(conditional: Conditional, x: Tensor) -> Tensor:
     mu, log_sigma = conditional(x)
     return (-(((x - mu) / log_sigma.exp()) ** 2) / 2 - log_sigma - math.log(math.sqrt(2 * math.pi))).sum(-1)
+
+
+@mistake(LOG_PROB, killed_by="test_the_gaussian_gradient_draws_the_mean_to_the_data", says=plain_data("The model is"))
+def density_with_a_graph_for_the_data_alone(conditional: Conditional, x: Tensor) -> Tensor:
+    return graph_for_inputs_alone(_log_densities(conditional, x).sum(dim=1), x)
+
+
+@mistake(LOG_PROB, killed_by="test_the_gaussian_gradient_draws_the_mean_to_the_data", says=ONE_ROW)
+def density_of_one_vector_without_graph(conditional: Conditional, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) == 1, _log_densities(conditional, x).sum(dim=1))

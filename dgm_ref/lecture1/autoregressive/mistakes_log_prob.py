@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from dgm_ref.catalogue import EPSILONS, mistake, variant
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
+from dgm_ref.slips import MANY_ROWS, ONE_ROW, without_graph_where
 
 LOG_PROB = "autoregressive.log_prob"
 AWAY_FROM_ZERO = (
@@ -415,3 +416,13 @@ def largest_logit_taken_out(conditional: Conditional, x: Tensor) -> Tensor:
     logits = conditional(x)
     logits = logits - logits.max(dim=-1, keepdim=True).values
     return (torch.take_along_dim(logits, x.unsqueeze(2), 2).squeeze(2) - logits.exp().sum(-1).log()).sum(1)
+
+
+@mistake(LOG_PROB, killed_by="test_the_gradient_raises_what_is_observed", says=ONE_ROW)
+def one_sequence_without_graph(conditional: Conditional, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) == 1, log_likelihood(conditional, x))
+
+
+@mistake(LOG_PROB, killed_by="test_the_gradient_raises_what_is_observed", says=MANY_ROWS)
+def many_sequences_without_graph(conditional: Conditional, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) > 64, log_likelihood(conditional, x))

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 from dgm_ref.catalogue import contains, mistake, size_of, variant
 from dgm_ref.lecture1.autoregressive.mistakes_log_prob import MIXED_UP
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
+from dgm_ref.slips import MANY_ROWS, ONE_ROW, without_graph_where
 
 LOSS = "autoregressive.negative_log_likelihood"
 MEAN = "test_the_loss_is_the_mean_per_sample_and_dimension"
@@ -253,3 +254,13 @@ def total_over_numel(conditional: Conditional, x: Tensor) -> Tensor:
 @variant(LOSS)
 def cross_entropy_over_the_second_axis(conditional: Conditional, x: Tensor) -> Tensor:
     return F.cross_entropy(conditional(x).transpose(1, 2), x)
+
+
+@mistake(LOSS, killed_by="test_the_gradient_is_per_sample_and_dimension_as_the_loss_is", says=ONE_ROW)
+def loss_of_one_sequence_without_graph(conditional: Conditional, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) == 1, -log_likelihood(conditional, x).mean() / x.shape[1])
+
+
+@mistake(LOSS, killed_by="test_the_gradient_is_per_sample_and_dimension_as_the_loss_is", says=MANY_ROWS)
+def loss_of_many_sequences_without_graph(conditional: Conditional, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) > 64, -log_likelihood(conditional, x).mean() / x.shape[1])

@@ -10,6 +10,7 @@ from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood, log_pi_of_prefixes
+from dgm_ref.slips import ONE_ROW, graph_for_inputs_alone, plain_data, without_graph_where
 
 ClassConditional = Callable[[Tensor, Tensor], Tensor]
 
@@ -316,3 +317,13 @@ def classes_in_front_of_one_big_batch(conditional: ClassConditional, x: Tensor, 
     all_x, y = x.repeat(C, 1), torch.arange(C).repeat_interleave(n)
     joint = log_likelihood(lambda x: conditional(x, y), all_x).view(C, n).T + log_prior
     return torch.distributions.Categorical(logits=joint).probs
+
+
+@mistake(POSTERIOR, killed_by="test_the_posterior_learns", says=plain_data("The model is"))
+def posterior_with_a_graph_for_the_prior_alone(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return graph_for_inputs_alone(_log_joint(conditional, x, log_prior).softmax(dim=1), log_prior)
+
+
+@mistake(POSTERIOR, killed_by="test_the_posterior_learns", says=ONE_ROW)
+def posterior_of_one_sequence_without_graph(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
+    return without_graph_where(len(x) == 1, _log_joint(conditional, x, log_prior).softmax(dim=1))

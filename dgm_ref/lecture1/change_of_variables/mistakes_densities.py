@@ -15,6 +15,7 @@ from dgm_ref.lecture1.change_of_variables.mistakes_log_det import (
     log_abs_det,
     turns_space_inside_out,
 )
+from dgm_ref.slips import NO_LEAF
 
 LOG_PROB_X = "change_of_variables.log_prob_x"
 LOG_PROB_Z = "change_of_variables.log_prob_z"
@@ -336,6 +337,12 @@ def latents_and_gradients_by_autograd(f: Map, log_p_z: Map, x: Tensor) -> Tensor
     return log_p_z(z) + torch.linalg.svdvals(torch.stack(rows, dim=1)).log().sum(-1)
 
 
+@mistake(LOG_PROB_X, killed_by="test_a_flow_can_be_trained_by_its_log_prob", says=NO_LEAF)
+def volume_of_detached_data(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
+    x_or_copy = x if x.is_leaf else x.detach()
+    return log_p_z(f(x)) + log_abs_det(f, x_or_copy)
+
+
 # -- log_prob_z --
 
 
@@ -578,3 +585,9 @@ def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
         for row in z
     ])  # fmt: skip
     return log_p_x(x) + torch.linalg.slogdet(jacobians).logabsdet
+
+
+@mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_differentiable", says=NO_LEAF)
+def volume_of_detached_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
+    z_or_copy = z if z.is_leaf else z.detach()
+    return log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z_or_copy)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import MANY_ROWS, changed_in_place, graph_for_inputs_alone, plain_data, without_graph_where
 
 JENSEN = "course_tricks.jensen_gap"
 DIRAC = "course_tricks.dirac_expectation"
@@ -240,6 +241,24 @@ def gap_in_float64(f, x):
     return (f(wide).mean() - f(wide.mean(0, keepdim=True))[0]).to(x.dtype)
 
 
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_gradient_of_both_terms", says=plain_data("What f holds is"))
+def gap_with_a_graph_for_the_samples_alone(f, x):
+    return graph_for_inputs_alone(f(x).mean() - f(x.mean(dim=0, keepdim=True))[0], x)
+
+
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_gradient_of_both_terms", says=MANY_ROWS)
+def gap_of_many_samples_without_graph(f, x):
+    return without_graph_where(len(x) > 64, f(x).mean() - f(x.mean(dim=0, keepdim=True))[0])
+
+
+@mistake(JENSEN, killed_by="test_jensen_gap_has_the_dtype_of_the_samples", says=changed_in_place("f", "a part of the samples"))
+def gaps_taken_in_place(f, x):
+    f_of_mean = f(x.mean(dim=0, keepdim=True))
+    values = f(x)
+    values -= f_of_mean
+    return values.mean()
+
+
 # -- dirac_expectation --
 
 
@@ -415,3 +434,8 @@ def tensordot_in_float64(f, points, weights):
 @variant(DIRAC)
 def delta_by_delta(f, points, weights):
     return sum(w * f(point[None])[0] for w, point in zip(weights, points, strict=True))
+
+
+@mistake(DIRAC, killed_by="test_dirac_expectation_is_linear_in_the_weights", says=plain_data("What f holds is"))
+def expectation_with_a_graph_for_inputs_alone(f, points, weights):
+    return graph_for_inputs_alone(weights @ f(points), points, weights)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import MANY_ROWS, ONE_ROW, changed_in_place, graph_for_inputs_alone, plain_data, without_graph_where
 
 MONTE_CARLO = "course_tricks.monte_carlo"
 LOTUS = "course_tricks.lotus"
@@ -273,6 +274,21 @@ def average_by_einsum(f, x):
     return torch.einsum("nd->d", f(x)) / x.size(0)
 
 
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_has_the_gradient_of_an_average", says=plain_data("What f holds is"))
+def graph_for_the_samples_alone(f, x):
+    return graph_for_inputs_alone(f(x).mean(dim=0), x)
+
+
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_has_the_gradient_of_an_average", says=ONE_ROW)
+def a_single_sample_without_graph(f, x):
+    return without_graph_where(len(x) == 1, f(x).mean(dim=0))
+
+
+@mistake(MONTE_CARLO, killed_by="test_monte_carlo_has_the_gradient_of_an_average", says=MANY_ROWS)
+def many_samples_without_graph(f, x):
+    return without_graph_where(len(x) > 64, f(x).mean(dim=0))
+
+
 # -- lotus --
 
 
@@ -418,3 +434,15 @@ def y_then_sum(g, f, x):
 @variant(LOTUS)
 def lotus_vmapped(g, f, x):
     return torch.func.vmap(lambda row: g(f(row.unsqueeze(0))).squeeze(0))(x).mean(0)
+
+
+@mistake(LOTUS, killed_by="test_lotus_has_the_gradient_of_an_average", says=ONE_ROW)
+def lotus_of_a_single_sample_without_graph(g, f, x):
+    return without_graph_where(len(x) == 1, g(f(x)).mean(dim=0))
+
+
+@mistake(LOTUS, killed_by="test_lotus_has_the_dtype_of_the_samples", says=changed_in_place("g", "the samples themselves"))
+def values_divided_in_place(g, f, x):
+    values = g(f(x))
+    values /= len(x)
+    return values.sum(dim=0)

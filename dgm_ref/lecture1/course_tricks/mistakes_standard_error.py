@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import graph_for_inputs_alone, plain_data
 
 STANDARD_ERROR = "course_tricks.monte_carlo_standard_error"
 
@@ -236,3 +237,8 @@ def root_of_the_covariance(f, x):
 def std_and_mean_at_once(f, x):
     std, _ = torch.std_mean(torch.func.vmap(lambda row: f(row[None])[0])(x), dim=0)
     return std * torch.rsqrt(torch.tensor(x.shape[0], dtype=x.dtype))
+
+
+@mistake(STANDARD_ERROR, killed_by="test_logarithm_of_the_standard_error_has_the_right_gradient", says=plain_data("What f holds is"))
+def error_with_a_graph_for_the_samples_alone(f, x):
+    return graph_for_inputs_alone(f(x).std(dim=0) / len(x) ** 0.5, x)

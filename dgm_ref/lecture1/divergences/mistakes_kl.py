@@ -474,3 +474,13 @@ def _checked(p: Tensor, q: Tensor) -> tuple[Tensor, Tensor]:
 
 def _kl(p: Tensor, q: Tensor) -> Tensor:
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
+
+
+@mistake(
+    KL,
+    killed_by="test_kl_has_the_dtype_of_its_arguments",
+    says="Over a single value you return a zero of the default dtype. It has the dtype of the arguments.",
+)
+def zero_of_the_default_dtype(p: Tensor, q: Tensor) -> Tensor:
+    value = _kl(*_checked(p, q))
+    return torch.zeros(value.shape) if p.shape[-1] == 1 else value

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.distributions import Independent, Normal
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import graph_for_inputs_alone, plain_data
 
 PATHWISE = "divergences.reparametrized_reverse_kl"
 BY_HAND = "test_the_reverse_kl_of_a_gaussian_by_hand"
@@ -246,3 +247,8 @@ def _terms(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> 
 
 def _standard(noise: Tensor) -> Tensor:
     return Normal(torch.zeros_like(noise), torch.ones_like(noise)).log_prob(noise).sum(1)
+
+
+@mistake(PATHWISE, killed_by=GRADIENT, says=plain_data("The density of the data is"))
+def pathwise_with_a_graph_for_mu_and_sigma_alone(log_p_data: LogDensity, mu: Tensor, sigma: Tensor, noise: Tensor) -> Tensor:
+    return graph_for_inputs_alone(_terms(log_p_data, mu, sigma, noise).mean(), mu, sigma, noise)

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import changed_in_place, graph_for_inputs_alone, plain_data
 
 LOW_VARIANCE = "divergences.kl_low_variance"
 LIKELIHOOD = "divergences.negative_log_likelihood"
@@ -234,6 +235,17 @@ def low_variance_of_the_negative_ratio(log_p: LogDensity, log_q: LogDensity, x: 
     return torch.mean(torch.exp(-kl) + kl - 1)
 
 
+@mistake(
+    LOW_VARIANCE,
+    killed_by="test_the_low_variance_estimate_has_the_dtype_of_the_densities",
+    says=changed_in_place("a density", "a part of the draws"),
+)
+def log_ratios_taken_in_place(log_p: LogDensity, log_q: LogDensity, x: Tensor) -> Tensor:
+    log_r, log_p_of_x = log_q(x), log_p(x)
+    log_r -= log_p_of_x
+    return (log_r.expm1() - log_r).mean()
+
+
 # -- negative_log_likelihood --
 
 
@@ -392,3 +404,15 @@ def likelihood_by_an_inner_product(log_p_theta: LogDensity, x: Tensor) -> Tensor
 @variant(LIKELIHOOD)
 def likelihood_by_batches(log_p_theta: LogDensity, x: Tensor) -> Tensor:
     return -sum(log_p_theta(batch).sum() for batch in x.split(512)) / x.size(0)  # type: ignore[return-value]
+
+
+@mistake(LIKELIHOOD, killed_by="test_the_likelihood_has_its_gradient", says=plain_data("The model is"))
+def likelihood_with_a_graph_for_the_samples_alone(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return graph_for_inputs_alone(-log_p_theta(x).mean(), x)
+
+
+@mistake(
+    LIKELIHOOD, killed_by="test_the_likelihood_has_the_dtype_of_the_density", says=changed_in_place("the density", "a part of the samples")
+)
+def turned_round_in_place(log_p_theta: LogDensity, x: Tensor) -> Tensor:
+    return log_p_theta(x).neg_().mean()

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import EPSILONS, mistake, variant
-from dgm_ref.slips import FEW, one_of_256
+from dgm_ref.slips import FEW, ONE_ROW, one_of_256, without_graph_where
 
 LOG_PROB = "histogram.histogram_log_prob"
 AWAY_FROM_ZERO = "You keep probabilities away from zero, by a clamp or a small number added. The log-probability of an empty bin is -inf."
@@ -166,6 +166,11 @@ def logarithms_by_gather(pi: Tensor, x: Tensor) -> Tensor:
 @variant(LOG_PROB)
 def product_with_one_hots(pi: Tensor, x: Tensor) -> Tensor:
     return torch.log(torch.nn.functional.one_hot(x, len(pi)).to(pi.dtype) @ pi)
+
+
+@mistake(LOG_PROB, killed_by="test_log_prob_is_differentiable", says=ONE_ROW)
+def one_draw_without_graph(pi: Tensor, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) == 1, pi[x].log())
 
 
 # -- sample_histogram --

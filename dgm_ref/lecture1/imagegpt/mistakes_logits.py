@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, size_of, variant
+from dgm_ref.slips import ONE_ROW, without_graph_where
 
 FORWARD = "imagegpt.ImageGPT.forward"
 
@@ -299,6 +300,11 @@ def forward_with_an_extended_table(self: Any, x: Tensor) -> Tensor:
     table = torch.cat([self.wte.weight, self.sos[None]])  # the start vector as value K
     before = F.pad(x[:, :-1], (1, 0), value=self.config.K)
     return self.decode(table[before] + self.wpe.weight[: x.shape[1]])
+
+
+@mistake(FORWARD, killed_by=REACHES, says=ONE_ROW)
+def one_image_without_graph(self: Any, x: Tensor) -> Tensor:
+    return without_graph_where(len(x) == 1, _forward(self, x))
 
 
 # -- what they share: the parts that are right --

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.attention.bias import causal_lower_right
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.slips import graph_for_inputs_alone, plain_data
 
 BLOCK = "imagegpt.Block.forward"
 DECODE = "imagegpt.ImageGPT.decode"
@@ -420,6 +421,11 @@ def block_by_functions(self: Any, h: Tensor, layer: int, cache: Any = None) -> T
     return a + _mlp(self, _norm(a, self.ln_2))
 
 
+@mistake(BLOCK, killed_by="test_gradients_reach_every_parameter_of_a_block", says=plain_data("The block is"))
+def block_with_a_graph_for_h_alone(self: Any, h: Tensor, layer: int, cache: Any = None) -> Tensor:
+    return graph_for_inputs_alone(_right(self, h, layer, cache), h)
+
+
 # -- ImageGPT.decode --
 
 
@@ -638,6 +644,11 @@ def decode_recursively(self: Any, h: Tensor, cache: Any = None, layer: int = 0) 
     if layer == len(self.blocks):
         return F.linear(self.ln_f(h), self.head.weight)
     return decode_recursively(self, self.blocks[layer](h, layer, cache), cache, layer + 1)
+
+
+@mistake(DECODE, killed_by="test_decode_reaches_every_parameter_behind_it", says=plain_data("The model is"))
+def decode_with_a_graph_for_h_alone(self: Any, h: Tensor, cache: Any = None) -> Tensor:
+    return graph_for_inputs_alone(self.head(self.ln_f(_blocks(self, h, cache))), h)
 
 
 # -- what they share: the parts that are right --

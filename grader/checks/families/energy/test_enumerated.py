@@ -80,6 +80,9 @@ def test_the_partition_function_holds_for_energies_of_any_size(student):
         hard = forbidding_energy(draw.tensor(0.5, dtype), line)
         got = student.log_partition(hard, draw.tensor([[0.0], [0.0], [0.75]], dtype))
         assert_agrees(got, draw.tensor(math.log(2)), like=torch.float32, scale=2.0)
+        hard = forbidding_energy(draw.tensor(0.5, dtype), linear_energy(draw.tensor([-1.0], dtype)))
+        got = student.log_partition(hard, draw.tensor([[-3e4], [0.75]], dtype))  # next to a state of energy 3e4, too
+        assert_agrees(got, draw.tensor(-3e4), like=torch.float32, scale=3e4)
 
 
 @log_partition

@@ -101,11 +101,18 @@ def assert_drawn_from_the_generator(student: Student, draw: Callable[[SeededGene
         raise Mismatch("law", "the noise of a batch adds up to exactly zero: its rows are not independent", first)
 
 
-def assert_drawn_alone(got: Tensor) -> None:
-    """Raise `Mismatch` if a batch of one row of one dimension, of mean zero and variance one or so, in float64, is its mean."""
-    assert_form(got, (1, 1))
-    if abs(got.item()) < NOTHING:
-        raise Mismatch("law", "a batch of a single row comes without noise: this is its mean", got)
+def assert_drawn_alone(draw: Callable[[SeededGenerator], Tensor], generator: SeededGenerator) -> None:
+    """Raise `Mismatch` if a batch of one row of one dimension is its mean, or the same in every call with the generator.
+
+    `draw(generator)` gives such a row, of mean zero and variance one or so, in float64.
+    """
+    rows = [draw(generator) for _ in range(3)]  # two may be equal where the noise is float32, once in 10^7 times
+    for got in rows:
+        assert_form(got, (1, 1))
+    if abs(rows[0].item()) < NOTHING:
+        raise Mismatch("law", "a batch of a single row comes without noise: this is its mean", rows[0])
+    if rows[0].item() == rows[1].item() == rows[2].item():
+        raise Mismatch("law", "three calls with one generator give the same single row: the generator does not move on", rows[0])
 
 
 def assert_size_of_noise(got: Tensor, deviation: float) -> None:

@@ -115,6 +115,9 @@ def test_the_gaussian_gradient_draws_the_mean_to_the_data(student):
     want = [torch.tensor([1.0, 0.0]), torch.tensor([2.0, 5.0]), torch.tensor([[-1.0, -1.0], [1.0, 0.0], [-1.0, 1.0]])]
     for name, one, right in zip(("b (in the means)", "c (in log sigma)", "x"), got, want, strict=True):
         assert_gradient_agrees(one, right.double(), of=name, like=torch.float32, scale=16.0)
+    for rows, right in ((x, want[0]), (x[:1], torch.tensor([2.0, 1.0])), (x[:1].repeat(65, 1), torch.tensor([130.0, 65.0]))):
+        _, (got,) = student.gaussian_log_prob.gradient(gaussian_linear(A, b, torch.zeros(2, 2), c), rows, wrt=[b])
+        assert_gradient_agrees(got, right.double(), of="b, where x carries no graph", like=torch.float32, scale=16.0 * len(rows))
 
 
 @gaussian_log_prob

@@ -34,6 +34,7 @@ examples = pytest.mark.examples
 
 MANY = 4099  # rows: more than any batch, and no round number
 LONG = 3072  # variables: a colour image of 32 x 32
+ONE_OBSERVED = torch.tensor([[-0.25, 0.5, -0.25], [0.0, 0.0, 0.0], [0.5, -0.25, -0.25], [0.0, 0.0, 0.0]]).double()  # (1, 0) of the chain
 
 offsets = st.sampled_from((0.0, -1e4, 1e4))
 in_float32 = example(case=model_and_sequences(3, 3, 4, 0, torch.float32))
@@ -134,13 +135,20 @@ def test_the_likelihood_of_a_sequence_is_its_own(student):
 def test_the_gradient_raises_what_is_observed(student):
     """The gradient in the logits is, for each value, whether it was observed minus its probability.
 
-    So it is for logits that are log-probabilities already.
+    So it is for logits that are log-probabilities already, and for one sequence or many.
     """
     weights = torch.tensor([1.0, 2.0, 3.0, -1.0])
     want = torch.tensor([[-0.25, -1.5, 1.75], [-0.25, -0.25, 0.5], [1.5, -0.25, -1.25], [-1.0, 2.0, -1.0]]).double()
     for table in (CHAIN_LOGITS.float(), CHAIN_LOGITS.log_softmax(dim=1).float()):
         _, (got,) = student.log_prob.gradient(prefix_table(table), CHAIN_X, wrt=[table], weights=weights)
         assert_gradient_agrees(got, want, of="the logits", like=table, scale=8.0)
+    table = CHAIN_LOGITS.float()
+    for x, want in ((CHAIN_X[1:2], ONE_OBSERVED), (CHAIN_X[1:2].repeat(65, 1), 65 * ONE_OBSERVED)):
+        _, (got,) = student.log_prob.gradient(prefix_table(table), x, wrt=[table])
+        assert_gradient_agrees(got, want, of=f"the logits for {len(x)} sequences", like=table, scale=8.0 * len(x))
+    first = CHAIN_LOGITS[:1].float()  # one variable alone
+    _, (got,) = student.log_prob.gradient(prefix_table(first), CHAIN_X[1:2, :1], wrt=[first])
+    assert_gradient_agrees(got, ONE_OBSERVED[:1], of="the logits for one variable", like=first, scale=8.0)
 
 
 @log_prob

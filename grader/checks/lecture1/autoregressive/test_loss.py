@@ -118,6 +118,11 @@ def test_the_gradient_is_per_sample_and_dimension_as_the_loss_is(student):
     for table in (CHAIN_LOGITS, CHAIN_LOGITS.log_softmax(dim=1)):
         _, (got,) = student.negative_log_likelihood.gradient(prefix_table(table), CHAIN_X, wrt=[table])
         assert_gradient_agrees(got, eight / 8, of="the logits", scale=2.0)
+    table = CHAIN_LOGITS
+    one = torch.tensor([[1 / 4, -1 / 2, 1 / 4], [0, 0, 0], [-1 / 2, 1 / 4, 1 / 4], [0, 0, 0]], dtype=torch.float64)
+    for x in (CHAIN_X[1:2], CHAIN_X[1:2].repeat(65, 1)):  # one sequence, and as often as one likes
+        _, (got,) = student.negative_log_likelihood.gradient(prefix_table(table), x, wrt=[table])
+        assert_gradient_agrees(got, one / 2, of=f"the logits for {len(x)} sequences", scale=2.0)
 
 
 @negative_log_likelihood

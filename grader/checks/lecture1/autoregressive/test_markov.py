@@ -147,6 +147,7 @@ def test_each_embedding_learns_from_the_places_where_it_stands(student):
 @weight(0.25)
 @examples(6)
 @given(n=batches, m=lengths, K=st.integers(2, 4), d=orders, key=draw.seeds)
+@example(n=1, m=1, K=3, d=2, key=0)
 def test_every_parameter_of_the_mlp_learns(student, ref, n, m, K, d, key):
     """Gradients reach the embedding, the start token's row too, and every layer of the MLP."""
     weights, x = whole_weights(K, d, key, torch.float32), draw.integers((n, m), key + 9, K)

@@ -150,7 +150,10 @@ def test_the_posterior_of_a_sequence_is_its_own(student):
 @class_posterior
 @weight(0.125)
 def test_the_posterior_learns(student):
-    """Gradients reach the log-prior and the logits: raising one class lowers the others by as much."""
+    """Gradients reach the log-prior and the logits: raising one class lowers the others by as much.
+
+    So it is for one sequence or many, and for the logits alone.
+    """
     log_prior = torch.full((2,), 0.5).log()
     x, weights = torch.tensor([[1, 1], [0, 1]]), torch.tensor([[1.0, 0.0], [0.0, 2.0]])
     biased = coin(2, 0.75)
@@ -163,6 +166,12 @@ def test_the_posterior_learns(student):
     in_prior = torch.tensor([first - second, second - first], dtype=torch.float64)
     assert_gradient_agrees(got[0], in_prior, of="log_prior", like=torch.float32, scale=4.0)
     assert_gradient_agrees(got[1], want, of="the logits of the second class", like=torch.float32, scale=4.0)
+    for many in (1, 65):  # sequences (1, 1), of which the logits alone learn
+        _, (got,) = student.class_posterior.gradient(
+            conditional, x[:1].repeat(many, 1), log_prior, wrt=[logits], weights=weights[:1].repeat(many, 1)
+        )
+        want = many * torch.stack([-first * one, -first * one])
+        assert_gradient_agrees(got, want, of=f"the logits for {many} sequences", like=torch.float32, scale=4.0 * many)
 
 
 @class_posterior

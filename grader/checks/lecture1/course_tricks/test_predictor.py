@@ -166,6 +166,8 @@ def test_prediction_depends_on_the_numbers_alone(student):
 @given(shape=shapes, key=draw.seeds, dtype=draw.dtypes)
 @example(shape=(3, 2, 5), key=0, dtype=torch.float32)
 @example(shape=(5, 2, 3), key=98576, dtype=torch.float64)
+@example(shape=(1, 3, 2), key=0, dtype=torch.float64)
+@example(shape=(65, 2, 1), key=0, dtype=torch.float64)
 def test_prediction_has_the_gradient_of_a_conditional_mean(student, shape, key, dtype):
     """More mass on a value pulls the prediction towards it, and values move it by their probability."""
     a, b, d = shape

@@ -100,6 +100,8 @@ def test_pushforward_depends_on_the_masses_alone(student):
 @given(S=values, K=targets, key=draw.seeds, dtype=draw.dtypes)
 @example(S=3, K=2, key=1, dtype=torch.float32)
 @example(S=2, K=4, key=3, dtype=torch.float64)
+@example(S=1, K=2, key=0, dtype=torch.float64)
+@example(S=65, K=3, key=0, dtype=torch.float64)
 def test_pushforward_is_linear_in_p(student, S, K, key, dtype):
     """Each mass counts as it is, at its image: the gradient by p(x) is the weight of f(x), and nothing is normalised."""
     p, f = draw.pmf((S,), key, dtype=dtype), draw.integers((S,), key, K)

@@ -167,6 +167,7 @@ def test_kl_refuses_pmfs_over_different_numbers_of_values(student):
 @given(batch=batches, K=numbers_of_values, key=draw.seeds, dtype=draw.dtypes)
 @example(batch=(), K=2, key=0, dtype=torch.float32)
 @example(batch=(2, 3), K=4, key=0, dtype=torch.float64)
+@example(batch=(65,), K=2, key=0, dtype=torch.float64)
 def test_kl_has_its_gradients(student, batch, K, key, dtype):
     """Inside the simplex the derivative in p_k is log(p_k / q_k) + 1, and that in q_k is -p_k / q_k."""
     p, q = draw.pmf((*batch, K), key, False, dtype), draw.pmf((*batch, K), key + 1, False, dtype)
@@ -183,3 +184,4 @@ def test_kl_has_the_dtype_of_its_arguments(student):
     for dtype in (torch.float32, torch.float64):
         p, q = torch.tensor([0.25, 0.75], dtype=dtype), torch.tensor([0.5, 0.5], dtype=dtype)
         assert_dtype(assert_unchanged(student.kl_divergence.observed(p, q)), dtype)
+        assert_dtype(student.kl_divergence(torch.ones(1, dtype=dtype), torch.ones(1, dtype=dtype)), dtype)  # of a single value, a zero

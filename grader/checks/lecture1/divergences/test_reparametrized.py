@@ -96,7 +96,10 @@ def test_the_reverse_kl_of_a_gaussian_counts_every_row(student):
 @reparametrized_reverse_kl
 @weight(0.5)
 def test_the_reverse_kl_of_a_gaussian_has_the_gradient_through_everything(student):
-    """For log p_data = w . x + b: -w in mu, and -1 / sigma - w times the mean noise in sigma."""
+    """For log p_data = w . x + b: -w in mu, and -1 / sigma - w times the mean noise in sigma.
+
+    In w it is minus the mean sample, also where mu and sigma carry no graph.
+    """
     noise = torch.tensor([[1.0, -0.5], [0.0, 2.0]], dtype=torch.float64)
     mu, sigma, w = torch.tensor([[0.5, -1.0], [2.0, 0.5], [1.0, 3.0]], dtype=torch.float64)
     log_p_data = linear(w, torch.zeros((), dtype=torch.float64))
@@ -104,6 +107,8 @@ def test_the_reverse_kl_of_a_gaussian_has_the_gradient_through_everything(studen
     mean = torch.tensor([0.5, 0.75], dtype=torch.float64)
     want = (-w, -1 / sigma - w * mean, -mu - sigma * mean)
     assert_gradients(got, want, ["mu", "sigma", "w of log p_data"], torch.float64, 20.0)
+    _, got = student.reparametrized_reverse_kl.gradient(log_p_data, mu, sigma, noise, wrt=[w])
+    assert_gradients(got, want[2:], ["w of log p_data alone"], torch.float64, 20.0)
 
 
 @reparametrized_reverse_kl
@@ -112,6 +117,7 @@ def test_the_reverse_kl_of_a_gaussian_has_the_gradient_through_everything(studen
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
 @example(n=3, m=2, key=0, dtype=torch.float32)
 @example(n=3, m=2, key=0, dtype=torch.float64)
+@example(n=65, m=2, key=0, dtype=torch.float64)
 def test_the_reverse_kl_of_a_gaussian_has_its_gradient(student, ref, n, m, key, dtype):
     """mu and sigma act in log q and through the samples; the gradient is the sum of both."""
     mu, sigma = draw.normal((m,), key, dtype=dtype), draw.uniform((m,), key + 1, 0.5, 2, dtype)

@@ -23,7 +23,7 @@ from grader.checks.lecture1.divergences.draw import (
     zeros_and_three,
 )
 from grader.checks.lecture1.shared import draw
-from grader.checks.lecture1.shared.families import gaussian_log_density
+from grader.checks.lecture1.shared.families import first_coordinate, gaussian_log_density
 from grader.checks.lecture1.shared.samplers import categorical_log_density, uniform_log_density
 from grader.sandbox.wire.families import Family
 
@@ -155,6 +155,7 @@ def test_the_low_variance_estimate_has_gradients_in_both_densities(student):
 @weight(0.125)
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
+@example(n=65, m=2, key=0, dtype=torch.float64)
 def test_the_low_variance_estimate_has_its_gradient(student, ref, n, m, key, dtype):
     """The gradient reaches the parameters of both densities."""
     x = draw.normal((n, m), key, dtype=dtype)
@@ -176,6 +177,8 @@ def test_the_low_variance_estimate_has_the_dtype_of_the_densities(student):
     for dtype in (torch.float32, torch.float64):
         log_p, log_q = table([-1.0, -2.0], dtype), table([-2.0, -1.0], dtype)
         assert_dtype(assert_unchanged(student.kl_low_variance.observed(log_p, log_q, column([0, 1], dtype))), dtype)
+    for densities in ((log_p, first_coordinate()), (first_coordinate(), log_p)):  # a view of the draws
+        assert_unchanged(student.kl_low_variance.observed(*densities, column([0, 1], dtype)))
 
 
 # -- negative_log_likelihood --
@@ -228,14 +231,21 @@ def test_a_sample_that_the_model_excludes_costs_infinity(student):
 @weight(0.25)
 @examples(6)
 @given(n=numbers_of_draws, m=dims, key=draw.seeds, dtype=draw.dtypes)
+@example(n=65, m=2, key=0, dtype=torch.float64)
 def test_the_likelihood_has_its_gradient(student, n, m, key, dtype):
-    """The gradient reaches samples and parameters; by those of a Gaussian it vanishes at the mean and spread of the sample."""
+    """The gradient reaches samples and parameters; by those of a Gaussian it vanishes at the mean and spread of the sample.
+
+    The parameters also where the samples carry no graph.
+    """
     x, sigma = draw.normal((n, m), key, dtype=dtype), draw.uniform((m,), key + 2, 0.5, 2, dtype)
     mu = draw.normal((m,), key + 1, dtype=dtype)
     _, got = student.negative_log_likelihood.gradient(gaussian_log_density(mu, sigma), x, wrt=[mu, sigma, x])
     off, spread = x.double() - mu.double(), sigma.double()
     want = (-off.mean(0) / spread**2, 1 / spread - off.square().mean(0) / spread**3, off / spread**2 / n)
     assert_gradients(got, want, ["mu", "sigma", "x"], dtype, reach(x, mu, sigma))
+    _, got = student.negative_log_likelihood.gradient(gaussian_log_density(mu, sigma), x, wrt=[mu, sigma])
+    names = ["mu, where x carries no graph", "sigma, where x carries no graph"]
+    assert_gradients(got, want[:2], names, dtype, reach(x, mu, sigma))
 
 
 @negative_log_likelihood
@@ -244,3 +254,4 @@ def test_the_likelihood_has_the_dtype_of_the_density(student):
     """A density in float32 gives a likelihood in float32, one in float64 a likelihood in float64; the samples stay as they are."""
     for dtype in (torch.float32, torch.float64):
         assert_dtype(assert_unchanged(student.negative_log_likelihood.observed(table([-1.0, -2.0], dtype), column([0, 1], dtype))), dtype)
+    assert_unchanged(student.negative_log_likelihood.observed(first_coordinate(), column([0, 1], dtype)))  # a view of the samples

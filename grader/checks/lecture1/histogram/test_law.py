@@ -77,6 +77,9 @@ def test_log_prob_is_differentiable(student):
     pi, x = torch.tensor([0.5, 0.25, 0.25]), torch.tensor([2, 0, 2])
     _, (gradient,) = student.histogram_log_prob.gradient(pi, x, wrt=[pi])
     assert_gradient_agrees(gradient, torch.tensor([2.0, 0.0, 8.0]), of="pi")
+    for many in (1, 65):
+        _, (gradient,) = student.histogram_log_prob.gradient(pi, x[:1].repeat(many), wrt=[pi])
+        assert_gradient_agrees(gradient, torch.tensor([0.0, 0.0, 4.0 * many]), of=f"pi for {many} samples")
 
 
 @histogram_log_prob

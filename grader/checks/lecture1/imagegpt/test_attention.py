@@ -216,6 +216,9 @@ def test_gradients_reach_queries_keys_and_values(student):
     assert_reached(
         {name: gradient if gradient is not None and gradient.any() else None for name, gradient in zip("qkv", gradients, strict=True)}
     )
+    long = [x[:1, :1].repeat(1, 1, 65, 1) for x in (q, k, v)]  # one head, many positions
+    _, gradients = student.causal_attention.gradient(*long, wrt=long)
+    assert_reached(dict(zip("qkv", gradients, strict=True)))
 
 
 @attention

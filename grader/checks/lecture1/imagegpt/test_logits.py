@@ -164,6 +164,7 @@ def test_the_probabilities_of_all_images_sum_to_one(student, seed):
 @examples(1)
 @given(net=networks(dtype=torch.float64, max_m=4, probes=True), n=st.integers(2, 3), key=draw.seeds)
 @example(net=PROBED, n=2, key=1)
+@example(net=PROBED, n=1, key=1)
 def test_forward_reaches_every_parameter(student, net, n, key):
     """Gradients of the logits reach the start vector, every colour, positions, blocks, norm and head, in eval mode as well."""
     K, m = net.sizes["K"], net.sizes["m"]

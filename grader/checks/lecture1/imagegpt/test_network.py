@@ -153,6 +153,8 @@ def test_gradients_reach_every_parameter_of_a_block(student):
         _, [of_h], of_weights = own.forward.gradient(POSITIONS, 0, wrt=[POSITIONS], weights=POSITIONS, wrt_parameters_of=own)
         gradients.append({"h": of_h} | {name: of_weights.get(name) for name in net.block()})
         assert_reached(gradients[-1])
+    _, _, of_weights = own.forward.gradient(POSITIONS, 0, wrt_parameters_of=own)
+    assert_reached({f"{name}, where h carries no graph": of_weights.get(name) for name in net.block()})
     size = max(gradient.abs().max().item() for gradient in gradients[-1].values())
     for name, gradient in gradients[0].items():
         assert_calls_agree(
@@ -262,6 +264,8 @@ def test_decode_reaches_every_parameter_behind_it(student, net, key):
     _, [of_h], of_weights = model.decode.gradient(h, wrt=[h], weights=w, wrt_parameters_of=model)
     behind = [name for name in net.weights if not name.startswith(("wte", "wpe", "sos"))]
     assert_reached({"h": of_h} | {name: of_weights.get(name) for name in behind})
+    _, _, of_weights = model.decode.gradient(h[:1], weights=w[:1], wrt_parameters_of=model)  # one image, which carries no graph
+    assert_reached({name: of_weights.get(name) for name in behind})
 
 
 @decode

@@ -121,6 +121,12 @@ def log_sum_exp() -> Map:
 
 
 @family
+def first_coordinate() -> Map:
+    """x -> x_1, a view of x: what is done to the answer in place is done to x."""
+    return lambda x: x[:, 0]  # (n,)
+
+
+@family
 def coordinate_sum(f: Map) -> Map:
     """x -> sum_j f(x)_j."""
     return lambda x: f(x).sum(dim=1)  # (n,)
