@@ -2,6 +2,7 @@ IN_THE_WORKER = (  # what a worker imports before it meets a submission: public 
     "shared.conditionals",
     "shared.diffeomorphisms",
     "shared.families",
+    "shared.handed_on",
     "shared.layouts",
     "shared.samplers",
     "imagegpt.gpu_helpers",
