@@ -104,8 +104,8 @@ def cache_lengths(cache: Any) -> list[int]:
 @helper
 def sgd(model: nn.Module, lr: float) -> torch.optim.Optimizer:
     """Plain gradient descent on all parameters, matrices and vectors in groups of their own, as for weight decay."""
-    parameters = list(model.parameters())
-    return torch.optim.SGD([{"params": [p for p in parameters if (p.dim() > 1) is matrix]} for matrix in (True, False)], lr=lr)
+    groups = [{"params": [p for p in model.parameters() if (p.dim() > 1) is matrix]} for matrix in (True, False)]
+    return torch.optim.SGD(groups, lr=lr)
 
 
 @helper
