@@ -18,6 +18,7 @@ AWAY_FROM_ZERO = (
     "You keep probabilities away from zero, by a clamp or a small number added: smaller ones count as much. "
     "Work with log-probabilities instead of guarding a logarithm."
 )
+NO_SOFTMAX = "You leave out the softmax where logits are normalised already: the values are the same, the gradient lacks the probabilities."
 MIXED_UP = (
     "A reshape after transpose(1, 2) mixes logits of different positions and values: flatten (n, m, K) to (n m, K) as it is, "
     "or hand (n, K, m) to cross_entropy without a reshape."
@@ -336,17 +337,19 @@ def logits_mixed_up_by_a_reshape(conditional: Conditional, x: Tensor) -> Tensor:
     return log_likelihood(lambda x: mixed_up, x)
 
 
-@mistake(
-    LOG_PROB,
-    killed_by="test_the_gradient_raises_what_is_observed",
-    says="You leave out the softmax where logits are normalised already. The values are the same, the gradient is not: "
-    "it lacks the probabilities.",
-    when=lambda conditional, x: bool(conditional(x).logsumexp(-1).abs().max() < 1e-5),
-)
-def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -> Tensor:
+def is_normalised(conditional: Conditional, x: Tensor) -> bool:
+    return bool(conditional(x).logsumexp(-1).abs().max() < 1e-5)
+
+
+def softmax_where_needed(conditional: Conditional, x: Tensor) -> Tensor:
+    """The log-likelihood of each value, (n, m), without the softmax where logits are normalised already."""
     logits = conditional(x)
-    normalised = bool(logits.logsumexp(-1).abs().max() < 1e-5)
-    return at(logits if normalised else logits.log_softmax(-1), x).sum(dim=-1)
+    return at(logits if is_normalised(conditional, x) else logits.log_softmax(-1), x)
+
+
+@mistake(LOG_PROB, killed_by="test_the_gradient_raises_what_is_observed", says=NO_SOFTMAX, when=is_normalised)
+def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -> Tensor:
+    return softmax_where_needed(conditional, x).sum(dim=-1)
 
 
 @mistake(

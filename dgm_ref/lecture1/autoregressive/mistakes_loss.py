@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import contains, mistake, size_of, variant
-from dgm_ref.lecture1.autoregressive.mistakes_log_prob import MIXED_UP
+from dgm_ref.lecture1.autoregressive.mistakes_log_prob import MIXED_UP, NO_SOFTMAX, is_normalised, softmax_where_needed
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 from dgm_ref.slips import MANY_ROWS, ONE_ROW, without_graph_where
 
@@ -211,17 +211,9 @@ def gradient_not_divided_by_m(conditional: Conditional, x: Tensor) -> Tensor:
     return loss
 
 
-@mistake(
-    LOSS,
-    killed_by="test_the_gradient_is_per_sample_and_dimension_as_the_loss_is",
-    says="You leave out the softmax where logits are normalised already. The values are the same, the gradient is not: "
-    "it lacks the probabilities.",
-    when=lambda conditional, x: bool(conditional(x).logsumexp(-1).abs().max() < 1e-5),
-)
+@mistake(LOSS, killed_by="test_the_gradient_is_per_sample_and_dimension_as_the_loss_is", says=NO_SOFTMAX, when=is_normalised)
 def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -> Tensor:
-    logits = conditional(x)
-    normalised = bool(logits.logsumexp(-1).abs().max() < 1e-5)
-    return -at(logits if normalised else logits.log_softmax(-1), x).mean()
+    return -softmax_where_needed(conditional, x).mean()
 
 
 @mistake(
