@@ -116,6 +116,46 @@ def keeps_one_value_more(logits: Tensor, generator: torch.Generator, temperature
 @mistake(
     SAMPLE,
     killed_by=TOP_K,
+    says="You look for the k likeliest values once, at the first pixel that is drawn. Each pixel has its own.",
+)
+def keeps_the_values_of_the_first_pixel(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    kept: list[Tensor] = []
+
+    def pick(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+        if top_k is not None:
+            kept.append(logits.topk(min(top_k, logits.shape[1]), dim=1).indices)
+            logits = torch.full_like(logits, -math.inf).scatter(1, kept[0], logits.gather(1, kept[0]))
+        return draw(logits, generator, temperature, None)
+
+    return ancestral(model, n, m, generator, temperature, top_k, prefix, use_cache, pick=pick)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=TOP_K,
+    says="A value that is cut off at one pixel of an image stays cut off at the next ones. Each pixel has its own k values.",
+)
+def cut_off_for_good(
+    model: Any, n: int, m: int, generator: torch.Generator, temperature: float = 1.0, top_k: int | None = None,
+    prefix: Tensor | None = None, use_cache: bool = True,
+) -> Tensor:  # fmt: skip
+    cut = torch.zeros(n, model.config.K, dtype=torch.bool)
+
+    def pick(logits: Tensor, generator: torch.Generator, temperature: float, top_k: int | None) -> Tensor:
+        nonlocal cut
+        now = truncate(logits, top_k).isinf()
+        cut = now if (cut | now).all(dim=1).any() else cut | now
+        return draw(logits.masked_fill(cut, -math.inf), generator, temperature, None)
+
+    return ancestral(model, n, m, generator, temperature, top_k, prefix, use_cache, pick=pick)
+
+
+@mistake(
+    SAMPLE,
+    killed_by=TOP_K,
     says="You keep one value too few: values equal to the k-th likeliest belong to the k that are kept.",
 )
 @sampler_with_pick

@@ -174,7 +174,10 @@ def test_the_coldest_temperature_takes_the_likeliest_value(student, seed):
 @sample
 @weight(0.25)
 def test_top_k_keeps_exactly_k_values(student, seed):
-    """Of logits 1.5, 1, 1, 1, 0, -1 and top_k = 2, the 1.5 and one of the tied 1s remain, at any temperature."""
+    """Of logits 1.5, 1, 1, 1, 0, -1 and top_k = 2, the 1.5 and one of the tied 1s remain, at any temperature.
+
+    Each pixel has its own k values.
+    """
     model = model_of(student, constant_network(torch.tensor([1.5, 1.0, 1.0, 1.0, 0.0, -1.0]), m=1 + LATER))
     for temperature in (1.0, 0.5):
         others = _later_pixels(student, model, student.generator(seed), lambda x: x != 0, top_k=2, temperature=temperature)
@@ -192,6 +195,10 @@ def test_top_k_keeps_exactly_k_values(student, seed):
     many = model_of(student, constant_network(torch.linspace(0.1, 0.0, 40), m=1 + LATER))  # one of 17 is missed once in 10^12
     came = draws_of(student, many, 1 + LATER, student.generator(seed), top_k=17)(128)[:, 1:].unique()
     assert_agrees(came, torch.arange(17), what="the values, of 40 less and less likely ones, that come up with top_k = 17")
+    turned = constant_network(torch.linspace(0.1, 0.0, 5))
+    turned.weights["wpe.weight"][1] = -1.0  # for the second pixel the order of the values is turned round
+    came = draws_of(student, model_of(student, turned), 2, student.generator(seed), top_k=3)(96)[:, 1].unique()  # missed once in 10^15
+    assert_agrees(came, torch.tensor([2, 3, 4]), what="the values of a second pixel that makes 4 the likeliest, with top_k = 3")
 
 
 @sample
