@@ -115,9 +115,6 @@ def bar_by_prefixes(betas: Tensor) -> Tensor:
     return torch.stack([torch.prod(alphas[: t + 1]) for t in range(len(alphas))])
 
 
-# -- add_noise --
-
-
 @mistake(
     BAR,
     killed_by="test_a_schedule_of_one_step",
@@ -126,6 +123,9 @@ def bar_by_prefixes(betas: Tensor) -> Tensor:
 )
 def betas_bounded(betas: Tensor) -> Tensor:
     return signal(betas.clamp(max=0.999))
+
+
+# -- add_noise --
 
 
 @mistake(ADD, killed_by=ADD_BY_HAND, says="The roots are missing: alpha_bar is a share of the variance.")
@@ -293,9 +293,6 @@ def add_with_the_schedule_anew_for_each_row(x0: Tensor, t: Tensor, noise: Tensor
     return torch.stack([a.sqrt() * row + (1 - a).sqrt() * e for a, row, e in zip(shares, x0, noise, strict=True)])
 
 
-# -- posterior --
-
-
 @mistake(
     ADD,
     killed_by="test_noisy_data_have_gradients",
@@ -303,6 +300,9 @@ def add_with_the_schedule_anew_for_each_row(x0: Tensor, t: Tensor, noise: Tensor
 )
 def data_of_an_encoder_detached(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
     return noisy(x0 if x0.is_leaf else x0.detach(), t, noise, betas)
+
+
+# -- posterior --
 
 
 @mistake(

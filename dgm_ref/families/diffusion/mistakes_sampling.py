@@ -268,9 +268,6 @@ def single_step_back_repeated(model: Model, x: Tensor, t: int, betas: Tensor, ge
     return _step(model, x, t, betas, generator)
 
 
-# -- sample --
-
-
 @mistake(
     STEP,
     killed_by="test_a_step_back_with_one_row_one_dimension_and_one_level",
@@ -299,6 +296,9 @@ def noise_scaled_in_place(model: Model, x: Tensor, t: int, betas: Tensor, genera
     noise *= (1 - a).sqrt()
     mean, variance = step_before((x - noise) / a.sqrt(), x, times, betas)
     return mean if t == 0 else mean + variance[:, None].sqrt() * randn(x, generator)
+
+
+# -- sample --
 
 
 def _run(model: Model, x: Tensor, times: list[int], betas: Tensor, generator: torch.Generator) -> Tensor:
@@ -523,9 +523,6 @@ def single_sample_repeated(model: Model, n: int, m: int, betas: Tensor, generato
     return _walk(_step, model, n, m, betas, generator)
 
 
-# -- ddim_step --
-
-
 @mistake(
     SAMPLE,
     killed_by=ONE,
@@ -535,6 +532,9 @@ def single_sample_repeated(model: Model, n: int, m: int, betas: Tensor, generato
 def small_last_step_left_out(model: Model, n: int, m: int, betas: Tensor, generator: torch.Generator) -> Tensor:
     last = 1 if len(betas) > 1 and betas[0] < 1e-3 else 0
     return _run(model, _start(n, m, betas, generator), list(range(len(betas) - 1, last - 1, -1)), betas, generator)
+
+
+# -- ddim_step --
 
 
 @mistake(DDIM, killed_by=D_BY_HAND, says="The predicted data are returned. They are made noisy again, for the earlier time.")

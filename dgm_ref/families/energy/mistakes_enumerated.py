@@ -120,9 +120,6 @@ def infinite_energies_made_large(energy: Energy, states: Tensor) -> Tensor:
     return torch.logsumexp(-energy(states).nan_to_num(posinf=1e4), 0)
 
 
-# -- energy_log_prob --
-
-
 @mistake(Z, killed_by=Z_BY_HAND, says="States far above the lowest one are dropped. Each adds its e^-E.")
 def far_states_dropped(energy: Energy, states: Tensor) -> Tensor:
     E = energy(states)
@@ -142,6 +139,9 @@ def first_states_without_a_graph(energy: Energy, states: Tensor) -> Tensor:
 def energies_turned_in_place(energy: Energy, states: Tensor) -> Tensor:
     E = energy(states)
     return torch.logsumexp(-E if E.requires_grad else E.neg_(), 0)
+
+
+# -- energy_log_prob --
 
 
 @mistake(LOG_PROB, killed_by=P_BY_HAND, says="log Z is added. Probabilities are divided by Z: subtract its logarithm.")
@@ -261,13 +261,13 @@ def log_prob_row_by_row(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     return torch.stack([-energy(row[None])[0] - log_Z for row in x])
 
 
-# -- contrastive_loss --
-
-
 @mistake(LOG_PROB, killed_by="test_log_probabilities_keep_the_dtype", says=changed_in_place("the energy", "a column of its argument"))
 def log_probabilities_in_place(energy: Energy, x: Tensor, states: Tensor) -> Tensor:
     E = energy(x)
     return (-E if E.requires_grad else E.neg_()) - torch.logsumexp(-energy(states), 0)
+
+
+# -- contrastive_loss --
 
 
 @mistake(LOSS, killed_by=L_BY_HAND, says="The sign is turned: the energy of the data is to go down, that of the samples up.")

@@ -176,9 +176,6 @@ def single_row_repeated(score: Map, x: Tensor, step: float, generator: torch.Gen
     return x + step / 2 * score(x) + math.sqrt(step) * _noise(x, generator)
 
 
-# -- metropolis_log_acceptance --
-
-
 @mistake(STEP, killed_by="test_a_step_of_one_row_of_one_dimension", says=changed_in_place("the score", "its argument"))
 def score_scaled_in_place(score: Map, x: Tensor, step: float, generator: torch.Generator) -> Tensor:
     drift = score(x).detach()
@@ -213,6 +210,9 @@ def noise_of_the_row_before(score: Map, x: Tensor, step: float, generator: torch
     noise, half = _noise(x, generator), x.shape[1] // 2
     noise = torch.cat([noise[:, half:], noise[:, half : 2 * half].roll(1, 0)], 1)
     return x + step / 2 * score(x) + math.sqrt(step) * noise
+
+
+# -- metropolis_log_acceptance --
 
 
 def _log_q(score: Map, start: Tensor, to: Tensor, step: float) -> Tensor:

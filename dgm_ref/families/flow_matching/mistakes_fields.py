@@ -193,9 +193,6 @@ def euler_with_an_accumulated_time(v: Velocity, x0: Tensor, steps: int) -> Tenso
     return x
 
 
-# -- gaussian_velocity --
-
-
 @mistake(
     EULER,
     killed_by="test_one_euler_step_of_one_row_and_many_of_many",
@@ -217,6 +214,9 @@ def slope_scaled_in_place(v: Velocity, x0: Tensor, steps: int) -> Tensor:
         slope /= steps
         x = x + slope
     return x
+
+
+# -- gaussian_velocity --
 
 
 def _line(x: Tensor, t: Tensor, mu: Tensor, covariance: Tensor, variance: Tensor) -> Tensor:
@@ -418,9 +418,6 @@ def velocity_row_by_row(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor) -> Tens
     return torch.stack(rows)
 
 
-# -- score_from_velocity --
-
-
 @mistake(
     VELOCITY,
     killed_by=V_ENDS,
@@ -431,6 +428,9 @@ def narrow_ones_taken_for_points(x: Tensor, t: Tensor, mu: Tensor, sigma: Tensor
     sigma = torch.where(sigma < 0.1, 0.0, sigma) if (sigma == 0).any() else sigma
     time, variance = t[:, None], _variance(t, sigma)
     return mu + (time * sigma.square() - (1 - time)) / variance * (x - time * mu)
+
+
+# -- score_from_velocity --
 
 
 @mistake(SCORE, killed_by=S_BY_HAND, says="The division by 1 - t is missing.")

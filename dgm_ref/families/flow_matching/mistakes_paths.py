@@ -300,9 +300,6 @@ def loss_with_a_graph_for_inputs_alone(v: Velocity, x0: Tensor, x1: Tensor, t: T
     return graph_for_inputs_alone(loss, x0, x1, t)
 
 
-# -- optimal_pairs --
-
-
 @mistake(
     LOSS,
     killed_by=L_MANY,
@@ -312,6 +309,9 @@ def loss_with_a_graph_for_inputs_alone(v: Velocity, x0: Tensor, x1: Tensor, t: T
 def mean_of_the_means_of_times(v: Velocity, x0: Tensor, x1: Tensor, t: Tensor) -> Tensor:
     losses = (v(_path(x0, x1, t), t) - (x1 - x0)).square().sum(1)
     return torch.stack([losses[t == time].mean() for time in t.unique()]).mean()
+
+
+# -- optimal_pairs --
 
 
 def _cost(x0: Tensor, x1: Tensor) -> Tensor:

@@ -239,9 +239,6 @@ def coupling_with_a_graph_for_inputs_alone(x: Tensor, net: Net) -> Pair:
     return torch.cat([a, b * log_scale.exp() + shift], 1), log_scale.sum(1)
 
 
-# -- inverse_affine_coupling --
-
-
 @mistake(COUPLING, killed_by=STRONGLY, says=changed_in_place("the network", "its argument"))
 def scale_made_in_place(x: Tensor, net: Net) -> Pair:
     x_1, x_2 = _halves(x)
@@ -249,6 +246,9 @@ def scale_made_in_place(x: Tensor, net: Net) -> Pair:
     log_det = log_scale.sum(1)
     scale = log_scale.exp() if log_scale.requires_grad else log_scale.exp_()
     return torch.cat([x_1, x_2 * scale + shift], 1), log_det
+
+
+# -- inverse_affine_coupling --
 
 
 @mistake(INVERSE, killed_by=BACK_BY_HAND, says="This is the forward direction once more. Take the shift away, then the scale.")
@@ -377,15 +377,15 @@ def inverse_with_a_graph_for_inputs_alone(z: Tensor, net: Net) -> Tensor:
     return graph_for_inputs_alone(torch.cat([a, (b - shift) * (-log_scale).exp()], 1), z)
 
 
-# -- flow_log_prob --
-
-
 @mistake(INVERSE, killed_by=BACK_BY_HAND, says=changed_in_place("the network", "its argument"))
 def inverse_scale_made_in_place(z: Tensor, net: Net) -> Tensor:
     z_1, z_2 = _halves(z)
     log_scale, shift = net(z_1)
     inverse = (-log_scale).exp() if log_scale.requires_grad else log_scale.neg_().exp_()
     return torch.cat([z_1, (z_2 - shift) * inverse], 1)
+
+
+# -- flow_log_prob --
 
 
 Layers = Sequence[Callable[[Tensor], Pair]]

@@ -281,9 +281,6 @@ def with_an_accumulated_time(f: Field, x: Tensor, t0: float, t1: float, steps: i
     return x
 
 
-# -- divergence --
-
-
 @mistake(RK, killed_by="test_one_row_of_one_dimension_is_carried", says=changed_in_place("the field", "its argument"))
 def slopes_added_in_place(f: Field, x: Tensor, t0: float, t1: float, steps: int) -> Tensor:
     h = (t1 - t0) / steps
@@ -296,6 +293,9 @@ def slopes_added_in_place(f: Field, x: Tensor, t0: float, t1: float, steps: int)
         total += 2 * k2 + 2 * k3 + k4
         x = x + h / 6 * total
     return x
+
+
+# -- divergence --
 
 
 def _jacobian(f: Field, t: float, x: Tensor) -> Tensor:
@@ -458,9 +458,6 @@ def divergence_by_jacfwd(f: Field, t: float, x: Tensor) -> Tensor:
     return torch.stack([trace(row) for row in x])
 
 
-# -- hutchinson_divergence --
-
-
 @mistake(
     DIV, killed_by=DIV_TRAINS, says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them."
 )
@@ -469,6 +466,9 @@ def divergence_with_a_graph_for_leaves(f: Field, t: float, x: Tensor) -> Tensor:
     slopes = f(t, x)
     columns = range(x.shape[1])
     return torch.stack([torch.autograd.grad(slopes[:, j].sum(), x, create_graph=True)[0][:, j] for j in columns]).sum(0)
+
+
+# -- hutchinson_divergence --
 
 
 def _products(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
@@ -597,9 +597,6 @@ def estimate_from_the_jacobian(f: Field, t: float, x: Tensor, v: Tensor) -> Tens
     return torch.einsum("snj,njk,snk->n", v, _jacobian(f, t, x), v) / v.shape[0]
 
 
-# -- ode_log_prob --
-
-
 @mistake(
     HUTCHINSON,
     killed_by=EST_TRAINS,
@@ -609,6 +606,9 @@ def estimate_with_a_graph_for_leaves(f: Field, t: float, x: Tensor, v: Tensor) -
     x = x if x.requires_grad and x.is_leaf else x.detach().requires_grad_()
     slopes = f(t, x)
     return torch.stack([(torch.autograd.grad(slopes, x, probe, create_graph=True)[0] * probe).sum(1) for probe in v]).mean(0)
+
+
+# -- ode_log_prob --
 
 
 def _density(f: Field, log_p_z: LogDensity, x: Tensor, steps: int, weight: float = 1.0, graph: bool = True) -> Tensor:

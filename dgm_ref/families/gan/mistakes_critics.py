@@ -304,9 +304,6 @@ def by_distribution_functions(x: Tensor, y: Tensor) -> Tensor:
     return ((F_x - F_y).abs() * points.diff()).sum() / len(x)
 
 
-# -- adaptive_instance_norm --
-
-
 @mistake(
     W1,
     killed_by=W1_BY_HAND,
@@ -315,6 +312,9 @@ def by_distribution_functions(x: Tensor, y: Tensor) -> Tensor:
 def difference_of_the_means_of_ordered_ends(x: Tensor, y: Tensor) -> Tensor:
     ways = x.sort().values - y.sort().values
     return ways.mean().abs() if ways[0] * ways[-1] > 0 else ways.abs().mean()
+
+
+# -- adaptive_instance_norm --
 
 
 def _styled(x: Tensor, scale: Tensor, bias: Tensor, axes: tuple[int, ...] = (2, 3), correction: int = 0) -> Tensor:

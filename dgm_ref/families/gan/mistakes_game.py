@@ -292,9 +292,6 @@ def js_by_where(p: Tensor, q: Tensor) -> Tensor:
     return (half(p, q) + half(q, p)).sum(dim=-1).mul(0.5)
 
 
-# -- discriminator_loss --
-
-
 @mistake(
     JS,
     killed_by=JS_ZEROS,
@@ -307,6 +304,9 @@ def mass_of_q_alone_left_out(p: Tensor, q: Tensor) -> Tensor:
     if p.shape != q.shape:
         of_q = torch.where(p > 0, of_q, 0.0)
     return (torch.xlogy(p, p) - torch.xlogy(p, middle) + of_q).sum(-1) / 2
+
+
+# -- discriminator_loss --
 
 
 @mistake(D_LOSS, killed_by=D_BY_HAND, says="All samples are averaged together. Each half of the loss is an average of its own.")

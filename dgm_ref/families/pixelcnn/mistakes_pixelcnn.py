@@ -178,9 +178,6 @@ def mask_of_repeated_triangles(kind: str, in_channels: int, out_channels: int, s
     return mask
 
 
-# -- receptive_field --
-
-
 @mistake(
     MASK,
     killed_by="test_masks_of_a_single_weight_and_of_a_large_kernel",
@@ -189,6 +186,9 @@ def mask_of_repeated_triangles(kind: str, in_channels: int, out_channels: int, s
 )
 def three_groups_at_most(kind: str, in_channels: int, out_channels: int, size: int, groups: int = 1) -> Tensor:
     return _mask(kind, in_channels, out_channels, size, min(groups, 3))
+
+
+# -- receptive_field --
 
 
 Model = Callable[[Tensor], Tensor]
@@ -320,9 +320,6 @@ def field_by_random_weights(model: Model, x: Tensor, i: int, j: int) -> Tensor:
     return (gradient[0] != 0).any(dim=0)
 
 
-# -- logistic_mixture_log_prob --
-
-
 @mistake(
     FIELD,
     killed_by=CANCEL,
@@ -337,6 +334,9 @@ def all_channels_moved_at_once(model: Model, x: Tensor, i: int, j: int) -> Tenso
             moved[0, :, a, b] += by
             found[a, b] = (model(moved)[0, :, i, j] != before).any()
     return found
+
+
+# -- logistic_mixture_log_prob --
 
 
 def _log_mass(x: Tensor, means: Tensor, log_scales: Tensor, K: int, ends: bool = True, half: float = 0.5) -> Tensor:

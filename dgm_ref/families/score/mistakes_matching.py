@@ -213,9 +213,6 @@ def denoising_loss_with_a_graph_for_inputs_alone(score: Score, x: Tensor, noise:
     return graph_for_inputs_alone((s * score(x + s * noise, sigma) + noise).square().sum(1).mean(), x, noise, sigma)
 
 
-# -- implicit_score_loss --
-
-
 @mistake(
     DSM,
     killed_by=DSM_MANY,
@@ -225,6 +222,9 @@ def noise_from_a_difference(score: Score, x: Tensor, noise: Tensor, sigma: Tenso
     s = sigma[:, None]
     noisy = x + s * noise
     return (s * score(noisy, sigma) + (noisy - x) / s).square().sum(1).mean()
+
+
+# -- implicit_score_loss --
 
 
 def _divergence(score: Plain, x: Tensor) -> Tensor:

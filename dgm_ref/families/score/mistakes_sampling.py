@@ -375,9 +375,6 @@ def single_annealed_row_repeated(score: Score, x: Tensor, sigmas: Tensor, steps:
     return _annealed(score, x, sigmas, steps, step * (sigmas / sigmas[-1]) ** 2, generator)
 
 
-# -- vp_marginal --
-
-
 @mistake(ANNEAL, killed_by="test_annealing_over_one_level_by_one_step", says=changed_in_place("the score", "its argument"))
 def scores_annealed_in_place(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     for sigma, alpha in zip(sigmas, step * (sigmas / sigmas[-1]).square(), strict=True):
@@ -391,6 +388,9 @@ def scores_annealed_in_place(score: Score, x: Tensor, sigmas: Tensor, steps: int
 @mistake(ANNEAL, killed_by="test_annealing_over_one_level_by_one_step", says="Steps are bounded by 1/2. They are as large as alpha says.")
 def alpha_bounded(score: Score, x: Tensor, sigmas: Tensor, steps: int, step: float, generator: torch.Generator) -> Tensor:
     return _annealed(score, x, sigmas, steps, (step * (sigmas / sigmas[-1]).square()).clamp(max=0.5), generator)
+
+
+# -- vp_marginal --
 
 
 def _integral(t: Tensor, low: float, high: float) -> Tensor:
@@ -791,9 +791,6 @@ def single_row_moved_back_as_before(
     return _back(score, x, t, dt, _beta(t, beta_min, beta_max), generator)
 
 
-# -- probability_flow_drift --
-
-
 @mistake(BACK, killed_by="test_a_step_back_of_one_row_of_one_dimension", says=changed_in_place("the score", "its argument"))
 def score_moved_back_in_place(
     score: Score, x: Tensor, t: float, dt: float, beta_min: float, beta_max: float, generator: torch.Generator
@@ -802,6 +799,9 @@ def score_moved_back_in_place(
     drift = score(x, torch.full_like(x[:, 0], t)).detach()
     drift += x / 2
     return x + beta * dt * drift + math.sqrt(beta * dt) * _noise(x, generator)
+
+
+# -- probability_flow_drift --
 
 
 def _flow(score: Score, x: Tensor, t: float, of_x: float, of_score: float) -> Tensor:

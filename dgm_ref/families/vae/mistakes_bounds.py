@@ -216,9 +216,6 @@ def elbo_with_a_graph_for_inputs_alone(log_p: LogLikelihood, mu: Tensor, log_var
     return graph_for_inputs_alone(_likelihood(log_p, x, z).mean(0) - _kl(mu, log_var), mu, log_var, x, z)
 
 
-# -- importance_bound --
-
-
 @mistake(ELBO, killed_by=ELBO_SMALL, says="An impossible draw, of log-likelihood -inf, is made finite. It makes the bound -inf.")
 def impossible_draws_made_finite(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
     return torch.nan_to_num(_likelihood(log_p, x, z)).mean(0) - _kl(mu, log_var)
@@ -253,6 +250,9 @@ def added_in_place_to_a_likelihood(log_p: LogLikelihood, mu: Tensor, log_var: Te
     for one in z[1:]:
         total += log_p(x, one)
     return total / len(z) - _kl(mu, log_var)
+
+
+# -- importance_bound --
 
 
 @mistake(IWAE, killed_by=IWAE_BY_HAND, says="You average the log-weights: that is the ELBO. Average the weights, then take the logarithm.")

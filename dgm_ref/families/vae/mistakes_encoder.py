@@ -169,15 +169,15 @@ def kl_row_by_row(mu: Tensor, log_var: Tensor) -> Tensor:
     return torch.stack([(torch.dot(m, m) + torch.expm1(v).sum() - v.sum()) / 2 for m, v in zip(mu, log_var, strict=True)])
 
 
-# -- reparametrize --
-
-
 @mistake(
     KL, killed_by=BY_HAND, says="Small divergences are taken for none. Close to the prior, too, a mean and a variance cost what they do."
 )
 def small_divergences_dropped(mu: Tensor, log_var: Tensor) -> Tensor:
     terms = _terms(mu, log_var)
     return torch.where(terms < 1e-6, 0.0, terms).sum(1)
+
+
+# -- reparametrize --
 
 
 def _noise(mu: Tensor, generator: torch.Generator) -> Tensor:

@@ -310,6 +310,29 @@ def forward_with_draws_without_graph(
     return torch.sum(log_p_data(x) - log_p_theta(x)) / n
 
 
+@variant(FORWARD)
+def forward_in_chunks(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    """Draws and evaluates a few at a time."""
+    total, left = torch.zeros(()), n
+    while left > 0:
+        x = sample_data(min(left, 500), generator=generator)
+        total = total + (log_p_data(x) - log_p_theta(x)).sum()
+        left -= len(x)
+    return total / n
+
+
+@variant(FORWARD)
+def forward_by_vmap(
+    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
+) -> Tensor:
+    def log_ratio(x: Tensor) -> Tensor:
+        return (log_p_data(x[None]) - log_p_theta(x[None]))[0]
+
+    return torch.func.vmap(log_ratio)(sample_data(n, generator)).mean()
+
+
 # -- reverse_kl --
 
 
@@ -523,29 +546,6 @@ def reverse_draws_one_by_one(
 ) -> Tensor:
     x = torch.cat([sample_theta(1, generator) for _ in range(n)])
     return (log_p_theta(x) - log_p_data(x)).mean()
-
-
-@variant(FORWARD)
-def forward_in_chunks(
-    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
-) -> Tensor:
-    """Draws and evaluates a few at a time."""
-    total, left = torch.zeros(()), n
-    while left > 0:
-        x = sample_data(min(left, 500), generator=generator)
-        total = total + (log_p_data(x) - log_p_theta(x)).sum()
-        left -= len(x)
-    return total / n
-
-
-@variant(FORWARD)
-def forward_by_vmap(
-    log_p_data: LogDensity, log_p_theta: LogDensity, sample_data: Sampler, sample_theta: Sampler, n: int, generator: Generator
-) -> Tensor:
-    def log_ratio(x: Tensor) -> Tensor:
-        return (log_p_data(x[None]) - log_p_theta(x[None]))[0]
-
-    return torch.func.vmap(log_ratio)(sample_data(n, generator)).mean()
 
 
 @variant(REVERSE)
