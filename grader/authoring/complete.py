@@ -65,7 +65,7 @@ def _moved_inputs(lecture: str, names: Sequence[str]) -> Iterator[str]:
 def _not_in_the_worker(lecture: str) -> Iterator[str]:
     """The certificate calls answers in this process, where every public callable is there; a worker has what it imports."""
     collect(lecture)
-    used = {build.__module__ for build in (*FAMILIES.values(), *HELPERS.values())}
+    used = {callable_.__module__ for callable_ in (*FAMILIES.values(), *HELPERS.values())}
     for module in sorted(used.difference(worker_modules(lecture))):
         if module.startswith(f"grader.checks.{lecture}."):
             yield f"{module} makes public callables: its name belongs into IN_THE_WORKER in grader/checks/{lecture}/__init__.py"

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import changed_in_place
+from dgm_ref.slips import NO_LEAF, changed_in_place
 
 RK, DIV, HUTCHINSON, ODE = "flows.runge_kutta", "flows.divergence", "flows.hutchinson_divergence", "flows.ode_log_prob"
 RK_BY_HAND, RK_STEPS = "test_one_step_on_exponential_growth_known_by_hand", "test_steps_of_the_classical_method"
@@ -458,9 +458,7 @@ def divergence_by_jacfwd(f: Field, t: float, x: Tensor) -> Tensor:
     return torch.stack([trace(row) for row in x])
 
 
-@mistake(
-    DIV, killed_by=DIV_TRAINS, says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them."
-)
+@mistake(DIV, killed_by=DIV_TRAINS, says=NO_LEAF)
 def divergence_with_a_graph_for_leaves(f: Field, t: float, x: Tensor) -> Tensor:
     x = x if x.requires_grad and x.is_leaf else x.detach().requires_grad_()
     slopes = f(t, x)
@@ -600,7 +598,7 @@ def estimate_from_the_jacobian(f: Field, t: float, x: Tensor, v: Tensor) -> Tens
 @mistake(
     HUTCHINSON,
     killed_by=EST_TRAINS,
-    says="Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them.",
+    says=NO_LEAF,
 )
 def estimate_with_a_graph_for_leaves(f: Field, t: float, x: Tensor, v: Tensor) -> Tensor:
     x = x if x.requires_grad and x.is_leaf else x.detach().requires_grad_()
