@@ -36,6 +36,11 @@ MANY_ROWS = "A batch of more than 64 rows comes without a graph. It is trained o
 NO_LEAF = "Data that come from elsewhere (no leaves of the graph) are detached. The gradient is to reach them."
 
 
+def detached_unless_leaf(x: Tensor) -> Tensor:
+    """x, cut off from what it comes from."""
+    return x if x.is_leaf else x.detach()
+
+
 def plain_data(holder: str) -> str:
     """What is to be said where the graph is kept for the inputs' sake alone."""
     return f"Where no input asks for a gradient, the result has no graph. {holder} to be trained on plain data, too."

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
 from dgm_ref.families.diffusion.parts import before, coefficients, column, noisy, signal, step_before
-from dgm_ref.slips import NO_LEAF
+from dgm_ref.slips import NO_LEAF, detached_unless_leaf
 
 BAR, ADD, POSTERIOR, PREDICT = "diffusion.alpha_bar", "diffusion.add_noise", "diffusion.posterior", "diffusion.predict_x0"
 BAR_BY_HAND, ADD_BY_HAND = "test_the_signal_that_is_left_known_by_hand", "test_noisy_data_known_by_hand"
@@ -300,7 +300,7 @@ def add_with_the_schedule_anew_for_each_row(x0: Tensor, t: Tensor, noise: Tensor
     says=NO_LEAF,
 )
 def data_of_an_encoder_detached(x0: Tensor, t: Tensor, noise: Tensor, betas: Tensor) -> Tensor:
-    return noisy(x0 if x0.is_leaf else x0.detach(), t, noise, betas)
+    return noisy(detached_unless_leaf(x0), t, noise, betas)
 
 
 # -- posterior --

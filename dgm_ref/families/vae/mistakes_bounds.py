@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import changed_in_place, graph_for_inputs_alone, plain_data
+from dgm_ref.slips import changed_in_place, detached_unless_leaf, graph_for_inputs_alone, plain_data
 
 ELBO, IWAE = "vae.elbo", "vae.importance_bound"
 ELBO_BY_HAND, ELBO_TRAINS = "test_the_elbo_of_two_rows_known_by_hand", "test_the_elbo_trains_encoder_and_decoder"
@@ -237,7 +237,7 @@ def mean_of_the_means_of_chunks(log_p: LogLikelihood, mu: Tensor, log_var: Tenso
     says="Draws that come from elsewhere (no leaves of the graph) are detached. That is where the encoder learns from.",
 )
 def draws_of_an_encoder_detached(log_p: LogLikelihood, mu: Tensor, log_var: Tensor, x: Tensor, z: Tensor) -> Tensor:
-    return _likelihood(log_p, x, z if z.is_leaf else z.detach()).mean(0) - _kl(mu, log_var)
+    return _likelihood(log_p, x, detached_unless_leaf(z)).mean(0) - _kl(mu, log_var)
 
 
 @mistake(

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from dgm_ref.catalogue import mistake, variant
-from dgm_ref.slips import FEW, REPEATED, copy_where, one_of_256
+from dgm_ref.slips import FEW, REPEATED, copy_where, detached_unless_leaf, one_of_256
 
 KL, DRAW = "vae.gaussian_kl", "vae.reparametrize"
 BY_HAND, WIDE = "test_gaussian_kl_of_three_posteriors_known_by_hand", "test_gaussian_kl_of_wide_and_narrow_posteriors"
@@ -344,7 +344,7 @@ def odd_dimension_like_the_first(mu: Tensor, log_var: Tensor, generator: torch.G
     DRAW, killed_by=MOVES, says="A log-variance that an encoder gave (no leaf of the graph) is detached: the encoder does not learn it."
 )
 def deviation_of_an_encoder_detached(mu: Tensor, log_var: Tensor, generator: torch.Generator) -> Tensor:
-    log_var = log_var if log_var.is_leaf else log_var.detach()
+    log_var = detached_unless_leaf(log_var)
     return mu + (log_var / 2).exp() * _noise(mu, generator)
 
 

@@ -18,6 +18,10 @@ AWAY_FROM_ZERO = (
     "You keep probabilities away from zero, by a clamp or a small number added: smaller ones count as much. "
     "Work with log-probabilities instead of guarding a logarithm."
 )
+ONE_SHIFT = (
+    "You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
+    "The largest of each position is taken out."
+)
 NO_SOFTMAX = "You leave out the softmax where logits are normalised already: the values are the same, the gradient lacks the probabilities."
 MIXED_UP = (
     "A reshape after transpose(1, 2) mixes logits of different positions and values: flatten (n, m, K) to (n m, K) as it is, "
@@ -352,16 +356,19 @@ def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -
     return softmax_where_needed(conditional, x).sum(dim=-1)
 
 
+def shifted_by_the_largest_of_the_sequence(logits: Tensor, x: Tensor) -> Tensor:
+    """The log-likelihood of each value, (n, m), where one logit is taken out of all positions."""
+    logits = logits - logits.amax(dim=(1, 2), keepdim=True)
+    return at(logits, x) - logits.exp().sum(-1).log()
+
+
 @mistake(
     LOG_PROB,
     killed_by="test_the_likelihood_of_a_sequence_is_its_own",
-    says="You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
-    "The largest of each position is taken out.",
+    says=ONE_SHIFT,
 )
 def largest_logit_of_the_sequence_taken_out(conditional: Conditional, x: Tensor) -> Tensor:
-    logits = conditional(x)
-    logits = logits - logits.amax(dim=(1, 2), keepdim=True)
-    return (at(logits, x) - logits.exp().sum(-1).log()).sum(1)
+    return shifted_by_the_largest_of_the_sequence(conditional(x), x).sum(1)
 
 
 @variant(LOG_PROB)

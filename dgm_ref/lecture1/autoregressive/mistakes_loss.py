@@ -9,7 +9,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import contains, mistake, size_of, variant
-from dgm_ref.lecture1.autoregressive.mistakes_log_prob import MIXED_UP, NO_SOFTMAX, is_normalised, softmax_where_needed
+from dgm_ref.lecture1.autoregressive.mistakes_log_prob import (
+    MIXED_UP,
+    NO_SOFTMAX,
+    ONE_SHIFT,
+    is_normalised,
+    shifted_by_the_largest_of_the_sequence,
+    softmax_where_needed,
+)
 from dgm_ref.lecture1.autoregressive.parts import Conditional, at, log_likelihood, log_pi, log_pi_of_prefixes
 from dgm_ref.slips import MANY_ROWS, ONE_ROW, without_graph_where
 
@@ -219,13 +226,10 @@ def softmax_left_out_of_normalised_logits(conditional: Conditional, x: Tensor) -
 @mistake(
     LOSS,
     killed_by="test_an_impossible_sequence_costs_everything",
-    says="You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
-    "The largest of each position is taken out.",
+    says=ONE_SHIFT,
 )
 def largest_logit_of_the_sequence_taken_out(conditional: Conditional, x: Tensor) -> Tensor:
-    logits = conditional(x)
-    logits = logits - logits.amax(dim=(1, 2), keepdim=True)
-    return -(at(logits, x) - logits.exp().sum(-1).log()).mean()
+    return -shifted_by_the_largest_of_the_sequence(conditional(x), x).mean()
 
 
 @variant(LOSS)

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from dgm_ref.catalogue import mistake, variant
+from dgm_ref.lecture1.autoregressive.mistakes_log_prob import ONE_SHIFT, shifted_by_the_largest_of_the_sequence
 from dgm_ref.lecture1.autoregressive.parts import at, log_likelihood, log_pi_of_prefixes
 from dgm_ref.slips import ONE_ROW, graph_for_inputs_alone, plain_data, without_graph_where
 
@@ -254,15 +255,11 @@ def likelihoods_held_above_a_floor(conditional: ClassConditional, x: Tensor, log
 @mistake(
     POSTERIOR,
     killed_by="test_two_coins_and_two_heads",
-    says="You shift by the largest logit of the whole sequence: at a position whose logits are all far smaller nothing is left. "
-    "The largest of each position is taken out.",
+    says=ONE_SHIFT,
 )
 def largest_logit_of_the_sequence_taken_out(conditional: ClassConditional, x: Tensor, log_prior: Tensor) -> Tensor:
-    columns = []
-    for c in range(len(log_prior)):
-        logits = conditional(x, torch.full((len(x),), c))
-        logits = logits - logits.amax(dim=(1, 2), keepdim=True)
-        columns.append((at(logits, x) - logits.exp().sum(-1).log()).sum(1))
+    tables = [conditional(x, torch.full((len(x),), c)) for c in range(len(log_prior))]
+    columns = [shifted_by_the_largest_of_the_sequence(logits, x).sum(1) for logits in tables]
     return (torch.stack(columns, dim=1) + log_prior).softmax(dim=1)
 
 

@@ -15,7 +15,7 @@ from dgm_ref.lecture1.change_of_variables.mistakes_log_det import (
     log_abs_det,
     turns_space_inside_out,
 )
-from dgm_ref.slips import NO_LEAF
+from dgm_ref.slips import NO_LEAF, detached_unless_leaf, graph_for_inputs_alone, without_graph_where
 
 LOG_PROB_X = "change_of_variables.log_prob_x"
 LOG_PROB_Z = "change_of_variables.log_prob_z"
@@ -292,8 +292,7 @@ def average_volume_of_the_batch(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
     says="The volume change has a graph only where the samples carry one. A flow is trained by its parameters, on samples without.",
 )
 def graph_only_for_samples(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
-    volume = log_abs_det(f, x)
-    return log_p_z(f(x)) + (volume if x.requires_grad else volume.detach())
+    return log_p_z(f(x)) + graph_for_inputs_alone(log_abs_det(f, x), x)
 
 
 @mistake(
@@ -339,8 +338,7 @@ def latents_and_gradients_by_autograd(f: Map, log_p_z: Map, x: Tensor) -> Tensor
 
 @mistake(LOG_PROB_X, killed_by="test_a_flow_can_be_trained_by_its_log_prob", says=NO_LEAF)
 def volume_of_detached_data(f: Map, log_p_z: Map, x: Tensor) -> Tensor:
-    x_or_copy = x if x.is_leaf else x.detach()
-    return log_p_z(f(x)) + log_abs_det(f, x_or_copy)
+    return log_p_z(f(x)) + log_abs_det(f, detached_unless_leaf(x))
 
 
 # -- log_prob_z --
@@ -529,8 +527,7 @@ def log_prob_z_held_above_a_floor(f_inverse: Map, log_p_x: Map, z: Tensor) -> Te
     says="The volume change has a graph only where the latents carry one. A flow is trained by its parameters, on latents without.",
 )
 def graph_only_for_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    volume = log_abs_det(f_inverse, z)
-    return log_p_x(f_inverse(z)) + (volume if z.requires_grad else volume.detach())
+    return log_p_x(f_inverse(z)) + graph_for_inputs_alone(log_abs_det(f_inverse, z), z)
 
 
 @mistake(
@@ -549,8 +546,7 @@ def densities_of_data_up_to_one(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tens
     when=size_of("z", axis=1, at_least=8),
 )
 def volume_without_graph_in_many_dimensions(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    volume = log_abs_det(f_inverse, z)
-    return log_p_x(f_inverse(z)) + (volume if z.shape[1] < 8 else volume.detach())
+    return log_p_x(f_inverse(z)) + without_graph_where(z.shape[1] >= 8, log_abs_det(f_inverse, z))
 
 
 @variant(LOG_PROB_Z)
@@ -589,5 +585,4 @@ def named_intermediate_results(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tenso
 
 @mistake(LOG_PROB_Z, killed_by="test_log_prob_z_is_differentiable", says=NO_LEAF)
 def volume_of_detached_latents(f_inverse: Map, log_p_x: Map, z: Tensor) -> Tensor:
-    z_or_copy = z if z.is_leaf else z.detach()
-    return log_p_x(f_inverse(z)) + log_abs_det(f_inverse, z_or_copy)
+    return log_p_x(f_inverse(z)) + log_abs_det(f_inverse, detached_unless_leaf(z))

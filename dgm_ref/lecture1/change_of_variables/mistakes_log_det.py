@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.func import jacfwd, jacrev, vmap
 
 from dgm_ref.catalogue import EPSILONS, mistake, size_of, variant
-from dgm_ref.slips import NO_LEAF, ONE_ROW, without_graph_where
+from dgm_ref.slips import NO_LEAF, ONE_ROW, detached_unless_leaf, without_graph_where
 
 Map = Callable[[Tensor], Tensor]
 
@@ -534,4 +534,4 @@ def one_sample_without_graph(f: Map, x: Tensor) -> Tensor:
 
 @mistake(LOG_DET, killed_by="test_log_abs_det_has_gradients_by_samples_and_parameters", says=NO_LEAF)
 def samples_with_a_graph_detached(f: Map, x: Tensor) -> Tensor:
-    return log_abs_det(f, x if x.is_leaf else x.detach())
+    return log_abs_det(f, detached_unless_leaf(x))
