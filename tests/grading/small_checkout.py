@@ -122,16 +122,16 @@ def run(checkout: Path, submitted: Path, results: Path, *options: str, seed: str
     )
 
 
-def run_on_the_cpu_as_device(checkout: Path, submitted: Path, results: Path, scheduler: str) -> None:
-    """One whole run on a cluster in which the CPU stands in for a GPU, which no option of `dgm grade` can say."""
+def run_on_the_cpu_as_device(checkout: Path, submitted: Path, results: Path, scheduler: str = "") -> None:
+    """One whole run in which the CPU stands in for a GPU, which no option of `dgm grade` can say."""
     code = f"""
 from pathlib import Path
 from grader.grading.cluster import Scheduler, grade_on
-from grader.grading.grade import submissions_in
+from grader.grading.grade import grade, submissions_in
 from grader.grading.options import GradingOptions
 options = GradingOptions({LECTURE!r}, {SEED!r}, device="cpu", quick=True)
 handed_in, results = submissions_in(Path({str(submitted)!r}), {LECTURE!r}), Path({str(results)!r})
-list(grade_on(Scheduler({scheduler!r}), handed_in, results, options))
+list(grade_on(Scheduler({scheduler!r}), handed_in, results, options) if {scheduler!r} else grade(handed_in, results, options, 2))
 """
     subprocess.run([sys.executable, "-c", code], cwd=checkout, env=environment(checkout), timeout=900, check=True)
 

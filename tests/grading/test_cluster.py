@@ -59,6 +59,8 @@ def test_the_gpu_exercise_goes_to_the_worker_that_declares_one(device_house: Pat
     submitted = small_checkout.submissions(tmp_path / "submissions", 1, device=True)
     with _cluster(device_house, workers=1, with_a_gpu=1) as (address, _):
         small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "cluster", address)
+    small_checkout.run_on_the_cpu_as_device(device_house, submitted, tmp_path / "local")
+    assert without_timings(tmp_path / "cluster") == without_timings(tmp_path / "local")
     record = json.loads((tmp_path / "cluster" / "s00" / "record.json").read_text())
     assert (record["exercises"][-1]["score"], record["not_graded"]) == (2.0, 0.0)
     assert "landlock" in record["kit"]["device_layers"]
